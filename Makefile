@@ -1,0 +1,61 @@
+# The two commands of the README are `make demo` and `make test`; each sets up everything it needs.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check -q
+SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
+
+.PHONY: help setup build demo test check lint types bench clean dev
+
+help:            ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "zuji: $(PYTHON) not found. Install it: apt-get install python3 python3-venv python3-dev"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "zuji: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "zuji: the venv module is missing. Install it: apt-get install python3-venv"; exit 1; }
+	@command -v cc >/dev/null || command -v gcc >/dev/null || { echo "zuji: no C compiler. Install one: apt-get install gcc libc6-dev"; exit 1; }
+	@$(PYTHON) -c 'import sysconfig, pathlib, sys; sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())' || { echo "zuji: Python.h is missing. Install it: apt-get install python3-dev"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: $(BIN)/python pyproject.toml requirements-dev.lock
+	$(PIP) install -c requirements-dev.lock setuptools wheel cython numpy
+	$(PIP) install -c requirements-dev.lock --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.build: $(VENV)/.base $(SOURCES)
+	$(BIN)/python setup.py -q build_ext --inplace
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.base
+	$(PIP) install -c requirements-dev.lock --no-build-isolation -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	$(PIP) install -c requirements-dev.lock --no-build-isolation -e '.[demo,bench,test,dev]'
+	@touch $@
+
+setup: $(VENV)/.build  ## the library and the command line, in .venv
+dev: $(VENV)/.dev $(VENV)/.build  ## everything for working on Zuji
+
+build: dev       ## compile the native modules that changed
+
+demo: $(VENV)/.demo $(VENV)/.build  ## load real purchase history and ask it three questions
+	$(BIN)/python -m zuji demo --data .data/demo
+
+test: dev        ## all tests of CI
+	$(BIN)/python -m pytest tests -m "not slow" -n 2
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: dev
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest $$(find engine -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
+
+check: lint types test  ## ruff, mypy strict, import-linter, stubtest, tests
+
+clean:           ## remove everything that was built
+	rm -rf build dist $(VENV) .data; find . -name '*.so' -not -path './.venv/*' -delete

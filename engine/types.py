@@ -1,0 +1,76 @@
+"""Value types: the six kinds a property can have, and the columns that carry them.
+
+Events in bulk are never objects: they are columns. A :class:`Column` holds the values of one
+property for all rows of one run (one event in one source), already decoded.
+Thread-safety: all of it is immutable after construction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    U8 = npt.NDArray[np.uint8]
+    U16 = npt.NDArray[np.uint16]
+    U32 = npt.NDArray[np.uint32]
+    I32 = npt.NDArray[np.int32]
+    I64 = npt.NDArray[np.int64]
+    U64 = npt.NDArray[np.uint64]
+    F64 = npt.NDArray[np.float64]
+    Values = npt.NDArray[np.generic]
+
+
+class Kind(IntEnum):
+    """Type of a property. The number is what segments and the manifest store: never renumber."""
+
+    BOOL = 1
+    INT = 2
+    FLOAT = 3
+    DATETIME = 4
+    STRING = 5
+    LIST = 6
+
+    @property
+    def label(self) -> str:
+        """Name in queries, schemas and errors: ``bool int64 float64 datetime string list``."""
+        return _LABELS[self]
+
+
+_LABELS = {
+    Kind.BOOL: "bool",
+    Kind.INT: "int64",
+    Kind.FLOAT: "float64",
+    Kind.DATETIME: "datetime",
+    Kind.STRING: "string",
+    Kind.LIST: "list",
+}
+KIND_BY_LABEL = {label: kind for kind, label in _LABELS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Values of one property for the ``n`` rows of one run.
+
+    ``values``: BOOL uint8[n]; INT int64[n]; FLOAT float64[n]; DATETIME int64[n] (ms UTC);
+    STRING uint32[n] codes into ``dictionary``; LIST uint32[total] codes, row i owning
+    ``values[offsets[i]:offsets[i+1]]``. Absent rows hold 0 (LIST: an empty range).
+    ``present``: uint8[n] of 0/1, or None when every row has a value.
+    """
+
+    kind: Kind
+    values: Values
+    present: U8 | None = None
+    dictionary: Sequence[str] | None = None
+    offsets: U32 | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.offsets) - 1 if self.offsets is not None else len(self.values)
