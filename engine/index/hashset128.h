@@ -1,0 +1,158 @@
+/* Set of 128-bit keys: open addressing, linear probing, load <= 5/8, 16 bytes a slot.
+ *
+ * An empty slot is (0, 0); whether the key (0, 0) itself is in the set is a flag. Homes are a keyed
+ * mix of both halves, so keys that a client can choose do not cluster.
+ * Not thread-safe. A failed allocation leaves the set as it was.
+ */
+#ifndef ZUJI_HASHSET128_H
+#define ZUJI_HASHSET128_H
+
+#include <stdlib.h>
+
+#include "hash64.h"
+
+#define ZJ_SET_MIN_SLOTS 64u
+#define ZJ_SET_AHEAD 16
+
+typedef struct {
+    uint64_t hi, lo;
+} zj_key128;
+
+typedef struct {
+    zj_hash_key key;
+    zj_key128 *slots;
+    uint64_t capacity;
+    uint64_t count; /* without the key (0, 0) */
+    int has_zero;
+    int shift; /* 64 - log2(capacity) */
+} zj_set128;
+
+static inline int zj_set128_init(zj_set128 *t, uint64_t salt) {
+    memset(t, 0, sizeof *t);
+    t->key = zj_hash_key_of(salt);
+    t->capacity = ZJ_SET_MIN_SLOTS;
+    t->shift = 64 - 6;
+    t->slots = (zj_key128 *)calloc(t->capacity, sizeof(zj_key128));
+    return t->slots ? 0 : -1;
+}
+
+static inline void zj_set128_free(zj_set128 *t) {
+    free(t->slots);
+    memset(t, 0, sizeof *t);
+}
+
+static inline uint64_t zj_set128_hash(const zj_set128 *t, uint64_t hi, uint64_t lo) {
+    return zj_mix(zj_mix(hi ^ t->key.s[0], lo ^ t->key.s[1]) ^ t->key.s[2], lo + t->key.s[3]);
+}
+
+/* Slot of the key, or the empty slot where it belongs. REQUIRES: the key is not (0, 0). */
+static inline zj_key128 *zj_set128_slot(const zj_set128 *t, uint64_t hi, uint64_t lo,
+                                        uint64_t hash) {
+    const uint64_t mask = t->capacity - 1;
+    for (uint64_t i = hash >> t->shift;; i = (i + 1) & mask) {
+        zj_key128 *s = &t->slots[i];
+        if ((s->hi == hi && s->lo == lo) || (s->hi | s->lo) == 0) return s;
+    }
+}
+
+static inline int zj_set128_reserve(zj_set128 *t, uint64_t more) {
+    uint64_t capacity = t->capacity;
+    zj_key128 *old = t->slots, *slots;
+    const uint64_t before = t->capacity;
+    if (more > ((uint64_t)1 << 40) - t->count) return -1;
+    while ((t->count + more) * 8 > capacity * 5) capacity *= 2;
+    if (capacity == before) return 0;
+    if (capacity > SIZE_MAX / sizeof(zj_key128)) return -1;
+    slots = (zj_key128 *)calloc((size_t)capacity, sizeof(zj_key128));
+    if (!slots) return -1;
+    t->slots = slots;
+    t->capacity = capacity;
+    t->shift = 64 - __builtin_ctzll(capacity);
+    for (uint64_t i = 0; i < before; i++) {
+        const zj_key128 k = old[i];
+        if (k.hi | k.lo) *zj_set128_slot(t, k.hi, k.lo, zj_set128_hash(t, k.hi, k.lo)) = k;
+    }
+    free(old);
+    return 0;
+}
+
+/* added[i] = 1 when the key was not there. 0, or -1 when memory ran out at key *done. */
+static inline int zj_set128_add(zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n,
+                                uint8_t *added, size_t *done) {
+    uint64_t hashes[ZJ_SET_AHEAD];
+    for (size_t at = 0; at < n; at += ZJ_SET_AHEAD) {
+        const size_t m = n - at < ZJ_SET_AHEAD ? n - at : ZJ_SET_AHEAD;
+        *done = at;
+        if (zj_set128_reserve(t, m) != 0) return -1;
+        for (size_t j = 0; j < m; j++) {
+            hashes[j] = zj_set128_hash(t, hi[at + j], lo[at + j]);
+            __builtin_prefetch(&t->slots[hashes[j] >> t->shift], 1);
+        }
+        for (size_t j = 0; j < m; j++) {
+            const uint64_t h = hi[at + j], l = lo[at + j];
+            if ((h | l) == 0) {
+                added[at + j] = (uint8_t)!t->has_zero;
+                t->has_zero = 1;
+                continue;
+            }
+            zj_key128 *s = zj_set128_slot(t, h, l, hashes[j]);
+            added[at + j] = (s->hi | s->lo) == 0;
+            if (added[at + j]) {
+                s->hi = h;
+                s->lo = l;
+                t->count++;
+            }
+        }
+    }
+    *done = n;
+    return 0;
+}
+
+static inline void zj_set128_contains(const zj_set128 *t, const uint64_t *hi, const uint64_t *lo,
+                                      size_t n, uint8_t *found) {
+    uint64_t hashes[ZJ_SET_AHEAD];
+    for (size_t at = 0; at < n; at += ZJ_SET_AHEAD) {
+        const size_t m = n - at < ZJ_SET_AHEAD ? n - at : ZJ_SET_AHEAD;
+        for (size_t j = 0; j < m; j++) {
+            hashes[j] = zj_set128_hash(t, hi[at + j], lo[at + j]);
+            __builtin_prefetch(&t->slots[hashes[j] >> t->shift]);
+        }
+        for (size_t j = 0; j < m; j++) {
+            const uint64_t h = hi[at + j], l = lo[at + j];
+            if ((h | l) == 0) {
+                found[at + j] = (uint8_t)t->has_zero;
+                continue;
+            }
+            const zj_key128 *s = zj_set128_slot(t, h, l, hashes[j]);
+            found[at + j] = (s->hi | s->lo) != 0;
+        }
+    }
+}
+
+/* Removes one key by shifting the rest of its cluster back; 1 when it was there. */
+static inline int zj_set128_discard(zj_set128 *t, uint64_t hi, uint64_t lo) {
+    const uint64_t mask = t->capacity - 1;
+    if ((hi | lo) == 0) {
+        const int had = t->has_zero;
+        t->has_zero = 0;
+        return had;
+    }
+    zj_key128 *s = zj_set128_slot(t, hi, lo, zj_set128_hash(t, hi, lo));
+    if ((s->hi | s->lo) == 0) return 0;
+    uint64_t hole = (uint64_t)(s - t->slots);
+    for (uint64_t i = (hole + 1) & mask;; i = (i + 1) & mask) {
+        const zj_key128 k = t->slots[i];
+        if ((k.hi | k.lo) == 0) break;
+        const uint64_t home = zj_set128_hash(t, k.hi, k.lo) >> t->shift;
+        /* Move k into the hole unless its home lies cyclically in (hole, i]. */
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            t->slots[hole] = k;
+            hole = i;
+        }
+    }
+    t->slots[hole].hi = t->slots[hole].lo = 0;
+    t->count--;
+    return 1;
+}
+
+#endif
