@@ -1,0 +1,31 @@
+"""The native batch format: msgpack bytes to columns, and Python events to msgpack bytes.
+
+Format, reasons and limits: ``docs/format/batch.md``.
+"""
+
+from zuji.engine.batch._decode import decode_batch
+from zuji.engine.batch.columns import (
+    NONE,
+    PROFILE_SET,
+    PROFILE_UNSET,
+    TRACK,
+    UNSET,
+    EventBatch,
+    Rejected,
+)
+from zuji.engine.batch.encode import encode_events
+from zuji.engine.batch.reasons import BATCH_REASONS, EVENT_REASONS
+
+__all__ = [
+    "BATCH_REASONS",
+    "EVENT_REASONS",
+    "NONE",
+    "PROFILE_SET",
+    "PROFILE_UNSET",
+    "TRACK",
+    "UNSET",
+    "EventBatch",
+    "Rejected",
+    "decode_batch",
+    "encode_events",
+]
