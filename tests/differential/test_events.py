@@ -1,0 +1,137 @@
+"""Event kernels against their twins."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.differential import twins_events as twins
+from tests.differential.lanes_strategy import audiences, edges, lanes
+from zuji.engine.errors import QueryCancelled
+from zuji.engine.query.kernels import _events
+from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP, Lane
+
+
+def per_row(data, given_lanes, elements, dtype, *, nullable=True):
+    """An array, or sometimes None, per lane."""
+    made = []
+    for lane in given_lanes:
+        if nullable and data.draw(st.booleans()):
+            made.append(None)
+        else:
+            made.append(np.array([data.draw(elements) for _ in range(lane.rows)], dtype))
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), many=lanes(), cut=edges(), allowed=audiences)
+def test_event_cells_and_picks_agree_with_the_twin(data, many, cut, allowed):
+    n_groups = data.draw(st.integers(1, 3))
+    groups = per_row(data, many, st.sampled_from([0, 1, 2, 3, NO_GROUP]), np.uint32)
+    values = per_row(data, many, st.sampled_from([0.0, 1.5, -2.25, 1e16, 3.0]), np.float64)
+    masks = per_row(data, many, st.integers(0, 1), np.uint8)
+    got = _events.event_cells(many, cut, groups, n_groups, values, masks, None, allowed)
+    want = twins.event_cells(many, cut, groups, n_groups, values, masks, allowed)
+    for (g, b), cell in want.items():
+        assert got.rows[g, b] == cell["rows"]
+        assert got.users[g, b] == len(cell["users"])
+        assert got.new_users[g, b] == len(cell["new"])
+        assert got.nvals[g, b] == len(cell["values"])
+        assert got.sum[g, b] == pytest.approx(math.fsum(cell["values"]), rel=1e-12, abs=0)
+        assert got.vmin[g, b] == min(cell["values"], default=math.inf)
+        assert got.vmax[g, b] == max(cell["values"], default=-math.inf)
+        picked = _events.pick_users(many, cut, groups, b, g, None, allowed)
+        assert picked.tolist() == sorted(cell["users"])
+    everybody = _events.pick_users(many, cut, groups, -1, -1, None, allowed).tolist()
+    assert everybody == twins.pick_users(many, cut, groups, -1, -1, allowed)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), many=lanes(users=4), allowed=audiences)
+def test_count_by_user_agrees_with_the_twin(data, many, allowed):
+    start, stop = data.draw(st.integers(-2, 20)), data.draw(st.integers(-2, 20))
+    n_ord = data.draw(st.integers(0, 5))
+    values = per_row(data, many, st.sampled_from([1.5, -2.0, 4.0]), np.float64)
+    counts, sums = _events.count_by_user(many, start, stop, n_ord, values, None, None, allowed)
+    plain = _events.count_by_user(many, start, stop, n_ord, allowed=allowed)
+    want = twins.count_by_user(many, start, stop, n_ord, values, allowed)
+    assert (counts.tolist(), sums.tolist()) == want
+    assert plain.tolist() == want[0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    times=st.lists(st.integers(0, 2**32 - 2), max_size=20),
+    base=st.integers(-(2**40), 2**40),
+    data=st.data(),
+)
+def test_bucketize_agrees_with_the_twin_for_near_and_far_edges(times, base, data):
+    near = [base + t + d for t in times for d in (0, 1)]
+    pool = st.one_of(st.integers(base - 2**33, base + 2**33), st.sampled_from(near or [base]))
+    cut = np.array(sorted(data.draw(st.lists(pool, min_size=2, max_size=9))), np.int64)
+    got = _events.bucketize(np.array(times, np.uint32), base, cut)
+    assert got.tolist() == [twins.bucket_of(cut, base + t) for t in times]
+
+
+def test_bucketize_uses_the_table_and_the_search_alike():
+    times = np.sort(np.random.default_rng(5).integers(0, 31 * 86_400_000, 5000)).astype(np.uint32)
+    days = np.arange(-2, 40, dtype=np.int64) * 86_400_000
+    close = np.sort(np.concatenate([days, days + 1]))
+    for cut in (days, close, days[3:9], days[:2]):
+        want = np.searchsorted(cut, times.astype(np.int64), side="right") - 1
+        want[want >= len(cut) - 1] = -1
+        assert _events.bucketize(times, 0, cut).tolist() == want.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), many=lanes(max_lanes=1))
+def test_expansion_follows_rows(data, many):
+    lane = many[0]
+    for dtype in (np.uint8, np.uint16, np.uint32, np.int64, np.float64):
+        per_user = np.arange(1, 3, dtype=dtype)
+        owners = np.repeat(lane.users, np.diff(lane.offsets))
+        want = [per_user[u] if u < 2 else 9 for u in owners]
+        assert _events.expand_users(lane.users, lane.offsets, per_user, 9).tolist() == want
+    lists = [data.draw(st.lists(st.integers(0, 3), max_size=4)) for _ in range(lane.rows)]
+    offsets = np.cumsum([0, *map(len, lists)]).astype(np.uint32)
+    codes = np.array([c for items in lists for c in items], np.uint32)
+    wide, row, code = _events.expand_lists(lane, offsets, codes)
+    want = [(r, c) for r, items in enumerate(lists) for c in (dict.fromkeys(items) or [NO_CODE])]
+    assert list(zip(row.tolist(), code.tolist(), strict=True)) == want
+    owners = np.repeat(lane.users, np.diff(lane.offsets))
+    assert np.repeat(wide.users, np.diff(wide.offsets)).tolist() == owners[row].tolist()
+    assert wide.times.tolist() == lane.times[row].tolist()
+
+
+def test_odd_shapes_are_refused_before_any_row_is_read():
+    one = np.ones(1, np.uint32)
+    good = Lane(one, np.array([0, 1], np.uint32), one, 0)
+    cut = np.array([0, 10], np.int64)
+    for bad in (
+        Lane(one, np.array([0, 2], np.uint32), one, 0),
+        Lane(one, np.array([1, 1], np.uint32), one, 0),
+        Lane(one, np.array([0], np.uint32), one, 0),
+        Lane(one, np.array([0, 1], np.uint32), one, 0, mask=np.ones(2, np.uint8)),
+        Lane(one, np.array([0, 1], np.uint32), one, 0, ties=np.ones(0, np.uint16)),
+    ):
+        with pytest.raises(ValueError, match=r"items|offsets"):
+            _events.event_cells([bad], cut)
+    with pytest.raises(TypeError):
+        _events.event_cells([Lane(one.astype(np.int64), one, one, 0)], cut)
+    with pytest.raises(ValueError, match="groups"):
+        _events.event_cells([good], cut, [one, one], 1)
+    with pytest.raises(ValueError, match="groups"):
+        _events.event_cells([good], cut, [np.ones(3, np.uint32)], 1)
+    with pytest.raises(ValueError, match="ascend"):
+        _events.event_cells([good], cut[::-1].copy())
+
+
+def test_a_set_cancel_flag_stops_the_kernel():
+    one = np.ones(1, np.uint32)
+    lane = Lane(one, np.array([0, 1], np.uint32), one, 0)
+    with pytest.raises(QueryCancelled):
+        _events.event_cells([lane, lane], np.array([0, 10], np.int64), cancel=np.ones(1, np.uint8))
