@@ -1,0 +1,120 @@
+"""Every file name of a project directory, in one place.
+
+::
+
+    <project>/
+      LOCK                        lock file; its text is the holder's process id
+      CURRENT                     name of the manifest in force
+      MANIFEST-00000001           manifest log                       docs/format/manifest.md
+      wal/00000001.wal            write-ahead log                    docs/format/wal.md
+      segments/00000001.zseg      immutable columnar file            docs/format/segment.md
+      ids/00000001.zids           chunk of the id dictionary of a shard
+      dedup/00000001.zded         keys of batches and events seen
+      quarantine/…                damaged bytes and rejected events, kept for inspection
+      *.tmp                       being written; removed when the project is opened for writing
+
+All names are relative to the project directory and use ``/``. Numbers have eight digits (more when
+they need more), so that a sorted listing is in order. Functions that parse return None for a
+foreign name. Pure functions, no state.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+LOCK = "LOCK"
+CURRENT = "CURRENT"
+WAL_DIR = "wal"
+SEGMENT_DIR = "segments"
+IDS_DIR = "ids"
+DEDUP_DIR = "dedup"
+QUARANTINE_DIR = "quarantine"
+DIRECTORIES = (WAL_DIR, SEGMENT_DIR, IDS_DIR, DEDUP_DIR, QUARANTINE_DIR)
+TMP_SUFFIX = ".tmp"
+
+_MANIFEST = re.compile(r"MANIFEST-(\d{8,})\Z")
+_WAL = re.compile(r"(\d{8,})\.wal\Z")
+_SEGMENT = re.compile(r"(\d{8,})\.zseg\Z")
+_IDS = re.compile(r"(\d{8,})\.zids\Z")
+_DEDUP = re.compile(r"(\d{8,})\.zded\Z")
+
+
+def path(root: str | os.PathLike[str], name: str) -> str:
+    """Path of a name within the project directory ``root``."""
+    return os.path.join(os.fspath(root), *name.split("/"))
+
+
+def manifest(number: int) -> str:
+    """Manifest log number ``number``."""
+    return f"MANIFEST-{number:08d}"
+
+
+def wal(number: int) -> str:
+    """Write-ahead log file number ``number``."""
+    return f"{WAL_DIR}/{number:08d}.wal"
+
+
+def segment(identifier: int) -> str:
+    """Segment file of id ``identifier``."""
+    return f"{SEGMENT_DIR}/{identifier:08d}.zseg"
+
+
+def ids(identifier: int) -> str:
+    """Chunk of an id dictionary."""
+    return f"{IDS_DIR}/{identifier:08d}.zids"
+
+
+def dedup(identifier: int) -> str:
+    """Chunk of the keys already seen."""
+    return f"{DEDUP_DIR}/{identifier:08d}.zded"
+
+
+def rejected(identifier: int) -> str:
+    """Events that were refused, with their reasons."""
+    return f"{QUARANTINE_DIR}/{identifier:08d}.rejected"
+
+
+def damaged(name: str, offset: int) -> str:
+    """Copy of the bytes of file ``name`` that could not be read, from byte ``offset``."""
+    return f"{QUARANTINE_DIR}/{name.replace('/', '-')}.at-{offset}.damaged"
+
+
+def temporary(name: str) -> str:
+    """Name under which ``name`` is written before it is renamed into place."""
+    return name + TMP_SUFFIX
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that was being written when its writer stopped."""
+    return name.endswith(TMP_SUFFIX)
+
+
+def manifest_number(name: str) -> int | None:
+    """Number of a manifest log, from its name in the project directory."""
+    return _number(_MANIFEST, name)
+
+
+def wal_number(name: str) -> int | None:
+    """Number of a write-ahead log file, from its name in ``wal/``."""
+    return _number(_WAL, name)
+
+
+def segment_id(name: str) -> int | None:
+    """Id of a segment, from its file name in ``segments/``."""
+    return _number(_SEGMENT, name)
+
+
+def ids_id(name: str) -> int | None:
+    """Id of an id-dictionary chunk, from its file name in ``ids/``."""
+    return _number(_IDS, name)
+
+
+def dedup_id(name: str) -> int | None:
+    """Id of a chunk of keys, from its file name in ``dedup/``."""
+    return _number(_DEDUP, name)
+
+
+def _number(pattern: re.Pattern[str], name: str) -> int | None:
+    match = pattern.match(name.rsplit("/", 1)[-1])
+    return int(match[1]) if match else None
