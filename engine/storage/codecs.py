@@ -1,0 +1,300 @@
+"""Page codecs: arrays to checksummed pages and back. Format: docs/format/page.md.
+
+A *stream* is an array cut in pages of PAGE_ROWS values (bytes: PAGE_RAW_BYTES). Each page is encoded
+by the codec that makes it smallest and described by one PAGE_DTYPE entry of the stream's directory;
+the caller stores the bytes and the directory. lz4 decodes an order of magnitude slower than the other
+codecs, so it must save at least a fifth to be chosen.
+
+Invariants: decoding gives back exactly the bits that were encoded; whatever the bytes are, decoding
+ends in the right number of rows or in CodecError, and reads nothing outside ``data``.
+Threads: pure functions; heavy work releases the GIL. ``verify`` flags may be shared by threads (a
+lost update costs one more checksum). O(n).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import lz4.block
+import numpy as np
+
+from zuji.engine.errors import Corruption
+from zuji.engine.storage._codecs import STATUS, PageEncoder, crc32c, decode_pages
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zuji.engine.types import F64, I64, U8, U16, U32
+
+    Pages = npt.NDArray[np.void]
+    Buffer = memoryview | bytes | U8
+
+__all__ = [
+    "PAGE_DTYPE",
+    "PAGE_RAW_BYTES",
+    "PAGE_ROWS",
+    "CodecError",
+    "crc32c",
+    "decode_bytes",
+    "decode_floats",
+    "decode_ints",
+    "encode_bytes",
+    "encode_floats",
+    "encode_ints",
+]
+
+PAGE_ROWS: Final = 65_536
+PAGE_RAW_BYTES: Final = 262_144
+
+CONST, FOR, DELTA, RLE, RAW_LZ4, RAW = range(6)
+CODEC_NAMES: Final = ("CONST", "FOR", "DELTA", "RLE", "RAW_LZ4", "RAW")
+FLOAT_BITS: Final = 255
+"""``param`` of a float page that holds the bits of its values instead of scaled decimals."""
+
+PAGE_DTYPE: Final = np.dtype(
+    [
+        ("offset", "<u8"),
+        ("length", "<u4"),
+        ("rows", "<u4"),
+        ("crc", "<u4"),
+        ("codec", "u1"),
+        ("param", "u1"),
+        ("reserved", "<u2"),
+        ("min", "<i8"),
+        ("max", "<i8"),
+    ]
+)
+
+_LZ4_SAMPLE_ROWS = 8_192
+_LZ4_MIN_BYTES = 256
+_LZ4_GAIN = 0.8
+
+
+class CodecError(Corruption):
+    """A page that fails its checksum or its structure. ``page`` of its stream, ``offset`` in its data."""
+
+    def __init__(self, message: str, page: int, offset: int) -> None:
+        super().__init__(message, f"page {page}", offset)
+        self.page = page
+
+
+def encode_ints(
+    values: I64 | U32 | U16 | U8, *, ascending: bool = False
+) -> tuple[bytes, Pages]:
+    """(data, directory) of an integer stream; min and max of each page are in the directory.
+
+    ``values``: int64, uint32, uint16 or uint8 [n], contiguous. ``ascending``: also try DELTA (values
+    that do not ascend are still encoded right). Raises TypeError, ValueError. O(n).
+    """
+    return _encode(values, ascending=ascending)
+
+
+def encode_floats(values: F64) -> tuple[bytes, Pages]:
+    """(data, directory) of a float64 stream, kept bit for bit (NaN, infinities and -0.0 too).
+
+    A page whose values are all exactly an integer / 10^k, k <= 4, is stored as those integers. min
+    and max of the directory are the bits of float64s (-inf and inf for a page with a NaN).
+    Raises TypeError, ValueError. O(n).
+    """
+    return _encode(values, ascending=False)
+
+
+def encode_bytes(raw: bytes | memoryview) -> tuple[bytes, Pages]:
+    """(data, directory) of a blob, in pages of 256 KiB, lz4 or stored; ``rows`` = raw bytes. O(n)."""
+    view = memoryview(raw).cast("B")
+    writer = _Writer((len(view) + PAGE_RAW_BYTES - 1) // PAGE_RAW_BYTES)
+    for start in range(0, len(view), PAGE_RAW_BYTES):
+        part = view[start : start + PAGE_RAW_BYTES]
+        packed = lz4.block.compress(part, store_size=False)
+        if len(packed) < len(part):
+            writer.add(len(part), RAW_LZ4, 1, packed, 0, 0)
+        else:
+            writer.add(len(part), RAW, 1, bytes(part), 0, 0)
+    return writer.finish()
+
+
+def decode_ints(
+    data: Buffer,
+    pages: Pages,
+    out: I64 | U32 | U16 | U8,
+    *,
+    first_page: int = 0,
+    last_page: int | None = None,
+    verify: U8 | None = None,
+) -> None:
+    """Decodes pages ``first_page .. last_page`` of an integer stream to ``out``, exactly filling it.
+
+    ``verify``: uint8, one flag a page of the whole directory, shared by all readers of one mapping:
+    a page whose flag is set is not checksummed again; None checks always. Raises CodecError (bad
+    page, or its values do not fit ``out``), TypeError, ValueError. O(rows).
+    """
+    _decode(data, pages, out, first_page, last_page, verify)
+
+
+def decode_floats(
+    data: Buffer,
+    pages: Pages,
+    out: F64,
+    *,
+    first_page: int = 0,
+    last_page: int | None = None,
+    verify: U8 | None = None,
+) -> None:
+    """Decodes pages of a float stream to ``out``; arguments and errors as ``decode_ints``."""
+    if out.dtype != np.float64:
+        raise TypeError("out must be float64")
+    _decode(data, pages, out, first_page, last_page, verify)
+
+
+def decode_bytes(data: Buffer, pages: Pages) -> bytes:
+    """The blob, every page checksummed. Raises CodecError. O(n)."""
+    view = memoryview(data).cast("B")
+    parts = []
+    for number in range(len(pages)):
+        entry = pages[number]
+        rows, codec = int(entry["rows"]), int(entry["codec"])
+        start, length = int(entry["offset"]), int(entry["length"])
+        if start + length > len(view) or not 0 < rows <= PAGE_RAW_BYTES:
+            raise CodecError("bad directory entry", number, start)
+        stored = view[start : start + length]
+        if crc32c(stored) != int(entry["crc"]):
+            raise CodecError("checksum mismatch", number, start)
+        parts.append(_raw_bytes(stored, codec, rows, number, start))
+    return b"".join(parts)
+
+
+class _Writer:
+    """Pages of one stream, end to end, and their directory."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages: Pages = np.zeros(pages, PAGE_DTYPE)
+        self.parts: list[bytes] = []
+        self.offset = 0
+
+    def add(self, rows: int, codec: int, param: int, data: bytes, low: int, high: int) -> None:
+        crc = crc32c(data)
+        entry: Any = (self.offset, len(data), rows, crc, codec, param, 0, low, high)
+        self.pages[len(self.parts)] = entry
+        self.parts.append(data)
+        self.offset += len(data)
+
+    def finish(self) -> tuple[bytes, Pages]:
+        return b"".join(self.parts), self.pages
+
+
+def _encode(values: npt.NDArray[Any], *, ascending: bool) -> tuple[bytes, Pages]:
+    encoder = PageEncoder()
+    floats = values.dtype == np.float64
+    writer = _Writer((len(values) + PAGE_ROWS - 1) // PAGE_ROWS)
+    for start in range(0, len(values), PAGE_ROWS):
+        part = values[start : start + PAGE_ROWS]
+        codec, param, data, low, high = encoder.encode(part, ascending)
+        if low is None or high is None:
+            low, high = _float_range(part)
+        if len(data) > _LZ4_MIN_BYTES:
+            if floats and param == FLOAT_BITS:
+                data, codec = _smaller_raw(part, data, codec)
+                if codec in (RAW, RAW_LZ4):
+                    param = 8
+            elif not floats:
+                raw, width = _narrow(part, low, high)
+                packed = _lz4_if_smaller(raw, len(data))
+                if packed is not None:
+                    codec, param = RAW_LZ4, width
+                    data = low.to_bytes(8, "little", signed=True) + packed
+        writer.add(len(part), codec, param, data, low, high)
+    return writer.finish()
+
+
+def _float_range(part: F64) -> tuple[int, int]:
+    """Bits of the smallest and the largest value; of -inf and inf when a NaN makes them unknown."""
+    low, high = part.min(), part.max()
+    if np.isnan(low):
+        low, high = np.float64(-np.inf), np.float64(np.inf)
+    return int(low.view(np.int64)), int(high.view(np.int64))
+
+
+def _smaller_raw(part: F64, data: bytes, codec: int) -> tuple[bytes, int]:
+    packed = _lz4_if_smaller(part, min(len(data), part.nbytes))
+    if packed is not None:
+        return packed, RAW_LZ4
+    return (part.tobytes(), RAW) if part.nbytes < len(data) else (data, codec)
+
+
+def _narrow(part: npt.NDArray[Any], low: int, high: int) -> tuple[npt.NDArray[Any], int]:
+    """Values less ``low`` in as few bytes (1, 2, 4, 8) as they need, and that number."""
+    span = high - low
+    width = 1 if span < 1 << 8 else 2 if span < 1 << 16 else 4 if span < 1 << 32 else 8
+    shifted = part.astype(np.int64).view(np.uint64) - np.uint64(low & 0xFFFF_FFFF_FFFF_FFFF)
+    return shifted.astype(f"<u{width}"), width
+
+
+def _lz4_if_smaller(raw: npt.NDArray[Any], limit: int) -> bytes | None:
+    """lz4 of the values when that is clearly smaller than ``limit``; a sample decides whether to try."""
+    n = len(raw)
+    goal = limit * _LZ4_GAIN
+    if n > 2 * _LZ4_SAMPLE_ROWS:
+        start = (n - _LZ4_SAMPLE_ROWS) // 2
+        sample = lz4.block.compress(raw[start : start + _LZ4_SAMPLE_ROWS], store_size=False)
+        if len(sample) * (n / _LZ4_SAMPLE_ROWS) > goal:
+            return None
+    packed: bytes = lz4.block.compress(raw, store_size=False)
+    return packed if len(packed) < goal else None
+
+
+def _decode(
+    data: Buffer,
+    pages: Pages,
+    out: npt.NDArray[Any],
+    first_page: int,
+    last_page: int | None,
+    verify: U8 | None,
+) -> None:
+    last = len(pages) if last_page is None else last_page
+    status, page, raw = decode_pages(data, pages, out, first_page, last, verify)
+    if status:
+        offset = int(pages[page]["offset"]) if page < len(pages) else 0
+        raise CodecError(STATUS[status], page, offset)
+    if raw:
+        _decode_raw(memoryview(data).cast("B"), pages, out, first_page, last)
+
+
+def _decode_raw(
+    view: memoryview, pages: Pages, out: npt.NDArray[Any], first: int, last: int
+) -> None:
+    """Fills in the RAW and RAW_LZ4 pages, whose entries and checksums the native part has checked."""
+    at = 0
+    for number in range(first, last):
+        entry = pages[number]
+        rows, codec, width = int(entry["rows"]), int(entry["codec"]), int(entry["param"])
+        if codec in (RAW, RAW_LZ4):
+            start, length = int(entry["offset"]), int(entry["length"])
+            floats = out.dtype == np.float64
+            skip = 0 if floats else 8
+            if width not in ((8,) if floats else (1, 2, 4, 8)) or length < skip:
+                raise CodecError("malformed page", number, start)
+            stored = view[start + skip : start + length]
+            raw = _raw_bytes(stored, codec, rows * width, number, start)
+            if floats:
+                out[at : at + rows] = np.frombuffer(raw, np.float64)
+            else:
+                base = np.frombuffer(view[start : start + 8], "<u8")
+                shifted = np.frombuffer(raw, f"<u{width}").astype(np.uint64) + base
+                out[at : at + rows] = shifted.astype(out.dtype)
+        at += rows
+
+
+def _raw_bytes(stored: memoryview, codec: int, size: int, page: int, offset: int) -> bytes:
+    """The ``size`` bytes of a stored or lz4 block."""
+    if codec == RAW:
+        raw = bytes(stored)
+    elif codec == RAW_LZ4:
+        try:
+            raw = lz4.block.decompress(stored, uncompressed_size=size)
+        except (lz4.block.LZ4BlockError, ValueError) as error:
+            raise CodecError("malformed lz4 block", page, offset) from error
+    else:
+        raise CodecError("malformed page", page, offset)
+    if len(raw) != size:
+        raise CodecError("wrong number of rows", page, offset)
+    return raw
