@@ -1,7 +1,10 @@
 """Set128: a set of 128-bit keys for deduplication, filled and asked in bulk."""
 
+from typing import Self, final
+
 from zuji.engine.types import U8, U64
 
+@final
 class Set128:
     """Set of 128-bit keys, each given as two uint64 halves.
 
@@ -9,7 +12,7 @@ class Set128:
     that finds the set in use by another thread raises RuntimeError. Bulk calls release the GIL.
     """
 
-    def __init__(self, salt: int | None = None) -> None: ...
+    def __new__(cls, salt: int | None = None) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def nbytes(self) -> int:

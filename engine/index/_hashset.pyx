@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Set128: a set of 128-bit keys for deduplication, filled and asked in bulk.
 
 The C is in ``hashset128.h``. 16 bytes a slot at a load of at most 5/8; add and look up are O(1)
@@ -11,6 +12,7 @@ import secrets
 
 import numpy as np
 
+cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 
 
@@ -37,6 +39,7 @@ cdef extern from "index/hashset128.h" nogil:
     int zj_set128_discard(zj_set128 *t, uint64_t hi, uint64_t lo) noexcept
 
 
+@cython.final
 cdef class Set128:
     cdef zj_set128 table
     cdef int writing

@@ -4,6 +4,7 @@ From another module: ``from zuji.engine.index._strings cimport StringTable``. Ca
 ``begin_write()`` before and ``end_write()`` after a stretch of ``intern_c`` without the GIL.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
 
@@ -39,6 +40,7 @@ cdef extern from "index/stringtable.h" nogil:
     int zj_offsets_valid(const int64_t *offsets, size_t n, int64_t bytes) noexcept
 
 
+@cython.final
 cdef class StringTable:
     cdef zj_strings table
     cdef readonly uint64_t salt

@@ -1,7 +1,10 @@
 """StringTable (byte strings to dense codes) and the keyed hash that places users on shards."""
 
+from typing import Self, final
+
 from zuji.engine.types import I64, U8, U32, U64
 
+@final
 class StringTable:
     """Byte strings to dense uint32 codes, given in order of first appearance and never changed.
 
@@ -10,7 +13,7 @@ class StringTable:
     table in use by another thread raises RuntimeError. Memory: about 20 bytes a string + its bytes.
     """
 
-    def __init__(self, salt: int | None = None) -> None: ...
+    def __new__(cls, salt: int | None = None) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def salt(self) -> int:

@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """StringTable: byte strings to dense uint32 codes and back, and the keyed hash that places users.
 
 The C is in ``stringtable.h`` (table) and ``hash64.h`` (hash; its values are part of the format).
@@ -12,6 +13,7 @@ import secrets
 
 import numpy as np
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
@@ -35,6 +37,7 @@ cdef size_t _checked(const uint8_t[::1] data, const int64_t[::1] offsets) except
     return n
 
 
+@cython.final
 cdef class StringTable:
     def __cinit__(self, salt=None):
         self.salt = <uint64_t>(secrets.randbits(64) if salt is None else salt)

@@ -1,6 +1,6 @@
 """Native part of the page codecs. Use ``codecs.py``; this is what it stands on."""
 
-from typing import Any
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,11 @@ def set_isa(level: int = 2, *, hardware_crc: int = 1) -> int:
 def crc32c(data: memoryview | bytes | U8, value: int = 0) -> int:
     """CRC32C of the bytes, going on from ``value``. Releases the GIL from 4 KiB on. O(bytes)."""
 
+@final
 class PageEncoder:
     """Scratch memory for encoding pages. One object for one thread at a time."""
 
+    def __new__(cls) -> Self: ...
     def encode(
         self, values: Values, ascending: bool = False
     ) -> tuple[int, int, bytes, int | None, int | None]:

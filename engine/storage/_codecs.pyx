@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Native part of the page codecs: one page in, one page out; many pages in, one array out.
 
 The C is in ``codecs.h`` (pages), ``bitpack.h`` (blocks of 512, compiled for three instruction sets,
@@ -9,6 +10,7 @@ Threads: functions are pure and release the GIL; ``set_isa`` is for tests only.
 
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -98,6 +100,7 @@ def crc32c(const uint8_t[::1] data not None, uint32_t value=0):
     return crc
 
 
+@cython.final
 cdef class PageEncoder:
     cdef zj_scratch *scratch
     cdef uint8_t *out

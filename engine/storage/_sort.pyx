@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Row order of a source: sorting permutations, gather, tie ranks and the CSR of users.
 
 The C is in ``radix.h``. Everything is stable, runs without the GIL and checks its indices.

@@ -1,9 +1,9 @@
 """Page codecs: arrays to checksummed pages and back. Format: docs/format/page.md.
 
-A *stream* is an array cut in pages of PAGE_ROWS values (bytes: PAGE_RAW_BYTES). Each page is encoded
-by the codec that makes it smallest and described by one PAGE_DTYPE entry of the stream's directory;
-the caller stores the bytes and the directory. lz4 decodes an order of magnitude slower than the other
-codecs, so it must save at least a fifth to be chosen.
+A *stream* is an array cut in pages of PAGE_ROWS values (bytes: PAGE_RAW_BYTES). Each page is
+encoded by the codec that makes it smallest and described by one PAGE_DTYPE entry of the stream's
+directory; the caller stores the bytes and the directory. lz4 decodes several times slower than the
+other codecs, so it must save at least a fifth to be chosen.
 
 Invariants: decoding gives back exactly the bits that were encoded; whatever the bytes are, decoding
 ends in the right number of rows or in CodecError, and reads nothing outside ``data``.
@@ -13,7 +13,7 @@ lost update costs one more checksum). O(n).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import lz4.block
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from zuji.engine.types import F64, I64, U8, U16, U32
 
     Pages = npt.NDArray[np.void]
-    Buffer = memoryview | bytes | U8
+    Data = memoryview | bytes | U8
 
 __all__ = [
     "PAGE_DTYPE",
@@ -71,20 +71,18 @@ _LZ4_GAIN = 0.8
 
 
 class CodecError(Corruption):
-    """A page that fails its checksum or its structure. ``page`` of its stream, ``offset`` in its data."""
+    """A page that fails its checksum or structure: number ``page``, at byte ``offset``."""
 
     def __init__(self, message: str, page: int, offset: int) -> None:
         super().__init__(message, f"page {page}", offset)
         self.page = page
 
 
-def encode_ints(
-    values: I64 | U32 | U16 | U8, *, ascending: bool = False
-) -> tuple[bytes, Pages]:
+def encode_ints(values: I64 | U32 | U16 | U8, *, ascending: bool = False) -> tuple[bytes, Pages]:
     """(data, directory) of an integer stream; min and max of each page are in the directory.
 
-    ``values``: int64, uint32, uint16 or uint8 [n], contiguous. ``ascending``: also try DELTA (values
-    that do not ascend are still encoded right). Raises TypeError, ValueError. O(n).
+    ``values``: int64, uint32, uint16 or uint8 [n], contiguous. ``ascending``: also try DELTA
+    (values that do not ascend are still encoded right). Raises TypeError, ValueError. O(n).
     """
     return _encode(values, ascending=ascending)
 
@@ -100,7 +98,7 @@ def encode_floats(values: F64) -> tuple[bytes, Pages]:
 
 
 def encode_bytes(raw: bytes | memoryview) -> tuple[bytes, Pages]:
-    """(data, directory) of a blob, in pages of 256 KiB, lz4 or stored; ``rows`` = raw bytes. O(n)."""
+    """(data, directory) of a blob, in pages of 256 KiB, lz4 or stored; ``rows`` counts bytes."""
     view = memoryview(raw).cast("B")
     writer = _Writer((len(view) + PAGE_RAW_BYTES - 1) // PAGE_RAW_BYTES)
     for start in range(0, len(view), PAGE_RAW_BYTES):
@@ -114,7 +112,7 @@ def encode_bytes(raw: bytes | memoryview) -> tuple[bytes, Pages]:
 
 
 def decode_ints(
-    data: Buffer,
+    data: Data,
     pages: Pages,
     out: I64 | U32 | U16 | U8,
     *,
@@ -122,17 +120,17 @@ def decode_ints(
     last_page: int | None = None,
     verify: U8 | None = None,
 ) -> None:
-    """Decodes pages ``first_page .. last_page`` of an integer stream to ``out``, exactly filling it.
+    """Decodes pages ``first_page .. last_page`` of an integer stream, exactly filling ``out``.
 
-    ``verify``: uint8, one flag a page of the whole directory, shared by all readers of one mapping:
-    a page whose flag is set is not checksummed again; None checks always. Raises CodecError (bad
-    page, or its values do not fit ``out``), TypeError, ValueError. O(rows).
+    ``verify``: uint8, one flag a page of the whole directory, shared by all readers of one
+    mapping: a page whose flag is set is not checksummed again; None checks always. Raises
+    CodecError (bad page, or its values do not fit ``out``), TypeError, ValueError. O(rows).
     """
     _decode(data, pages, out, first_page, last_page, verify)
 
 
 def decode_floats(
-    data: Buffer,
+    data: Data,
     pages: Pages,
     out: F64,
     *,
@@ -146,9 +144,9 @@ def decode_floats(
     _decode(data, pages, out, first_page, last_page, verify)
 
 
-def decode_bytes(data: Buffer, pages: Pages) -> bytes:
+def decode_bytes(data: Data, pages: Pages) -> bytes:
     """The blob, every page checksummed. Raises CodecError. O(n)."""
-    view = memoryview(data).cast("B")
+    view = _view(data)
     parts = []
     for number in range(len(pages)):
         entry = pages[number]
@@ -180,6 +178,10 @@ class _Writer:
 
     def finish(self) -> tuple[bytes, Pages]:
         return b"".join(self.parts), self.pages
+
+
+def _view(data: Data) -> memoryview:
+    return memoryview(cast("bytes", data)).cast("B")
 
 
 def _encode(values: npt.NDArray[Any], *, ascending: bool) -> tuple[bytes, Pages]:
@@ -230,7 +232,7 @@ def _narrow(part: npt.NDArray[Any], low: int, high: int) -> tuple[npt.NDArray[An
 
 
 def _lz4_if_smaller(raw: npt.NDArray[Any], limit: int) -> bytes | None:
-    """lz4 of the values when that is clearly smaller than ``limit``; a sample decides whether to try."""
+    """lz4 of the values when clearly smaller than ``limit``; a sample decides whether to try."""
     n = len(raw)
     goal = limit * _LZ4_GAIN
     if n > 2 * _LZ4_SAMPLE_ROWS:
@@ -243,7 +245,7 @@ def _lz4_if_smaller(raw: npt.NDArray[Any], limit: int) -> bytes | None:
 
 
 def _decode(
-    data: Buffer,
+    data: Data,
     pages: Pages,
     out: npt.NDArray[Any],
     first_page: int,
@@ -256,13 +258,13 @@ def _decode(
         offset = int(pages[page]["offset"]) if page < len(pages) else 0
         raise CodecError(STATUS[status], page, offset)
     if raw:
-        _decode_raw(memoryview(data).cast("B"), pages, out, first_page, last)
+        _decode_raw(_view(data), pages, out, first_page, last)
 
 
 def _decode_raw(
     view: memoryview, pages: Pages, out: npt.NDArray[Any], first: int, last: int
 ) -> None:
-    """Fills in the RAW and RAW_LZ4 pages, whose entries and checksums the native part has checked."""
+    """Fills in the RAW and RAW_LZ4 pages; the native part has checked entries and checksums."""
     at = 0
     for number in range(first, last):
         entry = pages[number]
