@@ -91,14 +91,14 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One atomic change. None leaves a field as it is; in ``extra`` None removes the key."""
+    """One atomic change. None leaves a field as it is; in ``extra_updates`` None removes the key."""
 
     add: tuple[SegmentMeta, ...] = ()
     remove: tuple[int, ...] = ()
     wal_floor: int | None = None
     next_seq: int | None = None
     next_id: int | None = None
-    extra: dict[str, Any] = {}
+    extra_updates: dict[str, Any] = {}
 
 
 def apply(state: State, edit: Edit) -> State:
@@ -111,7 +111,7 @@ def apply(state: State, edit: Edit) -> State:
     added = {segment.id for segment in edit.add}
     if len(added) != len(edit.add) or added & (have - gone):
         raise ValueError(f"segments {sorted(added)} are in the manifest already")
-    extra = {**state.extra, **edit.extra}
+    extra = {**state.extra, **edit.extra_updates}
     return msgspec.structs.replace(
         state,
         segments=(*kept, *edit.add),
