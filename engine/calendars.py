@@ -137,7 +137,7 @@ def to_local(times: I64, tz: str) -> I64:
         return times.astype(np.int64)
     starts, values = offsets(tz, int(times.min()), int(times.max()))
     if len(starts) == 1:
-        return times + values[0]
+        return np.asarray(times + values[0], np.int64)
     local: I64 = times + values[np.searchsorted(starts, times, side="right") - 1]
     return local
 
@@ -208,7 +208,7 @@ def edges(tz: str, from_ms: int, to_ms: int, grain: Grain, week_start: int = 1) 
 
 
 def extend(bounds: I64, tz: str, grain: Grain, count: int, week_start: int = 1) -> I64:
-    """``bounds`` (from :func:`edges`) with ``count`` more buckets after the last. Not for ``all``."""
+    """``bounds`` (from :func:`edges`) and ``count`` more buckets after the last. Not for ``all``."""
     if count <= 0:
         return bounds
     span = {"hour": 1, "day": 24, "week": 168, "month": 745, "quarter": 2209, "year": 8785}[grain]
