@@ -1,0 +1,123 @@
+"""Compaction: which segments to merge, and merging them.
+
+Only neighbours in rank of one shard and partition are merged, so that older rows stay before newer ones at the same
+instant; the result takes the rank of its oldest part. Tiered: a run of neighbours of similar size (within
+:data:`SIMILAR` of its largest) is merged when it is ``fan_in`` long, so a row is rewritten O(log_fan_in) times.
+Merging needs about 30 bytes of memory a row; no merge makes a segment above ``max_rows``.
+Pure but for the one file that :func:`merge` writes. Thread-safe.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from zuji.engine.storage.partition import Partition, day_edges
+from zuji.engine.storage.segment_writer import write_segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.storage.files import Files
+    from zuji.engine.storage.manifest import SegmentMeta
+    from zuji.engine.storage.segment import Segment
+
+FAN_IN = 4
+SIMILAR = 4
+"""Segments are of similar size when the largest is at most this many times the sum of the others' mean."""
+MAX_ROWS = 1 << 25
+"""32 Mi rows: about 1 GiB of memory while merging."""
+MAX_SOURCES = 256
+
+
+class _HasMeta(Protocol):
+    @property
+    def meta(self) -> SegmentMeta | None: ...
+
+
+S = TypeVar("S", bound="_HasMeta")
+
+
+def pick(
+    segments: Sequence[S], *, full: bool = False, fan_in: int = FAN_IN, max_rows: int = MAX_ROWS
+) -> list[list[S]]:
+    """Groups worth merging, each of one shard and partition, oldest first; groups share no segment.
+
+    ``full``: merge all neighbours that fit ``max_rows``, whatever their size. O(n log n).
+    """
+    places: dict[tuple[int, int], list[S]] = {}
+    for segment in segments:
+        meta = _meta(segment)
+        places.setdefault((meta.shard, meta.partition), []).append(segment)
+    groups = []
+    for place in sorted(places):
+        mine = sorted(places[place], key=lambda s: _meta(s).rank)
+        groups += _all(mine, max_rows) if full else _tiers(mine, max(fan_in, 2), max_rows)
+    return groups
+
+
+def _all(mine: list[S], max_rows: int) -> list[list[S]]:
+    groups: list[list[S]] = [[]]
+    rows = 0
+    for segment in mine:
+        size = _meta(segment).rows
+        if groups[-1] and (rows + size > max_rows or len(groups[-1]) >= MAX_SOURCES):
+            groups.append([])
+            rows = 0
+        groups[-1].append(segment)
+        rows += size
+    return [group for group in groups if len(group) > 1]
+
+
+def _tiers(mine: list[S], fan_in: int, max_rows: int) -> list[list[S]]:
+    """From the newest back: the longest run in which no segment outweighs the rest by far."""
+    end = len(mine)
+    while end >= fan_in:
+        start, rows = end, 0
+        while start > 0 and end - start < MAX_SOURCES:
+            size = _meta(mine[start - 1]).rows
+            if rows + size > max_rows or (end - start and size * (end - start) > SIMILAR * rows):
+                break
+            start -= 1
+            rows += size
+        if end - start >= fan_in:
+            return [mine[start:end]]
+        end -= 1
+    return []
+
+
+def merge(
+    files: Files,
+    group: Sequence[Segment],
+    path: str,
+    *,
+    segment_id: int,
+    file: str,
+    tz: str,
+) -> SegmentMeta:
+    """Writes the rows of ``group`` (from :func:`pick`) as one segment at ``path``; the sources stay.
+
+    The file is synced and renamed; the caller syncs its directory.
+
+    Raises:
+        Corruption: a source is damaged; nothing is written.
+        StorageFull, StorageFailed, ReadOnly.
+    """
+    first = group[0].footer
+    partition = Partition(first.partition, first.start_ms, first.end_ms)
+    return write_segment(
+        files,
+        path,
+        shard=first.shard,
+        partition=partition,
+        sources=group,
+        day_edges=day_edges(tz, partition.start_ms, partition.end_ms),
+        segment_id=segment_id,
+        file=file,
+        rank=min(_meta(segment).rank for segment in group),
+    )
+
+
+def _meta(segment: _HasMeta) -> SegmentMeta:
+    if segment.meta is None:
+        raise ValueError("a segment without its manifest entry cannot be compacted")
+    return segment.meta

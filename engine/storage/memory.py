@@ -1,0 +1,196 @@
+"""MemorySource: a sorted frame with the reading interface of a segment; what queries see of a memtable.
+
+Sorted at construction; properties are gathered when first asked for and kept, since the same view serves many
+queries. Nothing points into the memtable's growing tables. Thread-safe: caches are filled idempotently.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zuji.engine.storage._sort import csr
+from zuji.engine.storage.build import FrameProp, Packed, SortedFrame, keys_in_order
+from zuji.engine.storage.days import days_from_rows
+from zuji.engine.storage.segment import DayViews
+from zuji.engine.types import Column, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zuji.engine.storage.days import Days
+    from zuji.engine.storage.dictionary import Dictionary
+    from zuji.engine.storage.frame import FrameSlice
+    from zuji.engine.storage.segment import Zone
+    from zuji.engine.types import I64, U16, U32
+
+
+class MemorySource:
+    """Rows of one shard and partition in memory. See :class:`zuji.engine.storage.segment.Source`."""
+
+    def __init__(self, piece: FrameSlice, rank: int, day_edges: I64) -> None:
+        self.shard = piece.shard
+        self.partition = piece.partition.id
+        self.base_ms = piece.partition.start_ms
+        self.end_ms = piece.partition.end_ms
+        self.rank = rank
+        self.day_edges = day_edges
+        self.sorted = SortedFrame(piece)
+        self.rows = self.sorted.rows
+        self._props: dict[str, FrameProp] = {}
+        self._index: Days | None = None
+        self.runs: dict[str, MemoryRun] = {}
+        having: list[dict[str, Kind]] = [{} for _ in self.sorted.names]
+        for name, kind in self.sorted.kinds.items():
+            counts = self.sorted.value_counts(name)
+            for i, props in enumerate(having):
+                if counts is None or counts[i]:
+                    props[name] = kind
+        for i, name in enumerate(self.sorted.names):
+            self.runs[name] = MemoryRun(self, i, having[i])
+
+    def with_rank(self, rank: int) -> MemorySource:
+        """The same rows (and caches) at another rank."""
+        if rank == self.rank:
+            return self
+        other = copy(self)
+        other.rank = rank
+        return other
+
+    def prop(self, name: str) -> FrameProp:
+        """A property, prepared once."""
+        found = self._props.get(name)
+        if found is None:
+            found = self._props[name] = self.sorted.prop(name)
+        return found
+
+    def interleave(self) -> tuple[U16, list[str]]:
+        """See :class:`Source`."""
+        return self.sorted.interleave, list(self.sorted.names)
+
+    def dictionary(self, prop: str) -> Dictionary | None:
+        """See :class:`Source`."""
+        return self.prop(prop).dictionary if prop in self.sorted.kinds else None
+
+    @property
+    def index(self) -> Days | None:
+        """See :class:`Source`."""
+        if self._index is None and len(self.day_edges) > 1:
+            ordinal, time = keys_in_order(self)
+            self._index = days_from_rows(ordinal, time, self.base_ms, self.day_edges)
+        return self._index
+
+    def close(self) -> None:
+        """Nothing to do: memory goes with the last reader."""
+
+
+class MemoryRun(DayViews):
+    """One event of a memory source. See :class:`zuji.engine.storage.segment.Run`."""
+
+    __slots__ = (
+        "_csr",
+        "_index",
+        "_number",
+        "_owner",
+        "_packed",
+        "base_ms",
+        "event",
+        "max_ms",
+        "min_ms",
+        "props",
+        "rows",
+    )
+
+    def __init__(self, owner: MemorySource, number: int, props: Mapping[str, Kind]) -> None:
+        sorted_rows = owner.sorted
+        a, b = int(sorted_rows.starts[number]), int(sorted_rows.starts[number + 1])
+        self._owner = owner
+        self._number = number
+        self._csr: tuple[U32, U32] | None = None
+        self._index: Days | None = None
+        self._packed: dict[str, Packed] = {}
+        self.event = sorted_rows.names[number]
+        self.rows = b - a
+        self.base_ms = owner.base_ms
+        self.min_ms = owner.base_ms + int(sorted_rows.time[a:b].min())
+        self.max_ms = owner.base_ms + int(sorted_rows.time[a:b].max())
+        self.props = props
+
+    def _span(self) -> slice:
+        starts = self._owner.sorted.starts
+        return slice(int(starts[self._number]), int(starts[self._number + 1]))
+
+    @property
+    def user_count(self) -> int:
+        """See :class:`Run`."""
+        return len(self.users()[0])
+
+    @property
+    def received_at(self) -> int | None:
+        """See :class:`Run`."""
+        received = self._owner.sorted.received(self._number)
+        return received if isinstance(received, int) else None
+
+    @property
+    def index(self) -> Days | None:  # type: ignore[override]
+        """See :class:`Run`."""
+        if self._index is None and len(self._owner.day_edges) > 1:
+            rows, span = self._owner.sorted, self._span()
+            self._index = days_from_rows(
+                rows.ordinal[span], rows.time[span], self.base_ms, self._owner.day_edges
+            )
+        return self._index
+
+    def users(self) -> tuple[U32, U32]:
+        """See :class:`Run`."""
+        if self._csr is None:
+            self._csr = csr(self._owner.sorted.ordinal[self._span()])
+        return self._csr
+
+    def times(self) -> U32:
+        """See :class:`Run`."""
+        return self._owner.sorted.time[self._span()]
+
+    def ties(self) -> U16 | None:
+        """See :class:`Run`."""
+        tie = self._owner.sorted.tie
+        if tie is None:
+            return None
+        mine = tie[self._span()]
+        return mine if mine.any() else None
+
+    def received(self) -> I64:
+        """See :class:`Run`."""
+        received = self._owner.sorted.received(self._number)
+        return np.full(self.rows, received, np.int64) if isinstance(received, int) else received
+
+    def packed(self, name: str) -> Packed | None:
+        """See :class:`Run`."""
+        if name not in self.props:
+            return None
+        found = self._packed.get(name)
+        if found is None:
+            found = self._packed[name] = self._owner.prop(name).run(self._number)
+        return found
+
+    def column(self, name: str) -> Column | None:
+        """See :class:`Run`."""
+        packed = self.packed(name)
+        return None if packed is None else packed.column(self.props[name], self._owner.dictionary(name))
+
+    def presence_count(self, name: str) -> int:
+        """See :class:`Run`."""
+        return self._owner.prop(name).count(self._number) if name in self.props else 0
+
+    def zone(self, name: str) -> Zone | None:
+        """None: rows in memory are read faster than their zone would be found."""
+        return None
+
+    def nbytes(self, name: str | None) -> int:
+        """See :class:`Run`; bytes in memory."""
+        if name is None:
+            return 8 * self.rows
+        packed = self.packed(name)
+        return 0 if packed is None else int(packed.values.nbytes)

@@ -1,0 +1,295 @@
+"""Memtable: rows acknowledged but not yet in a segment.
+
+Adding is O(1): a bound chunk goes on a list. Rows are sorted only when someone looks (:meth:`Memtable.views`) or
+when the memtable is flushed (:meth:`Memtable.frame`). Views are kept in levels, as in a log-structured merge tree in
+memory: new chunks form a new level, and a level is rebuilt together with its neighbour when it has grown to half of
+it. So a look after every batch costs O(log rows) sorts of each row in all, and there are O(log rows) sources.
+
+Thread-safety: own lock. One thing is left to the caller: strings are interned into the table by whoever makes chunks,
+so :meth:`frame` and :meth:`views` must not run while the table grows (the writer's lock sees to that). What they
+return never reads the table again.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from zuji.engine.storage._pivot import count_cells, gather_lists, scatter_cells
+from zuji.engine.storage.dictionary import Dictionary
+from zuji.engine.storage.frame import Frame, FrameColumn
+from zuji.engine.storage.memory import MemorySource
+from zuji.engine.storage.partition import day_edges
+from zuji.engine.types import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.types import I64, U8, U16, U32, Values
+
+RANKS_A_VIEW = 64
+"""Ranks given to the levels of one call of views: the rank asked for times this, plus the level."""
+ROW_BYTES = 2 + 4 + 2 + 8
+CELL_BYTES = 2 + 8
+
+
+class Names(Protocol):
+    """What codes of events and properties mean: the project's catalog."""
+
+    @property
+    def events(self) -> list[str]: ...
+    @property
+    def props(self) -> list[str]: ...
+    @property
+    def kinds(self) -> list[Kind]: ...
+
+
+class Table(Protocol):
+    """Strings by code; only grows. :class:`zuji.engine.index._strings.StringTable`."""
+
+    def __len__(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def dump(self, start: int = 0, stop: int | None = None) -> tuple[U8, I64]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BoundChunk:
+    """Rows of one batch, bound to the project's codes.
+
+    ``shard`` uint16[n], ``ordinal`` uint32[n], ``event`` uint16[n] event codes, ``time`` int64[n] ms UTC,
+    ``received`` ms UTC. Cells by row: row i owns ``cell_start[i]:cell_start[i+1]`` of ``cell_prop`` uint16 (property
+    codes, each at most once a row) and ``cell_value`` int64 (BOOL 0/1; INT, DATETIME; FLOAT its bits; STRING a code
+    of the memtable's table; LIST an index into ``list_start`` int64, whose items are codes in ``list_item`` uint32).
+    """
+
+    n: int
+    shard: U16
+    ordinal: U32
+    event: U16
+    time: I64
+    received: int
+    cell_start: I64
+    cell_prop: U16
+    cell_value: I64
+    list_start: I64
+    list_item: U32
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        lists = 8 * len(self.list_start) + 4 * len(self.list_item)
+        return self.n * (ROW_BYTES + 8) + len(self.cell_prop) * CELL_BYTES + lists
+
+
+@dataclass(slots=True)
+class _Level:
+    """Consecutive chunks and their views."""
+
+    chunks: list[BoundChunk]
+    rows: int
+    views: list[MemorySource]
+
+
+class Memtable:
+    """Chunks in the order they came."""
+
+    def __init__(self, catalog: Names, strings: Table, tz: str, shards: int) -> None:
+        self._catalog = catalog
+        self._strings = strings
+        self._tz = tz
+        self._shards = shards
+        self._lock = threading.Lock()
+        self._chunks: list[BoundChunk] = []
+        self._rows = 0
+        self._chunk_bytes = 0
+        self._levels: list[_Level] = []
+        self._viewed = 0
+        self._rank: int | None = None
+        self._snapshot = _Snapshot()
+        self._edges: dict[int, I64] = {}
+
+    @property
+    def rows(self) -> int:
+        """Rows added."""
+        return self._rows
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of chunks and strings; views come on top, at about 40 bytes a row."""
+        return self._chunk_bytes + self._strings.nbytes
+
+    def add(self, chunk: BoundChunk) -> None:
+        """Adds rows. O(1)."""
+        with self._lock:
+            self._chunks.append(chunk)
+            self._rows += chunk.n
+            self._chunk_bytes += chunk.nbytes
+
+    def frame(self) -> Frame:
+        """All rows, in the order they came. O(rows + cells)."""
+        with self._lock:
+            chunks = list(self._chunks)
+            strings = self._snapshot.take(self._strings)
+        return pivot(chunks, self._catalog, strings)
+
+    def views(self, rank: int = 0) -> list[MemorySource]:
+        """All rows as sources, ordered by rank. Rows not seen by the last call are sorted now.
+
+        Sources get ranks ``rank * 64 + level``, so memtables asked with ascending ranks stay in order.
+        """
+        with self._lock:
+            if self._rank != rank:
+                for number, level in enumerate(self._levels):
+                    _rerank(level, rank * RANKS_A_VIEW + number)
+                self._rank = rank
+            if self._viewed < len(self._chunks):
+                fresh = self._chunks[self._viewed :]
+                rows = sum(chunk.n for chunk in fresh)
+                self._viewed = len(self._chunks)
+                while self._levels and (self._levels[-1].rows <= 2 * rows or len(self._levels) >= RANKS_A_VIEW):
+                    last = self._levels.pop()
+                    fresh = last.chunks + fresh
+                    rows += last.rows
+                strings = self._snapshot.take(self._strings)
+                self._levels.append(
+                    _Level(fresh, rows, self._sources(fresh, strings, rank * RANKS_A_VIEW + len(self._levels)))
+                )
+            return [view for level in self._levels for view in level.views]
+
+    def _sources(self, chunks: list[BoundChunk], strings: Dictionary, rank: int) -> list[MemorySource]:
+        sources = []
+        for piece in pivot(chunks, self._catalog, strings).slices(self._tz):
+            edges = self._edges.get(piece.partition.id)
+            if edges is None:
+                edges = day_edges(self._tz, piece.partition.start_ms, piece.partition.end_ms)
+                self._edges[piece.partition.id] = edges
+            sources.append(MemorySource(piece, rank, edges))
+        return sources
+
+
+def _rerank(level: _Level, rank: int) -> None:
+    """Queries may hold the old views: they keep their rank, so copies are made."""
+    level.views = [view.with_rank(rank) for view in level.views]
+
+
+class _Snapshot:
+    """A copy of a growing string table that is extended, never rewritten, so that old views stay good."""
+
+    def __init__(self) -> None:
+        self._data: U8 = np.empty(1 << 12, np.uint8)
+        self._offsets: I64 = np.zeros(1 << 8, np.int64)
+        self._count = 0
+
+    def take(self, table: Table) -> Dictionary:
+        """The table as it is now. O(strings added since the last call), amortised."""
+        size = len(table)
+        if size > self._count:
+            data, offsets = table.dump(self._count)
+            used = int(self._offsets[self._count])
+            self._data = _room(self._data, used, used + len(data))
+            self._offsets = _room(self._offsets, self._count + 1, size + 1)
+            self._data[used : used + len(data)] = data
+            self._offsets[self._count + 1 : size + 1] = offsets[1:] + used
+            self._count = size
+        end = int(self._offsets[self._count])
+        return Dictionary(self._data[:end], self._offsets[: self._count + 1])
+
+
+def _room(values: Values, used: int, wanted: int) -> Values:
+    if wanted <= len(values):
+        return values
+    grown = np.empty(max(wanted, 2 * len(values)), values.dtype)
+    grown[:used] = values[:used]
+    return grown
+
+
+def pivot(chunks: Sequence[BoundChunk], names: Names, strings: Dictionary) -> Frame:
+    """Chunks as one frame: cells become a column a property. O(rows + cells)."""
+    n = sum(chunk.n for chunk in chunks)
+    props = len(names.props)
+    counts = np.zeros(props, np.int64)
+    longest = max((chunk.n for chunk in chunks), default=0)
+    no_slice = np.zeros(longest, np.uint16)
+    for chunk in chunks:
+        count_cells(chunk.cell_start, chunk.cell_prop, no_slice[: chunk.n], props, counts)
+    starts = np.zeros(props + 1, np.int64)
+    np.cumsum(counts, out=starts[1:])
+    rows = np.empty(int(starts[-1]), np.uint32)
+    values = np.empty(int(starts[-1]), np.int64)
+    cursor, shift = starts[:-1].copy(), np.zeros(props, np.int64)
+    lists = np.array([kind == Kind.LIST for kind in names.kinds], np.bool_)
+    row, list_count = 0, 0
+    numbers = np.arange(n, dtype=np.uint32)
+    for chunk in chunks:
+        shift[lists] = list_count
+        scatter_cells(
+            chunk.cell_start,
+            chunk.cell_prop,
+            chunk.cell_value,
+            no_slice[: chunk.n],
+            numbers[row : row + chunk.n],
+            shift,
+            props,
+            cursor,
+            rows,
+            values,
+        )
+        row += chunk.n
+        list_count += max(len(chunk.list_start) - 1, 0)
+    list_offsets, items = _lists(chunks)
+    columns = {}
+    for prop in np.flatnonzero(counts).tolist():
+        span = slice(int(starts[prop]), int(starts[prop + 1]))
+        mine = None if counts[prop] == n else rows[span]
+        columns[names.props[prop]] = _column(names.kinds[prop], values[span], mine, strings, list_offsets, items)
+    received = {chunk.received for chunk in chunks}
+    return Frame(
+        n=n,
+        shard=_joined([chunk.shard for chunk in chunks], np.uint16),
+        ordinal=_joined([chunk.ordinal for chunk in chunks], np.uint32),
+        event=_joined([chunk.event for chunk in chunks], np.uint16),
+        event_names=list(names.events),
+        time=_joined([chunk.time for chunk in chunks], np.int64),
+        received=received.pop()
+        if len(received) == 1
+        else np.repeat(
+            np.array([chunk.received for chunk in chunks], np.int64), [chunk.n for chunk in chunks]
+        ),
+        columns=columns,
+    )
+
+
+def _column(
+    kind: Kind, values: I64, rows: U32 | None, strings: Dictionary, list_offsets: U32, items: U32
+) -> FrameColumn:
+    if kind == Kind.LIST:
+        offsets, mine = gather_lists(list_offsets, items, values.astype(np.uint32))
+        return FrameColumn(kind, mine, rows, strings, offsets)
+    if kind == Kind.STRING:
+        return FrameColumn(kind, values.astype(np.uint32), rows, strings)
+    if kind == Kind.FLOAT:
+        return FrameColumn(kind, values.view(np.float64), rows)
+    if kind == Kind.BOOL:
+        return FrameColumn(kind, values.astype(np.uint8), rows)
+    return FrameColumn(kind, values, rows)
+
+
+def _lists(chunks: Sequence[BoundChunk]) -> tuple[U32, U32]:
+    """All lists of the chunks as one CSR."""
+    parts, base = [np.zeros(1, np.int64)], 0
+    for chunk in chunks:
+        if len(chunk.list_start) > 1:
+            parts.append(chunk.list_start[1:] + base)
+        base += len(chunk.list_item)
+    offsets = np.concatenate(parts)
+    if base > np.iinfo(np.uint32).max:
+        raise OverflowError("more than 2^32 list items in one memtable")
+    return offsets.astype(np.uint32), _joined([chunk.list_item for chunk in chunks], np.uint32)
+
+
+def _joined(parts: Sequence[Values], dtype: type) -> Values:
+    return np.concatenate(parts) if parts else np.empty(0, dtype)

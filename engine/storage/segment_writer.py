@@ -1,0 +1,390 @@
+"""Writes segments: from a frame (:func:`write_frame`, a flush or bulk load) or from sources (:func:`write_segment`).
+
+tmp name -> write -> fsync -> rename; the caller syncs the directory once for all files it wrote, before the manifest
+names them (I4). Streams are written one by one, so memory holds one property of one run at a time besides the keys.
+Every kind of page, its choice and its checksum belong to :mod:`codecs`; this file decides only what is a stream.
+Format: ``docs/format/segment.md``. Functions are thread-safe: each call has its own state.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zuji.engine.storage import names as file_names
+from zuji.engine.storage._rows import few_values, user_keys
+from zuji.engine.storage._sort import csr
+from zuji.engine.storage.build import MergedRows, Packed, SortedFrame, SortedRows
+from zuji.engine.storage.codecs import PAGE_DTYPE, crc32c, encode_bytes, encode_floats, encode_ints
+from zuji.engine.storage.days import BITMAP_SLACK, bitmap, days_from_rows, dense
+from zuji.engine.storage.format import (
+    DAY_BITMAP,
+    DAY_DTYPE,
+    DAY_LIST,
+    RECEIVED_FEW,
+    RECEIVED_LAG,
+    RECEIVED_ONE,
+    ColumnMeta,
+    Footer,
+    PropMeta,
+    Received,
+    RunMeta,
+    Stream,
+    aligned,
+    pack_footer,
+    pack_header,
+)
+from zuji.engine.storage.manifest import SegmentMeta
+from zuji.engine.storage.partition import Partition, day_edges
+from zuji.engine.types import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+
+    from zuji.engine.storage.days import ListedDays
+    from zuji.engine.storage.dictionary import Dictionary
+    from zuji.engine.storage.files import Appender, Files
+    from zuji.engine.storage.frame import Frame, FrameSlice
+    from zuji.engine.storage.segment import Source
+    from zuji.engine.types import I64, U32, Values
+
+WRITE_BYTES = 1 << 20
+"""Encoded streams are gathered to writes of about this size."""
+TIME_UNITS = (1_000, 60_000, 3_600_000)
+"""Times and datetimes all divisible by one of these are stored divided: 10 bits a row less for whole seconds."""
+INDEX_ROWS = 8_192
+"""Runs with fewer rows store no day index; it is made from the rows in under 50 µs."""
+FEW_RECEIVED = 4_096
+WRITER = "zuji 0.1"
+
+
+def write_frame(
+    files: Files,
+    directory: str,
+    frame: Frame,
+    *,
+    tz: str,
+    new_file: Callable[[], tuple[int, str]],
+    pool: Executor | None = None,
+) -> list[SegmentMeta]:
+    """Writes a frame as one segment a shard and partition.
+
+    Args:
+        directory: of the project; the names that ``new_file`` gives are relative to it.
+        tz: the project's time zone: it sets partitions and days.
+        new_file: a fresh (id, name); called in the calling thread only. The id is the rank.
+        pool: writes segments beside each other when given.
+
+    Returns:
+        What the manifest needs. Files are synced and renamed; their directory is not yet synced.
+
+    Raises:
+        StorageFull, StorageFailed, ReadOnly: files written so far are left to the caller.
+    """
+    pieces = [(piece, *new_file()) for piece in frame.slices(tz)]
+
+    def write(item: tuple[FrameSlice, int, str]) -> SegmentMeta:
+        piece, ident, name = item
+        return write_rows(
+            files,
+            file_names.path(directory, name),
+            SortedFrame(piece),
+            shard=piece.shard,
+            partition=piece.partition,
+            day_edges=day_edges(tz, piece.partition.start_ms, piece.partition.end_ms),
+            segment_id=ident,
+            file=name,
+            rank=ident,
+        )
+
+    return list(map(write, pieces)) if pool is None else list(pool.map(write, pieces))
+
+
+def write_segment(
+    files: Files,
+    path: str,
+    *,
+    shard: int,
+    partition: Partition,
+    sources: Sequence[Source],
+    day_edges: I64,
+    segment_id: int = 0,
+    file: str = "",
+    rank: int = 0,
+) -> SegmentMeta:
+    """Writes the rows of several sources of one shard and partition, oldest source first, as one segment."""
+    return write_rows(
+        files,
+        path,
+        MergedRows(sources),
+        shard=shard,
+        partition=partition,
+        day_edges=day_edges,
+        segment_id=segment_id,
+        file=file,
+        rank=rank,
+    )
+
+
+def write_rows(
+    files: Files,
+    path: str,
+    rows: SortedRows,
+    *,
+    shard: int,
+    partition: Partition,
+    day_edges: I64,
+    segment_id: int = 0,
+    file: str = "",
+    rank: int = 0,
+) -> SegmentMeta:
+    """Writes sorted rows to ``path``: tmp, fsync, rename. The caller syncs the directory.
+
+    Raises:
+        StorageFull, StorageFailed, ReadOnly: the temporary file is removed.
+    """
+    temporary = file_names.temporary(path)
+    appender = files.create(temporary)
+    try:
+        with appender:
+            footer = _SegmentWriter(appender, rows, partition.start_ms, day_edges).write(shard, partition)
+            appender.sync()
+            size = appender.size
+        files.rename(temporary, path)
+    except BaseException:
+        files.remove(temporary)
+        raise
+    return SegmentMeta(
+        id=segment_id,
+        file=file or os.path.basename(path),
+        shard=shard,
+        partition=partition.id,
+        start_ms=partition.start_ms,
+        end_ms=partition.end_ms,
+        rows=rows.rows,
+        bytes=size,
+        min_ms=footer.min_ms,
+        max_ms=footer.max_ms,
+        rank=rank,
+    )
+
+
+class _SegmentWriter:
+    """State of one file being written."""
+
+    def __init__(self, out: Appender, rows: SortedRows, base_ms: int, edges: I64) -> None:
+        self._out = out
+        self._rows = rows
+        self._base_ms = base_ms
+        self._edges = edges
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._position = 0
+        self._tables: list[np.ndarray[Any, Any]] = []
+        self._pages = 0
+        self._days: list[tuple[int, ...]] = []
+
+    def write(self, shard: int, partition: Partition) -> Footer:
+        """The whole file."""
+        rows = self._rows
+        self._put(pack_header())
+        interleave = self._ints(rows.interleave)
+        heads = [self._run(i) for i in range(len(rows.names))]
+        props, columns = self._props()
+        runs = [
+            RunMeta(*head, columns=columns[i], days=day)  # type: ignore[arg-type]
+            for i, (head, day) in enumerate(heads)
+        ]
+        days = self._all_days() if len(rows.names) != 1 else runs[0].days
+        table = np.array(self._days, np.uint32).reshape(-1, len(DAY_DTYPE))
+        day_table = self._stream(*encode_bytes(table.tobytes())) if len(table) else (0, 0)
+        self._align()
+        pages = np.concatenate(self._tables) if self._tables else np.empty(0, PAGE_DTYPE)
+        pages_offset, pages_raw = self._position, pages.tobytes()
+        self._put(pages_raw)
+        footer = Footer(
+            shard=shard,
+            partition=partition.id,
+            start_ms=partition.start_ms,
+            end_ms=partition.end_ms,
+            rows=rows.rows,
+            min_ms=min((run.min_ms for run in runs), default=partition.start_ms),
+            max_ms=max((run.max_ms for run in runs), default=partition.start_ms),
+            pages_offset=pages_offset,
+            pages=len(pages),
+            pages_crc=crc32c(pages_raw),
+            props=props,
+            runs=runs,
+            interleave=interleave,
+            day_edges=self._edges.tolist(),
+            day_table=day_table,
+            days=days,
+            writer=WRITER,
+        )
+        self._put(pack_footer(footer, self._position))
+        self._flush()
+        return footer
+
+    # -- runs ----------------------------------------------------------------------------------
+
+    def _run(self, i: int) -> tuple[tuple[Any, ...], int]:
+        """Keys of one run: the fields of RunMeta before its columns, and its place in the day table."""
+        rows = self._rows
+        a, b = int(rows.starts[i]), int(rows.starts[i + 1])
+        ordinal, time = rows.ordinal[a:b], rows.time[a:b]
+        users, offsets = csr(ordinal)
+        unit, scaled = _scaled(time, TIME_UNITS)
+        tie = None if rows.tie is None else rows.tie[a:b]
+        head = (
+            rows.names[i],
+            b - a,
+            len(users),
+            self._base_ms + int(time.min()),
+            self._base_ms + int(time.max()),
+            self._ints(users, ascending=True),
+            self._ints(offsets, ascending=True),
+            self._ints(scaled),
+            unit,
+            (0, 0) if tie is None or not tie.any() else self._ints(tie),
+            self._received(i, time),
+        )
+        day = -1
+        if b - a >= INDEX_ROWS and len(self._edges) > 1:
+            day = self._day_index(days_from_rows(ordinal, time, self._base_ms, self._edges))
+        return head, day
+
+    def _received(self, i: int, time: U32) -> Received:
+        received = self._rows.received(i)
+        if isinstance(received, int):
+            return Received(RECEIVED_ONE, received)
+        low = int(received.min())
+        if low == int(received.max()):
+            return Received(RECEIVED_ONE, low)
+        lag = received - time.astype(np.int64) - self._base_ms
+        lag_bits = (int(lag.max()) - int(lag.min())).bit_length()
+        few = few_values(received, FEW_RECEIVED)
+        if few is not None:
+            values, codes = few
+            bits = (len(values) - 1).bit_length() * len(received) + 64 * len(values)
+            if bits < lag_bits * len(received):
+                return Received(RECEIVED_FEW, 0, self._ints(codes), self._ints(values))
+        return Received(RECEIVED_LAG, 0, self._ints(lag))
+
+    # -- days ----------------------------------------------------------------------------------
+
+    def _all_days(self) -> int:
+        rows = self._rows
+        if rows.rows < INDEX_ROWS or len(self._edges) < 2:
+            return -1
+        keys = np.empty(rows.rows, np.uint64)
+        user_keys(rows.interleave, rows.ordinal, rows.time, rows.starts, keys)
+        ordinal = (keys >> np.uint64(32)).astype(np.uint32)
+        return self._day_index(
+            days_from_rows(ordinal, keys.astype(np.uint32), self._base_ms, self._edges)
+        )
+
+    def _day_index(self, days: ListedDays) -> int:
+        first = len(self._days)
+        for day in range(len(days.rows)):
+            users, flags = days.user_list(day), days.flags(day)
+            form, user_stream, multi_stream = DAY_LIST, (0, 0), (0, 0)
+            if len(users):
+                data, pages = encode_ints(users, ascending=True)
+                if dense(users):
+                    raw = bitmap(users).serialize()
+                    if len(raw) <= BITMAP_SLACK * len(data):
+                        form, (data, pages) = DAY_BITMAP, encode_bytes(raw)
+                user_stream = self._stream(data, pages)
+                if form == DAY_BITMAP:
+                    more = bitmap(users[flags.view(np.bool_)])
+                    multi_stream = self._stream(*encode_bytes(more.serialize()))
+                else:
+                    multi_stream = self._ints(flags)
+            self._days.append(
+                (int(days.rows[day]), len(users), form, *user_stream, *multi_stream, 0)
+            )
+        return first
+
+    # -- properties ----------------------------------------------------------------------------
+
+    def _props(self) -> tuple[list[PropMeta], list[list[ColumnMeta]]]:
+        rows = self._rows
+        props: list[PropMeta] = []
+        columns: list[list[ColumnMeta]] = [[] for _ in rows.names]
+        for name, kind in rows.kinds.items():
+            prop = rows.prop(name)
+            having = [i for i in range(len(rows.names)) if prop.has(i)]
+            for i in having:
+                columns[i].append(self._column(len(props), kind, prop.run(i)))
+            if having:
+                props.append(self._prop(name, kind, prop.dictionary))
+        return props, columns
+
+    def _prop(self, name: str, kind: Kind, dictionary: Dictionary | None) -> PropMeta:
+        if dictionary is None or not len(dictionary):
+            return PropMeta(name, int(kind))
+        text = self._stream(*encode_bytes(memoryview(dictionary.data)))
+        offsets = self._ints(dictionary.offsets, ascending=True)
+        return PropMeta(name, int(kind), len(dictionary), text, offsets)
+
+    def _column(self, prop: int, kind: Kind, packed: Packed) -> ColumnMeta:
+        values = packed.values
+        unit, presence, offsets = 1, (0, 0), (0, 0)
+        if packed.present is not None:
+            presence = self._ints(packed.present)
+        if kind == Kind.FLOAT:
+            low, high = (int(v.view(np.int64)) for v in (values.min(), values.max()))
+            return ColumnMeta(prop, packed.count, low, high, 1, self._stream(*encode_floats(values)), presence)
+        if packed.offsets is not None:
+            offsets = self._ints(packed.offsets, ascending=True)
+            stream = self._ints(values) if len(values) else (0, 0)
+            return ColumnMeta(prop, packed.count, 0, 0, 1, stream, presence, offsets, len(values))
+        low, high = int(values.min()), int(values.max())
+        if kind == Kind.DATETIME:
+            unit, values = _scaled(values, TIME_UNITS)
+        return ColumnMeta(prop, packed.count, low, high, unit, self._ints(values), presence)
+
+    # -- bytes ---------------------------------------------------------------------------------
+
+    def _ints(self, values: Values, *, ascending: bool = False) -> Stream:
+        return self._stream(*encode_ints(np.ascontiguousarray(values), ascending=ascending))
+
+    def _stream(self, data: bytes, pages: np.ndarray[Any, Any]) -> Stream:
+        self._align()
+        pages = pages.copy()
+        pages["offset"] += np.uint64(self._position)
+        self._tables.append(pages)
+        first = self._pages
+        self._pages += len(pages)
+        self._put(data)
+        return first, len(pages)
+
+    def _align(self) -> None:
+        gap = aligned(self._position) - self._position
+        if gap:
+            self._put(bytes(gap))
+
+    def _put(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        self._position += len(data)
+        if self._held_bytes >= WRITE_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._held:
+            self._out.write(b"".join(self._held))
+            self._held, self._held_bytes = [], 0
+
+
+def _scaled(values: Values, units: Sequence[int]) -> tuple[int, Values]:
+    """The largest unit that divides every value, and the quotients. Most runs fail on the first few rows."""
+    best = 1
+    for unit in units:
+        if (values[:64] % unit).any() or (values % unit).any():
+            break
+        best = unit
+    return (best, values) if best == 1 else (best, values // values.dtype.type(best))
