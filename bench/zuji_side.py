@@ -1,0 +1,181 @@
+"""The Zuji side, through the public API only: load, query, reopen, recover.
+
+Every function runs in a process of its own (`worker.py`, `__main__.py`), so peak memory and cold
+starts are those of Zuji alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.questions import Question
+    from bench.shape import Shape
+
+BATCH_ROWS = 1 << 17
+PROJECT = "bench"
+
+
+def peak_rss_bytes() -> int:
+    """High-water mark of this process's resident memory."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def disk_bytes(path: Path) -> int:
+    """Bytes of all files under ``path``."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def load(shape: Shape, parquet: Path, data: Path, threads: int) -> dict[str, Any]:
+    """Parquet → durable, compacted segments. Seconds of each phase, peak memory, bytes a row."""
+    before = peak_rss_bytes()
+    import zuji
+    from zuji.engine.engine import create_project
+    from zuji.engine.ingest_table import TableMapping
+
+    began = time.perf_counter()
+    create_project(data, PROJECT, tz=shape.tz)
+    mapping = TableMapping(event="event", user="user_id", time="time")
+    rows = 0
+    with zuji.open(data, PROJECT, config=zuji.Config(threads=threads)) as engine:
+        source = pq.ParquetFile(parquet)
+        for batch in source.iter_batches(BATCH_ROWS):
+            result = engine.append_table(batch, mapping)
+            rows += result.accepted
+        appended = time.perf_counter() - began
+        engine.flush()
+        flushed = time.perf_counter() - began
+        engine.compact()
+        compacted = time.perf_counter() - began
+    closed = time.perf_counter() - began
+    return {
+        "rows": rows,
+        "append_s": appended,
+        "append_and_flush_s": flushed,
+        "compacted_s": compacted,
+        "total_s": closed,
+        "rows_per_s": rows / closed,
+        "peak_rss_bytes": peak_rss_bytes(),
+        "rss_before_import_bytes": before,
+        "disk_bytes": disk_bytes(data),
+        "bytes_per_row": disk_bytes(data) / max(1, rows),
+    }
+
+
+class Zuji:
+    """An open project for timing queries."""
+
+    def __init__(self, data: Path, threads: int) -> None:
+        import zuji
+
+        self._engine = zuji.open(data, PROJECT, mode="r", config=zuji.Config(threads=threads))
+
+    def timed(self, query: dict[str, Any]) -> tuple[float, list[dict[str, Any]]]:
+        """Seconds of one run and its rows as dicts (making the dicts is not timed)."""
+        began = time.perf_counter()
+        result = self._engine.query(query)
+        elapsed = time.perf_counter() - began
+        names = [column.name for column in result.columns]
+        return elapsed, [dict(zip(names, row, strict=True)) for row in result.rows]
+
+    def close(self) -> None:
+        """Closes the project."""
+        self._engine.close()
+
+
+def import_seconds(runs: int = 7) -> float:
+    """Median seconds of ``import zuji`` in fresh interpreters (the interpreter's own start not counted)."""
+    code = "import time; t = time.perf_counter(); import zuji; zuji.open; print(time.perf_counter() - t)"
+    return sorted(float(_python(code)) for _ in range(runs))[runs // 2]
+
+
+def first_query_seconds(data: Path, question: Question, runs: int = 5) -> dict[str, float]:
+    """Medians, each in a fresh process: open alone, and open + first query (import not counted)."""
+    code = (
+        "import sys, time, json, zuji\n"
+        "q = json.loads(sys.argv[2]); t = time.perf_counter()\n"
+        f"e = zuji.open(sys.argv[1], {PROJECT!r}, mode='r'); a = time.perf_counter() - t\n"
+        "e.query(q); print(json.dumps([a, time.perf_counter() - t]))\n"
+    )
+    seen = [json.loads(_python(code, str(data), json.dumps(question.query))) for _ in range(runs)]
+    middle = runs // 2
+    return {
+        "open_s": sorted(s[0] for s in seen)[middle],
+        "open_and_query_s": sorted(s[1] for s in seen)[middle],
+    }
+
+
+def _python(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def _events(shape: Shape) -> Iterator[dict[str, Any]]:
+    from bench.generate import blocks
+
+    for block in blocks(shape):
+        columns = {
+            name: block.column(name).to_pylist() for name in block.schema.names if name != "time"
+        }
+        times = block.column("time").cast("int64").to_pylist()
+        names = [n for n in columns if n not in ("event", "user_id")]
+        for i, at in enumerate(times):
+            yield {
+                "event": columns["event"][i],
+                "user_id": columns["user_id"][i],
+                "time": at,
+                "properties": {name: columns[name][i] for name in names},
+            }
+
+
+def fill_wal(shape: Shape, data: Path) -> None:
+    """Appends msgpack batches of 2,000 events that stay in the WAL, then dies without closing."""
+    import msgpack
+    import zuji
+    from zuji.engine.engine import create_project
+
+    create_project(data, PROJECT, tz=shape.tz)
+    engine = zuji.open(data, PROJECT, config=zuji.Config(flush_rows=1 << 62, flush_bytes=1 << 62))
+    batch: list[dict[str, Any]] = []
+    for event in _events(shape):
+        batch.append(event)
+        if len(batch) == 2_000:
+            engine.append_batch(msgpack.packb({"events": batch}))
+            batch.clear()
+    if batch:
+        engine.append_batch(msgpack.packb({"events": batch}))
+    os._exit(0)
+
+
+def recover(data: Path) -> dict[str, float]:
+    """Seconds to open a project whose WAL holds everything, per GB of WAL."""
+    import zuji
+
+    wal_bytes = sum(p.stat().st_size for p in data.rglob("*.wal"))
+    began = time.perf_counter()
+    engine = zuji.open(data, PROJECT)
+    elapsed = time.perf_counter() - began
+    rows = sum(int(e["rows"]) for e in engine.events())
+    engine.close()
+    return {
+        "wal_bytes": wal_bytes,
+        "rows": rows,
+        "recovery_s": elapsed,
+        "seconds_per_gb": elapsed / (wal_bytes / 1e9) if wal_bytes else 0.0,
+        "rows_per_s": rows / elapsed if elapsed else 0.0,
+    }

@@ -1,0 +1,225 @@
+"""A project as a list of Python objects: typing, duplicates, profiles. One append is one batch.
+
+The rules written out: an event or batch seen before is dropped; the first kind of a property
+holds, a value of another kind is cast when nothing is lost, otherwise the event is refused and the
+others stay; an event belongs to its ``user_id``, or else to its device; rows of a user stand in the
+order (time, order of arrival).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from tests.oracle.walltime import EPOCH, instant
+
+NULL = object()
+
+
+@dataclass(frozen=True)
+class Value:
+    """A property value with its kind: bool int float datetime string list."""
+
+    kind: str
+    v: Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One stored event."""
+
+    user: tuple[str, str]
+    event: str
+    time: int
+    order: int
+    received: int
+    props: dict[str, Value]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Position among the rows of one user."""
+        return (self.time, self.order)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One ``profile_set`` (``v`` None = the property was unset)."""
+
+    time: int
+    order: int
+    name: str
+    value: Value | None
+
+
+class Refused(Exception):
+    """The event goes to quarantine. The text is the reason code."""
+
+
+@dataclass
+class OracleProject:
+    """Everything that was accepted, and what was not."""
+
+    tz: str = "Asia/Shanghai"
+    rows: list[Row] = field(default_factory=list)
+    profiles: dict[tuple[str, str], list[Profile]] = field(default_factory=dict)
+    event_kinds: dict[str, str] = field(default_factory=dict)
+    user_kinds: dict[str, str] = field(default_factory=dict)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    duplicates: int = 0
+    _inserts: set[str] = field(default_factory=set)
+    _batches: set[str] = field(default_factory=set)
+    _order: int = 0
+
+    def append(
+        self, events: list[dict[str, Any]], batch_id: str | None = None, received: int = 0
+    ) -> int:
+        """Stores one batch; returns how many events were accepted."""
+        if batch_id is not None:
+            if batch_id in self._batches:
+                return 0
+            self._batches.add(batch_id)
+        before = self._order
+        for index, event in enumerate(events):
+            try:
+                self._store(event, received)
+            except Refused as refusal:
+                self.refused.append((index, str(refusal)))
+        return self._order - before
+
+    def _store(self, event: dict[str, Any], received: int) -> None:
+        kind = event.get("type", "track")
+        if "user_id" in event:
+            user = ("user", str(event["user_id"]))
+        else:
+            user = ("device", str(event["device_id"]))
+        time = to_ms(event["time"])
+        profile = kind != "track"
+        kinds = self.user_kinds if profile else self.event_kinds
+        props: dict[str, Value | None] = {}
+        problem = None
+        for name, raw in event.get("properties", {}).items():
+            if kind == "profile_unset":
+                props[name] = None
+            elif raw is None:
+                if profile:
+                    props[name] = None
+            else:
+                value = typed(raw)
+                stored = kinds.setdefault(name, value.kind)
+                try:
+                    props[name] = cast(value, stored)
+                except Refused as refusal:
+                    problem = refusal
+        if problem is not None:
+            raise problem
+        insert = event.get("insert_id")
+        if insert is not None:
+            if insert in self._inserts:
+                self.duplicates += 1
+                return
+            self._inserts.add(insert)
+        if not profile and "user_id" in event and "device_id" in event:
+            props["$device_id"] = Value("string", str(event["device_id"]))
+        order = self._order
+        self._order += 1
+        if profile:
+            self.profiles.setdefault(user, []).extend(
+                Profile(time, order, name, value) for name, value in props.items()
+            )
+            return
+        present = {name: value for name, value in props.items() if value is not None}
+        self.rows.append(Row(user, event["event"], time, order, received, present))
+
+    def users(self) -> list[tuple[str, str]]:
+        """Every user the project knows."""
+        return sorted({r.user for r in self.rows} | set(self.profiles))
+
+    def rows_of(self, user: tuple[str, str]) -> list[Row]:
+        """The user's rows in order."""
+        return sorted((r for r in self.rows if r.user == user), key=lambda r: r.place)
+
+    def user_property(self, user: tuple[str, str], name: str, at: int | None) -> Value | None:
+        """The property as it was at an instant (None = as it is now)."""
+        found = None
+        best: tuple[int, int] | None = None
+        for entry in self.profiles.get(user, []):
+            if entry.name != name or (at is not None and entry.time > at):
+                continue
+            if best is None or (entry.time, entry.order) >= best:
+                best, found = (entry.time, entry.order), entry.value
+        return found
+
+    @property
+    def watermark(self) -> int | None:
+        """Time of the newest event."""
+        return max((r.time for r in self.rows), default=None)
+
+
+def to_ms(value: Any) -> int:
+    """An event's time in ms."""
+    if isinstance(value, datetime):
+        return (value - EPOCH) // timedelta(milliseconds=1)
+    if isinstance(value, str):
+        return instant(value)
+    return int(value)
+
+
+def typed(raw: Any) -> Value:
+    """A Python value with the kind it is sent as."""
+    if isinstance(raw, bool):
+        return Value("bool", raw)
+    if isinstance(raw, int):
+        return Value("int", raw)
+    if isinstance(raw, float):
+        return Value("float", raw)
+    if isinstance(raw, datetime):
+        return Value("datetime", to_ms(raw))
+    if isinstance(raw, date):
+        return Value("datetime", to_ms(datetime(raw.year, raw.month, raw.day, tzinfo=UTC)))
+    if isinstance(raw, list):
+        return Value("list", tuple(raw))
+    assert isinstance(raw, str), raw
+    return Value("string", raw)
+
+
+def cast(value: Value, kind: str) -> Value:
+    """The value as another kind, or Refused when something would be lost."""
+    made = value.v if value.kind == kind else _cast(value.kind, value.v, kind)
+    if made is NULL:
+        raise Refused("type_mismatch")
+    return Value(kind, made)
+
+
+def _cast(sent: str, v: Any, kind: str) -> Any:
+    made: Any = NULL
+    if kind == "string" and sent == "bool":
+        made = "true" if v else "false"
+    elif kind == "string" and sent == "datetime":
+        moment = EPOCH + timedelta(milliseconds=v)
+        made = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    elif kind == "string" and sent in ("int", "float"):
+        made = repr(v)
+    elif kind == "list" and sent == "string":
+        made = (v,)
+    elif kind == "float" and sent in ("int", "bool"):
+        made = float(v)
+    elif kind == "float" and sent == "string" and re.fullmatch(r"[+-]?\d+(\.\d+)?", v):
+        made = float(v)
+    elif kind == "int" and (sent == "bool" or (sent == "float" and v == int(v))):
+        made = int(v)
+    elif kind == "int" and sent == "string" and re.fullmatch(r"[+-]?\d{1,18}", v):
+        made = int(v)
+    elif kind == "bool" and sent in ("int", "float") and v in (0, 1):
+        made = bool(v)
+    elif kind == "bool" and sent == "string" and v.lower() in ("true", "false"):
+        made = v.lower() == "true"
+    elif kind == "datetime" and sent == "int":
+        made = v
+    elif kind == "datetime" and sent == "string":
+        try:
+            made = instant(v)
+        except (ValueError, AssertionError):
+            made = NULL
+    return made
