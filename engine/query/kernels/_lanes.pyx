@@ -47,9 +47,13 @@ cdef int finish(int status) except -1:
 
 
 cdef class LaneSet:
-    """Checked lanes as C structs. Ranks are made dense, keeping their order. O(users)."""
+    """Checked lanes as C structs. O(users).
 
-    def __cinit__(self, object lanes):
+    Ranks are made dense, keeping their order, over ``lanes`` and ``beside``: sets whose rows are
+    compared with each other name each other's lanes there.
+    """
+
+    def __cinit__(self, object lanes, object beside=()):
         cdef Py_ssize_t nu, n
         cdef int i
         given = list(lanes)
@@ -60,7 +64,7 @@ cdef class LaneSet:
         self.lanes = <zj_lane *>calloc(max(1, self.count), sizeof(zj_lane))
         if self.lanes == NULL:
             raise MemoryError
-        dense = {rank: i for i, rank in enumerate(sorted({int(lane.rank) for lane in given}))}
+        dense = {rank: i for i, rank in enumerate(sorted({int(lane.rank) for lane in [*given, *beside]}))}
         for i, lane in enumerate(given):
             users, offsets, times, ties, mask = (
                 lane.users, lane.offsets, lane.times, lane.ties, lane.mask
