@@ -77,12 +77,17 @@ class LimitDoc:
     reason: str
 
 
+DEFAULT_LIMITS = Limits()
+
 LIMITS_DOC: tuple[LimitDoc, ...] = tuple(
-    LimitDoc(each.name, each.default, each.metadata["unit"], each.metadata["reason"])
+    LimitDoc(
+        name=each.name,
+        value=getattr(DEFAULT_LIMITS, each.name),
+        unit=each.metadata["unit"],
+        reason=each.metadata["reason"],
+    )
     for each in fields(Limits)
 )
-
-DEFAULT_LIMITS = Limits()
 
 # Trusted bulk loading (the importer, `Engine.append` of an analyst's own data): the same limits on
 # each event, 16 times the room for a batch.

@@ -50,8 +50,9 @@ class EventBatch:
     ``time`` int64[n]: ms UTC. ``index`` uint32[n]: position in the batch as sent, ascending.
     ``cell_prop`` uint32[c]: code in ``names``. ``cell_kind`` uint8[c]: Kind, or UNSET.
     ``cell_value`` int64[c]: BOOL 0/1; INT; FLOAT the bits of the float64; DATETIME ms UTC; STRING
-    code in ``strings``; LIST number l of a list, owning ``list_item[list_start[l]:list_start[l+1]]``
-    (uint32 codes in ``strings``, in the order sent, repeats kept); UNSET 0.
+    code in ``strings``; LIST the number l of a list, which owns
+    ``list_item[list_start[l]:list_start[l+1]]`` (codes in ``strings``, in the order sent, repeats
+    kept); UNSET 0. ``list_start`` int64[lists+1], ``list_item`` uint32.
     """
 
     n: int

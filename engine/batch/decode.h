@@ -5,15 +5,14 @@
  * zj_batch_decode then reads event after event (event.h) and keeps the accepted ones: only then are
  * strings interned, so a rejected event adds nothing to the tables.
  *
- * Memory: 25 + 8 bytes an event for row columns (the caller's), 13 bytes a cell, 4 a list item,
- * all of it at most 8 times the input, plus the tables. O(bytes).
+ * Memory: 37 + 8 bytes an event for row columns (the caller's), 13 bytes a cell, 4 a list item, each
+ * with half as much again while it grows: at most 8 times the input, plus the tables. O(bytes).
  * Threads: one zj_batch belongs to one thread; the string tables are the caller's to lock.
  */
 #ifndef ZUJI_BATCH_DECODE_H
 #define ZUJI_BATCH_DECODE_H
 
 #include "batch/event.h"
-#include "index/stringtable.h"
 
 /* Why a whole batch is refused. */
 #define ZJ_BATCH_REASONS(X)                  \
@@ -167,6 +166,7 @@ static int zj_batch_open(zj_batch *b, const uint8_t *data, size_t n) {
     else if (v.type == MP_MAP) failed = zj_batch_scan_map(b, &p, v.size);
     else failed = zj_batch_envelope(b, data, "neither a map nor an array of events");
     if (failed) return failed;
+    if (b->items > b->max_items) return zj_batch_fault(b, p, MP_TOO_MANY);
     if (p != b->end) {
         b->fault_at = (uint64_t)(p - data);
         return ZJ_BATCH_TRAILING;

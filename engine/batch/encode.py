@@ -95,7 +95,9 @@ def _encode(packer: msgpack.Packer, event: Mapping[str, Any], index: int) -> byt
 
 
 def _plain(value: Any) -> Any:
-    """Called by msgpack for a type that it does not know."""
+    """Called by msgpack for a value that it cannot write itself."""
+    if isinstance(value, int):
+        raise InvalidEvent(f"the integer {value} does not fit in 64 bits", -1, "int_out_of_range")
     if isinstance(value, dt.datetime):
         return _instant(value)
     if isinstance(value, dt.date):
@@ -122,7 +124,7 @@ def _plain(value: Any) -> Any:
 
 
 def _instant(value: dt.datetime) -> msgpack.Timestamp | None:
-    if value != value:  # noqa: PLR0124 - pandas.NaT is a datetime that differs from itself
+    if value != value:  # pandas.NaT is a datetime that differs from itself
         return None
     if value.tzinfo is None:
         raise InvalidEvent(

@@ -16,9 +16,10 @@
 
 #include <stdlib.h>
 
-#include "msgpack.h"
-#include "times.h"
-#include "utf8.h"
+#include "batch/msgpack.h"
+#include "batch/times.h"
+#include "batch/utf8.h"
+#include "index/stringtable.h"
 
 /* Reject reasons: stable codes, documented in reasons.py and docs/format/batch.md. */
 #define ZJ_REASONS(X)                        \

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "batch/msgpack.h"
+
 enum { ZJ_TIME_OK, ZJ_TIME_BAD, ZJ_TIME_RANGE };
 
 /* Days from 1970-01-01 in the proleptic Gregorian calendar (Howard Hinnant, days_from_civil). */

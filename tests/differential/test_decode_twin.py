@@ -1,0 +1,343 @@
+"""The native batch decoder against its slow twin: the same rows, the same rejects, bit for bit."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.differential.random_batches import random_batch
+from tests.differential.twin_decode import Refused, decode_slow, rows_of
+from tests.differential.wire import Ext, Pairs, Text, write
+from zuji.engine.batch import EVENT_REASONS, decode_batch
+from zuji.engine.errors import InvalidEvent
+from zuji.engine.index._strings import StringTable
+from zuji.engine.limits import DEFAULT_LIMITS
+
+
+def together(strategy):
+    """One alternative of a ``one_of``, not as many as it has itself."""
+    return strategy.map(lambda value: value)
+
+
+# Small, so that examples meet them.
+LIMITS = replace(
+    DEFAULT_LIMITS,
+    batch_events=30,
+    batch_items=600,
+    event_properties=6,
+    string_bytes=40,
+    name_bytes=12,
+    id_bytes=10,
+    list_values=4,
+)
+
+
+def fast(data: bytes, limits=LIMITS):
+    names, strings = StringTable(), StringTable()
+    try:
+        batch = decode_batch(data, limits=limits, names=names, strings=strings)
+    except InvalidEvent as error:
+        return "refused" if error.index == -1 else error
+    return rows_of(batch)
+
+
+def slow(data: bytes, limits=LIMITS):
+    try:
+        return decode_slow(data, limits)
+    except Refused:
+        return "refused"
+
+
+names = st.one_of(
+    st.sampled_from(["city", "os", "amount", "页面", "$lib", "a", "b", "c", "d", "e"]),
+    st.sampled_from(
+        ["$name", "$time", "$received", "$device_id", "", "x" * 12, "x" * 13, "a\x7f", "\n"]
+    ),
+    st.text(max_size=6),
+)
+stamps = st.one_of(
+    st.integers(0, 2**32 - 1).map(lambda s: Ext(-1, struct.pack(">I", s))),
+    st.tuples(st.integers(0, 2**30 - 1), st.integers(0, 2**34 - 1)).map(
+        lambda p: Ext(-1, struct.pack(">Q", p[0] << 34 | p[1]))
+    ),
+    st.tuples(
+        st.integers(0, 10**9 + 5),
+        st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-(10**11), 10**12)),
+    ).map(lambda p: Ext(-1, struct.pack(">Iq", *p))),
+    st.builds(Ext, st.integers(-128, 127), st.binary(max_size=17)),
+)
+broken = st.sampled_from(
+    [
+        b"\xff",
+        b"\xc0\x80",
+        b"\xed\xa0\x80",
+        b"\xf4\x90\x80\x80",
+        b"abcdefgh\xe4\xb8",
+        b"\xe0\x9f\xbf",
+    ]
+).map(Text)
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(),
+    st.text(max_size=15),
+    st.sampled_from(["app", "web", "中文" * 3, "x" * 40, "x" * 41]),
+    stamps,
+    broken,
+    st.binary(max_size=5),
+)
+lists = st.lists(st.one_of(st.sampled_from(["p", "q", "中"]), st.text(max_size=8)), max_size=5)
+values = st.one_of(
+    together(scalars),
+    lists,
+    st.lists(scalars, max_size=3),
+    st.recursive(
+        scalars,
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=2), st.dictionaries(names, inner, max_size=2)
+        ),
+        max_leaves=4,
+    ),
+)
+good_values = st.one_of(
+    st.booleans(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["app", "web", "mini", "中文"]),
+    st.text(max_size=10),
+    lists.filter(lambda items: len(items) < 5),
+)
+clocks = st.builds(
+    "{:04}-{:02}-{:02}{}{:02}:{:02}:{:02}{}{}".format,
+    st.one_of(st.integers(1890, 2210), st.integers(0, 9999)),
+    st.integers(0, 13),
+    st.integers(0, 32),
+    st.sampled_from("TTTTt "),
+    st.integers(0, 24),
+    st.integers(0, 60),
+    st.integers(0, 61),
+    st.one_of(st.just(""), st.integers(0, 10**12).map(".{}".format), st.just(".")),
+    st.sampled_from(
+        ["Z", "z", "+08:00", "-03:30", "+24:00", "+00:60", "", "+0800", "Zx", "−08:00"]
+    ),
+)
+good_times = st.one_of(
+    st.integers(-(10**12), 2 * 10**12),
+    st.just("2026-10-01T13:00:05.250+08:00"),
+    st.floats(-1e12, 2e12),
+    st.integers(0, 2**32 - 1).map(lambda s: Ext(-1, struct.pack(">I", s))),
+)
+times = st.one_of(together(good_times), clocks, together(values))
+ids = st.one_of(
+    st.sampled_from(["u1", "u2", "客户", ""]), st.integers(-(2**63), 2**64 - 1), together(values)
+)
+good_properties = st.dictionaries(
+    st.sampled_from(["city", "os", "amount", "页面", "$lib"]),
+    st.one_of(st.none(), good_values),
+    max_size=5,
+)
+good_events = st.fixed_dictionaries(
+    {
+        "event": st.sampled_from(["pay", "view", "开户"]),
+        "time": good_times,
+        "user_id": st.sampled_from(["u1", "u2", 7]),
+    },
+    optional={
+        "properties": good_properties,
+        "insert_id": st.uuids().map(lambda u: u.hex[:8]),
+        "device_id": st.just("d"),
+    },
+)
+profiles = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["profile_set", "profile_unset"]),
+        "time": good_times,
+        "device_id": st.just("d1"),
+    },
+    optional={
+        "properties": st.one_of(
+            good_properties,
+            st.dictionaries(names, st.sampled_from([None, True, False]), max_size=4),
+        )
+    },
+)
+fields = {
+    "type": st.one_of(
+        st.sampled_from(["track", "profile_set", "profile_unset", "trac", None]), together(values)
+    ),
+    "event": st.one_of(together(names), together(values)),
+    "time": times,
+    "user_id": ids,
+    "device_id": ids,
+    "insert_id": ids,
+    "properties": st.one_of(
+        st.lists(
+            st.tuples(
+                st.one_of(together(names), together(names), broken, together(scalars)),
+                st.one_of(together(good_values), together(values)),
+            ),
+            max_size=8,
+        ).map(Pairs),
+        st.dictionaries(names, good_values, max_size=7),
+        together(values),
+    ),
+}
+any_pairs = st.one_of(
+    *[st.tuples(st.just(name), value) for name, value in fields.items()],
+    st.tuples(values, values),
+)
+odd_events = st.one_of(
+    *[  # one field of a good event is odd
+        st.builds(lambda event, value, name=name: {**event, name: value}, good_events, value)
+        for name, value in fields.items()
+    ],
+    st.fixed_dictionaries({}, optional=fields),
+    st.lists(any_pairs, max_size=8).map(Pairs),
+    st.tuples(
+        good_events, st.lists(any_pairs, min_size=1, max_size=2), st.randoms(use_true_random=False)
+    ).map(lambda p: Pairs(p[2].sample([*p[0].items(), *p[1]], len(p[0]) + len(p[1])))),
+    values,
+)
+event_lists = st.lists(
+    st.one_of(good_events, good_events, profiles, together(odd_events), together(odd_events)),
+    max_size=12,
+)
+batches = st.one_of(
+    event_lists,
+    event_lists,
+    event_lists,
+    event_lists,
+    st.fixed_dictionaries(
+        {"events": event_lists},
+        optional={"batch_id": st.one_of(st.text(max_size=5), st.none()), "sent_at": good_times},
+    ),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["events", "batch_id", "sent_at", "lib", 5]),
+            st.one_of(event_lists, values),
+        ),
+        max_size=4,
+    ).map(Pairs),
+    together(values),
+)
+wire = st.builds(write, batches, st.integers(0, 2**32).map(Random))
+
+
+@settings(max_examples=1000, deadline=None)
+@given(wire)
+def test_same_as_twin(data):
+    assert fast(data) == slow(data)
+
+
+def test_same_as_twin_in_volume():
+    reasons, kinds, rows = Counter(), Counter(), 0
+    for seed in range(600):
+        rng = Random(seed)
+        data = write(random_batch(rng), rng)
+        expected = slow(data)
+        assert fast(data) == expected, f"seed {seed}"
+        if expected == "refused":
+            continue
+        rows += len(expected["rows"])
+        kinds.update(cell[1] for row in expected["rows"] for cell in row["properties"])
+        reasons.update(reject[1] for reject in expected["rejected"])
+    assert set(reasons) == set(EVENT_REASONS), "every reason must occur"
+    assert set(kinds) == {0, 1, 2, 3, 4, 5, 6}
+    assert rows > 4000
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.builds(write, event_lists, st.integers(0, 2**32).map(Random)), st.data())
+def test_same_as_twin_after_damage(data, draw):
+    data = bytearray(data)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        what = draw.draw(st.sampled_from(["flip", "cut", "insert", "set"]))
+        at = draw.draw(st.integers(0, len(data)))
+        if what == "cut":
+            data = data[:at]
+        elif what == "insert":
+            data[at:at] = draw.draw(st.binary(min_size=1, max_size=6))
+        elif at < len(data):
+            data[at] = (
+                data[at] ^ 1 << draw.draw(st.integers(0, 7))
+                if what == "flip"
+                else draw.draw(st.integers(0, 255))
+            )
+    assert fast(bytes(data)) == slow(bytes(data))
+
+
+@settings(max_examples=800, deadline=None)
+@given(st.binary(max_size=60))
+@example(b"")
+@example(b"\x90")
+@example(b"\xdd\xff\xff\xff\xff")
+@example(b"\x91\xdf\xff\xff\xff\xff")
+def test_same_as_twin_on_any_bytes(data):
+    assert fast(data) == slow(data)
+    assert fast(b"\x91" + data) == slow(b"\x91" + data)
+
+
+@settings(max_examples=400, deadline=None)
+@given(clocks)
+def test_clocks_same_as_twin(text):
+    event = write([{"event": "e", "user_id": "u", "time": text}], Random(0))
+    assert fast(event) == slow(event)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.builds(write, event_lists, st.integers(0, 2**32).map(Random)), min_size=2, max_size=5
+    )
+)
+def test_batches_that_share_tables(datas):
+    names_table, strings = StringTable(), StringTable()
+    decoded, expected = [], []
+    for data in datas:
+        twin = slow(data)
+        if twin == "refused":
+            continue
+        decoded.append(decode_batch(data, limits=LIMITS, names=names_table, strings=strings))
+        expected.append(twin)
+    assert [rows_of(batch) for batch in decoded] == expected
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.builds(write, event_lists, st.integers(0, 2**32).map(Random)))
+def test_tables_hold_nothing_of_rejected_events(data):
+    names_table, strings = StringTable(), StringTable()
+    try:
+        batch = decode_batch(data, limits=LIMITS, names=names_table, strings=strings)
+    except InvalidEvent:
+        assert len(names_table) == len(strings) == 0
+        return
+    rows = rows_of(batch)["rows"]
+    used = {row["event"] for row in rows} | {c[0] for row in rows for c in row["properties"]}
+    assert set(names_table.to_list()) == used - {None}
+    ids_used = {row[k] for row in rows for k in ("user_id", "device_id", "insert_id")}
+    texts = {c[2] for row in rows for c in row["properties"] if c[1] == 5}
+    items = {t for row in rows for c in row["properties"] if c[1] == 6 for t in c[2]}
+    assert set(strings.to_list()) == (ids_used | texts | items) - {None}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32).map(Random))
+def test_same_as_twin_after_damage_in_volume(rng):
+    data = bytearray(write(random_batch(rng), rng))
+    for _ in range(rng.randrange(1, 5)):
+        data[rng.randrange(len(data))] = rng.choice([rng.randrange(256), 0xC1, 0xDF, 0x9F, 0xDB])
+    assert fast(bytes(data)) == slow(bytes(data))
+
+
+@pytest.mark.slow
+@settings(max_examples=100_000, deadline=None)
+@given(wire)
+def test_same_as_twin_long(data):
+    assert fast(data) == slow(data)
