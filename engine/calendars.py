@@ -208,7 +208,7 @@ def edges(tz: str, from_ms: int, to_ms: int, grain: Grain, week_start: int = 1) 
 
 
 def extend(bounds: I64, tz: str, grain: Grain, count: int, week_start: int = 1) -> I64:
-    """``bounds`` (from :func:`edges`) and ``count`` more buckets after the last. Not for ``all``."""
+    """``bounds`` (of :func:`edges`) and ``count`` more buckets after the last; not for ``all``."""
     if count <= 0:
         return bounds
     span = {"hour": 1, "day": 24, "week": 168, "month": 745, "quarter": 2209, "year": 8785}[grain]

@@ -169,7 +169,7 @@ def _event(body: EventBody, time: Time) -> EventBody:
     formula = tuple(replace(each, as_=each.as_ or each.expr.strip()[:200]) for each in body.formula)
     done = replace(body, series=tuple(series), formula=formula)
     formulas(done)
-    names = [str(each.as_) for each in (*series, *formula)]
+    names = [str(each.as_) for each in series] + [str(each.as_) for each in formula]
     for i, name in enumerate(names):
         if name in names[:i]:
             kind, at = ("series", i) if i < len(series) else ("formula", i - len(series))

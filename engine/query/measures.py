@@ -35,7 +35,7 @@ def _quantile(word: str) -> float | None:
 class _Value:
     """Equality, hash and repr over the slots."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
 
     def _key(self) -> tuple[object, ...]:
         return tuple(getattr(self, name) for name in self.__slots__)

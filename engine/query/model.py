@@ -11,10 +11,11 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct
 
-from zuji.engine.calendars import Grain
+# msgspec reads these annotations at run time, so the imports below stay outside TYPE_CHECKING.
+from zuji.engine.calendars import Grain  # noqa: TC001
 from zuji.engine.query.audience import Audience, Names, event_names
 from zuji.engine.query.durations import MAX_DURATION_MS, UNIT_MS, Duration
-from zuji.engine.query.filter_ast import Filter, Scalar
+from zuji.engine.query.filter_ast import Filter, Scalar  # noqa: TC001
 from zuji.engine.query.measures import FunnelMeasure, Measure, RetentionMeasure
 
 MAX_BY: Final = 5

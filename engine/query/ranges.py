@@ -95,7 +95,8 @@ def check_shift(text: str) -> None:
     """Raises Problem unless the text is a shift back in time, such as ``-1M``."""
     if not _SHIFT.fullmatch(text):
         raise Problem(
-            f"expected a shift back in time such as '-7d' or '-1M' (units h d w M q y), got {text!r}"
+            "expected a shift back in time such as '-7d' or '-1M' (units h d w M q y), "
+            f"got {text!r}"
         )
 
 
