@@ -1,0 +1,126 @@
+"""Every state a power cut may leave of log + manifest; a kill before and inside every call."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+import pytest
+
+from tests.crash.disk import states
+from tests.crash.fault_files import KillFiles, RecordingFiles
+from tests.crash.miniature import Miniature, check
+from tests.crash.process import run_killed
+from zuji.engine.errors import ZujiError
+from zuji.engine.storage import manifest as manifest_module
+from zuji.engine.storage import names
+from zuji.engine.storage.files import Files
+from zuji.engine.storage.manifest import Manifest
+
+STEPS = (
+    "aafaafcgafgacafggfcagf"  # a: append+sync, g: three appends then one sync, f: flush, c: compact
+)
+
+
+def script(files, root, acked):
+    """A life of a project. ``acked(seq)`` is called for every acknowledged row."""
+    store = Miniature(files, root)
+    for step in STEPS:
+        if step == "a":
+            acked(store.append())
+        elif step == "g":
+            seqs = [store.append(sync=False) for _ in range(3)]
+            store.wal.sync(seqs[-1])
+            for seq in seqs:
+                acked(seq)
+        elif step == "f":
+            store.flush()
+        else:
+            store.compact()
+    store.close()
+
+
+@pytest.fixture(autouse=True)
+def _short_manifest_logs(monkeypatch):
+    monkeypatch.setattr(manifest_module, "ROLL_EDITS", 3)
+
+
+@pytest.fixture
+def fast_path(tmp_path):
+    """A directory in memory if there is one: the states are written and read thousands of times."""
+    if os.access("/dev/shm", os.W_OK):
+        with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="zuji-") as path:
+            yield path
+    else:
+        yield str(tmp_path)
+
+
+def test_every_legal_state_after_a_power_cut_recovers(fast_path):
+    """Also when the power fails a second time, while the first recovery runs."""
+    root = os.path.join(fast_path, "run")
+    files = RecordingFiles()
+    script(files, root, files.mark)
+    counts = dict.fromkeys(("calls", "states", "second", "torn", "damaged"), 0)
+    counts["calls"] = len(files.ops)
+    target = os.path.join(fast_path, "state")
+    for state in states(files.ops, root, seed=1, limit=DRAWN):
+        state.write(target)
+        recovery = RecordingFiles()
+        report = check(recovery, target, set(state.notes), recovery.mark)
+        counts["states"] += 1
+        counts["torn"] += bool(report.torn)
+        counts["damaged"] += bool(report.damaged)
+        assert not report.missing
+        if counts["states"] % AGAIN == 0:
+            for second in states(recovery.ops, target, seed=1, limit=2, start=state):
+                second.write(root)
+                check(Files(), root, set(second.notes))
+                counts["second"] += 1
+    print(counts)
+    assert counts["states"] > 1500
+    assert counts["second"] > 1000
+    assert counts["torn"] > 100
+
+
+@pytest.mark.parametrize("forgotten", ["sync", "sync_dir", "trim too early"])
+def test_these_tests_find_a_forgotten_step(fast_path, monkeypatch, forgotten):
+    """The same search over a run that breaks the protocol must find a lost row."""
+    if forgotten == "trim too early":
+        commit = Manifest.commit
+
+        def late(manifest, edit):
+            if edit.wal_floor is not None:
+                for number in range(1, edit.wal_floor):
+                    files.remove(os.path.join(root, names.wal(number)))
+                files.sync_dir(os.path.join(root, names.WAL_DIR))
+            return commit(manifest, edit)
+
+        monkeypatch.setattr(Manifest, "commit", late)
+    root = os.path.join(fast_path, "run")
+    files = RecordingFiles()
+    script(files, root, files.mark)
+    monkeypatch.undo()
+    ops = [op for op in files.ops if op.kind != forgotten]
+    target = os.path.join(fast_path, "state")
+
+    def search():
+        for state in states(ops, root, seed=1, limit=4):
+            state.write(target)
+            check(Files(), target, set(state.notes))
+
+    with pytest.raises((AssertionError, ZujiError)):
+        search()
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_every_call_recovers(fast_path, half):
+    counter = KillFiles(-1)
+    script(counter, os.path.join(fast_path, "count"), lambda _seq: None)
+    assert counter.sites > 180
+    for site in range(counter.sites):
+        root = os.path.join(fast_path, f"{site}")
+        acked = run_killed(
+            lambda ack, site=site, root=root: script(KillFiles(site, half=half), root, ack)
+        )
+        if os.path.isdir(root):
+            check(Files(), root, set(acked))
