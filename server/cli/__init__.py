@@ -1,0 +1,31 @@
+"""The ``zuji`` command: :func:`main` is its entry point.
+
+Commands are thin and import what they need when they run.
+
+Exit status: 0 done, 1 done but rows were refused, 2 wrong usage or query, 3 data or storage error,
+130 interrupted, 70 a bug in Zuji. Errors are one to three lines on standard error, never a
+traceback; ``--debug`` (or ``ZUJI_DEBUG=1``) shows it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from zuji.server.cli.outcome import guarded
+
+
+def main() -> None:
+    """Runs the command line of this process and exits with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Runs one command line; returns the exit status."""
+
+    def call(arguments: list[str]) -> int:
+        from zuji.server.cli.app import app
+
+        status = app(args=arguments, prog_name="zuji", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+
+    return guarded(call, argv)

@@ -1,0 +1,1 @@
+"""The demo: a year of real purchases of 2,469 households, loaded and asked three questions."""

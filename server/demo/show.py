@@ -1,0 +1,151 @@
+"""``zuji demo``: loads the data set once, then asks the three questions and draws the answers.
+
+Loading is an import with a place that is kept, so a second run only asks. Everything printed is
+measured in this run.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.panel import Panel
+from rich.progress import Progress
+from rich.text import Text
+
+from zuji.engine.errors import InvalidInput
+from zuji.server.charts import chart
+from zuji.server.cli.opening import writing
+from zuji.server.cli.render import size, summary, table_of
+from zuji.server.demo import source
+from zuji.server.demo.questions import QUESTIONS
+from zuji.server.terminal import console, speaks_unicode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zuji.engine.engine import Engine
+
+PROJECT = "demo"
+PICTURE_WIDTH = 118
+_TABLE_ROWS = 8
+_LEDGER = f"demo:{source.DISTRIBUTION}:1:"
+
+
+def run(data: Path, *, fresh: bool, svg: Path | None) -> None:
+    """Loads, asks, prints; with ``svg`` also saves the screen.
+
+    :raises NotFound: the package with the data is not installed.
+    """
+    folder = source.data_folder()
+    out = console()
+    if svg is not None:
+        out = Console(record=True, width=PICTURE_WIDTH, highlight=False)
+    if fresh:
+        _delete(data)
+    _make(data)
+    with writing(data, PROJECT) as engine:
+        _load(engine, folder, out)
+        _say_contents(engine, out)
+        for place, (title, query) in enumerate(QUESTIONS, 1):
+            _ask(engine, out, f"{place}. {title}", query)
+    out.print(
+        Text("Ask your own: ", style="bold")
+        + Text(f"zuji query FILE --data {data} --project {PROJECT}   ")
+    )
+    if svg is not None:
+        svg.parent.mkdir(parents=True, exist_ok=True)
+        out.save_svg(str(svg), title="make demo")
+
+
+def _delete(data: Path) -> None:
+    """Removes a project that this command made, and nothing else."""
+    if not data.exists():
+        return
+    if not _is_ours(data):
+        raise InvalidInput(
+            f"{data} is not a data directory with a project {PROJECT!r}; --fresh deletes only that"
+        )
+    shutil.rmtree(data / PROJECT)
+
+
+def _is_ours(data: Path) -> bool:
+    return (data / PROJECT).is_dir()
+
+
+def _make(data: Path) -> None:
+    from zuji.engine.engine import create_project
+
+    if not _is_ours(data):
+        create_project(str(data), PROJECT, tz=source.TZ)
+
+
+def _load(engine: Engine, folder: Path, out: Console) -> None:
+    from zuji.engine.bulk import TableMapping
+
+    rows = 0
+    began = time.monotonic()
+    bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    with bar:
+        task = bar.add_task("loading", total=len(source.PARTS))
+        for make in source.PARTS:
+            key = _LEDGER + make.__name__
+            if not engine.import_position(key):
+                part = make(folder)
+                bar.update(task, description=f"loading {part.event or 'profiles'}")
+                mapping = TableMapping(
+                    event_name=part.event,
+                    user=source.USER,
+                    time=source.TIME if source.TIME in part.table.column_names else None,
+                    profile=part.event is None,
+                )
+                result = engine.append_table(part.table, mapping, ledger=(key, part.table.num_rows))
+                rows += result.accepted
+            bar.advance(task)
+        if rows:
+            bar.update(task, description="merging")
+            loaded = time.monotonic() - began
+            engine.compact()
+    if not rows:
+        out.print(Text("the data is loaded already (--fresh loads it again)", style="dim"))
+        return
+    seconds = time.monotonic() - began
+    out.print(
+        Text(f"loaded {rows:,} rows in {loaded:.2f} s ({rows / loaded:,.0f} rows/s)")
+        + Text(f", merged in {seconds - loaded:.2f} s more", style="dim")
+    )
+
+
+def _say_contents(engine: Engine, out: Console) -> None:
+    rows = [[e["name"], e["rows"], e["users"]] for e in engine.events()]
+    total = sum(row[1] for row in rows)
+    stored = _stored_bytes(engine)
+    if stored and total:
+        out.print(Text(f"{total:,} events in {size(stored)}, {stored / total:.1f} bytes a row"))
+    out.print(table_of(["event", "rows", "households"], rows))
+
+
+def _stored_bytes(engine: Engine) -> int:
+    value = engine.status().get("segment_bytes", 0)
+    return int(value) if isinstance(value, int) else 0
+
+
+def _ask(engine: Engine, out: Console, title: str, query: dict[str, Any]) -> None:
+    began = time.monotonic()
+    result = engine.query(query)
+    seconds = time.monotonic() - began
+    columns = [c.name for c in result.columns]
+    width = min(out.width - 6, 130)
+    drawn = chart(query["model"], columns, result.rows, width=width, unicode=speaks_unicode(out))
+    parts: list[Any] = [] if drawn is None else [drawn, Text()]
+    parts += [
+        table_of(columns, result.rows[:_TABLE_ROWS]),
+        Text(f"{len(result.rows):,} rows in all", style="dim"),
+    ]
+    foot = summary(result.meta, seconds)
+    out.print(
+        Panel(Group(*parts), title=title, title_align="left", subtitle=foot, subtitle_align="right")
+    )

@@ -1,0 +1,75 @@
+"""What every reader gives: chunks of Arrow rows with their place in the file.
+
+A *position* is an integer that only grows and only the reader understands: rows for Parquet,
+bytes after decompression for CSV and JSON lines. Reading from a position that a chunk ended at
+gives exactly the rows after that chunk. A *row number* is what is shown to people: 1-based, the
+line in the file for text formats, the row for Parquet.
+Thread-safety: a reader and its iterators belong to one thread at a time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import numpy.typing as npt
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row that was not taken in. ``reason`` is a stable word, ``values`` the row as read."""
+
+    row: int
+    reason: str
+    message: str
+    values: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some consecutive rows. ``end`` is the position after them, ``progress`` bytes of the file.
+
+    ``numbers`` holds the row number of each row of ``table``; None means that they are
+    consecutive from ``first_row``. Rows that could not even be parsed are in ``rejects``.
+    ``last`` is False for all but the last piece of a text block whose lines differ in type.
+    """
+
+    table: pa.Table
+    end: int
+    progress: int
+    first_row: int
+    numbers: npt.NDArray[np.int64] | None = None
+    rejects: list[Reject] = field(default_factory=list)
+    last: bool = True
+
+    def row_number(self, index: int) -> int:
+        """Row number of the ``index``-th row of the table."""
+        return self.first_row + index if self.numbers is None else int(self.numbers[index])
+
+
+class Reader(Protocol):
+    """A source file."""
+
+    path: Path
+    kind: str
+    size_bytes: int
+    rows_known: int | None
+
+    @property
+    def columns(self) -> dict[str, pa.DataType]:
+        """Columns in file order with the type they are read as; nested ones are flattened."""
+
+    def retype(self, types: dict[str, pa.DataType]) -> None:
+        """Reads these columns as the given types from now on; readers of typed files ignore it."""
+
+    def only(self, columns: set[str]) -> None:
+        """Other columns need not be read from now on."""
+
+    def chunks(self, position: int = 0) -> Iterator[Chunk]:
+        """Chunks from a position that an earlier chunk ended at (0 = the start)."""

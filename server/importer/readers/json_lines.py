@@ -1,0 +1,285 @@
+"""JSON lines: Arrow's parser a block at a time; what it refuses is narrowed down to single lines.
+
+A column keeps the type of its first block (plus ``retype``). Text that looks like a time stays
+text. When a block does not parse with the known types, it is tried with types of its own, then
+cut into sixteen, and the last small piece is read line by line with Python's parser, which gives
+each bad line its reason: ``bad_json``, ``not_a_map``, ``duplicate_key``, ``not_finite``,
+``int_out_of_range``, ``bad_utf8``. Position = bytes after decompression.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pj
+
+from zuji.engine.errors import InvalidInput
+from zuji.server.importer.readers.base import Chunk, Reject
+from zuji.server.importer.readers.blocks import BLOCK_BYTES, read_blocks
+from zuji.server.importer.readers.parquet import flat_schema, flatten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PIECES = 16
+SMALL_BYTES = 64 << 10
+_INT64_EDGE = 2.0**63
+_SHOWN = 200  # characters of a bad line that are kept
+
+
+class JsonLinesReader:
+    """Reads one file of JSON lines."""
+
+    kind = "JSON lines"
+
+    def __init__(self, path: Path, *, block_bytes: int = BLOCK_BYTES) -> None:
+        self.path = path
+        self.size_bytes = path.stat().st_size
+        self.rows_known: int | None = None
+        self._block_bytes = block_bytes
+        self._types: dict[str, pa.DataType] = {}
+        first = next(read_blocks(path, block_bytes=block_bytes), None)
+        self._columns: dict[str, pa.DataType] = {}
+        if first is not None:
+            tables, rejects = self._parse(first.data, first.first_line)
+            for table in (t for t, _ in tables):
+                for name, kind in flat_schema(table.schema):
+                    known = self._columns.get(name)
+                    if known is None or pa.types.is_null(known):
+                        self._columns[name] = kind
+            if not self._columns and rejects:
+                raise InvalidInput(
+                    f"{path}: no line of the first {len(first.data):,} bytes is a JSON object "
+                    f"(line {rejects[0].row}: {rejects[0].message})"
+                )
+
+    @property
+    def columns(self) -> dict[str, pa.DataType]:
+        """Columns of the first block."""
+        return dict(self._columns)
+
+    def retype(self, types: dict[str, pa.DataType]) -> None:
+        """Only text can be asked for here; other casts happen after reading."""
+        self._types.update(types)
+
+    def only(self, columns: set[str]) -> None:
+        """All fields are parsed; those that are not wanted are dropped later."""
+
+    def chunks(self, position: int = 0) -> Iterator[Chunk]:
+        """One chunk a block, or several when a block's lines do not agree on types."""
+        for block in read_blocks(self.path, position, block_bytes=self._block_bytes):
+            tables, rejects = self._parse(block.data, block.first_line)
+            if not tables:
+                tables = [(pa.table({}), np.zeros(0, np.int64))]
+            last = len(tables) - 1
+            for place, (table, numbers) in enumerate(tables):
+                yield Chunk(
+                    flatten(table),
+                    end=block.end,
+                    progress=block.progress,
+                    first_row=block.first_line,
+                    numbers=numbers,
+                    rejects=rejects if place == last else [],
+                    last=place == last,
+                )
+
+    # -- parsing ------------------------------------------------------------------------------
+
+    def _parse(
+        self, data: bytes, line: int
+    ) -> tuple[list[tuple[pa.Table, np.ndarray[Any, np.dtype[np.int64]]]], list[Reject]]:
+        for known in (self._types, {}):
+            table = _native(data, known)
+            if table is not None:
+                numbers = _line_numbers(data, line, table.num_rows)
+                if numbers is not None:
+                    if known is self._types:
+                        self._learn(table)
+                    return [(table, numbers)], []
+        if len(data) <= SMALL_BYTES:
+            table, numbers, rejects = _by_line(data, line)
+            return ([(table, numbers)] if table.num_rows else []), rejects
+        tables, rejects = [], []
+        for piece in _split(data):
+            more, bad = self._parse(piece, line)
+            tables += more
+            rejects += bad
+            line += piece.count(b"\n")
+        return _merged(tables), rejects
+
+    def _learn(self, table: pa.Table) -> None:
+        for item in table.schema:
+            known = self._types.get(item.name)
+            if not pa.types.is_null(item.type) and (known is None or pa.types.is_struct(item.type)):
+                self._types[item.name] = item.type
+
+
+def _split(data: bytes) -> list[bytes]:
+    size = max(SMALL_BYTES // 2, len(data) // PIECES)
+    pieces, start = [], 0
+    while start < len(data):
+        end = data.find(b"\n", min(len(data), start + size)) + 1 or len(data)
+        pieces.append(data[start:end])
+        start = end
+    return pieces
+
+
+def _merged(tables: list[Any]) -> list[Any]:
+    """Neighbours with the same columns become one table again."""
+    merged: list[Any] = []
+    for table, numbers in tables:
+        if merged and merged[-1][0].schema.equals(table.schema):
+            before, old = merged[-1]
+            merged[-1] = (pa.concat_tables([before, table]), np.concatenate([old, numbers]))
+        else:
+            merged.append((table, numbers))
+    return merged
+
+
+def _native(data: bytes, known: dict[str, pa.DataType]) -> pa.Table | None:
+    """The block by Arrow's parser, or None when it refuses or would lose something."""
+    types = dict(known)
+    for _ in range(2):
+        options = pj.ParseOptions(
+            explicit_schema=pa.schema(list(types.items())) if types else None,
+            newlines_in_values=False,
+            unexpected_field_behavior="infer",
+        )
+        try:
+            table = pj.read_json(
+                pa.BufferReader(data),
+                read_options=pj.ReadOptions(block_size=max(1 << 20, len(data)), use_threads=False),
+                parse_options=options,
+            )
+        except (pa.ArrowException, UnicodeDecodeError):
+            return None
+        as_text = {
+            f.name: _without_times(f.type) for f in table.schema if _without_times(f.type) != f.type
+        }
+        if not as_text:
+            return None if _lost_digits(table) else table
+        types |= as_text
+    return None
+
+
+def _without_times(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind) or pa.types.is_time(kind):
+        return pa.string()
+    if pa.types.is_struct(kind):
+        return pa.struct([f.with_type(_without_times(f.type)) for f in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_without_times(kind.value_type))
+    return kind
+
+
+def _lost_digits(table: pa.Table) -> bool:
+    """Arrow reads whole numbers beyond int64 as floats: such lines need a look each."""
+    for column in flatten(table).columns:
+        if pa.types.is_floating(column.type) and len(column) > column.null_count:
+            ends = pc.min_max(column)
+            if max(abs(ends["min"].as_py()), abs(ends["max"].as_py())) >= _INT64_EDGE:
+                return True
+    return False
+
+
+def _line_numbers(data: bytes, first: int, rows: int) -> Any:
+    """Row numbers of a natively parsed block; None when objects and lines do not match up."""
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    if lines == rows:
+        return np.arange(first, first + rows, dtype=np.int64)
+    filled = [first + i for i, line in enumerate(data.split(b"\n")) if line.strip()]
+    return np.array(filled, np.int64) if len(filled) == rows else None
+
+
+class _Refused(ValueError):
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise _Refused("not_finite", f"{text} is not a number that can be stored")
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise _Refused("int_out_of_range", f"{text} does not fit into 64 bits")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(k for k, _ in pairs if k in seen or seen.add(k))  # type: ignore[func-returns-value]
+        raise _Refused("duplicate_key", f"the key {twice!r} occurs twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_whole
+)
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    value = _DECODER.decode(line.decode())
+    if not isinstance(value, dict):
+        raise _Refused("not_a_map", "the line is not a JSON object")
+    return value
+
+
+def _by_line(data: bytes, first: int) -> tuple[pa.Table, Any, list[Reject]]:
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    rejects: list[Reject] = []
+    for place, line in enumerate(data.split(b"\n")):
+        if not line.strip():
+            continue
+        number = first + place
+        try:
+            value = _decode(line)
+        except UnicodeDecodeError as error:
+            rejects.append(
+                _reject(number, "bad_utf8", f"byte {error.start + 1} is not UTF-8", line)
+            )
+        except _Refused as error:
+            rejects.append(_reject(number, error.reason, str(error), line))
+        except (ValueError, RecursionError) as error:
+            rejects.append(_reject(number, "bad_json", str(error), line))
+        else:
+            rows.append(flat_row(value))
+            numbers.append(number)
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: column_of([row.get(name) for row in rows]) for name in names}
+    return pa.table(columns), np.array(numbers, np.int64), rejects
+
+
+def _reject(number: int, reason: str, message: str, line: bytes) -> Reject:
+    return Reject(number, reason, message, line[:_SHOWN].decode(errors="replace"))
+
+
+def flat_row(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested maps opened with dotted names, as Arrow's flatten does."""
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        if isinstance(item, dict):
+            flat |= flat_row(item, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = item
+    return flat
+
+
+def column_of(values: list[Any]) -> pa.Array:
+    """An Arrow column of Python values; values that do not agree on a type become text."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, OverflowError):
+        return pa.array(
+            [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string()
+        )

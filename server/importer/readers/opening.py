@@ -1,0 +1,78 @@
+"""Which reader a file needs: by its first bytes and its name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from zuji.engine.errors import InvalidInput, NotFound
+from zuji.server.importer.readers.blocks import read_blocks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from zuji.server.importer.readers.csv_lines import CsvReader
+    from zuji.server.importer.readers.json_lines import JsonLinesReader
+    from zuji.server.importer.readers.parquet import ParquetReader
+
+    AnyReader = CsvReader | JsonLinesReader | ParquetReader
+
+FORMATS = ("auto", "parquet", "csv", "jsonl")
+_CSV_NAMES = {".csv", ".tsv", ".txt", ".tab"}
+_JSON_NAMES = {".jsonl", ".ndjson", ".json"}
+
+
+def format_of(path: Path) -> str:
+    """``parquet``, ``csv`` or ``jsonl``.
+
+    :raises NotFound: no such file. :raises InvalidInput: a folder, an empty file, nothing known.
+    """
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; name its files, for example {path}/*.parquet")
+    if not path.exists():
+        raise NotFound(f"{path}: no such file")
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"PAR1":
+        return "parquet"
+    suffixes = [s.lower() for s in path.suffixes]
+    if suffixes and suffixes[-1] in {".gz", ".gzip", ".zst", ".zstd", ".bz2", ".lz4"}:
+        suffixes.pop()
+    last = suffixes[-1] if suffixes else ""
+    if last in _CSV_NAMES:
+        return "csv"
+    if last in _JSON_NAMES:
+        return "jsonl"
+    if last in {".parquet", ".pq"}:
+        raise InvalidInput(f"{path}: not a Parquet file (its first four bytes are not PAR1)")
+    block = next(read_blocks(path, block_bytes=1 << 16), None)
+    if block is None:
+        raise InvalidInput(f"{path}: the file is empty")
+    return "jsonl" if block.data.lstrip().startswith(b"{") else "csv"
+
+
+def open_reader(
+    path: Path,
+    *,
+    file_format: str = "auto",
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    nulls: tuple[str, ...] = (),
+) -> AnyReader:
+    """Opens a file and looks at its first block or footer.
+
+    :raises InvalidInput: a file that cannot be read as what it seems to be.
+    """
+    kind = format_of(path)
+    if file_format != "auto":
+        kind = file_format
+    if kind == "parquet":
+        from zuji.server.importer.readers.parquet import ParquetReader
+
+        return ParquetReader(path)
+    if kind == "jsonl":
+        from zuji.server.importer.readers.json_lines import JsonLinesReader
+
+        return JsonLinesReader(path)
+    from zuji.server.importer.readers.csv_lines import CsvReader
+
+    return CsvReader(path, delimiter=delimiter, encoding=encoding, nulls=nulls)

@@ -1,0 +1,350 @@
+"""Runs imports: a reader thread decodes ahead while this thread puts chunks into the engine.
+
+Each chunk goes in together with the place it ends at (``ledger``), in one durable step. So a run
+that was stopped or killed loses nothing and repeats nothing: the next run asks the engine for the
+place and reads from there. Chunks are gathered to about a million rows an append. Memory: one
+append, four chunks ahead.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from zuji.server.importer.ledger import import_key
+from zuji.server.importer.mapping import Resolved, resolve
+from zuji.server.importer.normalise import (
+    DEVICE,
+    EVENT,
+    INSERT_ID,
+    TIME,
+    USER,
+    Normaliser,
+    read_types,
+    row_values,
+)
+from zuji.server.importer.readers.base import Chunk, Reject
+from zuji.server.importer.times import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from zuji.server.importer.mapping import Mapping
+    from zuji.server.importer.readers.opening import AnyReader
+    from zuji.server.importer.rejects import RejectsFile
+
+APPEND_ROWS = 1_000_000
+APPEND_BYTES = 256 << 20
+AHEAD_CHUNKS = 4
+_PROFILE_TYPES = {"profile_set": True, "track": False}
+
+
+class Sink(Protocol):
+    """The part of the engine that an import needs."""
+
+    def append_table(
+        self, table: Any, mapping: Any, *, ledger: tuple[str, int] | None = None
+    ) -> Any:
+        """Stores a table durably; the result has ``accepted``, ``duplicates`` and ``rejected``."""
+
+    def import_position(self, key: str) -> int:
+        """Where the import of that key ended; 0 when there was none."""
+
+
+@dataclass
+class Progress:
+    """Counters of one file while it is read; bytes are those of the file itself."""
+
+    path: Path
+    bytes_total: int
+    rows_total: int | None = None
+    bytes_done: int = 0
+    rows: int = 0
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    resumed_at: int = 0
+    already_done: bool = False
+    stopped: bool = False
+    seconds: float = 0.0
+    unsupported: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A file that is ready to be imported: opened, its columns resolved."""
+
+    path: Path
+    reader: AnyReader
+    mapping: Mapping
+    resolved: Resolved
+    tz: str
+    key: str
+
+
+def plan_file(path: Path, reader: AnyReader, mapping: Mapping, project_tz: str) -> Plan:
+    """Holds the mapping against the file; nothing is written.
+
+    :raises InvalidInput: the mapping does not fit.
+    """
+    resolved = resolve(mapping, reader.columns, path)
+    types = read_types(resolved)
+    columns = reader.columns
+    # Text readers guess types; a time that Arrow has read as such need not be read as text.
+    reader.retype(
+        {name: kind for name, kind in types.items() if name in columns and "." not in name}
+    )
+    reader.only(resolved.columns)
+    tz = mapping.tz or project_tz
+    return Plan(path, reader, mapping, resolved, tz, import_key(path, mapping, tz))
+
+
+def run_file(
+    plan: Plan,
+    engine: Sink,
+    rejects: RejectsFile,
+    *,
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    stop: threading.Event | None = None,
+    append_rows: int = APPEND_ROWS,
+    limit_rows: int | None = None,
+    resume: bool = True,
+) -> Progress:
+    """Imports one file from where it stopped.
+
+    :returns: what was done; ``stopped`` when ``stop`` was set before the end.
+    :raises InvalidInput: damaged file. :raises ZujiError: from the engine.
+    """
+    stop = stop or threading.Event()
+    state = Progress(plan.path, plan.reader.size_bytes, plan.reader.rows_known)
+    start = engine.import_position(plan.key) if resume else 0
+    state.resumed_at = start
+    began = time.monotonic()
+    normaliser = Normaliser(
+        plan.resolved, Clock(plan.tz, plan.mapping.time_unit, plan.mapping.time_format)
+    )
+    first = True
+    with _Ahead(plan.reader.chunks(start)) as chunks:
+        for pieces in _gathered(chunks, min(append_rows, limit_rows or append_rows)):
+            first = False
+            rows, refused = _append(plan, normaliser, pieces, engine, state, resume=resume)
+            state.rows += rows
+            state.rejected += len(refused)
+            rejects.add(plan.path, refused)
+            state.bytes_done = pieces[-1].progress
+            state.seconds = time.monotonic() - began
+            on_progress(state)
+            if stop.is_set() or (limit_rows is not None and state.rows >= limit_rows):
+                state.stopped = stop.is_set()
+                break
+    state.already_done = first and start > 0
+    state.unsupported = normaliser.unsupported
+    state.seconds = time.monotonic() - began
+    return state
+
+
+def _append(
+    plan: Plan,
+    normaliser: Normaliser,
+    pieces: list[Chunk],
+    engine: Sink,
+    state: Progress,
+    *,
+    resume: bool,
+) -> tuple[int, list[Reject]]:
+    """Puts a group of chunks in; only the last append moves the place."""
+    batches: list[tuple[pa.Table, Any, bool]] = []
+    refused: list[Reject] = []
+    rows = 0
+    for piece in pieces:
+        rows += piece.table.num_rows + len(piece.rejects)
+        refused += piece.rejects
+        for part, profile in _by_type(piece, plan.resolved, refused):
+            table, numbers, bad = normaliser.table(part)
+            refused += bad
+            batches.append((table, numbers, profile))
+    # Profiles first: a property set twice is the same, so they may repeat after a crash.
+    batches.sort(key=lambda batch: not batch[2])
+    ledger = (plan.key, pieces[-1].end) if resume else None
+    batches = _joined(batches)
+    for place, (table, numbers, profile) in enumerate(batches):
+        last = place == len(batches) - 1
+        result = engine.append_table(
+            table,
+            _engine_mapping(plan.resolved, table, profile=profile),
+            ledger=ledger if last else None,
+        )
+        state.accepted += result.accepted
+        state.duplicates += result.duplicates
+        refused += [
+            Reject(int(numbers[r.index]), r.reason, r.message, row_values(table, r.index))
+            for r in result.rejected
+        ]
+    refused.sort(key=lambda reject: reject.row)
+    return rows, refused
+
+
+def _joined(batches: list[tuple[pa.Table, Any, bool]]) -> list[tuple[pa.Table, Any, bool]]:
+    """One table a kind where possible, so that a group goes in as one durable step."""
+    import pyarrow as pa
+
+    joined: list[tuple[pa.Table, Any, bool]] = []
+    for table, numbers, profile in batches:
+        if joined and joined[-1][2] == profile:
+            before, old, _ = joined[-1]
+            one = _concat(pa, before, table)
+            if one is not None:
+                joined[-1] = (one, np.concatenate([old, numbers]), profile)
+                continue
+        joined.append((table, numbers, profile))
+    return joined
+
+
+def _concat(pa: Any, before: pa.Table, after: pa.Table) -> pa.Table | None:
+    """Both tables as one; columns whose types differ become text, which the engine casts."""
+    try:
+        return pa.concat_tables([before, after], promote_options="default")
+    except pa.ArrowException:
+        pass
+    mixed = [
+        f.name
+        for f in before.schema
+        if f.name in after.column_names and after.schema.field(f.name).type != f.type
+    ]
+    try:
+        for name in mixed:
+            before = before.set_column(
+                before.column_names.index(name), name, before[name].cast(pa.string())
+            )
+            after = after.set_column(
+                after.column_names.index(name), name, after[name].cast(pa.string())
+            )
+        return pa.concat_tables([before, after], promote_options="default")
+    except pa.ArrowException:
+        return None
+
+
+def _by_type(
+    piece: Chunk, resolved: Resolved, refused: list[Reject]
+) -> Iterator[tuple[Chunk, bool]]:
+    """Native JSON lines hold events and profiles; they go in as separate tables."""
+    if not resolved.native or "type" not in piece.table.column_names:
+        yield piece, resolved.profile
+        return
+    import pyarrow.compute as pc
+
+    kinds = pc.fill_null(piece.table.column("type").cast("string"), "track")
+    numbers = np.array([piece.row_number(i) for i in range(piece.table.num_rows)], np.int64)
+    for kind in pc.unique(kinds).to_pylist():
+        mask = np.asarray(pc.equal(kinds, kind).to_numpy(zero_copy_only=False), dtype=bool)
+        table = piece.table.filter(mask)
+        if kind in _PROFILE_TYPES:
+            yield (
+                Chunk(table, piece.end, piece.progress, piece.first_row, numbers[mask]),
+                _PROFILE_TYPES[kind],
+            )
+            continue
+        refused.extend(
+            Reject(
+                int(n),
+                "unknown_type",
+                f"the type {kind!r} is not track or profile_set",
+                row_values(table, i),
+            )
+            for i, n in enumerate(numbers[mask])
+        )
+
+
+def _engine_mapping(resolved: Resolved, table: pa.Table, *, profile: bool) -> Any:
+    from zuji.engine.bulk import TableMapping
+
+    there = table.column_names
+    system = {EVENT, USER, DEVICE, TIME, INSERT_ID}
+
+    def column(name: str) -> str | None:
+        return name if name in there else None
+
+    named = resolved.event_name is not None or profile
+    return TableMapping(
+        event=None if named else column(EVENT),
+        event_name=None if profile else resolved.event_name,
+        user=column(USER),
+        device=column(DEVICE),
+        time=column(TIME),
+        insert_id=column(INSERT_ID),
+        properties={name: name for name in there if name not in system},
+        profile=profile,
+    )
+
+
+def _gathered(chunks: Iterator[Chunk], most_rows: int) -> Iterator[list[Chunk]]:
+    """Chunks joined to about ``most_rows``: big appends make few, large segments.
+
+    A group always ends at a place that can be resumed from.
+    """
+    group: list[Chunk] = []
+    rows = bytes_held = 0
+    for chunk in chunks:
+        group.append(chunk)
+        rows += chunk.table.num_rows + len(chunk.rejects)
+        bytes_held += chunk.table.nbytes
+        if chunk.last and (rows >= most_rows or bytes_held >= APPEND_BYTES):
+            yield group
+            group, rows, bytes_held = [], 0, 0
+    if group:
+        yield group
+
+
+class _Ahead:
+    """Iterates a reader on a thread, ``AHEAD_CHUNKS`` ahead; errors arrive in order."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._queue: queue.Queue[Chunk | BaseException | None] = queue.Queue(AHEAD_CHUNKS)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._fill, name="zuji-import-reader", daemon=True)
+
+    def _fill(self) -> None:
+        try:
+            for chunk in self._chunks:
+                if not self._put(chunk):
+                    return
+            self._put(None)
+        except (
+            BaseException
+        ) as error:  # whatever it is, it belongs to the thread that reads the queue
+            self._put(error)
+
+    def _put(self, item: Chunk | BaseException | None) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def __enter__(self) -> Iterator[Chunk]:
+        self._thread.start()
+        return self._items()
+
+    def _items(self) -> Iterator[Chunk]:
+        while True:
+            item = self._queue.get()
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def __exit__(self, *_: Any) -> None:
+        self._closed.set()
+        self._thread.join(timeout=60)
