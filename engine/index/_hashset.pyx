@@ -122,26 +122,29 @@ cdef class Set128:
         return out
 
     def keys(self):
-        hi_out = np.empty(len(self), np.uint64)
-        lo_out = np.empty(len(self), np.uint64)
-        cdef uint64_t[::1] hi = hi_out
-        cdef uint64_t[::1] lo = lo_out
-        cdef uint64_t i
-        cdef Py_ssize_t at = 0
-        cdef zj_key128 key
-        if self.table.has_zero:
-            hi[0] = lo[0] = 0
-            at = 1
         self._begin_read()
-        with nogil:
-            for i in range(self.table.capacity):
-                key = self.table.slots[i]
-                if key.hi | key.lo:
-                    hi[at] = key.hi
-                    lo[at] = key.lo
-                    at += 1
-        self.reading -= 1
-        return hi_out, lo_out
+        try:
+            hi = np.zeros(len(self), np.uint64)
+            lo = np.zeros(len(self), np.uint64)
+            # The key (0, 0), which has no slot, is already there.
+            _copy_keys(&self.table, hi, lo, self.table.has_zero)
+        finally:
+            self.reading -= 1
+        return hi, lo
+
+
+cdef void _copy_keys(
+    const zj_set128 *table, uint64_t[::1] hi, uint64_t[::1] lo, Py_ssize_t at
+) noexcept:
+    cdef uint64_t i
+    cdef zj_key128 key
+    with nogil:
+        for i in range(table.capacity):
+            key = table.slots[i]
+            if key.hi | key.lo:
+                hi[at] = key.hi
+                lo[at] = key.lo
+                at += 1
 
 
 cdef void _undo(

@@ -155,13 +155,13 @@ cdef class StringTable:
             self.end_read()
 
     def dump(self, start=0, stop=None):
-        cdef uint64_t last = self.table.count if stop is None else min(stop, self.table.count)
+        cdef uint64_t first, last, base, size
         if start < 0 or (stop is not None and stop < 0):
             raise ValueError("start and stop must not be negative")
-        cdef uint64_t first = min(start, last)
-        cdef uint64_t base, size
         self.begin_read()
         try:
+            last = self.table.count if stop is None else min(stop, self.table.count)
+            first = min(start, last)
             base = self.table.ends[first - 1] if first else 0
             size = (self.table.ends[last - 1] if last else 0) - base
             data = np.empty(size, np.uint8)

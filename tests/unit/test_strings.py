@@ -1,0 +1,274 @@
+"""StringTable and Set128 against dict and set; the pinned hash; hostile offsets; two threads."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from zuji.engine.index._hashset import Set128
+from zuji.engine.index._strings import StringTable, hash_bulk, stable_hash64
+
+texts = st.binary(max_size=70) | st.sampled_from([b"", b"a", b"\x00", b"\x00\x00", b"x" * 300])
+
+
+def packed(strings):
+    """(data, offsets) of a list of byte strings."""
+    offsets = np.zeros(len(strings) + 1, np.int64)
+    np.cumsum([len(s) for s in strings], out=offsets[1:])
+    return np.frombuffer(b"".join(strings), np.uint8), offsets
+
+
+class TableAgainstDict(RuleBasedStateMachine):
+    """Any sequence of calls answers as a dict of first appearances does."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = StringTable(salt=1)
+        self.model: dict[bytes, int] = {}
+
+    @rule(text=texts)
+    def intern(self, text):
+        assert self.table.intern(text) == self.model.setdefault(text, len(self.model))
+
+    @rule(strings=st.lists(texts, max_size=60))
+    def intern_bulk(self, strings):
+        codes = self.table.intern_bulk(*packed(strings))
+        expected = [self.model.setdefault(s, len(self.model)) for s in strings]
+        assert codes.dtype == np.uint32
+        assert codes.tolist() == expected
+
+    @rule(seed=st.integers(0, 2**32), n=st.integers(0, 3_000))
+    def intern_many(self, seed, n):
+        numbers = np.random.default_rng(seed).integers(0, 10_000, n)
+        strings = [b"%d" % number for number in numbers]
+        codes = self.table.intern_bulk(*packed(strings))
+        assert codes.tolist() == [self.model.setdefault(s, len(self.model)) for s in strings]
+
+    @rule(strings=st.lists(texts, max_size=20))
+    def find(self, strings):
+        expected = [self.model.get(s, -1) for s in strings]
+        assert self.table.find_bulk(*packed(strings)).tolist() == expected
+        assert [self.table.find(s) for s in strings] == expected
+
+    @rule(start=st.integers(0, 50), stop=st.none() | st.integers(0, 90))
+    def dump(self, start, stop):
+        data, offsets = self.table.dump(start, stop)
+        raw = data.tobytes()
+        pairs = zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True)
+        assert [raw[a:b] for a, b in pairs] == list(self.model)[start:stop]
+
+    @invariant()
+    def same_size(self):
+        assert len(self.table) == len(self.model)
+
+    def teardown(self):
+        assert [self.table.get(c) for c in range(len(self.table))] == list(self.model)
+
+
+TestTableAgainstDict = TableAgainstDict.TestCase
+TestTableAgainstDict.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_codes_survive_growth():
+    table = StringTable()
+    strings = [b"user-%d" % i for i in range(200_000)]
+    assert table.intern_bulk(*packed(strings)).tolist() == list(range(200_000))
+    assert table.find_bulk(*packed(strings)).tolist() == list(range(200_000))
+    assert table.find(b"user-200000") == -1
+    assert len(strings[0]) * 200_000 < table.nbytes < 60 * 200_000
+
+
+def test_text_comes_back():
+    table = StringTable()
+    for text in ("", "上海", "é", "plain"):
+        table.intern(text.encode())
+    assert table.to_list() == ["", "上海", "é", "plain"]
+    assert table.to_list(2) == ["é", "plain"]
+    assert table.to_list(9) == []
+    table.intern(b"\xff")
+    with pytest.raises(UnicodeDecodeError):
+        table.to_list()
+
+
+@pytest.mark.parametrize("offsets", [[], [-1, 2], [0, 2, 1], [0, 4], [3, 4], [2**62, 2**63 - 1]])
+def test_offsets_outside_the_data_are_refused(offsets):
+    data, array = np.zeros(3, np.uint8), np.array(offsets, np.int64)
+    table = StringTable()
+    for call in (table.intern_bulk, table.find_bulk, lambda d, o: hash_bulk(d, o, 1)):
+        with pytest.raises(ValueError, match="offsets"):
+            call(data, array)
+    assert len(table) == 0
+
+
+def test_codes_outside_the_table_are_refused():
+    table = StringTable()
+    table.intern(b"a")
+    for code in (-1, 1, 2**32, 2**70):
+        with pytest.raises(IndexError):
+            table.get(code)
+    with pytest.raises(ValueError, match="negative"):
+        table.dump(-1)
+    with pytest.raises(ValueError, match="negative"):
+        table.dump(0, -1)
+    with pytest.raises(ValueError, match="negative"):
+        table.to_list(-1)
+    with pytest.raises(TypeError):
+        pickle.dumps(table)
+
+
+def test_hash_values_are_part_of_the_format():
+    """Users are placed by these: a change here strands every project on disk."""
+    cases = {
+        b"": 0xDEBAE315707F545D,
+        b"abc": 0x00697DEBA0CDE4FC,
+        b"abc" * 2: 0x39928BC5B6B224DB,
+        b"abc" * 6: 0xA00913E7EA575937,
+        b"abc" * 30: 0x9F5A8B2F97136842,
+    }
+    for text, value in cases.items():
+        assert stable_hash64(text, 1) == value
+    assert stable_hash64(b"abc", 2) != cases[b"abc"]
+
+
+@given(st.lists(texts, max_size=20), st.integers(0, 2**64 - 1))
+def test_bulk_hash_is_the_hash(strings, salt):
+    hashes = hash_bulk(*packed(strings), salt)
+    assert hashes.tolist() == [stable_hash64(s, salt) for s in strings]
+
+
+def test_hash_spreads_near_ids_over_shards():
+    hashes = hash_bulk(*packed([b"%d" % i for i in range(64_000)]), 99)
+    counts = np.bincount((hashes & np.uint64(15)).astype(int), minlength=16)
+    assert (abs(counts - 4_000) < 5 * 4_000**0.5).all()
+    counts = np.bincount((hashes >> np.uint64(60)).astype(int), minlength=16)
+    assert (abs(counts - 4_000) < 5 * 4_000**0.5).all()
+    assert len(np.unique(hashes)) == 64_000
+
+
+def test_each_length_and_byte_matters_to_the_hash():
+    zeros = {stable_hash64(bytes(n), 7) for n in range(200)}
+    assert len(zeros) == 200
+    for n in (1, 3, 4, 8, 15, 16, 17, 48, 49, 100):
+        flipped = {
+            stable_hash64(bytes(at) + bytes([bit]) + bytes(n - at - 1), 7)
+            for at in range(n)
+            for bit in (1, 128)
+        }
+        assert len(flipped) == 2 * n
+
+
+def test_a_table_in_use_by_another_thread_refuses_instead_of_crashing():
+    """Two threads without a lock see RuntimeError or right answers, never freed memory."""
+    table = StringTable()
+    errors: list[BaseException] = []
+
+    def work(salt):
+        strings = [b"%d-%d" % (salt, i) for i in range(30_000)]
+        data, offsets = packed(strings)
+        for _ in range(10):
+            try:
+                codes = table.intern_bulk(data, offsets)
+                assert table.get(int(codes[-1])) == strings[-1]
+            except RuntimeError:
+                continue
+            except BaseException as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(salt,)) for salt in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(set(table.to_list())) == len(table)
+
+
+# ---- Set128 -------------------------------------------------------------------------------------
+
+keys = st.lists(
+    st.tuples(st.integers(0, 3), st.integers(0, 6) | st.integers(0, 2**64 - 1)), max_size=50
+)
+
+
+def halves(pairs):
+    array = np.array(pairs, np.uint64).reshape(-1, 2)
+    return array[:, 0].copy(), array[:, 1].copy()
+
+
+class SetAgainstSet(RuleBasedStateMachine):
+    """Any sequence of calls answers as a Python set does."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = Set128(salt=1)
+        self.model: set[tuple[int, int]] = set()
+
+    @rule(pairs=keys)
+    def add(self, pairs):
+        expected = []
+        for pair in pairs:
+            expected.append(int(pair not in self.model))
+            self.model.add(pair)
+        assert self.table.add_bulk(*halves(pairs)).tolist() == expected
+
+    @rule(start=st.integers(0, 5_000), n=st.integers(0, 2_000))
+    def add_range(self, start, n):
+        pairs = [(5, i) for i in range(start, start + n)]
+        expected = [int(pair not in self.model) for pair in pairs]
+        self.model.update(pairs)
+        assert self.table.add_bulk(*halves(pairs)).tolist() == expected
+
+    @rule(pairs=keys)
+    def contains(self, pairs):
+        expected = [int(pair in self.model) for pair in pairs]
+        assert self.table.contains_bulk(*halves(pairs)).tolist() == expected
+
+    @rule(pairs=keys)
+    def discard(self, pairs):
+        expected = []
+        for pair in pairs:
+            expected.append(int(pair in self.model))
+            self.model.discard(pair)
+        assert self.table.discard_bulk(*halves(pairs)).tolist() == expected
+
+    @rule(start=st.integers(0, 5_000), n=st.integers(0, 2_000))
+    def discard_range(self, start, n):
+        pairs = [(5, i) for i in range(start, start + n)]
+        expected = [int(pair in self.model) for pair in pairs]
+        self.model.difference_update(pairs)
+        assert self.table.discard_bulk(*halves(pairs)).tolist() == expected
+
+    @invariant()
+    def same_keys(self):
+        hi, lo = self.table.keys()
+        assert len(self.table) == len(self.model) == len(hi)
+        assert set(zip(hi.tolist(), lo.tolist(), strict=True)) == self.model
+
+
+TestSetAgainstSet = SetAgainstSet.TestCase
+TestSetAgainstSet.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_set_arguments_are_checked():
+    table = Set128()
+    for call in (table.add_bulk, table.contains_bulk, table.discard_bulk):
+        with pytest.raises(ValueError, match="same length"):
+            call(np.zeros(2, np.uint64), np.zeros(3, np.uint64))
+    with pytest.raises(MemoryError):
+        table.reserve(2**60)
+    assert table.add_bulk(np.zeros(2, np.uint64), np.zeros(2, np.uint64)).tolist() == [1, 0]
+
+
+def test_set_memory_is_stated():
+    table = Set128()
+    table.reserve(100_000)
+    before = table.nbytes
+    numbers = np.arange(100_000, dtype=np.uint64)
+    assert table.add_bulk(numbers, numbers).all()
+    assert table.nbytes == before <= 16 * 2**18
