@@ -17,9 +17,10 @@ from zuji.engine.storage import names
 from zuji.engine.storage.files import Files
 from zuji.engine.storage.manifest import Manifest
 
-STEPS = (
-    "aafaafcgafgacafggfcagf"  # a: append+sync, g: three appends then one sync, f: flush, c: compact
-)
+# a: append and sync, g: three appends and one sync, f: flush, c: compact
+STEPS = "aafaafcgafgacafggfcagf"
+DRAWN = 30  # combinations a cut
+AGAIN = 40  # every so many states, the power fails during the recovery too
 
 
 def script(files, root, acked):
