@@ -12,23 +12,30 @@ def merge(
 ) -> tuple[U16, I64, U32, U32, U16, U16 | None]:
     """Merges sources (oldest first) whose keys ascend. O(n log sources).
 
-    Returns (interleave uint16[n], starts int64[events+1], then clustered by event: ordinal uint32[n],
-    time uint32[n], source uint16[n], tie uint16[n] or None when no two rows share user and instant).
-    ValueError when keys descend; OverflowError past 65,536 rows of a user at one instant.
+    Returns (interleave uint16[n], starts int64[events+1], then clustered by event: ordinal
+    uint32[n], time uint32[n], source uint16[n], tie uint16[n] or None when no two rows share user
+    and instant). ValueError when keys descend; OverflowError past 65,536 rows of a user at one
+    instant.
     """
 
 def merge_index(source: U16, source_start: I64) -> U32:
     """For each merged row its number in the concatenation of the sources' rows. O(n)."""
 
 def expand_users(users: U32, offsets: U32, out: U32) -> None:
-    """Writes the user of every row: ``out`` uint32[n]. ValueError when the offsets do not cover n rows."""
+    """Writes the user of every row: ``out`` uint32[n].
+
+    ValueError when the offsets do not cover n rows.
+    """
 
 def days_of(ordinal: U32, time: U32, edges: I64) -> tuple[I64, I64, U32, U8]:
     """(rows int64[days], starts int64[days+1], users uint32[pairs], multi uint8[pairs]). O(n).
 
-    REQUIRES: rows in (ordinal, time) order, ``edges`` int64[days+1] on the base of ``time``. The users of
-    day d ascend in ``users[starts[d]:starts[d+1]]``; ``multi`` is 1 for two rows or more on that day.
+    REQUIRES: rows in (ordinal, time) order, ``edges`` int64[days+1] on the base of ``time``. The
+    users of day d ascend in ``users[starts[d]:starts[d+1]]``; ``multi`` is 1 for two rows or more
+    on that day.
     """
 
 def few_values(values: I64, most: int) -> tuple[I64, U32] | None:
-    """(distinct values in order of appearance, uint32[n] codes), or None past ``most`` distinct values."""
+    """(distinct values in order of appearance, uint32[n] codes), or None past ``most`` distinct
+    values.
+    """

@@ -1,16 +1,17 @@
-"""Rows in final order, ready to be written or queried: :class:`SortedFrame` (a flush) and :class:`MergedRows`.
+"""Rows in final order, ready to be written or queried: :class:`SortedFrame` (a flush) and
+:class:`MergedRows`.
 
-Both give the same things: the interleave, the rows clustered by event and sorted by (ordinal, time, rank, tie), and
-each property run by run. A frame is sorted by radix (three arrays of scratch); sources, which are sorted already, are
-merged. Values are fetched one property at a time and released before the next, so memory is bounded by the keys
-(about 30 bytes a row for a merge) plus the widest column.
-Row counts are below 2^32. Objects are used by one thread.
+Both give the same things: the interleave, the rows clustered by event and sorted by (ordinal,
+time, rank, tie), and each property run by run. A frame is sorted by radix (three arrays of
+scratch); sources, which are sorted already, are merged. Values are fetched one property at a time
+and released before the next, so memory is bounded by the keys (about 30 bytes a row for a merge)
+plus the widest column. Row counts are below 2^32. Objects are used by one thread.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -24,15 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.storage.frame import FrameColumn, FrameSlice
-    from zuji.engine.storage.segment import Source
-    from zuji.engine.types import I64, U8, U16, U32, Values
+    from zuji.engine.storage.source import Source
+    from zuji.engine.types import I64, U8, U16, U32, U64, Values
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
     """Values of one property of one run: only those of rows that have one.
 
-    ``present`` uint8[rows], None when every row has a value. LIST: ``offsets`` uint32[count+1] over ``values``.
+    ``present`` uint8[rows], None when every row has a value. LIST: ``offsets`` uint32[count+1]
+    over ``values``.
     """
 
     values: Values
@@ -66,15 +68,19 @@ class SortedProp(Protocol):
         """Whether any row of the run has a value."""
 
     def run(self, run: int) -> Packed:
-        """Its values in one run, codes being those of :attr:`dictionary`. REQUIRES: ``has(run)``."""
+        """Its values in one run, codes being those of :attr:`dictionary`.
+
+        REQUIRES: ``has(run)``.
+        """
 
 
 class SortedRows(Protocol):
     """Rows of one shard and partition in final order.
 
-    ``names``: event names, sorted, each with rows; ``interleave`` uint16[rows]: index into names, in user order.
-    Clustered by event, run i owning ``starts[i]:starts[i+1]``: ``ordinal``, ``time`` (ms after the partition's start)
-    uint32 and ``tie`` uint16 (None = all 0). ``kinds``: properties, sorted by name.
+    ``names``: event names, sorted, each with rows; ``interleave`` uint16[rows]: index into names,
+    in user order. Clustered by event, run i owning ``starts[i]:starts[i+1]``: ``ordinal``,
+    ``time`` (ms after the partition's start) uint32 and ``tie`` uint16 (None = all 0). ``kinds``:
+    properties, sorted by name.
     """
 
     rows: int
@@ -103,7 +109,7 @@ class SortedFrame:
             raise ValueError("a row lies outside the partition of its slice")
         self._frame = frame
         self.rows = frame.n
-        used = np.flatnonzero(np.bincount(frame.event, minlength=1)) if frame.n else []
+        used = np.flatnonzero(np.bincount(frame.event, minlength=1)).tolist()
         self.names = sorted({frame.event_names[code] for code in used})
         place = {name: i for i, name in enumerate(self.names)}
         lut = np.zeros(len(frame.event_names) + 1, np.uint16)
@@ -176,17 +182,21 @@ class FrameProp:
         column, rows = self._column, self._owner.rows_of(run)
         present: U8 | None = None
         offsets: U32 | None = None
-        values: Values
+        values: Any
         if column.offsets is not None:
             index = rows
             if self._position is not None:
                 numbers = np.arange(column.count, dtype=np.uint32)
                 index, present = gather_present(self._position, rows, numbers)
-            offsets, values = gather_lists(column.offsets, column.values, index)
+            offsets, values = gather_lists(
+                column.offsets, np.asarray(column.values, np.uint32), index
+            )
         elif self._position is None:
             values = taken(column.values, rows)
         else:
-            values, present = gather_present(self._position, rows, np.ascontiguousarray(column.values))
+            values, present = gather_present(
+                self._position, rows, np.ascontiguousarray(column.values)
+            )
         if present is not None and self._counts is not None and self._counts[run] == len(rows):
             present = None
         if self._lut is not None:
@@ -200,7 +210,9 @@ class MergedRows:
     def __init__(self, sources: Sequence[Source]) -> None:
         bases = {(s.shard, s.partition, s.base_ms) for s in sources}
         if len(bases) != 1:
-            raise ValueError(f"sources of different shards or partitions cannot be merged: {sorted(bases)}")
+            raise ValueError(
+                f"sources of different shards or partitions cannot be merged: {sorted(bases)}"
+            )
         self._sources = list(sources)
         self.rows = sum(s.rows for s in sources)
         self.names = sorted({name for s in sources for name in s.runs})
@@ -218,12 +230,17 @@ class MergedRows:
             for run in source.runs.values():
                 for name, kind in run.props.items():
                     if self.kinds.setdefault(name, kind) != kind:
-                        raise ValueError(f"property {name!r} has two kinds in the sources of one merge")
+                        raise ValueError(
+                            f"property {name!r} has two kinds in the sources of one merge"
+                        )
         self.kinds = dict(sorted(self.kinds.items()))
         self._index: tuple[int, U32 | None] = (-1, None)
 
     def index(self, run: int) -> U32 | None:
-        """Merged row -> row in the concatenation of the sources' rows of this run; None = the same."""
+        """Merged row -> row in the concatenation of the sources' rows of this run.
+
+        None = the same.
+        """
         if self._index[0] != run:
             parts = [s.runs.get(self.names[run]) for s in self._sources]
             counts = [0 if part is None else part.rows for part in parts]
@@ -296,12 +313,11 @@ def _merged(parts: list[tuple[int, Packed | None]], index: U32 | None, kind: Kin
         present = np.concatenate([_presence(rows, packed) for rows, packed in parts])
     held = [packed for _, packed in parts if packed is not None]
     values = np.concatenate([packed.values for packed in held])
-    if index is None:  # one source has rows, and its values are in order
-        offsets = _joined(held) if kind == Kind.LIST else None
-        return Packed(values, present, offsets)
+    assert index is not None, "a run of one source is not merged"
     chosen: U32 = index
     if present is not None:
-        # number of each row among those that have a value, then the merged order restricted to such rows
+        # number of each row among those that have a value, then the merged order restricted to
+        # such rows
         numbers = (np.cumsum(present, dtype=np.uint32) - np.uint32(1)).astype(np.uint32)
         ordered = taken(present, index)
         chosen = taken(numbers, np.ascontiguousarray(index[ordered.view(np.bool_)]))
@@ -326,7 +342,7 @@ def _joined(parts: list[Packed]) -> U32:
     return offsets
 
 
-def _keys_of(source: Source, place: dict[str, int], keys: np.ndarray) -> U16:  # type: ignore[type-arg]
+def _keys_of(source: Source, place: dict[str, int], keys: U64) -> U16:
     """Fills the keys of a source in user order; returns its event codes in the merged numbering."""
     codes, names = source.interleave()
     starts = np.zeros(len(names) + 1, np.int64)
@@ -340,7 +356,7 @@ def _keys_of(source: Source, place: dict[str, int], keys: np.ndarray) -> U16:  #
     return np.array([place[name] for name in names] or [0], np.uint16)[codes]
 
 
-def taken(values: Values, rows: U32) -> Values:
+def taken(values: Any, rows: Any) -> Any:
     """``values[rows]``, contiguous, without the GIL."""
     out = np.empty(len(rows), values.dtype)
     take(np.ascontiguousarray(values), rows, out)

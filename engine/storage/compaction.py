@@ -1,10 +1,10 @@
 """Compaction: which segments to merge, and merging them.
 
-Only neighbours in rank of one shard and partition are merged, so that older rows stay before newer ones at the same
-instant; the result takes the rank of its oldest part. Tiered: a run of neighbours of similar size (within
-:data:`SIMILAR` of its largest) is merged when it is ``fan_in`` long, so a row is rewritten O(log_fan_in) times.
-Merging needs about 30 bytes of memory a row; no merge makes a segment above ``max_rows``.
-Pure but for the one file that :func:`merge` writes. Thread-safe.
+Only neighbours in rank of one shard and partition are merged, so that older rows stay before newer
+ones at the same instant; the result takes the rank of its oldest part. Tiered: a run of neighbours
+of similar size (within :data:`SIMILAR` of its largest) is merged when it is ``fan_in`` long, so a
+row is rewritten O(log_fan_in) times. Merging needs about 30 bytes of memory a row; no merge makes
+a segment above ``max_rows``. Pure but for the one file that :func:`merge` writes. Thread-safe.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 FAN_IN = 4
 SIMILAR = 4
-"""Segments are of similar size when the largest is at most this many times the sum of the others' mean."""
+"""Segments are of similar size when the largest is at most this many times the sum of the others'
+mean.
+"""
 MAX_ROWS = 1 << 25
 """32 Mi rows: about 1 GiB of memory while merging."""
 MAX_SOURCES = 256
@@ -31,7 +33,7 @@ MAX_SOURCES = 256
 
 class _HasMeta(Protocol):
     @property
-    def meta(self) -> SegmentMeta | None: ...
+    def meta(self) -> SegmentMeta: ...
 
 
 S = TypeVar("S", bound="_HasMeta")
@@ -46,11 +48,11 @@ def pick(
     """
     places: dict[tuple[int, int], list[S]] = {}
     for segment in segments:
-        meta = _meta(segment)
+        meta = segment.meta
         places.setdefault((meta.shard, meta.partition), []).append(segment)
     groups = []
     for place in sorted(places):
-        mine = sorted(places[place], key=lambda s: _meta(s).rank)
+        mine = sorted(places[place], key=lambda s: s.meta.rank)
         groups += _all(mine, max_rows) if full else _tiers(mine, max(fan_in, 2), max_rows)
     return groups
 
@@ -59,7 +61,7 @@ def _all(mine: list[S], max_rows: int) -> list[list[S]]:
     groups: list[list[S]] = [[]]
     rows = 0
     for segment in mine:
-        size = _meta(segment).rows
+        size = segment.meta.rows
         if groups[-1] and (rows + size > max_rows or len(groups[-1]) >= MAX_SOURCES):
             groups.append([])
             rows = 0
@@ -74,7 +76,7 @@ def _tiers(mine: list[S], fan_in: int, max_rows: int) -> list[list[S]]:
     while end >= fan_in:
         start, rows = end, 0
         while start > 0 and end - start < MAX_SOURCES:
-            size = _meta(mine[start - 1]).rows
+            size = mine[start - 1].meta.rows
             if rows + size > max_rows or (end - start and size * (end - start) > SIMILAR * rows):
                 break
             start -= 1
@@ -94,7 +96,8 @@ def merge(
     file: str,
     tz: str,
 ) -> SegmentMeta:
-    """Writes the rows of ``group`` (from :func:`pick`) as one segment at ``path``; the sources stay.
+    """Writes the rows of ``group`` (from :func:`pick`) as one segment at ``path``; the sources
+    stay.
 
     The file is synced and renamed; the caller syncs its directory.
 
@@ -113,11 +116,5 @@ def merge(
         day_edges=day_edges(tz, partition.start_ms, partition.end_ms),
         segment_id=segment_id,
         file=file,
-        rank=min(_meta(segment).rank for segment in group),
+        rank=min(segment.meta.rank for segment in group),
     )
-
-
-def _meta(segment: _HasMeta) -> SegmentMeta:
-    if segment.meta is None:
-        raise ValueError("a segment without its manifest entry cannot be compacted")
-    return segment.meta

@@ -1,9 +1,10 @@
-"""The day index: for each local day its rows, its distinct users, and which of them have two rows or more.
+"""The day index: for each local day its rows, its distinct users, and which of them have two rows
+or more.
 
-:class:`Days` is what queries read, :func:`encode_day` and :func:`decode_users` how a segment stores one day. A sparse
-day is a list of ascending integers (7–9 bits a user); a dense one a Roaring bitmap, which loads ten times faster and
-is no larger there. Runs of few rows store nothing: the index is made from the rows when asked for.
-Immutable after construction.
+:class:`Days` is what queries read, :func:`encode_day` and :func:`decode_users` how a segment
+stores one day. A sparse day is a list of ascending integers (7–9 bits a user); a dense one a
+Roaring bitmap, which loads ten times faster and is no larger there. Runs of few rows store
+nothing: the index is made from the rows when asked for. Immutable after construction.
 """
 
 from __future__ import annotations
@@ -32,9 +33,12 @@ class Days(Protocol):
     ``edges`` int64[n+1] ms UTC; ``rows`` int64[n]; ``cards`` uint32[n] distinct users.
     """
 
-    edges: I64
-    rows: I64
-    cards: U32
+    @property
+    def edges(self) -> I64: ...
+    @property
+    def rows(self) -> I64: ...
+    @property
+    def cards(self) -> U32: ...
 
     def users(self, day: int) -> BitMap:
         """Users with a row on the day, a new bitmap at each call."""

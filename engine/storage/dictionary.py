@@ -1,13 +1,14 @@
 """Dictionaries of string columns: code -> string, kept as bytes and decoded only when asked for.
 
-A segment's dictionary is sorted by bytes and holds only used values, so order comparisons work on codes and
-:meth:`Dictionary.find` is a binary search. A memtable's dictionaries are in order of first use.
-Immutable; the decoded list is made once (two threads may both make it; one wins).
+A segment's dictionary is sorted by bytes and holds only used values, so order comparisons work on
+codes and :meth:`Dictionary.find` is a binary search. A memtable's dictionaries are in order of
+first use. Immutable; the decoded list is made once (two threads may both make it; one wins).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -70,9 +71,9 @@ class Dictionary(Sequence[str]):
             text = raw.decode()
             cuts = self.offsets.tolist()
             if len(text) == len(raw):
-                self._list = [text[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+                self._list = [text[a:b] for a, b in pairwise(cuts)]
             else:
-                self._list = [raw[a:b].decode() for a, b in zip(cuts, cuts[1:], strict=False)]
+                self._list = [raw[a:b].decode() for a, b in pairwise(cuts)]
         return self._list
 
     def find(self, text: str) -> int:
@@ -108,7 +109,8 @@ def as_dictionary(strings: Strings | None) -> Dictionary:
 
 
 def sort_used(strings: Dictionary, used: U8) -> tuple[Dictionary, U32]:
-    """Ordered dictionary of the codes marked in ``used`` uint8[n], and uint32[n] old code -> new code.
+    """Ordered dictionary of the codes marked in ``used`` uint8[n], and uint32[n] old code -> new
+    code.
 
     Codes of equal strings become one. Unused codes map to 0. O(used · log used).
     """
@@ -125,7 +127,11 @@ def sort_used(strings: Dictionary, used: U8) -> tuple[Dictionary, U32]:
 def merge_sorted(parts: Sequence[Dictionary]) -> tuple[Dictionary, list[U32]]:
     """Union of dictionaries, ordered, and for each part uint32[len] its code -> new code."""
     sizes = [len(p) for p in parts]
-    data = np.concatenate([p.data[: int(p.offsets[-1])] for p in parts]) if parts else np.empty(0, np.uint8)
+    data = (
+        np.concatenate([p.data[: int(p.offsets[-1])] for p in parts])
+        if parts
+        else np.empty(0, np.uint8)
+    )
     offsets = np.zeros(sum(sizes) + 1, np.int64)
     at, base = 1, 0
     for part, size in zip(parts, sizes, strict=True):
@@ -134,5 +140,5 @@ def merge_sorted(parts: Sequence[Dictionary]) -> tuple[Dictionary, list[U32]]:
         base += int(part.offsets[-1])
     ranks, first = rank_strings(data, offsets)
     merged = Dictionary(*gather_strings(data, offsets, first), ordered=True)
-    cuts = np.cumsum([0, *sizes])
-    return merged, [ranks[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    cuts = np.cumsum([0, *sizes]).tolist()
+    return merged, [ranks[a:b] for a, b in pairwise(cuts)]

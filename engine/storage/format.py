@@ -1,14 +1,16 @@
-"""The segment file, byte by byte: header, footer, trailer and the tables between. See ``docs/format/segment.md``.
+"""The segment file, byte by byte: header, footer, trailer and the tables between. See
+``docs/format/segment.md``.
 
 ::
 
-    header 64 B │ streams, each at a multiple of 64 │ page table │ footer (msgpack) │ trailer 32 B
+    header 64 B │ streams, aligned │ page table │ footer (msgpack) │ trailer 32 B
 
-A *stream* is one encoded array. Its pages are entries ``first .. first + pages`` of the page table, whose offsets are
-absolute in the file, so a stream is two small numbers. Every byte that carries meaning is under a CRC32C: header,
-page table, footer and trailer here, each page by its own entry.
-Adding a field to a struct here appends it at the end with a default, and bumps :data:`VERSION` when an older reader
-would answer wrongly without it. Pure functions and immutable structs.
+A *stream* is one encoded array. Its pages are entries ``first .. first + pages`` of the page
+table, whose offsets are absolute in the file, so a stream is two small numbers. Every byte that
+carries meaning is under a CRC32C: header, page table, footer and trailer here, each page by its
+own entry. Adding a field to a struct here appends it at the end with a default, and bumps
+:data:`VERSION` when an older reader would answer wrongly without it. Pure functions and immutable
+structs.
 """
 
 from __future__ import annotations
@@ -26,12 +28,19 @@ MAGIC = b"ZUJISEG1"
 END_MAGIC = b"1GESIJUZ"
 VERSION = 1
 ALIGN = 64
+"""Streams of ALIGN_FROM bytes or more start at a multiple of this, smaller ones at one of
+ALIGN_SMALL.
+"""
+ALIGN_SMALL = 8
+ALIGN_FROM = 4096
 HEADER_BYTES = 64
 TRAILER_BYTES = 32
 
-#: magic, version, header bytes, flags, encryption key id (zero: none), reserved, CRC32C of the 60 bytes before.
+# magic, version, header bytes, flags, encryption key id (zero: none), reserved, CRC32C of the 60
+# bytes before.
 HEADER = struct.Struct("<8sHHI16s28sI")
-#: footer offset, footer bytes, footer CRC32C, version, reserved, CRC32C of the 20 bytes before, magic.
+# footer offset, footer bytes, footer CRC32C, version, reserved, CRC32C of the 20 bytes before,
+# magic.
 TRAILER = struct.Struct("<QIIHHI8s")
 _U32 = struct.Struct("<I")
 
@@ -76,9 +85,10 @@ class Received(msgspec.Struct, array_like=True, frozen=True, gc=False):
 class ColumnMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """One property of one run.
 
-    ``prop`` indexes ``Footer.props``; ``count`` rows have a value. ``low``, ``high``: smallest and largest value
-    (float64: its bits; string: code), 0 for lists. ``unit``: integers are stored divided by it. ``presence`` is empty
-    when every row has a value; ``offsets`` and ``items`` are for lists only.
+    ``prop`` indexes ``Footer.props``; ``count`` rows have a value. ``low``, ``high``: smallest and
+    largest value (float64: its bits; string: code), 0 for lists. ``unit``: integers are stored
+    divided by it. ``presence`` is empty when every row has a value; ``offsets`` and ``items`` are
+    for lists only.
     """
 
     prop: int
@@ -93,7 +103,8 @@ class ColumnMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class RunMeta(msgspec.Struct, array_like=True, frozen=True):
-    """The rows of one event. ``ties`` is empty when no row shares user and instant with an earlier one.
+    """The rows of one event. ``ties`` is empty when no row shares user and instant with an earlier
+    one.
 
     ``days`` is the first row of the run in the day table, -1 when its day index is not stored.
     """
@@ -124,7 +135,10 @@ class PropMeta(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Footer(msgspec.Struct, frozen=True):
-    """Everything about a segment but its data. Unknown fields are ignored: minor additions stay readable."""
+    """Everything about a segment but its data.
+
+    Unknown fields are ignored: minor additions stay readable.
+    """
 
     shard: int
     partition: int
@@ -171,7 +185,9 @@ def read_footer(view: memoryview, path: str) -> tuple[Footer, np.ndarray[Any, An
     """
     size = len(view)
     if size < HEADER_BYTES + TRAILER_BYTES:
-        raise Corruption(f"a segment has at least {HEADER_BYTES + TRAILER_BYTES} bytes, this has {size}", path)
+        raise Corruption(
+            f"a segment has at least {HEADER_BYTES + TRAILER_BYTES} bytes, this has {size}", path
+        )
     magic, version, _, flags, key, _, crc = HEADER.unpack_from(view, 0)
     if magic != MAGIC:
         raise Corruption("not a segment: the magic is wrong", path)
@@ -179,14 +195,17 @@ def read_footer(view: memoryview, path: str) -> tuple[Footer, np.ndarray[Any, An
         raise Corruption("the header fails its checksum", path)
     if version != VERSION or flags or any(key):
         raise UnsupportedFormat(
-            f"{path} is a segment of version {version}, flags {flags:#x}; this release reads version {VERSION}"
+            f"{path} is a segment of version {version}, flags {flags:#x}; "
+            f"this release reads version {VERSION}"
         )
     at = size - TRAILER_BYTES
     offset, length, footer_crc, version, _, crc, magic = TRAILER.unpack_from(view, at)
     if magic != END_MAGIC or crc != crc32c(view[at : at + 20]):
         raise Corruption("the trailer is damaged; the file may be cut", path, at)
     if version != VERSION:
-        raise UnsupportedFormat(f"{path} ends as version {version}; this release reads version {VERSION}")
+        raise UnsupportedFormat(
+            f"{path} ends as version {version}; this release reads version {VERSION}"
+        )
     if offset < HEADER_BYTES or offset + length != at:
         raise Corruption("the footer is not where the trailer says", path, at)
     body = view[offset:at]
@@ -197,14 +216,13 @@ def read_footer(view: memoryview, path: str) -> tuple[Footer, np.ndarray[Any, An
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise Corruption(f"the footer cannot be read: {error}", path, offset) from error
     table_bytes = footer.pages * PAGE_DTYPE.itemsize
-    if footer.pages < 0 or footer.pages_offset < HEADER_BYTES or footer.pages_offset + table_bytes > offset:
+    if (
+        footer.pages < 0
+        or footer.pages_offset < HEADER_BYTES
+        or footer.pages_offset + table_bytes > offset
+    ):
         raise Corruption("the page table lies outside the file", path, footer.pages_offset)
     table = view[footer.pages_offset : footer.pages_offset + table_bytes]
     if crc32c(table) != footer.pages_crc:
         raise Corruption("the page table fails its checksum", path, footer.pages_offset)
     return footer, np.frombuffer(table, PAGE_DTYPE)
-
-
-def aligned(offset: int) -> int:
-    """The next multiple of :data:`ALIGN`."""
-    return (offset + ALIGN - 1) // ALIGN * ALIGN

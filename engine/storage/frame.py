@@ -1,8 +1,9 @@
 """Frame: rows of one flush or bulk chunk before they are sorted, dense a property.
 
-A frame may hold every shard and partition; :meth:`Frame.slices` splits it into one :class:`FrameSlice` for each
-shard x partition that has rows, keeping the order in which rows came: that order is the tie-break of the row
-order, so it is never lost. Frames are built once and not changed afterwards.
+A frame may hold every shard and partition; :meth:`Frame.slices` splits it into one
+:class:`FrameSlice` for each shard x partition that has rows, keeping the order in which rows came:
+that order is the tie-break of the row order, so it is never lost. Frames are built once and not
+changed afterwards.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ DTYPES = {
 class FrameColumn:
     """Values of one property.
 
-    ``values``: one a row listed in ``rows`` (all rows when None), typed by :data:`DTYPES`; LIST holds the items of
-    all lists, list i owning ``offsets[i]:offsets[i+1]``. STRING and LIST values are codes of ``dictionary``.
-    ``rows``: uint32, ascending row numbers that have a value.
+    ``values``: one a row listed in ``rows`` (all rows when None), typed by :data:`DTYPES`; LIST
+    holds the items of all lists, list i owning ``offsets[i]:offsets[i+1]``. STRING and LIST values
+    are codes of ``dictionary``. ``rows``: uint32, ascending row numbers that have a value.
     """
 
     kind: Kind
@@ -58,7 +59,10 @@ class FrameColumn:
 
 @dataclass(slots=True)
 class Frame:
-    """Rows in the order they came. ``event`` indexes ``event_names``; ``received`` is one time or one a row."""
+    """Rows in the order they came. ``event`` indexes ``event_names``.
+
+    ``received`` is one time or one a row.
+    """
 
     n: int
     shard: U16
@@ -88,8 +92,12 @@ class Frame:
                 event=_taken(self.event, rows),
                 event_names=self.event_names,
                 time=_taken(self.time, rows),
-                received=self.received if isinstance(self.received, int) else _taken(self.received, rows),
-                columns={name: c[i] for name, c in zip(self.columns, columns, strict=True) if c[i].count},
+                received=self.received
+                if isinstance(self.received, int)
+                else _taken(self.received, rows),
+                columns={
+                    name: c[i] for name, c in zip(self.columns, columns, strict=True) if c[i].count
+                },
             )
             for column in frame.columns.values():
                 if column.rows is not None and len(column.rows) == frame.n:
@@ -108,7 +116,9 @@ class FrameSlice:
 
 
 def slice_keys(shard: U16, time: I64, tz: str) -> tuple[list[tuple[int, Partition]], U16]:
-    """The (shard, partition) pairs that have rows, ordered by (partition, shard), and uint16[n] pair of each row."""
+    """The (shard, partition) pairs that have rows, ordered by (partition, shard), and uint16[n]
+    pair of each row.
+    """
     ids, bounds = partition_of(time, tz)
     shards = int(shard.max()) + 1
     first = int(min(bounds))
@@ -143,6 +153,8 @@ def _split(column: FrameColumn, key: U16, local: U32, slices: int) -> list[Frame
         if column.offsets is None:
             values, offsets = _taken(column.values, mine), None
         else:
-            offsets, values = gather_lists(column.offsets, column.values, mine)
+            offsets, values = gather_lists(
+                column.offsets, np.asarray(column.values, np.uint32), mine
+            )
         parts.append(FrameColumn(column.kind, values, mine_rows, column.dictionary, offsets))
     return parts

@@ -1,7 +1,9 @@
-"""MemorySource: a sorted frame with the reading interface of a segment; what queries see of a memtable.
+"""MemorySource: a sorted frame with the reading interface of a segment; what queries see of a
+memtable.
 
-Sorted at construction; properties are gathered when first asked for and kept, since the same view serves many
-queries. Nothing points into the memtable's growing tables. Thread-safe: caches are filled idempotently.
+Sorted at construction; properties are gathered when first asked for and kept, since the same view
+serves many queries. Nothing points into the memtable's growing tables. Thread-safe: caches are
+filled idempotently.
 """
 
 from __future__ import annotations
@@ -14,8 +16,7 @@ import numpy as np
 from zuji.engine.storage._sort import csr
 from zuji.engine.storage.build import FrameProp, Packed, SortedFrame, keys_in_order
 from zuji.engine.storage.days import days_from_rows
-from zuji.engine.storage.segment import DayViews
-from zuji.engine.types import Column, Kind
+from zuji.engine.storage.source import DayViews
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.dictionary import Dictionary
     from zuji.engine.storage.frame import FrameSlice
-    from zuji.engine.storage.segment import Zone
-    from zuji.engine.types import I64, U16, U32
+    from zuji.engine.storage.source import Zone
+    from zuji.engine.types import I64, U16, U32, Column, Kind
 
 
 class MemorySource:
-    """Rows of one shard and partition in memory. See :class:`zuji.engine.storage.segment.Source`."""
+    """Rows of one shard and partition in memory. See :class:`zuji.engine.storage.source.Source`."""
 
     def __init__(self, piece: FrameSlice, rank: int, day_edges: I64) -> None:
         self.shard = piece.shard
@@ -41,7 +42,7 @@ class MemorySource:
         self.rows = self.sorted.rows
         self._props: dict[str, FrameProp] = {}
         self._index: Days | None = None
-        self.runs: dict[str, MemoryRun] = {}
+        runs: dict[str, MemoryRun] = {}
         having: list[dict[str, Kind]] = [{} for _ in self.sorted.names]
         for name, kind in self.sorted.kinds.items():
             counts = self.sorted.value_counts(name)
@@ -49,7 +50,8 @@ class MemorySource:
                 if counts is None or counts[i]:
                     props[name] = kind
         for i, name in enumerate(self.sorted.names):
-            self.runs[name] = MemoryRun(self, i, having[i])
+            runs[name] = MemoryRun(self, i, having[i])
+        self.runs: Mapping[str, MemoryRun] = runs
 
     def with_rank(self, rank: int) -> MemorySource:
         """The same rows (and caches) at another rank."""
@@ -87,7 +89,7 @@ class MemorySource:
 
 
 class MemoryRun(DayViews):
-    """One event of a memory source. See :class:`zuji.engine.storage.segment.Run`."""
+    """One event of a memory source. See :class:`zuji.engine.storage.source.Run`."""
 
     __slots__ = (
         "_csr",
@@ -134,7 +136,7 @@ class MemoryRun(DayViews):
         return received if isinstance(received, int) else None
 
     @property
-    def index(self) -> Days | None:  # type: ignore[override]
+    def index(self) -> Days | None:
         """See :class:`Run`."""
         if self._index is None and len(self._owner.day_edges) > 1:
             rows, span = self._owner.sorted, self._span()
@@ -151,7 +153,8 @@ class MemoryRun(DayViews):
 
     def times(self) -> U32:
         """See :class:`Run`."""
-        return self._owner.sorted.time[self._span()]
+        times: U32 = self._owner.sorted.time[self._span()]
+        return times
 
     def ties(self) -> U16 | None:
         """See :class:`Run`."""
@@ -178,7 +181,11 @@ class MemoryRun(DayViews):
     def column(self, name: str) -> Column | None:
         """See :class:`Run`."""
         packed = self.packed(name)
-        return None if packed is None else packed.column(self.props[name], self._owner.dictionary(name))
+        return (
+            None
+            if packed is None
+            else packed.column(self.props[name], self._owner.dictionary(name))
+        )
 
     def presence_count(self, name: str) -> int:
         """See :class:`Run`."""

@@ -1,20 +1,21 @@
 """Memtable: rows acknowledged but not yet in a segment.
 
-Adding is O(1): a bound chunk goes on a list. Rows are sorted only when someone looks (:meth:`Memtable.views`) or
-when the memtable is flushed (:meth:`Memtable.frame`). Views are kept in levels, as in a log-structured merge tree in
-memory: new chunks form a new level, and a level is rebuilt together with its neighbour when it has grown to half of
-it. So a look after every batch costs O(log rows) sorts of each row in all, and there are O(log rows) sources.
+Adding is O(1): a bound chunk goes on a list. Rows are sorted only when someone looks
+(:meth:`Memtable.views`) or when the memtable is flushed (:meth:`Memtable.frame`). Views are kept
+in levels, as in a log-structured merge tree in memory: new chunks form a new level, and a level is
+rebuilt together with its neighbour when it has grown to half of it. So a look after every batch
+costs O(log rows) sorts of each row in all, and there are O(log rows) sources.
 
-Thread-safety: own lock. One thing is left to the caller: strings are interned into the table by whoever makes chunks,
-so :meth:`frame` and :meth:`views` must not run while the table grows (the writer's lock sees to that). What they
-return never reads the table again.
+Thread-safety: own lock. One thing is left to the caller: strings are interned into the table by
+whoever makes chunks, so :meth:`frame` and :meth:`views` must not run while the table grows (the
+writer's lock sees to that). What they return never reads the table again.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from zuji.engine.types import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zuji.engine.types import I64, U8, U16, U32, Values
+    from zuji.engine.types import I64, U8, U16, U32
 
 RANKS_A_VIEW = 64
 """Ranks given to the levels of one call of views: the rank asked for times this, plus the level."""
@@ -60,10 +61,11 @@ class Table(Protocol):
 class BoundChunk:
     """Rows of one batch, bound to the project's codes.
 
-    ``shard`` uint16[n], ``ordinal`` uint32[n], ``event`` uint16[n] event codes, ``time`` int64[n] ms UTC,
-    ``received`` ms UTC. Cells by row: row i owns ``cell_start[i]:cell_start[i+1]`` of ``cell_prop`` uint16 (property
-    codes, each at most once a row) and ``cell_value`` int64 (BOOL 0/1; INT, DATETIME; FLOAT its bits; STRING a code
-    of the memtable's table; LIST an index into ``list_start`` int64, whose items are codes in ``list_item`` uint32).
+    ``shard`` uint16[n], ``ordinal`` uint32[n], ``event`` uint16[n] event codes, ``time`` int64[n]
+    ms UTC, ``received`` ms UTC. Cells by row: row i owns ``cell_start[i]:cell_start[i+1]`` of
+    ``cell_prop`` uint16 (property codes, each at most once a row) and ``cell_value`` int64 (BOOL
+    0/1; INT, DATETIME; FLOAT its bits; STRING a code of the memtable's table; LIST an index into
+    ``list_start`` int64, whose items are codes in ``list_item`` uint32).
     """
 
     n: int
@@ -139,7 +141,8 @@ class Memtable:
     def views(self, rank: int = 0) -> list[MemorySource]:
         """All rows as sources, ordered by rank. Rows not seen by the last call are sorted now.
 
-        Sources get ranks ``rank * 64 + level``, so memtables asked with ascending ranks stay in order.
+        Sources get ranks ``rank * 64 + level``, so memtables asked with ascending ranks stay in
+        order.
         """
         with self._lock:
             if self._rank != rank:
@@ -149,18 +152,20 @@ class Memtable:
             if self._viewed < len(self._chunks):
                 fresh = self._chunks[self._viewed :]
                 rows = sum(chunk.n for chunk in fresh)
-                self._viewed = len(self._chunks)
-                while self._levels and (self._levels[-1].rows <= 2 * rows or len(self._levels) >= RANKS_A_VIEW):
-                    last = self._levels.pop()
+                kept = list(self._levels)
+                while kept and (kept[-1].rows <= 2 * rows or len(kept) >= RANKS_A_VIEW):
+                    last = kept.pop()
                     fresh = last.chunks + fresh
                     rows += last.rows
                 strings = self._snapshot.take(self._strings)
-                self._levels.append(
-                    _Level(fresh, rows, self._sources(fresh, strings, rank * RANKS_A_VIEW + len(self._levels)))
-                )
+                views = self._sources(fresh, strings, rank * RANKS_A_VIEW + len(kept))
+                self._levels = [*kept, _Level(fresh, rows, views)]
+                self._viewed = len(self._chunks)
             return [view for level in self._levels for view in level.views]
 
-    def _sources(self, chunks: list[BoundChunk], strings: Dictionary, rank: int) -> list[MemorySource]:
+    def _sources(
+        self, chunks: list[BoundChunk], strings: Dictionary, rank: int
+    ) -> list[MemorySource]:
         sources = []
         for piece in pivot(chunks, self._catalog, strings).slices(self._tz):
             edges = self._edges.get(piece.partition.id)
@@ -177,7 +182,9 @@ def _rerank(level: _Level, rank: int) -> None:
 
 
 class _Snapshot:
-    """A copy of a growing string table that is extended, never rewritten, so that old views stay good."""
+    """A copy of a growing string table that is extended, never rewritten, so that old views stay
+    good.
+    """
 
     def __init__(self) -> None:
         self._data: U8 = np.empty(1 << 12, np.uint8)
@@ -199,7 +206,7 @@ class _Snapshot:
         return Dictionary(self._data[:end], self._offsets[: self._count + 1])
 
 
-def _room(values: Values, used: int, wanted: int) -> Values:
+def _room(values: Any, used: int, wanted: int) -> Any:
     if wanted <= len(values):
         return values
     grown = np.empty(max(wanted, 2 * len(values)), values.dtype)
@@ -245,7 +252,9 @@ def pivot(chunks: Sequence[BoundChunk], names: Names, strings: Dictionary) -> Fr
     for prop in np.flatnonzero(counts).tolist():
         span = slice(int(starts[prop]), int(starts[prop + 1]))
         mine = None if counts[prop] == n else rows[span]
-        columns[names.props[prop]] = _column(names.kinds[prop], values[span], mine, strings, list_offsets, items)
+        columns[names.props[prop]] = _column(
+            names.kinds[prop], values[span], mine, strings, list_offsets, items
+        )
     received = {chunk.received for chunk in chunks}
     return Frame(
         n=n,
@@ -291,5 +300,5 @@ def _lists(chunks: Sequence[BoundChunk]) -> tuple[U32, U32]:
     return offsets.astype(np.uint32), _joined([chunk.list_item for chunk in chunks], np.uint32)
 
 
-def _joined(parts: Sequence[Values], dtype: type) -> Values:
+def _joined(parts: Sequence[Any], dtype: type) -> Any:
     return np.concatenate(parts) if parts else np.empty(0, dtype)

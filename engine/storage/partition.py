@@ -1,13 +1,13 @@
 """Time partitions: calendar months of the project's time zone, and the local days inside them.
 
-A partition's id is ``year * 12 + month - 1`` of the local date; its bounds are UTC milliseconds. A segment holds one
-shard of one partition, so times inside it fit an unsigned 32-bit offset from the partition's start.
-Bounds come from :mod:`zuji.engine.calendars`, the one place that knows clock changes. Pure functions.
+A partition's id is ``year * 12 + month - 1`` of the local date; its bounds are UTC milliseconds. A
+segment holds one shard of one partition, so times inside it fit an unsigned 32-bit offset from the
+partition's start. Bounds come from :mod:`zuji.engine.calendars`, the one place that knows clock
+changes. Pure functions.
 """
 
 from __future__ import annotations
 
-from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy as np
 from zuji.engine import calendars
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from zuji.engine.types import I32, I64
 
 
@@ -47,9 +49,7 @@ def partition_of(times: I64, tz: str) -> tuple[I32, dict[int, tuple[int, int]]]:
     first, last = int(times.min()), int(times.max())
     edges = calendars.edges(tz, first, last + 1, "month")
     ids = [month_id(calendars.local_date(int(edge), tz)) for edge in edges[:-1]]
-    bounds = {
-        ident: (int(edges[i]), int(edges[i + 1])) for i, ident in enumerate(ids)
-    }
+    bounds = {ident: (int(edges[i]), int(edges[i + 1])) for i, ident in enumerate(ids)}
     if len(ids) == 1:
         return np.full(len(times), ids[0], np.int32), bounds
     index = np.searchsorted(edges, times, side="right") - 1

@@ -1,12 +1,14 @@
 """Scrub: reads every byte of a segment that carries meaning and says what is wrong with it.
 
-Checks, beyond the checksums that every read makes: users ascend, times ascend within a user, presence agrees with the
-number of values, the interleave holds each run's number of rows, the day index agrees with the rows.
-Reads one run and one property at a time. No state.
+Checks, beyond the checksums that every read makes: users ascend, times ascend within a user,
+presence agrees with the number of values, the interleave holds each run's number of rows, the day
+index agrees with the rows. Reads one run and one property at a time. No state.
 """
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,18 +23,19 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.segment import Segment, SegmentRun
+    from zuji.engine.types import U32
 
 
 def scrub(segment: Segment) -> Iterator[Corruption]:
     """What is wrong with a segment, one finding a structure; nothing when all is well."""
     for run in segment.runs.values():
-        yield from _found(segment, lambda run=run: _check_keys(segment, run))
+        yield from _found(segment, partial(_check_keys, segment, run))
         for name in run.props:
-            yield from _found(segment, lambda run=run, name=name: run.column(name))
+            yield from _found(segment, partial(run.column, name))
         yield from _found(segment, run.received)
     for name in [prop.name for prop in segment.footer.props]:
-        yield from _found(segment, lambda name=name: _check_strings(segment, name))
-    yield from _found(segment, lambda: _check_order(segment))
+        yield from _found(segment, partial(_check_strings, segment, name))
+    yield from _found(segment, partial(_check_order, segment))
 
 
 def _found(segment: Segment, check: Callable[[], object]) -> Iterator[Corruption]:
@@ -76,12 +79,14 @@ def _check_order(segment: Segment) -> None:
         _check_days(segment, segment.index, ordinal, time)
 
 
-def _check_days(segment: Segment, stored: Days | None, ordinal: np.ndarray, time: np.ndarray) -> None:  # type: ignore[type-arg]
+def _check_days(segment: Segment, stored: Days | None, ordinal: U32, time: U32) -> None:
     assert stored is not None
     made = days_from_rows(ordinal, time, segment.base_ms, segment.day_edges)
     wrong = (stored.rows != made.rows).any() or (stored.cards != made.cards).any()
     for day in np.flatnonzero(made.rows).tolist():
-        wrong = wrong or stored.users(day) != made.users(day) or stored.multi(day) != made.multi(day)
+        wrong = (
+            wrong or stored.users(day) != made.users(day) or stored.multi(day) != made.multi(day)
+        )
     if wrong:
         raise segment.damage("the day index does not agree with the rows", segment.footer.day_table)
 
@@ -95,5 +100,5 @@ def _check_strings(segment: Segment, name: str) -> None:
     except UnicodeDecodeError as error:
         raise Corruption(f"a string of {name!r} is not UTF-8", segment.path) from error
     encoded = [text.encode() for text in texts]
-    if any(a >= b for a, b in zip(encoded, encoded[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(encoded)):
         raise Corruption(f"strings of {name!r} are not in order", segment.path)

@@ -1,16 +1,18 @@
-"""Reading segments: the mapped file, its runs, and the :class:`Source` protocol that memtable views share.
+"""Reading segments: the mapped file and its runs, which are a :class:`Source` and its :class:`Run`
+s.
 
-A :class:`Segment` maps its file and decodes what is asked for into new arrays; nothing handed out points into the map.
-Checksums are checked at the first read of a page and remembered for the life of the mapping. Damage raises
-``Corruption`` with the file and offset; :meth:`Segment.scrub` looks at every page and yields what it finds.
-Opening reads footer and page table only. Immutable and thread-safe: caches are filled idempotently.
-Format: ``docs/format/segment.md``.
+A :class:`Segment` maps its file and decodes what is asked for into new arrays; nothing handed out
+points into the map. Checksums are checked at the first read of a page and remembered for the life
+of the mapping. Damage raises ``Corruption`` with the file and offset; :meth:`Segment.scrub` looks
+at every page and yields what it finds. Opening reads footer and page table only. Immutable and
+thread-safe: caches are filled idempotently. Format: ``docs/format/segment.md``.
 """
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyroaring import BitMap
@@ -34,6 +36,10 @@ from zuji.engine.storage.format import (
     read_footer,
 )
 from zuji.engine.storage.frame import DTYPES
+from zuji.engine.storage.manifest import SegmentMeta
+from zuji.engine.storage.source import DayViews
+from zuji.engine.storage.source import Run as Run
+from zuji.engine.storage.source import Source as Source
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -41,113 +47,8 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.files import Files
-    from zuji.engine.storage.manifest import SegmentMeta
-    from zuji.engine.types import I64, U8, U16, U32, Values
-
-Zone = tuple[bool | int | float | str, bool | int | float | str]
-
-
-class Run(Protocol):
-    """The rows of one event in one source, sorted by (ordinal, time, tie).
-
-    ``min_ms``, ``max_ms``: UTC, inclusive. ``props``: properties that any row has. ``user_count``: distinct users.
-    ``received_at``: when all rows were received, None when it differs. ``day_*`` are None without local days.
-    """
-
-    event: str
-    rows: int
-    base_ms: int
-    min_ms: int
-    max_ms: int
-    user_count: int
-    props: Mapping[str, Kind]
-
-    @property
-    def received_at(self) -> int | None: ...
-    @property
-    def index(self) -> Days | None:
-        """The day index; made from the rows when it is not stored."""
-    @property
-    def days(self) -> I64 | None:
-        """Edges of the local days, int64[n+1] ms UTC."""
-    @property
-    def day_rows(self) -> I64 | None: ...
-    @property
-    def day_cards(self) -> U32 | None: ...
-    def day_users(self, day: int) -> BitMap:
-        """Users with a row on the day."""
-    def day_multi(self, day: int) -> BitMap:
-        """Users with two rows or more on the day."""
-    def users(self) -> tuple[U32, U32]:
-        """(users uint32[nu] ascending, offsets uint32[nu+1])."""
-    def times(self) -> U32:
-        """ms after ``base_ms``, uint32[rows]."""
-    def ties(self) -> U16 | None:
-        """uint16[rows], None when all are 0."""
-    def received(self) -> I64:
-        """ms UTC, int64[rows]."""
-    def column(self, name: str) -> Column | None:
-        """Values over all rows; None when no row has the property."""
-    def packed(self, name: str) -> Packed | None:
-        """Values of the rows that have one; None when no row has the property."""
-    def presence_count(self, name: str) -> int:
-        """Rows that have a value."""
-    def zone(self, name: str) -> Zone | None:
-        """Smallest and largest value, None when unknown (lists, absent properties)."""
-    def nbytes(self, name: str | None) -> int:
-        """Stored bytes of a property, or of users and times when None."""
-
-
-class Source(Protocol):
-    """Rows of one shard and partition: a segment or a view of a memtable. Older sources have a lower rank."""
-
-    shard: int
-    partition: int
-    base_ms: int
-    end_ms: int
-    rank: int
-    rows: int
-    runs: Mapping[str, Run]
-
-    def interleave(self) -> tuple[U16, list[str]]:
-        """Event of each row in (ordinal, time, tie) order, as an index into the names."""
-    def dictionary(self, prop: str) -> Dictionary | None:
-        """Strings that codes of the property stand for; None when it is not a string or not there."""
-    @property
-    def index(self) -> Days | None:
-        """Day index over all events."""
-    def close(self) -> None:
-        """Drops the source's memory; arrays handed out stay good."""
-
-
-class DayViews:
-    """The ``day_*`` attributes of a run, from its ``index``."""
-
-    __slots__ = ()
-    index: Days | None
-
-    @property
-    def days(self) -> I64 | None:
-        """Edges of the local days, int64[n+1] ms UTC."""
-        return None if self.index is None else self.index.edges
-
-    @property
-    def day_rows(self) -> I64 | None:
-        """Rows of each day, int64[n]."""
-        return None if self.index is None else self.index.rows
-
-    @property
-    def day_cards(self) -> U32 | None:
-        """Distinct users of each day, uint32[n]."""
-        return None if self.index is None else self.index.cards
-
-    def day_users(self, day: int) -> BitMap:
-        """Users with a row on the day."""
-        return BitMap() if self.index is None else self.index.users(day)
-
-    def day_multi(self, day: int) -> BitMap:
-        """Users with two rows or more on the day."""
-        return BitMap() if self.index is None else self.index.multi(day)
+    from zuji.engine.storage.source import Zone
+    from zuji.engine.types import I64, U8, U16, U32
 
 
 class Segment:
@@ -160,7 +61,6 @@ class Segment:
             Corruption, UnsupportedFormat, NotFound.
         """
         self.path = path
-        self.meta = meta
         self._view = files.map(path)
         footer, self._pages = read_footer(self._view, path)
         self.footer: Footer = footer
@@ -169,9 +69,12 @@ class Segment:
         self.partition = footer.partition
         self.base_ms = footer.start_ms
         self.end_ms = footer.end_ms
-        self.rank = meta.rank if meta is not None else 0
+        self.meta = meta or self._own_meta()
+        self.rank = self.meta.rank
         self.rows = footer.rows
-        self.runs: dict[str, SegmentRun] = {run.event: SegmentRun(self, run) for run in footer.runs}
+        self.runs: Mapping[str, SegmentRun] = {
+            run.event: SegmentRun(self, run) for run in footer.runs
+        }
         self._kinds = [Kind(prop.kind) for prop in footer.props]
         self._props = {prop.name: i for i, prop in enumerate(footer.props)}
         self._dictionaries: dict[str, Dictionary] = {}
@@ -183,14 +86,37 @@ class Segment:
         """Numbers of the footer must fit each other, so that no array is sized by a wrong one."""
         footer = self.footer
         rows = sum(run.rows for run in footer.runs)
-        good = rows == footer.rows and len(self.runs) == len(footer.runs) and footer.start_ms < footer.end_ms
+        good = (
+            rows == footer.rows
+            and len(self.runs) == len(footer.runs)
+            and footer.start_ms < footer.end_ms
+        )
         good = good and all(
             0 <= column.prop < len(footer.props) and column.count <= run.rows
             for run in footer.runs
             for column in run.columns
         )
         if not good:
-            raise Corruption("the numbers of the footer contradict each other", self.path, len(self._view))
+            raise Corruption(
+                "the numbers of the footer contradict each other", self.path, len(self._view)
+            )
+
+    def _own_meta(self) -> SegmentMeta:
+        """What the manifest would say of the file, but for its id and rank."""
+        footer = self.footer
+        return SegmentMeta(
+            id=0,
+            file=os.path.basename(self.path),
+            shard=footer.shard,
+            partition=footer.partition,
+            start_ms=footer.start_ms,
+            end_ms=footer.end_ms,
+            rows=footer.rows,
+            bytes=len(self._view),
+            min_ms=footer.min_ms,
+            max_ms=footer.max_ms,
+            rank=0,
+        )
 
     def interleave(self) -> tuple[U16, list[str]]:
         """See :class:`Source`."""
@@ -263,9 +189,7 @@ class Segment:
         """Decodes an integer stream into ``out`` and returns it. Raises Corruption."""
         first, last = self._bounds(stream)
         try:
-            decode_ints(
-                self._view, self._pages[first:last], out, verify=self._verified[first:last]
-            )
+            decode_ints(self._view, self._pages[first:last], out, verify=self._verified[first:last])
         except (CodecError, ValueError) as error:
             raise self._located(error, first) from error
         return out
@@ -293,6 +217,10 @@ class Segment:
         """Encoded bytes of streams."""
         return sum(int(self._pages["length"][a : a + n].sum()) for a, n in streams if n)
 
+    def page_table(self) -> np.ndarray[Any, Any]:
+        """Every page of the file, offsets absolute; read-only."""
+        return self._pages
+
     def top(self, stream: Stream) -> int:
         """Largest value of an integer stream, from its pages' zone maps; -1 when empty."""
         first, last = self._bounds(stream)
@@ -301,7 +229,9 @@ class Segment:
     def _bounds(self, stream: Stream) -> tuple[int, int]:
         first, pages = stream
         if first < 0 or pages < 0 or first + pages > len(self._pages):
-            raise Corruption("a stream lies outside the page table", self.path, self.footer.pages_offset)
+            raise Corruption(
+                "a stream lies outside the page table", self.path, self.footer.pages_offset
+            )
         return first, first + pages
 
     def damage(self, message: str, stream: Stream) -> Corruption:
@@ -317,7 +247,10 @@ class Segment:
         return Corruption(f"page {page}: {text}", self.path, at)
 
     def scrub(self) -> Iterator[Corruption]:
-        """Decodes everything, checksums included, and yields what is wrong; nothing when all is well."""
+        """Decodes everything, checksums included, and yields what is wrong.
+
+        Nothing when all is well.
+        """
         from zuji.engine.storage.scrub import scrub
 
         self._verified[:] = 0
@@ -327,7 +260,19 @@ class Segment:
 class SegmentRun(DayViews):
     """One run of a segment."""
 
-    __slots__ = ("_columns", "_index", "_meta", "_owner", "base_ms", "event", "max_ms", "min_ms", "props", "rows", "user_count")
+    __slots__ = (
+        "_columns",
+        "_index",
+        "_meta",
+        "_owner",
+        "base_ms",
+        "event",
+        "max_ms",
+        "min_ms",
+        "props",
+        "rows",
+        "user_count",
+    )
 
     def __init__(self, owner: Segment, meta: RunMeta) -> None:
         props = owner.footer.props
@@ -346,7 +291,9 @@ class SegmentRun(DayViews):
                 props[column.prop].name: Kind(props[column.prop].kind) for column in meta.columns
             }
         except (IndexError, ValueError) as error:
-            raise Corruption(f"run {meta.event!r} has a column of an unknown property", owner.path) from error
+            raise Corruption(
+                f"run {meta.event!r} has a column of an unknown property", owner.path
+            ) from error
 
     @property
     def meta(self) -> RunMeta:
@@ -360,7 +307,7 @@ class SegmentRun(DayViews):
         return received.value if received.mode == RECEIVED_ONE else None
 
     @property
-    def index(self) -> Days | None:  # type: ignore[override]
+    def index(self) -> Days | None:
         """See :class:`Run`."""
         if self._index is None and len(self._owner.footer.day_edges) > 1:
             if self._meta.days >= 0:
@@ -406,8 +353,11 @@ class SegmentRun(DayViews):
             size = self._rows_in(stored.values)
             values: I64 = self._owner.ints(stored.values, np.empty(size, np.int64))
             if self._owner.top(stored.codes) >= size:
-                raise self._owner.damage("a code is outside the list of receive times", stored.codes)
-            return values[codes]
+                raise self._owner.damage(
+                    "a code is outside the list of receive times", stored.codes
+                )
+            found: I64 = values[codes]
+            return found
         lag: I64 = self._owner.ints(stored.codes, np.empty(self.rows, np.int64))
         lag += self.times()
         lag += self.base_ms
@@ -429,7 +379,7 @@ class SegmentRun(DayViews):
             count = meta.items
             if offsets[0] != 0 or offsets[-1] != count:
                 raise owner.damage("lists do not add up to their items", meta.offsets)
-        values: Values = np.empty(count, DTYPES[kind])
+        values: Any = np.empty(count, DTYPES[kind])
         if count:
             (owner.floats if kind == Kind.FLOAT else owner.ints)(meta.values, values)
         if meta.unit != 1:
@@ -448,7 +398,9 @@ class SegmentRun(DayViews):
         try:
             return packed.column(self.props[name], self._owner.dictionary(name))
         except ValueError as error:
-            raise self._owner.damage(f"presence of {name!r}: {error}", self._columns[name].presence) from error
+            raise self._owner.damage(
+                f"presence of {name!r}: {error}", self._columns[name].presence
+            ) from error
 
     def presence_count(self, name: str) -> int:
         """See :class:`Run`."""
@@ -488,7 +440,7 @@ class SegmentRun(DayViews):
 
     def _rows_in(self, stream: Stream) -> int:
         first, pages = stream
-        return int(self._owner._pages["rows"][first : first + pages].sum())
+        return int(self._owner.page_table()["rows"][first : first + pages].sum())
 
 
 class StoredDays:

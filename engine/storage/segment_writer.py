@@ -1,9 +1,11 @@
-"""Writes segments: from a frame (:func:`write_frame`, a flush or bulk load) or from sources (:func:`write_segment`).
+"""Writes segments: from a frame (:func:`write_frame`, a flush or bulk load) or from sources
+(:func:`write_segment`).
 
-tmp name -> write -> fsync -> rename; the caller syncs the directory once for all files it wrote, before the manifest
-names them (I4). Streams are written one by one, so memory holds one property of one run at a time besides the keys.
-Every kind of page, its choice and its checksum belong to :mod:`codecs`; this file decides only what is a stream.
-Format: ``docs/format/segment.md``. Functions are thread-safe: each call has its own state.
+tmp name -> write -> fsync -> rename; the caller syncs the directory once for all files it wrote,
+before the manifest names them (I4). Streams are written one by one, so memory holds one property
+of one run at a time besides the keys. Every kind of page, its choice and its checksum belong to
+:mod:`codecs`; this file decides only what is a stream. Format: ``docs/format/segment.md``.
+Functions are thread-safe: each call has its own state.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
 from zuji.engine.storage import names as file_names
@@ -20,8 +23,10 @@ from zuji.engine.storage.build import MergedRows, Packed, SortedFrame, SortedRow
 from zuji.engine.storage.codecs import PAGE_DTYPE, crc32c, encode_bytes, encode_floats, encode_ints
 from zuji.engine.storage.days import BITMAP_SLACK, bitmap, days_from_rows, dense
 from zuji.engine.storage.format import (
+    ALIGN,
+    ALIGN_FROM,
+    ALIGN_SMALL,
     DAY_BITMAP,
-    DAY_DTYPE,
     DAY_LIST,
     RECEIVED_FEW,
     RECEIVED_LAG,
@@ -32,7 +37,6 @@ from zuji.engine.storage.format import (
     Received,
     RunMeta,
     Stream,
-    aligned,
     pack_footer,
     pack_header,
 )
@@ -48,13 +52,15 @@ if TYPE_CHECKING:
     from zuji.engine.storage.dictionary import Dictionary
     from zuji.engine.storage.files import Appender, Files
     from zuji.engine.storage.frame import Frame, FrameSlice
-    from zuji.engine.storage.segment import Source
-    from zuji.engine.types import I64, U32, Values
+    from zuji.engine.storage.source import Source
+    from zuji.engine.types import I64, U32
 
 WRITE_BYTES = 1 << 20
 """Encoded streams are gathered to writes of about this size."""
 TIME_UNITS = (1_000, 60_000, 3_600_000)
-"""Times and datetimes all divisible by one of these are stored divided: 10 bits a row less for whole seconds."""
+"""Times and datetimes all divisible by one of these are stored divided: 10 bits a row less for
+whole seconds.
+"""
 INDEX_ROWS = 8_192
 """Runs with fewer rows store no day index; it is made from the rows in under 50 µs."""
 FEW_RECEIVED = 4_096
@@ -115,7 +121,9 @@ def write_segment(
     file: str = "",
     rank: int = 0,
 ) -> SegmentMeta:
-    """Writes the rows of several sources of one shard and partition, oldest source first, as one segment."""
+    """Writes the rows of several sources of one shard and partition, oldest source first, as one
+    segment.
+    """
     return write_rows(
         files,
         path,
@@ -150,7 +158,9 @@ def write_rows(
     appender = files.create(temporary)
     try:
         with appender:
-            footer = _SegmentWriter(appender, rows, partition.start_ms, day_edges).write(shard, partition)
+            footer = _SegmentWriter(appender, rows, partition.start_ms, day_edges).write(
+                shard, partition
+            )
             appender.sync()
             size = appender.size
         files.rename(temporary, path)
@@ -183,7 +193,8 @@ class _SegmentWriter:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._position = 0
-        self._tables: list[np.ndarray[Any, Any]] = []
+        self._tables: list[bytes] = []
+        self._starts: list[int] = []
         self._pages = 0
         self._days: list[tuple[int, ...]] = []
 
@@ -195,14 +206,17 @@ class _SegmentWriter:
         heads = [self._run(i) for i in range(len(rows.names))]
         props, columns = self._props()
         runs = [
-            RunMeta(*head, columns=columns[i], days=day)  # type: ignore[arg-type]
-            for i, (head, day) in enumerate(heads)
+            msgspec.structs.replace(head, columns=mine)
+            for head, mine in zip(heads, columns, strict=True)
         ]
         days = self._all_days() if len(rows.names) != 1 else runs[0].days
-        table = np.array(self._days, np.uint32).reshape(-1, len(DAY_DTYPE))
+        table = np.array(self._days, np.uint32)
         day_table = self._stream(*encode_bytes(table.tobytes())) if len(table) else (0, 0)
-        self._align()
-        pages = np.concatenate(self._tables) if self._tables else np.empty(0, PAGE_DTYPE)
+        self._align(ALIGN)
+        pages = np.frombuffer(b"".join(self._tables), PAGE_DTYPE).copy()
+        pages["offset"] += np.repeat(
+            np.array(self._starts, np.uint64), [len(t) // PAGE_DTYPE.itemsize for t in self._tables]
+        )
         pages_offset, pages_raw = self._position, pages.tobytes()
         self._put(pages_raw)
         footer = Footer(
@@ -230,31 +244,32 @@ class _SegmentWriter:
 
     # -- runs ----------------------------------------------------------------------------------
 
-    def _run(self, i: int) -> tuple[tuple[Any, ...], int]:
-        """Keys of one run: the fields of RunMeta before its columns, and its place in the day table."""
+    def _run(self, i: int) -> RunMeta:
+        """Keys and day index of one run; its columns come later, property by property."""
         rows = self._rows
         a, b = int(rows.starts[i]), int(rows.starts[i + 1])
         ordinal, time = rows.ordinal[a:b], rows.time[a:b]
         users, offsets = csr(ordinal)
         unit, scaled = _scaled(time, TIME_UNITS)
         tie = None if rows.tie is None else rows.tie[a:b]
-        head = (
-            rows.names[i],
-            b - a,
-            len(users),
-            self._base_ms + int(time.min()),
-            self._base_ms + int(time.max()),
-            self._ints(users, ascending=True),
-            self._ints(offsets, ascending=True),
-            self._ints(scaled),
-            unit,
-            (0, 0) if tie is None or not tie.any() else self._ints(tie),
-            self._received(i, time),
-        )
-        day = -1
+        days = -1
         if b - a >= INDEX_ROWS and len(self._edges) > 1:
-            day = self._day_index(days_from_rows(ordinal, time, self._base_ms, self._edges))
-        return head, day
+            days = self._day_index(days_from_rows(ordinal, time, self._base_ms, self._edges))
+        return RunMeta(
+            event=rows.names[i],
+            rows=b - a,
+            users=len(users),
+            min_ms=self._base_ms + int(time.min()),
+            max_ms=self._base_ms + int(time.max()),
+            user_list=self._ints(users, ascending=True),
+            offsets=self._ints(offsets, ascending=True),
+            times=self._ints(scaled),
+            time_unit=unit,
+            ties=(0, 0) if tie is None or not tie.any() else self._ints(tie),
+            received=self._received(i, time),
+            columns=[],
+            days=days,
+        )
 
     def _received(self, i: int, time: U32) -> Received:
         received = self._rows.received(i)
@@ -326,18 +341,20 @@ class _SegmentWriter:
     def _prop(self, name: str, kind: Kind, dictionary: Dictionary | None) -> PropMeta:
         if dictionary is None or not len(dictionary):
             return PropMeta(name, int(kind))
-        text = self._stream(*encode_bytes(memoryview(dictionary.data)))
+        text = self._stream(*encode_bytes(dictionary.data.tobytes()))
         offsets = self._ints(dictionary.offsets, ascending=True)
         return PropMeta(name, int(kind), len(dictionary), text, offsets)
 
     def _column(self, prop: int, kind: Kind, packed: Packed) -> ColumnMeta:
-        values = packed.values
+        values: Any = packed.values
         unit, presence, offsets = 1, (0, 0), (0, 0)
         if packed.present is not None:
             presence = self._ints(packed.present)
         if kind == Kind.FLOAT:
             low, high = (int(v.view(np.int64)) for v in (values.min(), values.max()))
-            return ColumnMeta(prop, packed.count, low, high, 1, self._stream(*encode_floats(values)), presence)
+            return ColumnMeta(
+                prop, packed.count, low, high, 1, self._stream(*encode_floats(values)), presence
+            )
         if packed.offsets is not None:
             offsets = self._ints(packed.offsets, ascending=True)
             stream = self._ints(values) if len(values) else (0, 0)
@@ -349,21 +366,20 @@ class _SegmentWriter:
 
     # -- bytes ---------------------------------------------------------------------------------
 
-    def _ints(self, values: Values, *, ascending: bool = False) -> Stream:
+    def _ints(self, values: Any, *, ascending: bool = False) -> Stream:
         return self._stream(*encode_ints(np.ascontiguousarray(values), ascending=ascending))
 
     def _stream(self, data: bytes, pages: np.ndarray[Any, Any]) -> Stream:
-        self._align()
-        pages = pages.copy()
-        pages["offset"] += np.uint64(self._position)
-        self._tables.append(pages)
+        self._align(ALIGN if len(data) >= ALIGN_FROM else ALIGN_SMALL)
+        self._tables.append(pages.tobytes())
+        self._starts.append(self._position)
         first = self._pages
         self._pages += len(pages)
         self._put(data)
         return first, len(pages)
 
-    def _align(self) -> None:
-        gap = aligned(self._position) - self._position
+    def _align(self, step: int) -> None:
+        gap = -self._position % step
         if gap:
             self._put(bytes(gap))
 
@@ -380,8 +396,11 @@ class _SegmentWriter:
             self._held, self._held_bytes = [], 0
 
 
-def _scaled(values: Values, units: Sequence[int]) -> tuple[int, Values]:
-    """The largest unit that divides every value, and the quotients. Most runs fail on the first few rows."""
+def _scaled(values: Any, units: Sequence[int]) -> tuple[int, Any]:
+    """The largest unit that divides every value, and the quotients.
+
+    Most runs fail on the first few rows.
+    """
     best = 1
     for unit in units:
         if (values[:64] % unit).any() or (values % unit).any():
