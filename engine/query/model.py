@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 # msgspec reads these annotations at run time, so the imports below stay outside TYPE_CHECKING.
 from zuji.engine.calendars import Grain  # noqa: TC001
 from zuji.engine.query.audience import Audience, Names, event_names
 from zuji.engine.query.durations import MAX_DURATION_MS, UNIT_MS, Duration
 from zuji.engine.query.filter_ast import Filter, Scalar  # noqa: TC001
-from zuji.engine.query.measures import FunnelMeasure, Measure, RetentionMeasure
+from zuji.engine.query.measures import FUNNEL_ALWAYS, FunnelMeasure, Measure, RetentionMeasure
 
 MAX_BY: Final = 5
 MAX_TOP: Final = 1_000
@@ -122,7 +122,7 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
 class Series(Events, frozen=True, kw_only=True, rename={"as_": "as"}):
     """One line of an event analysis. ``as``: its name in rows and formulas, else its letter."""
 
-    measure: Measure = Measure()
+    measure: Measure = field(default_factory=Measure)
     as_: Label | None = None
     cumulative: bool = False
     moving_average: Annotated[int, Meta(ge=2, le=366)] | None = None
@@ -203,11 +203,8 @@ class FunnelBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ties: Literal["sequence", "any", "strict"] = "sequence"
     hold: Annotated[tuple[str | tuple[HoldStep, ...], ...], Meta(max_length=MAX_HOLD)] = ()
     exclude: Annotated[tuple[Exclusion, ...], Meta(max_length=MAX_EXCLUSIONS)] = ()
-    measure: Annotated[tuple[FunnelMeasure, ...], Meta(max_length=20)] = (
-        FunnelMeasure("count"),
-        FunnelMeasure("rate"),
-        FunnelMeasure("step_rate"),
-        FunnelMeasure("dropped"),
+    measure: Annotated[tuple[FunnelMeasure, ...], Meta(max_length=20)] = field(
+        default_factory=lambda: tuple(FunnelMeasure(word) for word in FUNNEL_ALWAYS)
     )
     trend: bool = False
     session: Session = Session()

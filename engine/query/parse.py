@@ -77,7 +77,7 @@ def parse_pick(
 
 def echo(query: Query | AnyPick) -> dict[str, Any]:
     """The query as JSON values with every default written out, for the answer's ``query``."""
-    out: dict[str, Any] = _plain(query)
+    out: dict[str, Any] = plain(query)
     return out
 
 
@@ -201,7 +201,8 @@ def _explained(message: str, values: dict[str, Any], model: Any) -> InvalidQuery
 # ------------------------------------------------------------------------------------------- echo
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A struct, filter, audience, measure or tuple of them as JSON values."""
     if isinstance(value, Filter):
         return filter_to(value)
     if isinstance(value, Audience):
@@ -212,8 +213,8 @@ def _plain(value: Any) -> Any:
         config = value.__struct_config__
         out = {} if config.tag is None else {str(config.tag_field): config.tag}
         for field in msgspec.structs.fields(value):
-            out[field.encode_name] = _plain(getattr(value, field.name))
+            out[field.encode_name] = plain(getattr(value, field.name))
         return out
     if isinstance(value, tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return dict(value) if isinstance(value, dict) else value
