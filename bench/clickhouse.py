@@ -12,8 +12,6 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from chdb.session import Session
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -34,11 +32,17 @@ _SELECT = """
 """
 
 
+def _session(path: Path) -> Any:
+    from chdb import session
+
+    return session.Session(str(path))  # type: ignore[no-untyped-call]
+
+
 class ClickHouse:
     """One chdb session on a directory. Not thread-safe."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._session = Session(str(path))
+        self._session: Any = _session(path)
         self._session.query(f"SET max_threads = {threads}")
         self._session.query("CREATE DATABASE IF NOT EXISTS bench ENGINE = Atomic")
 

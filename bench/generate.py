@@ -73,7 +73,8 @@ def _cumulative(weights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _zipf(n: int, power: float, shift: float = 0.0) -> npt.NDArray[np.float64]:
-    return _cumulative((np.arange(1, n + 1) + shift) ** -power)
+    ranks = np.arange(1, n + 1, dtype=np.float64)
+    return _cumulative((ranks + shift) ** -power)
 
 
 def _tables(shape: Shape) -> _Tables:

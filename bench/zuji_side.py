@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from bench.questions import Question
     from bench.shape import Shape
 
-BATCH_ROWS = 1 << 17
+# Rows of one append_table call, as the importer takes them: each call is one durable step.
+APPEND_ROWS = 1_000_000
 PROJECT = "bench"
 
 
@@ -43,18 +45,14 @@ def load(shape: Shape, parquet: Path, data: Path, threads: int) -> dict[str, Any
     """Parquet → durable, compacted segments. Seconds of each phase, peak memory, bytes a row."""
     before = peak_rss_bytes()
     import zuji
-    from zuji.engine.engine import create_project
-    from zuji.engine.ingest_table import TableMapping
 
     began = time.perf_counter()
-    create_project(data, PROJECT, tz=shape.tz)
-    mapping = TableMapping(event="event", user="user_id", time="time")
+    mapping = {"event": "event", "user": "user_id", "time": "time"}
+    config = zuji.Config(threads=threads)
     rows = 0
-    with zuji.open(data, PROJECT, config=zuji.Config(threads=threads)) as engine:
-        source = pq.ParquetFile(parquet)
-        for batch in source.iter_batches(BATCH_ROWS):
-            result = engine.append_table(batch, mapping)
-            rows += result.accepted
+    with zuji.open(data, PROJECT, tz=shape.tz, config=config) as engine:
+        for table in _tables(parquet):
+            rows += engine.append_table(table, mapping).accepted
         appended = time.perf_counter() - began
         engine.flush()
         flushed = time.perf_counter() - began
@@ -73,6 +71,21 @@ def load(shape: Shape, parquet: Path, data: Path, threads: int) -> dict[str, Any
         "disk_bytes": disk_bytes(data),
         "bytes_per_row": disk_bytes(data) / max(1, rows),
     }
+
+
+def _tables(parquet: Path) -> Iterator[pa.Table]:
+    """The file in tables of about APPEND_ROWS rows; one is held at a time."""
+    source = pq.ParquetFile(parquet)
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in source.iter_batches(1 << 17):
+        batches.append(batch)
+        rows += batch.num_rows
+        if rows >= APPEND_ROWS:
+            yield pa.Table.from_batches(batches)
+            batches, rows = [], 0
+    if batches:
+        yield pa.Table.from_batches(batches)
 
 
 class Zuji:
@@ -146,11 +159,11 @@ def _events(shape: Shape) -> Iterator[dict[str, Any]]:
 def fill_wal(shape: Shape, data: Path) -> None:
     """Appends msgpack batches of 2,000 events that stay in the WAL, then dies without closing."""
     import msgpack
-    import zuji
-    from zuji.engine.engine import create_project
 
-    create_project(data, PROJECT, tz=shape.tz)
-    engine = zuji.open(data, PROJECT, config=zuji.Config(flush_rows=1 << 62, flush_bytes=1 << 62))
+    import zuji
+
+    config = zuji.Config(memtable_rows=1 << 62, memtable_bytes=1 << 62)
+    engine = zuji.open(data, PROJECT, tz=shape.tz, config=config)
     batch: list[dict[str, Any]] = []
     for event in _events(shape):
         batch.append(event)

@@ -7,10 +7,9 @@ numeric buckets. A list puts a row or attempt in one group per distinct item.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Any
 
 from tests.oracle import event as events
@@ -20,6 +19,8 @@ from tests.oracle.filters import UNIT_MS, event_value, in_audience, is_event, ma
 from tests.oracle.walltime import bucket_of, buckets, instant, local_date, start_of, wall
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.oracle.project import OracleProject, Row, Value
 
 Key = tuple[Any, ...]
@@ -79,15 +80,40 @@ def shifted(span: Span, shift: str) -> Span:
         at = start_of(target, span.tz)
         wanted = clock.replace(year=target.year, month=target.month, day=target.day)
         while wall(at, span.tz).replace(tzinfo=None) < wanted:
-            at += 1 if (wanted - wall(at, span.tz).replace(tzinfo=None)) < timedelta(minutes=1) else 60_000
+            at += (
+                1
+                if (wanted - wall(at, span.tz).replace(tzinfo=None)) < timedelta(minutes=1)
+                else 60_000
+            )
         return at
 
     low = move(span.low, False)
     return Span(low, max(move(span.high, True), low + 1), span.tz, span.grain, span.week_start)
 
 
+class RefusedQuery(Exception):
+    """The query is an error: it aggregates something that is not a number."""
+
+
+def _check_numbers(project: OracleProject, query: dict[str, Any]) -> None:
+    body = query["body"]
+    measures = [s.get("measure") for s in body.get("series", [])]
+    asked = body.get("measure") or []
+    measures += asked if isinstance(asked, list) else [asked]
+    for measure in measures:
+        if not isinstance(measure, dict):
+            continue
+        op, p = next((k, v) for k, v in measure.items() if k not in ("e", "where", "step"))
+        if op in ("distinct", "count"):
+            continue
+        kind = project.event_kinds.get(p.partition(".")[2])
+        if kind not in (None, "bool", "int", "float"):
+            raise RefusedQuery(f"{p} is a {kind}")
+
+
 def answer(project: OracleProject, query: dict[str, Any], now: int) -> list[dict[str, Any]]:
     """The rows of the answer, in no particular order."""
+    _check_numbers(project, query)
     span = span_of(project, query)
     rows = _answer(project, query, span, now)
     if query.get("compare"):
@@ -138,7 +164,7 @@ def _bucket(number: float, edges: list[float]) -> str:
 
     if number < edges[0]:
         return f"(-∞, {short(edges[0])})"
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in pairwise(edges):
         if low <= number < high:
             return f"[{short(low)}, {short(high)})"
     return f"[{short(edges[-1])}, ∞)"
@@ -339,7 +365,9 @@ def _mature(
         day = local_date(end - 1, span.tz) + timedelta(days=1)
         return start_of(day, span.tz) <= watermark
     length = (
-        funnels.gap_of(body) if window["unit"] == "session" else window["n"] * UNIT_MS[window["unit"]]
+        funnels.gap_of(body)
+        if window["unit"] == "session"
+        else window["n"] * UNIT_MS[window["unit"]]
     )
     return end + length <= watermark
 
@@ -386,7 +414,9 @@ def _measure(
     if not measure.startswith("ttc"):
         return {}
     times = [
-        float(a.rows[i].time - a.rows[before].time) for a in tries if before is not None and i in a.rows
+        float(a.rows[i].time - a.rows[before].time)
+        for a in tries
+        if before is not None and i in a.rows
     ]
     if not times:
         return {measure: None}
@@ -483,7 +513,11 @@ def _metric_cell(
     p: str | None,
     complete: bool,
 ) -> dict[str, Any]:
-    rows = [row for m in own for row in m.metric.get(k, [])]
+    columns = [k]
+    if isinstance(body.get("criterion"), dict):
+        low, high = body["criterion"]["bracket"][k]
+        columns = list(range(low, high + 1))
+    rows = [row for m in own for column in columns for row in m.metric.get(column, [])]
     if p is None:
         return {"metric_count": len(rows) if complete else None}
     op = "sum" if "sum" in body["measure"] else "avg"

@@ -8,9 +8,11 @@ time; then the earliest rows. Exponential; meant for a dozen matching rows a use
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 @dataclass(frozen=True)
@@ -142,9 +144,7 @@ def starts(
 ) -> list[int]:
     """Positions of the rows that may open a chain."""
     steps = set(rules.required) if rules.order == "any_order" else {rules.required[0]}
-    found = [
-        i for i, s in enumerate(spots) if i >= first and steps & s.steps and may_start(s)
-    ]
+    found = [i for i, s in enumerate(spots) if i >= first and steps & s.steps and may_start(s)]
     return found[:1] if rules.entry == "first" else found
 
 
@@ -153,9 +153,7 @@ def rank(chain: tuple[int, ...], spots: list[Spot]) -> tuple[Any, ...]:
     return (-len(chain), chain[-1], -spots[chain[0]].time, chain)
 
 
-def best_from(
-    openings: list[int], spots: list[Spot], rules: Rules
-) -> tuple[int, ...] | None:
+def best_from(openings: list[int], spots: list[Spot], rules: Rules) -> tuple[int, ...] | None:
     """The best of all chains that start at one of the rows."""
     found = [chain for start in openings for chain in chains_from(start, spots, rules)]
     return min(found, key=lambda chain: rank(chain, spots), default=None)
@@ -173,9 +171,7 @@ def removed(openings: list[int], spots: list[Spot], rules: Rules) -> bool:
             if exclusion.on != "remove":
                 continue
             waiting = waiting_starts(openings, position, spots, rules)
-            past = max(
-                (t for level, t in waiting.items() if level > exclusion.high), default=None
-            )
+            past = max((t for level, t in waiting.items() if level > exclusion.high), default=None)
             for level in range(exclusion.low + 1, exclusion.high + 1):
                 t = waiting.get(level)
                 if t is None or (past is not None and spots[past].time >= spots[t].time):

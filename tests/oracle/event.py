@@ -56,8 +56,8 @@ def measured(
         return len({session[r.order] for r in rows})
     ((op, p),) = measure.items()
     if op == "distinct":
-        values = [event_value(project, r, p) for r in rows]
-        return len({v.v for v in values if v is not None})
+        values = [v for v in (event_value(project, r, p) for r in rows) if v is not None]
+        return len({x for v in values for x in (v.v if v.kind == "list" else [v.v])})
     found = numbers(project, rows, p)
     if op == "sum":
         return math.fsum(found)

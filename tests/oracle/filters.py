@@ -148,9 +148,7 @@ def in_audience(
     if within is not None and "n" in within:
         low = high - within["n"] * UNIT_MS[within["unit"]]
     times = sum(
-        1
-        for r in project.rows_of(user)
-        if low <= r.time < high and is_event(project, r, did, now)
+        1 for r in project.rows_of(user) if low <= r.time < high and is_event(project, r, did, now)
     )
     count = did.get("count") or {"op": "gte", "v": 1}
     return holds(Value("int", times), count.get("op", "gte"), count.get("v", 1), now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,8 @@ from tests.oracle.filters import UNIT_MS, event_value, is_event
 from tests.oracle.walltime import local_date
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.oracle.project import OracleProject, Row
 
 User = tuple[str, str]
@@ -87,9 +88,13 @@ def attempts(
 ) -> list[Attempt]:
     """Every attempt whose first row lies in the range (with ``buckets``: each bucket on its own)."""
     rules = _rules(body)
-    spans = [(None, *span)] if buckets is None else [
-        (i, max(low, span[0]), min(high, span[1])) for i, (low, high, _) in enumerate(buckets)
-    ]
+    spans = (
+        [(None, *span)]
+        if buckets is None
+        else [
+            (i, max(low, span[0]), min(high, span[1])) for i, (low, high, _) in enumerate(buckets)
+        ]
+    )
     found: list[Attempt] = []
     for user in users:
         rows = project.rows_of(user)
@@ -147,7 +152,9 @@ def _spots(
     for place, row in enumerate(rows):
         allowed = where(row)
         steps = [
-            i for i, step in enumerate(body["steps"]) if allowed and is_event(project, row, step, now)
+            i
+            for i, step in enumerate(body["steps"])
+            if allowed and is_event(project, row, step, now)
         ]
         out = [
             i
@@ -214,9 +221,7 @@ def _best(rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool]) ->
     return None if best is None else with_optional(best[1], best[2], rules)
 
 
-def _entries(
-    rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool]
-) -> list[Chain]:
+def _entries(rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool]) -> list[Chain]:
     """Attempts one after the other, none overlapping: each starts at the first start after the last one's end."""
     found: list[Chain] = []
     position = 0
@@ -253,9 +258,7 @@ def _held_values(spots: list[Spot], rules: Rules) -> list[tuple[Any, ...]]:
         return [()]
     choices = []
     for number in range(len(spots[0].held)):
-        seen = {
-            v for s in spots for v in s.held[number] if v is not None and v is not FREE
-        }
+        seen = {v for s in spots for v in s.held[number] if v is not None and v is not FREE}
         choices.append(sorted(seen, key=repr))
     return list(product(*choices))
 

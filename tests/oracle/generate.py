@@ -53,7 +53,9 @@ def project(seed: int) -> Case:
     """The project of a seed."""
     rng = random.Random(f"project {seed}")
     tz, around = rng.choice(ZONES)
-    middle = (datetime.fromisoformat(around).replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+    middle = (datetime.fromisoformat(around).replace(tzinfo=UTC) - EPOCH) // timedelta(
+        milliseconds=1
+    )
     case = Case(seed, tz, rng.choice([1, 2, 4]))
     reach = rng.choice([2, 6, 20, 45])
     instants = _instants(rng, middle, reach, tz)
@@ -188,8 +190,10 @@ def query(case: Case, number: int) -> dict[str, Any]:
             document["top"] = {"n": rng.choice([1, 2, 3, 20]), "other": rng.random() < 0.7}
     if rng.random() < 0.1:
         document["compare"] = {"shift": rng.choice(["-1d", "-7d", "-1M", "-2w"])}
-    body = {"event": _event_body, "funnel": _funnel_body, "retention": _retention_body}[model]
-    document["body"] = body(rng)
+    if model == "event":
+        document["body"] = _event_body(rng, document["time"]["grain"])
+    else:
+        document["body"] = _funnel_body(rng) if model == "funnel" else _retention_body(rng)
     if model == "funnel" and "by" in document:
         for item in document["by"]:
             attr = rng.choice(["first", "last", "step", None])
@@ -212,7 +216,9 @@ def _time(rng: random.Random, case: Case, model: str) -> dict[str, Any]:
     else:
         shift = rng.choice([0, 1, 5 * HOUR + 1])
         ends = [low + shift, high + shift + rng.choice([1, HOUR, DAY])]
-        texts = [(EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") for ms in ends]
+        texts = [
+            (EPOCH + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds") for ms in ends
+        ]
         found["from"], found["to"] = texts
     if model == "retention":
         found["grain"] = rng.choice(["day", "day", "week", "month"])
@@ -253,7 +259,9 @@ def _leaf(rng: random.Random) -> dict[str, Any]:
         moment = f"2025-02-{rng.randint(1, 28):02d}T00:00:00Z"
         return {"p": "event.due", "op": rng.choice(["gt", "gte", "lt", "lte", "eq"]), "v": moment}
     if kind == "set":
-        name = rng.choice(["event.city", "event.n", "event.tags", "event.rare0", "user.plan", "event.no"])
+        name = rng.choice(
+            ["event.city", "event.n", "event.tags", "event.rare0", "user.plan", "event.no"]
+        )
         return {"p": name, "op": rng.choice(["is_set", "is_not_set"])}
     if kind == "user":
         if rng.random() < 0.5:
@@ -264,8 +272,20 @@ def _leaf(rng: random.Random) -> dict[str, Any]:
 
 def _text_op(rng: random.Random) -> dict[str, Any]:
     op = rng.choice(
-        ["eq", "ne", "in", "not_in", "contains", "not_contains", "starts_with", "ends_with"]
-        + ["matches", "gt", "lte", "is_empty"]
+        [
+            "eq",
+            "ne",
+            "in",
+            "not_in",
+            "contains",
+            "not_contains",
+            "starts_with",
+            "ends_with",
+            "matches",
+            "gt",
+            "lte",
+            "is_empty",
+        ]
     )
     if op == "is_empty":
         return {"op": op}
@@ -304,7 +324,11 @@ def _audience(rng: random.Random, depth: int) -> dict[str, Any]:
     if depth < 2 and form < 0.15:
         return {"not": _audience(rng, depth + 1)}
     if depth < 2 and form < 0.35:
-        return {rng.choice(["all", "any"]): [_audience(rng, depth + 1) for _ in range(rng.randint(1, 2))]}
+        return {
+            rng.choice(["all", "any"]): [
+                _audience(rng, depth + 1) for _ in range(rng.randint(1, 2))
+            ]
+        }
     if form < 0.6:
         leaf = _leaf(rng)
         while not leaf["p"].startswith("user."):
@@ -349,7 +373,7 @@ def _by(rng: random.Random, model: str) -> list[dict[str, Any]]:
     return found
 
 
-def _event_body(rng: random.Random) -> dict[str, Any]:
+def _event_body(rng: random.Random, grain: str) -> dict[str, Any]:
     series: list[dict[str, Any]] = []
     for _ in range(rng.choice([1, 1, 2, 3])):
         item = _ref(rng)
@@ -360,22 +384,29 @@ def _event_body(rng: random.Random) -> dict[str, Any]:
                 "users",
                 "per_user",
                 "sessions",
-                *({op: number} for op in ("sum", "avg", "min", "max", "median", "p10", "p90", "p99")),
+                *(
+                    {op: number}
+                    for op in ("sum", "avg", "min", "max", "median", "p10", "p90", "p99")
+                ),
                 {"distinct": rng.choice(["event.city", "event.n", "event.product", "event.tags"])},
             ]
         )
         cumulative = item["measure"] in ("count", "users", "sessions") or "sum" in item["measure"]
-        if cumulative and rng.random() < 0.2:
+        if grain != "all" and cumulative and rng.random() < 0.2:
             item["cumulative"] = True
-        elif rng.random() < 0.2:
+        elif grain != "all" and rng.random() < 0.2:
             item["moving_average"] = rng.choice([2, 3, 7])
         series.append(item)
     body: dict[str, Any] = {"series": series}
     if rng.random() < 0.2:
-        exprs = ["A * 2 + 1", "A / (A - 1)", "-A / 3"] + (["B / A * 100", "A - B"] * (len(series) > 1))
+        exprs = ["A * 2 + 1", "A / (A - 1)", "-A / 3"] + (
+            ["B / A * 100", "A - B"] * (len(series) > 1)
+        )
         body["formula"] = [{"expr": rng.choice(exprs), "as": "f"}]
     if rng.random() < 0.2:
-        body["session"] = {"gap": rng.choice([{"n": 1, "unit": "hour"}, {"n": 60, "unit": "second"}])}
+        body["session"] = {
+            "gap": rng.choice([{"n": 1, "unit": "hour"}, {"n": 60, "unit": "second"}])
+        }
     return body
 
 
@@ -389,11 +420,11 @@ def _funnel_body(rng: random.Random) -> dict[str, Any]:
     body["ties"] = rng.choice(["sequence", "any", "strict"])
     body["entry"] = rng.choice(["any", "any", "first"])
     body["count"] = rng.choice(["users", "users", "entries", "sessions"])
-    if k > 2 and body["order"] == "ordered" and rng.random() < 0.25:
+    if k > 2 and body["order"] != "any_order" and rng.random() < 0.25:
         for step in steps[1:]:
             step["optional"] = rng.random() < 0.5
         if all(s.get("optional") for s in steps[1:]):
-            steps[-1]["optional"] = False
+            rng.choice(steps[1:])["optional"] = False
     required = [i + 1 for i, s in enumerate(steps) if not s.get("optional")]
     if rng.random() < 0.25:
         if rng.random() < 0.6:
@@ -407,13 +438,23 @@ def _funnel_body(rng: random.Random) -> dict[str, Any]:
         item["on"] = rng.choice(["drop", "remove"])
         body["exclude"] = [item]
     if rng.random() < 0.4:
-        body["measure"] = ["count", "rate", "step_rate", "dropped", "ttc_mean", "ttc_p50", "ttc_p90"]
+        body["measure"] = [
+            "count",
+            "rate",
+            "step_rate",
+            "dropped",
+            "ttc_mean",
+            "ttc_p50",
+            "ttc_p90",
+        ]
         if rng.random() < 0.5:
             step = rng.randint(1, k)
             body["measure"].append({"sum": rng.choice(["event.amount", "event.n"]), "step": step})
     body["trend"] = rng.random() < 0.3
     if rng.random() < 0.3:
-        body["session"] = {"gap": rng.choice([{"n": 1, "unit": "hour"}, {"n": 60, "unit": "second"}])}
+        body["session"] = {
+            "gap": rng.choice([{"n": 1, "unit": "hour"}, {"n": 60, "unit": "second"}])
+        }
     return body
 
 
@@ -433,10 +474,19 @@ def _retention_body(rng: random.Random) -> dict[str, Any]:
     body["mode"] = rng.choice(["calendar", "calendar", "rolling"])
     ends = sorted(rng.sample(range(n + 1), 2))
     body["criterion"] = rng.choice(
-        ["on", "on", "on_or_after", "on_or_before", "consecutive", {"bracket": [[0, ends[0]], ends]}]
+        [
+            "on",
+            "on",
+            "on_or_after",
+            "on_or_before",
+            "consecutive",
+            {"bracket": [[0, ends[0]], ends]},
+        ]
     )
     body["churn"] = rng.random() < 0.2
     if rng.random() < 0.25:
         ref, number = _ref(rng), rng.choice(["event.amount", "event.n"])
-        body["measure"] = rng.choice([{"count": ref}, {"sum": number, **ref}, {"avg": number, **ref}])
+        body["measure"] = rng.choice(
+            [{"count": ref}, {"sum": number, **ref}, {"avg": number, **ref}]
+        )
     return body

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.oracle.project import OracleProject, Row
 
 User = tuple[str, str]
@@ -59,7 +60,7 @@ def members(
                 if k is not None:
                     member.returned.add(k)
             if is_metric(row):
-                k = _period_of(row, member, is_start(row), buckets, period_ms)
+                k = _metric_period(row, member, buckets, period_ms)
                 if k is not None:
                     member.metric.setdefault(k, []).append(row)
         found.append(member)
@@ -91,6 +92,19 @@ def _period_of(
     return None
 
 
+def _metric_period(
+    row: Row, member: Member, buckets: list[tuple[int, int, str]], period_ms: int | None
+) -> int | None:
+    """The period of a metric row: the whole calendar period of the entry counts as period 0."""
+    if period_ms is not None:
+        passed = row.time - member.entry.time
+        return passed // period_ms if passed >= 0 else None
+    for i, (low, high, _) in enumerate(buckets):
+        if low <= row.time < high and i >= member.period:
+            return i - member.period
+    return None
+
+
 def hits(member: Member, k: int, criterion: Any, n: int) -> bool:
     """Does the member count as returned in column ``k`` (a bracket: its number)?"""
     back = member.returned
@@ -114,9 +128,7 @@ def last_needed(k: int, criterion: Any, n: int) -> int:
     return n if criterion == "on_or_after" else k
 
 
-def all_users_members(
-    project: OracleProject, users: list[User], **how: Any
-) -> list[Member]:
+def all_users_members(project: OracleProject, users: list[User], **how: Any) -> list[Member]:
     """Memberships of all users."""
     found: list[Member] = []
     for user in users:

@@ -1,0 +1,94 @@
+"""``python -m tests.property.campaign --pairs 10000 --seed 1``: many (project, query) pairs, all states.
+
+Prints the count and the seed. A pair that differs is printed with its numbers; `--project N --query K`
+runs one pair again and prints everything about it. Exit code 1 when anything differed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from tests.oracle import generate
+from tests.oracle.answers import answer
+from tests.property.pairs import NOW, Pair
+
+QUERIES_A_PROJECT = 20
+
+
+def _one(project: int, query: int) -> int:
+    case = generate.project(project)
+    document = generate.query(case, query)
+    print(json.dumps(document, ensure_ascii=False, indent=1))
+    with tempfile.TemporaryDirectory() as folder:
+        pair = Pair(case, Path(folder) / "p")
+        for state in pair.states():
+            print(state, pair.differences(document) or "equal")
+        print("oracle:", *answer(pair.oracle, document, NOW), sep="\n  ")
+        pair.close()
+    return 0
+
+
+def _run(pairs: int, seed: int, stop_after: int) -> int:
+    began, done, compared, cells = time.perf_counter(), 0, 0, 0
+    failures: Counter[str] = Counter()
+    bad: list[tuple[int, int]] = []
+    number = 0
+    while done < pairs:
+        project = seed * 1_000_000 + number
+        number += 1
+        case = generate.project(project)
+        queries = [generate.query(case, k) for k in range(min(QUERIES_A_PROJECT, pairs - done))]
+        failed: set[int] = set()
+        with tempfile.TemporaryDirectory() as folder:
+            pair = Pair(case, Path(folder) / "p")
+            for state in pair.states():
+                for k, query in enumerate(queries):
+                    if k in failed:
+                        continue
+                    try:
+                        found = pair.differences(query)
+                    except Exception:
+                        found = [traceback.format_exc().strip().splitlines()[-1]]
+                    compared += 1
+                    if found:
+                        failed.add(k)
+                        bad.append((project, k))
+                        failures[query["model"]] += 1
+                        print(f"project {project} query {k} ({query['model']}, {state}):")
+                        print(*found[:3], sep="\n  ", flush=True)
+            pair.close()
+        done += len(queries)
+        cells += len(case.batches)
+        if len(bad) >= stop_after:
+            break
+    seconds = time.perf_counter() - began
+    print(
+        f"{done:,} (project, query) pairs over {number:,} projects, {compared:,} comparisons in 4 states, "
+        f"seed {seed}, {seconds:.0f} s: {len(bad)} differ {dict(failures) or ''}"
+    )
+    return int(bool(bad))
+
+
+def main() -> int:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.property.campaign", description=__doc__)
+    parser.add_argument("--pairs", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--stop-after", type=int, default=50, help="stop after so many differences")
+    parser.add_argument("--project", type=int)
+    parser.add_argument("--query", type=int)
+    args = parser.parse_args()
+    if args.project is not None and args.query is not None:
+        return _one(args.project, args.query)
+    return _run(args.pairs, args.seed, args.stop_after)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
