@@ -317,6 +317,9 @@ def export(
         str | None,
         typer.Option("--to", help="Last local day, or instant (exclusive).", metavar="DATE"),
     ] = None,
+    profiles: Annotated[
+        bool, typer.Option("--profiles", help="Write users and their properties instead.")
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     quiet: Quiet = False,
 ) -> int:
@@ -324,7 +327,15 @@ def export(
     from zuji.server.cli import exporting
 
     return exporting.export(
-        output, data, project, event or [], start, end, force=force, quiet=quiet
+        output,
+        data,
+        project,
+        event or [],
+        start,
+        end,
+        profiles=profiles,
+        force=force,
+        quiet=quiet,
     )
 
 

@@ -75,18 +75,10 @@ def query(
         if cell is not None:
             result = engine.users(text, cell)
         else:
-            result = engine.query(text, **_budget(seconds))
+            result = engine.query(text, seconds=seconds)
         took = time.monotonic() - began
         show(result, form, took)
     return OK
-
-
-def _budget(seconds: float | None) -> dict[str, Any]:
-    if seconds is None:
-        return {}
-    from zuji.engine.engine import Budget
-
-    return {"budget": Budget(seconds=seconds)}
 
 
 def _pick(text: str) -> dict[str, Any]:

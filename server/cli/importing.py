@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 REJECTS_NAME = "zuji-rejects.jsonl"
 DRY_ROWS = 100_000
+MERGE_SHARE = 10
+"""A full merge follows when at least one row in so many is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def run_import(request: Request) -> int:
     _check_twice(request.files)
     if request.dry_run:
         return _dry_run(request, mapping)
-    with writing(request.data, request.project) as engine:
+    with writing(request.data, request.project, make=True) as engine:
         plans = [_plan(request, mapping, path, engine) for path in request.files]
         if not request.quiet:
             for plan in plans:
@@ -101,7 +103,7 @@ def _plan(request: Request, mapping: Mapping, path: Path, engine: Engine) -> Pla
         encoding=request.encoding,
         nulls=request.nulls,
     )
-    return plan_file(path, reader, mapping, engine.tz)
+    return plan_file(path, reader, mapping, str(engine.status()["tz"]))
 
 
 def _say_guesses(plan: Plan) -> None:
@@ -137,11 +139,19 @@ def _load(request: Request, plans: list[Plan], engine: Engine) -> int:
         rows = sum(state.rows for state in done)
         say(f"stopped; {rows:,} rows of this run are safe", "the same command goes on from there")
         return INTERRUPTED
-    if request.compact and any(state.accepted for state in done):
+    if request.compact and _worth_merging(engine, sum(state.accepted for state in done)):
         engine.compact()
     if not request.quiet:
         _summary(done, rejects, path, seconds, time.monotonic() - began)
     return REJECTS if rejects.total and not request.allow_rejects else OK
+
+
+def _worth_merging(engine: Engine, added: int) -> bool:
+    """A full merge rewrites the project: only when a good part of it is new.
+
+    Otherwise the engine merges in the background, whenever enough small segments have gathered.
+    """
+    return added > 0 and added * MERGE_SHARE >= int(engine.status()["rows"])
 
 
 def _summary(
@@ -234,9 +244,9 @@ def _dry_run(request: Request, mapping: Mapping) -> int:
                             "yellow",
                         )
                     )
-            names = [[row["name"], row["rows"], row["users"]] for row in engine.events()]
+            names = [[row["name"], row["rows"], row["properties"]] for row in engine.events()]
             if names:
-                out.print(table_of(["event", "rows", "users"], names, most=20))
+                out.print(table_of(["event", "rows", "properties"], names, most=20))
     out.print(Text("dry run: nothing was written", style="bold"))
     return REJECTS if total and not request.allow_rejects else OK
 
@@ -251,7 +261,7 @@ def _project_zone(request: Request) -> str:
     except NotFound:
         return DEFAULT_TZ
     try:
-        return str(engine.tz)
+        return str(engine.status()["tz"])
     finally:
         engine.close()
 

@@ -7,7 +7,7 @@ inside functions, so that ``--help`` stays fast.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,14 +32,16 @@ def reading(data: Path, project: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def writing(data: Path, project: str, config: Any = None) -> Iterator[Engine]:
-    """The project, for writing; the default project is made when it is not there.
+def writing(data: Path, project: str, *, make: bool = False) -> Iterator[Engine]:
+    """The project, for writing; with ``make`` it is made when it is not there.
 
-    :raises ProjectLocked: another process writes.
+    :raises NotFound: no such project. :raises ProjectLocked: another process writes.
     """
     import zuji
 
-    engine = zuji.open(str(data), project, config=config)
+    if not make and not (data / project).is_dir():
+        zuji.open(str(data), project, mode="r").close()
+    engine = zuji.open(str(data), project)
     try:
         yield engine
     finally:

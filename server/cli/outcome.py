@@ -70,11 +70,7 @@ OUTCOMES: dict[str, Outcome] = {
         "another process has the project open for writing",
         "wait for it to end; reading commands (query, events, status …) work meanwhile",
     ),
-    "not_found": Outcome(
-        FAILED,
-        "a project, cohort, event or file is not there",
-        "check the path; `zuji init` makes a project",
-    ),
+    "not_found": Outcome(FAILED, "a project, cohort, event or file is not there", ""),
     "overloaded": Outcome(FAILED, "too much at once", "try again a little later"),
     "query_cancelled": Outcome(INTERRUPTED, "the query was cancelled", ""),
     "query_budget_exceeded": Outcome(

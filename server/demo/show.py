@@ -120,12 +120,12 @@ def _load(engine: Engine, folder: Path, out: Console) -> None:
 
 
 def _say_contents(engine: Engine, out: Console) -> None:
-    rows = [[e["name"], e["rows"], e["users"]] for e in engine.events()]
+    rows = [[e["name"], e["rows"], e["properties"]] for e in engine.events()]
     total = sum(row[1] for row in rows)
     stored = _stored_bytes(engine)
     if stored and total:
         out.print(Text(f"{total:,} events in {size(stored)}, {stored / total:.1f} bytes a row"))
-    out.print(table_of(["event", "rows", "households"], rows))
+    out.print(table_of(["event", "rows", "properties"], rows))
 
 
 def _stored_bytes(engine: Engine) -> int:

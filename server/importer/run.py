@@ -185,11 +185,25 @@ def _append(
         state.accepted += result.accepted
         state.duplicates += result.duplicates
         refused += [
-            Reject(int(numbers[r.index]), r.reason, r.message, row_values(table, r.index))
+            _source_reject(pieces, int(numbers[r.index]), r.reason, r.message)
             for r in result.rejected
         ]
     refused.sort(key=lambda reject: reject.row)
     return rows, refused
+
+
+def _source_reject(pieces: list[Chunk], row: int, reason: str, message: str) -> Reject:
+    """A refusal by the engine, with the row as it stands in the file."""
+    for piece in pieces:
+        if piece.numbers is not None:
+            index = int(np.searchsorted(piece.numbers, row))
+            there = index < len(piece.numbers) and int(piece.numbers[index]) == row
+        else:
+            index = row - piece.first_row
+            there = 0 <= index < piece.table.num_rows
+        if there:
+            return Reject(row, reason, message, row_values(piece.table, index))
+    return Reject(row, reason, message)
 
 
 def _joined(batches: list[tuple[pa.Table, Any, bool]]) -> list[tuple[pa.Table, Any, bool]]:

@@ -89,7 +89,7 @@ def write(tmp_path, kind):
     return path, lambda: JsonLinesReader(path, block_bytes=3000)
 
 
-def run(path, make, sink, tmp_path, *, **options):
+def run(path, make, sink, tmp_path, **options):
     with RejectsFile(tmp_path / "rejects.jsonl") as rejects:
         return run_file(
             plan_file(path, make(), MAPPING, "UTC"), sink, rejects, append_rows=120, **options

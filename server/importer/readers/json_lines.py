@@ -133,7 +133,8 @@ def _merged(tables: list[Any]) -> list[Any]:
     """Neighbours with the same columns become one table again."""
     merged: list[Any] = []
     for table, numbers in tables:
-        if merged and merged[-1][0].schema.equals(table.schema):
+        # Arrow forgets the rows of tables without columns (lines of ``{}``) when it joins them.
+        if merged and table.num_columns and merged[-1][0].schema.equals(table.schema):
             before, old = merged[-1]
             merged[-1] = (pa.concat_tables([before, table]), np.concatenate([old, numbers]))
         else:
@@ -257,7 +258,13 @@ def _by_line(data: bytes, first: int) -> tuple[pa.Table, Any, list[Reject]]:
             numbers.append(number)
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: column_of([row.get(name) for row in rows]) for name in names}
-    return pa.table(columns), np.array(numbers, np.int64), rejects
+    table = pa.table(columns) if columns else _without_columns(len(rows))
+    return table, np.array(numbers, np.int64), rejects
+
+
+def _without_columns(rows: int) -> pa.Table:
+    empty = pa.array([{}] * rows, pa.struct([]))
+    return pa.Table.from_batches([pa.RecordBatch.from_struct_array(empty)])
 
 
 def _reject(number: int, reason: str, message: str, line: bytes) -> Reject:
