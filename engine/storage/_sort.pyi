@@ -7,7 +7,7 @@ def order_rows(ordinal: U32, time: U32, event: U16, low: U32 | None = None) -> t
 
     perm_time: rows by (ordinal, time, low, input order); perm_event: rows by (event, ordinal, time,
     low, input order). All inputs have length n < 2^32 - 1. Raises ValueError (lengths),
-    OverflowError (n), MemoryError (24 bytes of scratch a row). Releases the GIL. O(n x digits).
+    OverflowError (n), MemoryError (20 bytes of scratch a row). Releases the GIL. O(n x digits).
     """
 
 def take(src: Values, idx: U32, out: Values) -> None:

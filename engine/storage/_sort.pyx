@@ -2,7 +2,7 @@
 """Row order of a source: sorting permutations, gather, tie ranks and the CSR of users.
 
 The C is in ``radix.h``. Everything is stable, runs without the GIL and checks its indices.
-Complexity: order_rows O(n x digits) with 24 bytes of scratch a row; the rest O(n).
+Complexity: order_rows O(n x digits) with 20 bytes of scratch a row; the rest O(n).
 
 Threads: pure functions of their arguments.
 """

@@ -1,9 +1,11 @@
-/* Stable LSD radix sort of row numbers by packed 64-bit keys.
+/* Stable radix sort of row numbers by packed 64-bit keys.
  *
- * A row's key is packed from (ordinal, time, low), each reduced by its minimum to the bits it needs;
- * digits of 11 bits in which all keys agree are skipped. Where the three need more than 64 bits, the
- * rows are first sorted by low alone, which is the same by stability.
- * O(n x digits); scratch 24 bytes a row.
+ * A row's key is packed from (ordinal, time, low), each reduced by its minimum to the bits it needs.
+ * Passes over the top bits deal the rows into buckets that fit the L2 cache (again where one does
+ * not: a few users may have most of the rows); each bucket is then sorted by least significant digits
+ * of 8 bits, leaving out digits in which its keys agree.
+ * Where the three need more than 64 bits, the rows are first sorted by low alone, which is the same
+ * by stability. O(n x digits); scratch 20 bytes a row.
  */
 #ifndef ZUJI_RADIX_H
 #define ZUJI_RADIX_H
@@ -13,29 +15,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ZJ_DIGIT_BITS 11
-#define ZJ_DIGITS 6 /* ceil(64 / 11) */
-#define ZJ_RADIX (1u << ZJ_DIGIT_BITS)
+#define ZJ_TOP_BITS 11
+#define ZJ_BUCKET_ROWS 1024   /* aimed at by the first pass */
+#define ZJ_INSERTION_ROWS 24
+#define ZJ_CACHED_ROWS 32768  /* of 24 bytes, in and out: what the L2 cache holds */
+#define ZJ_DIGIT_BITS 8
 
 typedef struct {
     uint64_t *keys, *keys2;
     uint32_t *rows2;
-    uint32_t *counts; /* [ZJ_DIGITS][ZJ_RADIX] */
 } zj_radix;
 
 static inline void zj_radix_free(zj_radix *r) {
     free(r->keys);
     free(r->keys2);
     free(r->rows2);
-    free(r->counts);
 }
 
 static inline int zj_radix_init(zj_radix *r, size_t n) {
     r->keys = (uint64_t *)malloc(n * 8 + 8);
     r->keys2 = (uint64_t *)malloc(n * 8 + 8);
     r->rows2 = (uint32_t *)malloc(n * 4 + 4);
-    r->counts = (uint32_t *)malloc(sizeof(uint32_t) * ZJ_DIGITS * ZJ_RADIX);
-    return r->keys && r->keys2 && r->rows2 && r->counts ? 0 : -1;
+    return r->keys && r->keys2 && r->rows2 ? 0 : -1;
 }
 
 static inline void zj_range_u32(const uint32_t *v, size_t n, uint32_t *low, uint32_t *high) {
@@ -50,42 +51,100 @@ static inline void zj_range_u32(const uint32_t *v, size_t n, uint32_t *low, uint
 
 static inline int zj_bits(uint32_t range) { return range ? 32 - __builtin_clz(range) : 0; }
 
-/* Sorts rows by r->keys (key of rows[i] at keys[i]), using `bits` low bits. Result in rows. */
-static inline void zj_radix_sort(zj_radix *r, uint32_t *rows, size_t n, int bits) {
+static inline void zj_insertion_sort(uint64_t *keys, uint32_t *rows, size_t n) {
+    for (size_t i = 1; i < n; i++) {
+        const uint64_t k = keys[i];
+        const uint32_t row = rows[i];
+        size_t j = i;
+        for (; j > 0 && keys[j - 1] > k; j--) {
+            keys[j] = keys[j - 1];
+            rows[j] = rows[j - 1];
+        }
+        keys[j] = k;
+        rows[j] = row;
+    }
+}
+
+/* Sorts (keys, rows) by the low `bits` of the keys, using the spare arrays. Returns 0 when the result
+ * stands in (keys, rows), 1 when it stands in (keys2, rows2). REQUIRES: n >= 1. */
+static inline int zj_lsd_sort(uint64_t *keys, uint32_t *rows, uint64_t *keys2, uint32_t *rows2,
+                              size_t n, int bits) {
     const int digits = (bits + ZJ_DIGIT_BITS - 1) / ZJ_DIGIT_BITS;
-    uint64_t *keys = r->keys, *keys2 = r->keys2;
-    uint32_t *from = rows, *to = r->rows2;
-    if (n < 2 || digits == 0) return;
-    memset(r->counts, 0, sizeof(uint32_t) * ZJ_RADIX * (size_t)digits);
+    uint32_t counts[64 / ZJ_DIGIT_BITS][1 << ZJ_DIGIT_BITS];
+    int swapped = 0;
+    memset(counts, 0, sizeof counts[0] * (size_t)digits);
     for (size_t i = 0; i < n; i++) {
         uint64_t k = keys[i];
-        for (int d = 0; d < digits; d++, k >>= ZJ_DIGIT_BITS)
-            r->counts[(size_t)d * ZJ_RADIX + (k & (ZJ_RADIX - 1))]++;
+        for (int d = 0; d < digits; d++, k >>= ZJ_DIGIT_BITS) counts[d][(uint8_t)k]++;
     }
     for (int d = 0; d < digits; d++) {
-        uint32_t *counts = r->counts + (size_t)d * ZJ_RADIX;
+        uint32_t *at = counts[d];
         const int shift = d * ZJ_DIGIT_BITS;
         uint32_t sum = 0;
-        if (counts[(keys[0] >> shift) & (ZJ_RADIX - 1)] == n) continue;
-        for (uint32_t b = 0; b < ZJ_RADIX; b++) {
-            const uint32_t c = counts[b];
-            counts[b] = sum;
+        if (at[(uint8_t)(keys[0] >> shift)] == n) continue;
+        for (size_t b = 0; b < 1 << ZJ_DIGIT_BITS; b++) {
+            const uint32_t c = at[b];
+            at[b] = sum;
             sum += c;
         }
         for (size_t i = 0; i < n; i++) {
             const uint64_t k = keys[i];
-            const uint32_t at = counts[(k >> shift) & (ZJ_RADIX - 1)]++;
-            keys2[at] = k;
-            to[at] = from[i];
+            const uint32_t to = at[(uint8_t)(k >> shift)]++;
+            keys2[to] = k;
+            rows2[to] = rows[i];
         }
         uint64_t *k = keys;
         keys = keys2;
         keys2 = k;
-        uint32_t *t = from;
-        from = to;
-        to = t;
+        uint32_t *t = rows;
+        rows = rows2;
+        rows2 = t;
+        swapped ^= 1;
     }
-    if (from != rows) memcpy(rows, from, n * sizeof(uint32_t));
+    return swapped;
+}
+
+/* Sorts (keys, rows) by the low `bits` of the keys; the rows end in `rows2` when `second`, else in
+ * `rows`. All four arrays are overwritten. Recursion takes at least one bit a level: depth <= 64, and
+ * each level cuts n below it unless all keys agree in those bits. */
+static void zj_msd_sort(uint64_t *keys, uint32_t *rows, uint64_t *keys2, uint32_t *rows2, size_t n,
+                        int bits, int second) {
+    uint32_t starts[(1u << ZJ_TOP_BITS) + 1], at[1u << ZJ_TOP_BITS];
+    int top = 0;
+    if (n <= ZJ_CACHED_ROWS || bits == 0) {
+        int moved = 0;
+        if (n <= ZJ_INSERTION_ROWS) zj_insertion_sort(keys, rows, n);
+        else if (bits > 0) moved = zj_lsd_sort(keys, rows, keys2, rows2, n, bits);
+        if (moved && !second) memcpy(rows, rows2, n * sizeof(uint32_t));
+        if (!moved && second) memcpy(rows2, rows, n * sizeof(uint32_t));
+        return;
+    }
+    while (top < ZJ_TOP_BITS && top < bits && (n >> top) > ZJ_BUCKET_ROWS) top++;
+    const int low = bits - top;
+    const uint64_t mask = ((uint64_t)1 << low) - 1;
+    const size_t buckets = (size_t)1 << top;
+    memset(starts, 0, sizeof(uint32_t) * (buckets + 1));
+    for (size_t i = 0; i < n; i++) starts[(keys[i] >> low) + 1]++;
+    for (size_t b = 0; b < buckets; b++) {
+        starts[b + 1] += starts[b];
+        at[b] = starts[b];
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t k = keys[i];
+        const uint32_t to = at[k >> low]++;
+        keys2[to] = k & mask;
+        rows2[to] = rows[i];
+    }
+    for (size_t b = 0; b < buckets; b++) {
+        const size_t start = starts[b], m = starts[b + 1] - start;
+        if (m > 0)
+            zj_msd_sort(keys2 + start, rows2 + start, keys + start, rows + start, m, low, !second);
+    }
+}
+
+/* Sorts rows by r->keys (the key of rows[i] is keys[i]), of which `bits` bits are used. */
+static inline void zj_radix_sort(zj_radix *r, uint32_t *rows, size_t n, int bits) {
+    zj_msd_sort(r->keys, rows, r->keys2, r->rows2, n, bits, 0);
 }
 
 /* perm_time: rows by (ordinal, time, low, row). perm_event: rows by (event, then as perm_time).
@@ -95,9 +154,11 @@ static inline int zj_order_rows(const uint32_t *ordinal, const uint32_t *time,
                                 uint32_t *perm_time, uint32_t *perm_event) {
     zj_radix r;
     uint32_t o0, o1, t0, t1, l0 = 0, l1 = 0, sum = 0;
+    uint16_t events = 0;
     uint32_t *starts;
     if (n == 0) return 0;
-    starts = (uint32_t *)calloc(65536, sizeof(uint32_t));
+    for (size_t i = 0; i < n; i++) events = event[i] > events ? event[i] : events;
+    starts = (uint32_t *)calloc((size_t)events + 1, sizeof(uint32_t));
     if (zj_radix_init(&r, n) != 0 || !starts) {
         zj_radix_free(&r);
         free(starts);
@@ -127,7 +188,7 @@ static inline int zj_order_rows(const uint32_t *ordinal, const uint32_t *time,
     }
     zj_radix_sort(&r, perm_time, n, ob + tb + lb);
     for (size_t i = 0; i < n; i++) starts[event[i]]++;
-    for (size_t b = 0; b < 65536; b++) {
+    for (size_t b = 0; b <= events; b++) {
         const uint32_t c = starts[b];
         starts[b] = sum;
         sum += c;
