@@ -325,7 +325,8 @@ static zj_page zj_encode_page(zj_scratch *s, size_t n, int try_delta, uint8_t *o
             const uint32_t head[2] = {(uint32_t)runs, (uint32_t)s->plan_values.bytes};
             memcpy(out, head, sizeof head);
             zj_write_section(s->run_values, runs, &s->plan_values, out + ZJ_RLE_HEAD);
-            zj_write_section(s->run_lengths, runs, &s->plan_lengths, out + ZJ_RLE_HEAD + s->plan_values.bytes);
+            zj_write_section(s->run_lengths, runs, &s->plan_lengths,
+                             out + ZJ_RLE_HEAD + s->plan_values.bytes);
             page.codec = ZJ_RLE;
             page.bytes = ZJ_RLE_HEAD + s->plan_values.bytes + s->plan_lengths.bytes;
             return page;
@@ -446,11 +447,12 @@ static int zj_decode_pages(const uint8_t *data, size_t size, const zj_entry *pag
     *raw = 0;
     for (size_t i = first; i < last; i++) {
         const zj_entry e = pages[i];
-        const uint8_t *in = data + e.offset;
+        const uint8_t *in;
         int status = -1;
         *at = i;
         if (e.offset > size || e.length > size - e.offset || e.rows == 0 || e.rows > ZJ_PAGE_ROWS)
             return ZJ_BAD_ENTRY;
+        in = data + e.offset;
         if (e.rows > rows - done) return ZJ_BAD_ROWS;
         if (!verified || !verified[i]) {
             if (zj_crc32c(0, in, e.length) != e.crc) return ZJ_BAD_CRC;

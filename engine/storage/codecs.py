@@ -65,7 +65,7 @@ PAGE_DTYPE: Final = np.dtype(
     ]
 )
 
-_LZ4_SAMPLE_ROWS = 8_192
+_LZ4_SAMPLE_ROWS = 4_096
 _LZ4_MIN_BYTES = 256
 _LZ4_GAIN = 0.8
 
@@ -199,8 +199,7 @@ def _encode(values: npt.NDArray[Any], *, ascending: bool) -> tuple[bytes, Pages]
                 if codec in (RAW, RAW_LZ4):
                     param = 8
             elif not floats:
-                raw, width = _narrow(part, low, high)
-                packed = _lz4_if_smaller(raw, len(data))
+                packed, width = _packed_ints(part, low, high, len(data))
                 if packed is not None:
                     codec, param = RAW_LZ4, width
                     data = low.to_bytes(8, "little", signed=True) + packed
@@ -217,31 +216,41 @@ def _float_range(part: F64) -> tuple[int, int]:
 
 
 def _smaller_raw(part: F64, data: bytes, codec: int) -> tuple[bytes, int]:
-    packed = _lz4_if_smaller(part, min(len(data), part.nbytes))
-    if packed is not None:
-        return packed, RAW_LZ4
+    """Bits of doubles that are no decimals: lz4, stored, or as they came, the smallest."""
+    limit = min(len(data), part.nbytes)
+    if _lz4_is_worth(part[_sample(part)], len(part), limit):
+        packed = lz4.block.compress(part, store_size=False)
+        if len(packed) < limit * _LZ4_GAIN:
+            return packed, RAW_LZ4
     return (part.tobytes(), RAW) if part.nbytes < len(data) else (data, codec)
 
 
-def _narrow(part: npt.NDArray[Any], low: int, high: int) -> tuple[npt.NDArray[Any], int]:
-    """Values less ``low`` in as few bytes (1, 2, 4, 8) as they need, and that number."""
+def _packed_ints(
+    part: npt.NDArray[Any], low: int, high: int, limit: int
+) -> tuple[bytes | None, int]:
+    """(lz4, width) of the values less ``low`` in ``width`` bytes each; None when not worth it."""
     span = high - low
     width = 1 if span < 1 << 8 else 2 if span < 1 << 16 else 4 if span < 1 << 32 else 8
+    if not _lz4_is_worth(_narrow(part[_sample(part)], low, width), len(part), limit):
+        return None, width
+    packed: bytes = lz4.block.compress(_narrow(part, low, width), store_size=False)
+    return (packed if len(packed) + 8 < limit * _LZ4_GAIN else None), width
+
+
+def _narrow(part: npt.NDArray[Any], low: int, width: int) -> npt.NDArray[Any]:
     shifted = part.astype(np.int64).view(np.uint64) - np.uint64(low & 0xFFFF_FFFF_FFFF_FFFF)
-    return shifted.astype(f"<u{width}"), width
+    return shifted.astype(f"<u{width}")
 
 
-def _lz4_if_smaller(raw: npt.NDArray[Any], limit: int) -> bytes | None:
-    """lz4 of the values when clearly smaller than ``limit``; a sample decides whether to try."""
-    n = len(raw)
-    goal = limit * _LZ4_GAIN
-    if n > 2 * _LZ4_SAMPLE_ROWS:
-        start = (n - _LZ4_SAMPLE_ROWS) // 2
-        sample = lz4.block.compress(raw[start : start + _LZ4_SAMPLE_ROWS], store_size=False)
-        if len(sample) * (n / _LZ4_SAMPLE_ROWS) > goal:
-            return None
-    packed: bytes = lz4.block.compress(raw, store_size=False)
-    return packed if len(packed) < goal else None
+def _sample(part: npt.NDArray[Any]) -> slice:
+    start = max(0, (len(part) - _LZ4_SAMPLE_ROWS) // 2)
+    return slice(start, start + _LZ4_SAMPLE_ROWS)
+
+
+def _lz4_is_worth(sample: npt.NDArray[Any], rows: int, limit: int) -> bool:
+    """Whether the sample compresses so well that the page is likely to beat ``limit`` bytes."""
+    packed = lz4.block.compress(sample, store_size=False)
+    return len(packed) * rows < limit * _LZ4_GAIN * len(sample)
 
 
 def _decode(
