@@ -1,0 +1,435 @@
+"""Engine: a project opened for use. Only wiring; each method names the part that does the work.
+
+Thread-safe: queries run on a pool while events are appended; every query sees one consistent :class:`View`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Self
+
+from zuji.engine import recovery
+from zuji.engine.batch import encode_events
+from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
+from zuji.engine.errors import EngineClosed, InvalidInput, NotFound
+from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
+from zuji.engine.quarantine import read_quarantine
+from zuji.engine.query.context import Cancel, Context
+from zuji.engine.query.execute import execute, explain_query, users_of
+from zuji.engine.query.view import View, watermark
+from zuji.engine.storage import names
+from zuji.engine.storage.files import Files
+from zuji.engine.writer import AppendResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    import pyarrow as pa
+
+    from zuji.engine.bulk import TableMapping
+    from zuji.engine.errors import ZujiError
+    from zuji.engine.query.model import Query
+    from zuji.engine.query.result import Result
+    from zuji.engine.query.scope import Scope
+    from zuji.engine.writer import Writer
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def create_project(
+    path: str | os.PathLike[str],
+    project: str = "default",
+    tz: str = DEFAULT_TZ,
+    shards: int = DEFAULT_SHARDS,
+    *,
+    files: Files | None = None,
+) -> None:
+    """Makes an empty project in ``path``; durable on return.
+
+    Raises:
+        InvalidInput: bad name, zone or number of shards, or the project is there already.
+    """
+    files = files or Files()
+    directory = _project_dir(path, project)
+    os.makedirs(os.path.dirname(directory), exist_ok=True)
+    recovery.make_project(files, directory, project, tz=tz, shards=shards)
+
+
+def open_project(
+    path: str | os.PathLike[str],
+    project: str = "default",
+    *,
+    mode: str = "rw",
+    tz: str = DEFAULT_TZ,
+    config: Config | None = None,
+    files: Files | None = None,
+    clock: Callable[[], int] = now_ms,
+) -> Engine:
+    """Opens a project. ``mode`` "rw" makes it when it is not there (in zone ``tz``); "r" only reads.
+
+    Raises:
+        ProjectLocked: another process has it open for writing; ``mode="r"`` works beside it.
+        NotFound: ``mode="r"`` and there is no project.
+        Corruption, UnsupportedFormat, StorageFull, StorageFailed, ReadOnly.
+    """
+    if mode not in ("r", "rw"):
+        raise InvalidInput(f"mode is 'rw' or 'r', got {mode!r}")
+    files = files or Files()
+    config = config or Config()
+    directory = _project_dir(path, project)
+    there = files.exists(names.path(directory, names.CURRENT))
+    if mode == "r":
+        if not there:
+            raise NotFound(f"there is no project {project!r} in {os.fspath(path)}; make one with `zuji init`")
+        writer, _ = recovery.open_for_reading(files, directory, config, clock)
+        return Engine(writer, project, lock=None)
+    if not there:
+        create_project(path, project, tz, files=files)
+    writer, lock, _ = recovery.open_for_writing(files, directory, config, clock)
+    return Engine(writer, project, lock=lock)
+
+
+def _project_dir(path: str | os.PathLike[str], project: str) -> str:
+    good = 0 < len(project) <= 64 and all(c.isalnum() or c in "-_" for c in project)
+    if not good:
+        raise InvalidInput(f"a project name has 1 to 64 letters, digits, '-' or '_', got {project!r}")
+    return os.path.join(os.path.abspath(os.fspath(path)), project)
+
+
+class Snapshot:
+    """A pinned state of a project: queries on it do not see later events."""
+
+    def __init__(self, engine: Engine, view: View) -> None:
+        self._engine = engine
+        self._view: View | None = view
+
+    def query(self, query: Any, scope: Scope | None = None, **options: Any) -> Result:
+        """As :meth:`Engine.query`, at the moment of the snapshot."""
+        return self._engine._query(self._pinned(), query, scope, **options)
+
+    def users(self, query: Any, pick: Mapping[str, Any], scope: Scope | None = None) -> Result:
+        """As :meth:`Engine.users`, at the moment of the snapshot."""
+        return self._engine._users(self._pinned(), query, pick, scope)
+
+    def close(self) -> None:
+        """Lets go of the files."""
+        self._view = None
+
+    def _pinned(self) -> View:
+        if self._view is None:
+            raise EngineClosed("the snapshot is closed")
+        return self._view
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Engine:
+    """One open project. Use :func:`zuji.open`; close it or use it as a context manager."""
+
+    def __init__(self, writer: Writer, project: str, lock: Any) -> None:
+        self.project = project
+        self._writer = writer
+        self._lock_handle = lock
+        self._pool = ThreadPoolExecutor(writer.config.threads, thread_name_prefix="zuji-query")
+        self._closed = False
+        self._view_lock = threading.Lock()
+        self._view: tuple[Any, View] | None = None
+
+    # -- events in -----------------------------------------------------------------------------
+
+    def append(self, events: Iterable[Mapping[str, Any]]) -> AppendResult:
+        """Stores events given as mappings; durable and visible on return. Encodes, then as ``append_batch``.
+
+        Raises:
+            InvalidEvent: an event holds something that msgpack cannot carry (``index`` says which); those before it
+                in whole batches of 2,000 may be stored.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed.
+        """
+        total = AppendResult()
+        for raw in encode_events(events):
+            total += self.append_batch(raw)
+        return total
+
+    def append_batch(self, batch: bytes) -> AppendResult:
+        """Stores one msgpack batch (docs/format/batch.md); durable and visible on return.
+
+        Raises:
+            InvalidEvent: the batch as a whole cannot be read; nothing was stored.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed.
+        """
+        self._check()
+        return self._writer.append_batch(bytes(batch))
+
+    def append_table(
+        self,
+        table: pa.Table,
+        mapping: TableMapping | Mapping[str, Any],
+        *,
+        ledger: tuple[str, int] | None = None,
+    ) -> AppendResult:
+        """Stores an Arrow table in bulk, without the WAL; durable and visible on return.
+
+        ``ledger``: (key, position) written in the same manifest edit, read back by :meth:`import_position`.
+
+        Raises:
+            InvalidInput: the mapping does not fit the table; nothing was stored.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed.
+        """
+        import msgspec
+
+        from zuji.engine.bulk import TableMapping, load_table
+
+        self._check()
+        if not isinstance(mapping, TableMapping):
+            try:
+                mapping = msgspec.convert(dict(mapping), TableMapping)
+            except msgspec.ValidationError as problem:
+                raise InvalidInput(f"mapping: {problem}") from None
+        return load_table(self._writer, table, mapping, ledger)
+
+    def import_position(self, key: str) -> int:
+        """Rows of the import ``key`` that are durable; 0 when it is not known."""
+        return int(self._writer.manifest.state.extra.get("imports", {}).get(key, 0))
+
+    # -- answers out ---------------------------------------------------------------------------
+
+    def query(
+        self,
+        query: dict[str, Any] | str | bytes,
+        scope: Scope | None = None,
+        *,
+        cancel: Cancel | None = None,
+        progress: Callable[[float], None] | None = None,
+        seconds: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> Result:
+        """Answers a query (docs/query.md).
+
+        ``scope``: row policy of the caller, put in by the planner. ``cancel``: ends it within 200 ms. ``progress`` gets
+        the share done, 0…1. ``seconds``, ``memory_bytes``: budgets, else those of the config.
+
+        Raises:
+            InvalidQuery: with the JSON path of what is wrong.
+            QueryCancelled, QueryBudgetExceeded, Corruption, EngineClosed.
+        """
+        return self._query(
+            self._pin(),
+            query,
+            scope,
+            cancel=cancel,
+            progress=progress,
+            seconds=seconds,
+            memory_bytes=memory_bytes,
+        )
+
+    def users(
+        self, query: dict[str, Any] | str | bytes, pick: Mapping[str, Any], scope: Scope | None = None
+    ) -> Result:
+        """The users behind one cell of the answer, one row each: ``user_id``, ``device_id``."""
+        return self._users(self._pin(), query, pick, scope)
+
+    def explain(self, query: dict[str, Any] | str | bytes, scope: Scope | None = None) -> dict[str, Any]:
+        """What the query would read, and what was ruled out."""
+        return explain_query(self._pin(), query, scope, self._context(None, None, None, None))
+
+    def snapshot(self) -> Snapshot:
+        """A pinned state that later events do not change."""
+        return Snapshot(self, self._pin())
+
+    def _query(
+        self,
+        view: View,
+        query: Any,
+        scope: Scope | None,
+        *,
+        cancel: Cancel | None = None,
+        progress: Callable[[float], None] | None = None,
+        seconds: float | None = None,
+        memory_bytes: int | None = None,
+    ) -> Result:
+        return execute(view, query, scope, self._context(cancel, progress, seconds, memory_bytes))
+
+    def _users(self, view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None) -> Result:
+        return users_of(view, query, pick, scope, self._context(None, None, None, None))
+
+    def _context(
+        self,
+        cancel: Cancel | None,
+        progress: Callable[[float], None] | None,
+        seconds: float | None,
+        memory_bytes: int | None,
+    ) -> Context:
+        config = self._writer.config
+        return Context(
+            seconds=config.query_seconds if seconds is None else seconds,
+            memory_bytes=config.query_bytes if memory_bytes is None else memory_bytes,
+            pool=self._pool,
+            cancel=cancel,
+            progress=progress,
+        )
+
+    def _pin(self) -> View:
+        """The state now; the same object while nothing changes, so that its caches serve many queries."""
+        self._check()
+        version = self._writer.version()
+        with self._view_lock:
+            if self._view is not None and self._view[0] == version:
+                held = self._view[1]
+                return _at(held, self._writer.now_ms(), held.sources)
+            version, sources, catalog, users = self._writer.pinned()
+            now = self._writer.now_ms()
+            view = View(
+                project=self.project,
+                tz=self._writer.tz,
+                sources=tuple(tuple(s) for s in sources),
+                catalog=catalog,
+                users=tuple(users),
+                now_ms=now,
+                watermark_ms=watermark(sources, now),
+                names=self._writer.external,
+                pending=self._writer.identity.pending,
+            )
+            self._view = (version, view)
+            return view
+
+    # -- what is in here -----------------------------------------------------------------------
+
+    def events(self) -> list[dict[str, Any]]:
+        """One entry an event: ``name, rows, first_ms, last_ms, properties``; most rows first."""
+        view = self._pin()
+        found: dict[str, dict[str, Any]] = {}
+        for shard in view.sources:
+            for source in shard:
+                for name, run in source.runs.items():
+                    if name in PROFILE_EVENTS:
+                        continue
+                    entry = found.setdefault(
+                        name, {"name": name, "rows": 0, "first_ms": run.min_ms, "last_ms": run.max_ms}
+                    )
+                    entry["rows"] += run.rows
+                    entry["first_ms"] = min(entry["first_ms"], run.min_ms)
+                    entry["last_ms"] = max(entry["last_ms"], run.max_ms)
+        for entry in found.values():
+            entry["properties"] = len(view.catalog.props_of(entry["name"]))
+        return sorted(found.values(), key=lambda e: (-e["rows"], e["name"]))
+
+    def properties(self) -> list[dict[str, Any]]:
+        """One entry a property: ``name, kind, scope`` ("event" or "user")``, events``."""
+        catalog = self._pin().catalog
+        found = []
+        for stored, kind in zip(catalog.props, catalog.kinds, strict=True):
+            if stored == UNSET_LIST:
+                continue
+            is_user = stored.startswith(USER_PREFIX)
+            events = [] if is_user else catalog.events_of(stored)
+            found.append(
+                {
+                    "name": stored.removeprefix(USER_PREFIX),
+                    "kind": kind.label,
+                    "scope": "user" if is_user else "event",
+                    "events": events,
+                }
+            )
+        return sorted(found, key=lambda p: (p["scope"], p["name"] == DEVICE_ID, p["name"]))
+
+    def rejected(self) -> Iterator[dict[str, Any]]:
+        """Events in the quarantine, oldest first: ``received_ms, index, reason, path, message, event``."""
+        for name, _ in self._writer.manifest.state.extra.get("quarantine", []):
+            for kept in read_quarantine(self._writer.files, self._writer.path(name)):
+                yield kept.to_dict()
+        for kept in self._writer.kept():
+            yield kept.to_dict()
+
+    def status(self) -> dict[str, Any]:
+        """Sizes and health of the project, JSON-ready."""
+        writer = self._writer
+        view = self._pin()
+        segments = writer.segments
+        quarantined = writer.manifest.state.extra.get("quarantine", [])
+        error = writer.last_error
+        return {
+            "project": self.project,
+            "tz": view.tz,
+            "shards": view.shards,
+            "users": sum(view.users),
+            "rows": sum(s.rows for shard in view.sources for s in shard),
+            "segments": len(segments),
+            "segment_rows": sum(s.rows for s in segments),
+            "segment_bytes": sum(s.meta.bytes for s in segments if s.meta is not None),
+            "memtable_rows": sum(s.rows for shard in view.sources for s in shard) - sum(s.rows for s in segments),
+            "wal_bytes": writer.wal.size_bytes if writer.wal is not None else 0,
+            "partitions": len({s.partition for s in segments}),
+            "events": len(view.catalog.events) - len(PROFILE_EVENTS),
+            "properties": len(view.catalog.props),
+            "rejected": sum(count for _, count in quarantined) + len(writer.kept()),
+            "pending_merges": sum(len(p) for p in view.pending.values()),
+            "watermark_ms": view.watermark_ms,
+            "flushes": writer.flushes,
+            "compactions": writer.compactions,
+            "wal_damage": [list(d) for d in writer.wal_damage],
+            "read_only": writer.wal is None,
+            "last_error": None if error is None else {"code": error.code, "message": str(error)},
+        }
+
+    # -- upkeep --------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Writes everything appended so far to segments."""
+        self._check()
+        self._writer.flush()
+
+    def compact(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Merges segments to as few as possible; returns the number of merges."""
+        self._check()
+        return self._writer.compact(full=True, progress=progress)
+
+    def scrub(self) -> Iterator[ZujiError]:
+        """Reads every byte of every file and yields what is wrong; nothing when all is well."""
+        self._check()
+        yield from self._writer.scrub()
+
+    def close(self) -> None:
+        """Flushes, stops the threads, releases the lock. Safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._writer.close()
+        finally:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._view = None
+            if self._lock_handle is not None:
+                self._lock_handle.release()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise EngineClosed("the engine is closed")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _at(view: View, now: int, sources: Any) -> View:
+    """The same pinned state at a later clock; caches are shared."""
+    from dataclasses import replace
+
+    return replace(view, now_ms=now, watermark_ms=watermark(sources, now))

@@ -1,0 +1,100 @@
+"""The quarantine: events that could not be stored, kept with the reason so that they can be listed and replayed.
+
+A file is written with the flush of the memtable beside whose rows the events came; until then they stand in the WAL
+with their batch. Layout: magic, version, then one CRC'd msgpack record an event; ``docs/format/quarantine.md``.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+import lz4.block
+import msgpack
+
+from zuji.engine.errors import Corruption, UnsupportedFormat
+from zuji.engine.storage.codecs import crc32c
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from zuji.engine.batch.columns import Rejected
+    from zuji.engine.storage.files import Files
+
+MAGIC = b"ZUJIQUA1"
+VERSION = 1
+_HEADER = struct.Struct("<8sII")
+"""magic, version, records."""
+_RECORD = struct.Struct("<II")
+"""stored bytes, CRC32C of them."""
+
+
+class Kept:
+    """One rejected event with the time it arrived (ms)."""
+
+    __slots__ = ("received_ms", "rejected")
+
+    def __init__(self, rejected: Rejected, received_ms: int) -> None:
+        self.rejected = rejected
+        self.received_ms = received_ms
+
+    def to_dict(self) -> dict[str, Any]:
+        """A row for people: the event is decoded as far as it can be."""
+        r = self.rejected
+        try:
+            event = msgpack.unpackb(r.raw, strict_map_key=False, unicode_errors="replace", timestamp=3)
+        except Exception:  # whatever msgpack raises on bytes that were refused: show them raw
+            event = r.raw.hex()
+        return {
+            "received_ms": self.received_ms,
+            "index": r.index,
+            "reason": r.reason,
+            "path": r.path,
+            "message": r.message,
+            "event": event,
+        }
+
+
+def write_quarantine(files: Files, path: str, kept: Sequence[Kept]) -> None:
+    """Writes and syncs one file."""
+    out = files.create(path)
+    try:
+        parts = [_HEADER.pack(MAGIC, VERSION, len(kept))]
+        for k in kept:
+            r = k.rejected
+            body = msgpack.packb([k.received_ms, r.index, r.reason, r.path, r.message, r.raw])
+            stored = lz4.block.compress(body)
+            parts += [_RECORD.pack(len(stored), crc32c(stored)), stored]
+        out.write(b"".join(parts))
+        out.sync()
+    finally:
+        out.close()
+
+
+def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
+    """The events of one file.
+
+    Raises:
+        Corruption: a checksum or length is wrong.
+    """
+    from zuji.engine.batch.columns import Rejected
+
+    blob = files.read(path)
+    if len(blob) < _HEADER.size:
+        raise Corruption("quarantine file is too short", path, len(blob))
+    magic, version, records = _HEADER.unpack_from(blob)
+    if magic != MAGIC:
+        raise Corruption("not a quarantine file", path, 0)
+    if version > VERSION:
+        raise UnsupportedFormat(f"{path} has format version {version}; this release reads up to {VERSION}")
+    at = _HEADER.size
+    for _ in range(records):
+        if at + _RECORD.size > len(blob):
+            raise Corruption("quarantine file ends early", path, at)
+        length, crc = _RECORD.unpack_from(blob, at)
+        stored = blob[at + _RECORD.size : at + _RECORD.size + length]
+        if len(stored) != length or crc32c(stored) != crc:
+            raise Corruption("quarantine record fails its checksum", path, at)
+        received, index, reason, where, message, raw = msgpack.unpackb(lz4.block.decompress(stored))
+        yield Kept(Rejected(index=index, reason=reason, path=where, message=message, raw=raw), received)
+        at += _RECORD.size + length

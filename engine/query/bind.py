@@ -1,0 +1,101 @@
+"""Binding a query to a view: the range in milliseconds, names checked against the catalog, the scope put in.
+
+Unknown events and properties are warnings with the nearest names, since they may come tomorrow; a property of the
+wrong kind for its use is an error with its JSON path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from zuji.engine.errors import InvalidQuery
+from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX, Catalog
+from zuji.engine.query.crowd import check_audience
+from zuji.engine.query.filter_ast import both
+from zuji.engine.query.properties import COLUMNS
+from zuji.engine.query.properties_used import event_refs, measured, used
+from zuji.engine.query.ranges import resolve_range
+from zuji.engine.types import Kind
+
+if TYPE_CHECKING:
+    from zuji.engine.query.context import Context
+    from zuji.engine.query.filter_ast import Filter
+    from zuji.engine.query.model import Query
+    from zuji.engine.query.ranges import Range
+    from zuji.engine.query.scope import Scope
+    from zuji.engine.query.view import View
+
+_NUMBERS = (Kind.BOOL, Kind.INT, Kind.FLOAT)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A query with everything that the view adds to it."""
+
+    query: Query
+    view: View
+    context: Context
+    range: Range
+    scope: Scope | None
+
+    def where(self, own: Filter | None) -> Filter | None:
+        """Filter of rows: the query's, the scope's and the place's own."""
+        return both(self.query.where, self.where_in_scope(own))
+
+    def where_in_scope(self, own: Filter | None) -> Filter | None:
+        """The place's own filter and the scope's, not the query's (an audience looks at all rows)."""
+        return both(None if self.scope is None else self.scope.where, own)
+
+
+def bind(query: Query, view: View, context: Context, scope: Scope | None) -> Bound:
+    """Checks ``query`` against ``view``.
+
+    Raises:
+        InvalidQuery: an empty range, an unknown zone, a masked property, a property of the wrong kind.
+    """
+    places = used(query)
+    if scope is not None:
+        scope.check(places)
+    check_audience(query.audience)
+    _warn_events(query, view.catalog, context)
+    _warn_properties(places, view.catalog, context)
+    for p, path in measured(query).items():
+        kind = kind_of(view.catalog, p)
+        if kind is not None and kind not in _NUMBERS and not (kind == Kind.DATETIME and path.endswith((".min", ".max"))):
+            raise InvalidQuery(f"{p} is a {kind.label}; a number is needed here", path)
+    return Bound(query, view, context, resolve_range(query.time, view.now_ms, view.tz), scope)
+
+
+def kind_of(catalog: Catalog, p: str) -> Kind | None:
+    """Kind of a property as named in a query, None when it has not been seen."""
+    if p in COLUMNS:
+        return Kind.STRING if p == "event.$name" else Kind.DATETIME
+    scope, _, name = p.partition(".")
+    return catalog.kind_of(USER_PREFIX + name if scope == "user" else name)
+
+
+def _warn_events(query: Query, catalog: Catalog, context: Context) -> None:
+    known = [name for name in catalog.events if name not in PROFILE_EVENTS]
+    for path, names, _ in event_refs(query):
+        for name in names or ():
+            if name not in catalog.event_codes or name in PROFILE_EVENTS:
+                context.warn(f"event {name!r} has not been seen (at {path}.e){_nearest(name, known)}")
+
+
+def _warn_properties(places: dict[str, str], catalog: Catalog, context: Context) -> None:
+    for p, path in places.items():
+        if kind_of(catalog, p) is None:
+            scope = p.partition(".")[0]
+            known = [
+                "user." + stored.removeprefix(USER_PREFIX) if stored.startswith(USER_PREFIX) else "event." + stored
+                for stored in catalog.props
+                if stored.startswith(USER_PREFIX) == (scope == "user")
+            ]
+            context.warn(f"property {p!r} has not been seen (at {path}){_nearest(p, known)}")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    near = get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"; nearest: {', '.join(map(repr, near))}" if near else ""

@@ -1,0 +1,143 @@
+"""Answering a query: parse → bind → the analysis of its model → Result; comparisons run the analysis again, shifted."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from zuji.engine import calendars
+from zuji.engine.errors import InvalidQuery
+from zuji.engine.query import parse
+from zuji.engine.query.analyses import ANALYSES
+from zuji.engine.query.answer import Answer
+from zuji.engine.query.audience import Did, audience_leaves
+from zuji.engine.query.bind import Bound, bind
+from zuji.engine.query.crowd import audience_scan
+from zuji.engine.query.plan import explained
+from zuji.engine.query.ranges import shift_range
+from zuji.engine.query.result import ColumnInfo, Result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from zuji.engine.query.context import Context
+    from zuji.engine.query.model import Query
+    from zuji.engine.query.scope import Scope
+    from zuji.engine.query.view import View
+
+def _parsed(query: Any) -> Query:
+    return query if isinstance(query, msgspec.Struct) else parse.parse(query)  # type: ignore[return-value]
+
+
+def execute(view: View, query: Any, scope: Scope | None, context: Context) -> Result:
+    """Answers a query on a view.
+
+    Raises:
+        InvalidQuery, QueryCancelled, QueryBudgetExceeded, Corruption.
+    """
+    typed = _named(_parsed(query), view)
+    bound = bind(typed, view, context, scope)
+    analysis = ANALYSES[typed.model]
+    answer: Answer = analysis.answer(bound)
+    if typed.compare is not None:
+        before = replace(bound, range=shift_range(bound.range, typed.compare.shift))
+        answer = _compared(answer, analysis.answer(before))
+    return Result(
+        columns=answer.columns,
+        rows=answer.rows,
+        totals=answer.totals,
+        meta=_meta(bound, answer),
+        query=_echo(bound),
+    )
+
+
+def users_of(
+    view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None, context: Context
+) -> Result:
+    """The users behind a cell: ``user_id``, ``device_id``, sorted by id."""
+    typed = _named(_parsed(query), view)
+    chosen = parse.parse_pick(dict(pick), typed)
+    bound = bind(typed, view, context, scope)
+    if chosen.range == "previous":
+        if typed.compare is None:
+            raise InvalidQuery("the query compares with nothing", "$.pick.range")
+        bound = replace(bound, range=shift_range(bound.range, typed.compare.shift))
+    by_shard = ANALYSES[typed.model].users(bound, chosen)
+    total = sum(len(ordinals) for ordinals in by_shard)
+    context.charge(200 * total)
+    rows = [
+        [user, device]
+        for shard, ordinals in enumerate(by_shard)
+        for user, device in view.names(shard, ordinals)
+    ]
+    rows.sort(key=lambda row: (row[0] is None, row[0] or "", row[1] or ""))
+    columns = [ColumnInfo("user_id", "string", None), ColumnInfo("device_id", "string", None)]
+    meta = {"total": total, "elapsed_ms": _elapsed(context), "warnings": context.warnings}
+    query_echo = {"query": _echo(bound), "pick": parse.echo(chosen)}
+    return Result(columns=columns, rows=rows, totals={"users": total}, meta=meta, query=query_echo)
+
+
+def explain_query(view: View, query: Any, scope: Scope | None, context: Context) -> dict[str, Any]:
+    """What would be read and what is ruled out, without reading rows."""
+    typed = _named(_parsed(query), view)
+    bound = bind(typed, view, context, scope)
+    scans = list(ANALYSES[typed.model].scans(bound))
+    scans += [audience_scan(leaf, bound) for leaf in audience_leaves(typed.audience) if isinstance(leaf, Did)]
+    return {
+        "query": _echo(bound),
+        "range": _range(bound),
+        "scans": [explained(scan) for scan in scans],
+        "warnings": context.warnings,
+    }
+
+
+def _named(query: Query, view: View) -> Query:
+    if query.project not in ("default", view.project):
+        raise InvalidQuery(f"this is project {view.project!r}, not {query.project!r}", "$.project")
+    return msgspec.structs.replace(query, project=view.project)
+
+
+def _compared(now: Answer, before: Answer) -> Answer:
+    """Rows of both ranges, told apart by the first column."""
+    columns = [ColumnInfo("range", "string", None), *now.columns]
+    rows = [["current", *row] for row in now.rows] + [["previous", *row] for row in before.rows]
+    return Answer(columns, rows, {**now.totals, "previous": before.totals}, now.total_kind)
+
+
+def _echo(bound: Bound) -> dict[str, Any]:
+    echoed = parse.echo(bound.query)
+    echoed["time"]["tz"] = bound.range.tz
+    return echoed
+
+
+def _range(bound: Bound) -> dict[str, str]:
+    r = bound.range
+    return {
+        "from": calendars.format_instant(r.from_ms, r.tz),
+        "to": calendars.format_instant(r.to_ms, r.tz),
+    }
+
+
+def _meta(bound: Bound, answer: Answer) -> dict[str, Any]:
+    context, view = bound.context, bound.view
+    mark = view.watermark_ms
+    stamp = None if mark is None else calendars.format_instant(mark, bound.range.tz)
+    return {
+        "range": _range(bound),
+        "complete_until": stamp,
+        "watermark": stamp,
+        "rows_read": context.rows_read,
+        "bytes_read": context.bytes_read,
+        "elapsed_ms": _elapsed(context),
+        "truncated": False,
+        "total_kind": answer.total_kind,
+        "index": context.used_index,
+        "warnings": list(context.warnings),
+    }
+
+
+def _elapsed(context: Context) -> float:
+    return round((time.perf_counter() - context.started) * 1000, 3)

@@ -1,0 +1,238 @@
+"""Groups of an answer: values of the ``by`` properties to dense group numbers, the same in every shard.
+
+A :class:`Dimension` gives each value of one property a code (0 = missing value); a :class:`Groups` gives each
+combination of codes a number. Both grow as shards are read. ``top`` maps groups beyond the first n to one ``other``
+group, by number, so that no value can collide with it. Thread-safe: a lock around the growing tables.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zuji.engine import calendars
+from zuji.engine.errors import QueryBudgetExceeded
+from zuji.engine.query.kernels._events import expand_lists
+from zuji.engine.query.kernels.lane import NO_CODE
+from zuji.engine.types import Column, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.query.kernels.lane import Lane
+    from zuji.engine.types import I64, U32, Values
+
+MAX_GROUPS = 2_000_000
+_DENSE = 1 << 22
+
+
+class Dimension:
+    """Codes of one property's values. Code 0 is the missing value."""
+
+    def __init__(self, p: str, tz: str, buckets: Sequence[float] | None = None) -> None:
+        self.p = p
+        self._tz = tz
+        self._bounds = None if buckets is None else np.asarray(buckets, dtype=np.float64)
+        self._codes: dict[Any, int] = {}
+        self.values: list[Any] = [None]
+        self._lock = threading.Lock()
+        self._maps: dict[int, tuple[Any, U32]] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of codes, the missing value included."""
+        return len(self.values)
+
+    def codes(self, column: Column | None, rows: int) -> tuple[U32, U32 | None]:
+        """uint32[rows] codes; for a list property flat codes and offsets uint32[rows+1]."""
+        if column is None:
+            return np.zeros(rows, dtype=np.uint32), None
+        if column.kind == Kind.LIST:
+            return self._of_texts(column)[column.values], column.offsets
+        if column.kind == Kind.STRING:
+            codes = np.take(self._of_texts(column), column.values)
+        elif self._bounds is not None and column.kind in (Kind.INT, Kind.FLOAT):
+            codes = self._of_buckets(column.values)
+        else:
+            codes = self._of_numbers(column.values, column.kind)
+        if column.present is not None:
+            codes = np.where(column.present == 1, codes, 0).astype(np.uint32)
+        return codes, None
+
+    def _intern(self, values: Sequence[Any]) -> U32:
+        with self._lock:
+            out = np.empty(len(values), dtype=np.uint32)
+            for i, value in enumerate(values):
+                code = self._codes.get(value)
+                if code is None:
+                    code = self._codes[value] = len(self.values)
+                    self.values.append(value)
+                out[i] = code
+            if len(self.values) > MAX_GROUPS:
+                raise QueryBudgetExceeded(
+                    f"{self.p} has more than {MAX_GROUPS:,} values here; add a filter or group by another property"
+                )
+            return out
+
+    def _of_texts(self, column: Column) -> U32:
+        dictionary = column.dictionary if column.dictionary is not None else ()
+        known = self._maps.get(id(dictionary))
+        if known is None or known[0] is not dictionary:
+            codes = self._intern(list(dictionary))
+            if not len(codes):
+                codes = np.zeros(1, dtype=np.uint32)
+            known = self._maps[id(dictionary)] = (dictionary, codes)
+        return known[1]
+
+    def _of_numbers(self, values: Values, kind: Kind) -> U32:
+        found, inverse = np.unique(values, return_inverse=True)
+        texts: list[Any] = found.tolist()
+        if kind == Kind.BOOL:
+            texts = [bool(v) for v in texts]
+        elif kind == Kind.DATETIME:
+            texts = [calendars.format_instant(v, self._tz) for v in texts]
+        keyed = self._intern(texts)
+        return keyed[inverse.reshape(-1)]
+
+    def _of_buckets(self, values: Values) -> U32:
+        """Left-closed buckets: ``[b0, b1)``, …, below the first and from the last on."""
+        assert self._bounds is not None
+        bounds = self._bounds
+        labels = [_below(bounds[0])]
+        labels += [f"[{_short(a)}, {_short(b)})" for a, b in zip(bounds, bounds[1:], strict=False)]
+        labels.append(f"[{_short(bounds[-1])}, ∞)")
+        at = np.searchsorted(bounds, values.astype(np.float64), side="right")
+        used = np.unique(at)
+        table = np.zeros(len(labels), dtype=np.uint32)
+        table[used] = self._intern([labels[i] for i in used])
+        return table[at]
+
+
+def _below(bound: float) -> str:
+    return f"(-∞, {_short(bound)})"
+
+
+def _short(number: float) -> str:
+    return str(int(number)) if float(number).is_integer() else repr(float(number))
+
+
+class Groups:
+    """Group numbers of combinations of dimension codes."""
+
+    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+        self.dimensions = tuple(dimensions)
+        self.keys: list[tuple[int, ...]] = []
+        self._numbers: dict[tuple[int, ...], int] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def size(self) -> int:
+        """Number of groups seen."""
+        if len(self.dimensions) == 1:
+            return self.dimensions[0].size
+        return max(1, len(self.keys))
+
+    def of_rows(
+        self, lane: Lane, columns: Sequence[tuple[U32, U32 | None]]
+    ) -> tuple[Lane, U32 | None, U32 | None]:
+        """Lane, row numbers in the old lane (None = the same rows) and group of each row.
+
+        List dimensions put a row in several groups, once a distinct value.
+        """
+        if not columns:
+            return lane, None, None
+        rows: U32 | None = None
+        parts: list[U32] = []
+        for codes, offsets in columns:
+            if offsets is None:
+                parts.append(codes if rows is None else codes[rows])
+                continue
+            at = offsets
+            flat = codes
+            if rows is not None:
+                flat, at = _gather_lists(codes, offsets, rows)
+            lane, picked, items = expand_lists(lane, at, flat)
+            parts = [part[picked] for part in parts]
+            rows = picked if rows is None else rows[picked]
+            parts.append(np.where(items == NO_CODE, 0, items).astype(np.uint32))
+        return lane, rows, self._combine(parts)
+
+    def of_values(self, columns: Sequence[U32]) -> U32:
+        """Group of each element of parallel code arrays."""
+        return self._combine(list(columns))
+
+    def _combine(self, parts: list[U32]) -> U32:
+        if len(parts) == 1:
+            return np.ascontiguousarray(parts[0])
+        sizes = [d.size for d in self.dimensions]
+        mixed = parts[0].astype(np.int64)
+        product = sizes[0]
+        for part, size in zip(parts[1:], sizes[1:], strict=True):
+            mixed = mixed * size + part
+            product *= size
+        if product <= _DENSE:
+            seen = np.flatnonzero(np.bincount(mixed, minlength=1))
+            table = np.zeros(product, dtype=np.uint32)
+            table[seen] = self._number(seen, sizes)
+            return table[mixed]
+        found, inverse = np.unique(mixed, return_inverse=True)
+        return self._number(found, sizes)[inverse.reshape(-1)]
+
+    def _number(self, mixed: I64, sizes: list[int]) -> U32:
+        rest = mixed.copy()
+        digits = []
+        for size in reversed(sizes[1:]):
+            digits.append(rest % size)
+            rest //= size
+        digits.append(rest)
+        keys = list(zip(*(d.tolist() for d in reversed(digits)), strict=True))
+        with self._lock:
+            out = np.empty(len(keys), dtype=np.uint32)
+            for i, key in enumerate(keys):
+                number = self._numbers.get(key)
+                if number is None:
+                    number = self._numbers[key] = len(self.keys)
+                    self.keys.append(key)
+                out[i] = number
+            if len(self.keys) > MAX_GROUPS:
+                raise QueryBudgetExceeded(
+                    f"more than {MAX_GROUPS:,} groups; group by fewer properties or add a filter"
+                )
+            return out
+
+    def values(self, group: int) -> list[Any]:
+        """The ``by`` values of a group."""
+        if not self.dimensions:
+            return []
+        if len(self.dimensions) == 1:
+            return [self.dimensions[0].values[group]]
+        return [d.values[c] for d, c in zip(self.dimensions, self.keys[group], strict=True)]
+
+
+def _gather_lists(codes: U32, offsets: U32, rows: U32) -> tuple[U32, U32]:
+    starts = offsets[rows].astype(np.int64)
+    lengths = offsets[rows.astype(np.int64) + 1].astype(np.int64) - starts
+    bounds = np.zeros(len(rows) + 1, dtype=np.uint32)
+    np.cumsum(lengths, out=bounds[1:])
+    index = np.arange(int(bounds[-1])) + np.repeat(starts - bounds[:-1].astype(np.int64), lengths)
+    return codes[index], bounds
+
+
+def sort_key(values: Sequence[Any]) -> tuple[Any, ...]:
+    """Order of groups with equal totals: by value, numbers before texts, missing last."""
+    return tuple(_value_key(v) for v in values)
+
+
+def _value_key(value: Any) -> tuple[int, float, str]:
+    if value is None:
+        return (2, 0.0, "")
+    if isinstance(value, bool | int | float):
+        return (0, float(value), "")
+    return (1, 0.0, str(value))
+
+
+def ranked(groups: Groups, totals: Sequence[float], shown: Sequence[int]) -> list[int]:
+    """Group numbers by total, largest first; ties by value."""
+    return sorted(shown, key=lambda g: (-totals[g], sort_key(groups.values(g))))

@@ -1,0 +1,178 @@
+"""Reading one shard for one query: lanes for kernels, columns, filter masks, audience.
+
+One reader a shard and query, used by one thread at a time; what it decodes is charged to the query's budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from zuji.engine.query.filters import evaluate
+
+from zuji.engine.query import users as profiles
+from zuji.engine.query.kernels._events import expand_users
+from zuji.engine.query.kernels.lane import Lane
+from zuji.engine.query.plan import bytes_of
+from zuji.engine.types import Column, Kind
+
+if TYPE_CHECKING:
+    from zuji.engine.query.context import Context
+    from zuji.engine.query.filter_ast import Filter
+    from zuji.engine.query.plan import RunRef, Scan
+    from zuji.engine.query.view import View
+    from zuji.engine.types import U8, U32
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Rows of one run that a scan selected: the lane carries the filter as its mask."""
+
+    ref: RunRef
+    lane: Lane
+
+    @property
+    def event(self) -> str:
+        """Name of the event."""
+        return self.ref.run.event
+
+
+class ShardReader:
+    """Decodes rows of one shard."""
+
+    def __init__(self, view: View, shard: int, context: Context) -> None:
+        self.view = view
+        self.shard = shard
+        self.context = context
+        self._lanes: dict[int, Lane] = {}
+        self._columns: dict[tuple[int, str], Column | None] = {}
+
+    @property
+    def users(self) -> int:
+        """Number of ordinals of the shard."""
+        return self.view.users[self.shard]
+
+    def select(self, scan: Scan) -> list[Selected]:
+        """Lanes of the scan's runs. A run in which nothing passes the filter is left out.
+
+        The mask is the filter alone: kernels cut by time themselves.
+        """
+        selected = []
+        for ref in scan.of_shard(self.shard):
+            self.context.check()
+            lane = self.lane(ref)
+            self.context.read(ref.run.rows, bytes_of(ref, scan.columns))
+            if scan.where is not None:
+                mask = self.mask(ref, scan.where)
+                if mask is False:
+                    continue
+                if mask is not True:
+                    lane = Lane(
+                        lane.users,
+                        lane.offsets,
+                        lane.times,
+                        lane.base_ms,
+                        lane.rank,
+                        lane.ties,
+                        mask,
+                    )
+            selected.append(Selected(ref, lane))
+        return selected
+
+    def lane(self, ref: RunRef) -> Lane:
+        """The run's users, times and ties, decoded once a query."""
+        key = id(ref.run)
+        lane = self._lanes.get(key)
+        if lane is None:
+            users, offsets = ref.run.users()
+            times = ref.run.times()
+            ties = ref.run.ties()
+            self.context.charge(users.nbytes + offsets.nbytes + times.nbytes)
+            lane = Lane(users, offsets, times, ref.run.base_ms, ref.source.rank, ties)
+            self._lanes[key] = lane
+        return lane
+
+    def mask(self, ref: RunRef, where: Filter) -> U8 | bool:
+        """Rows of a run that pass a filter: uint8[n], or True/False for all or none."""
+        mask = evaluate(
+            where,
+            ref.run.rows,
+            lambda p: self.column(ref, p),
+            now_ms=self.view.now_ms,
+            warn=self.context.warn,
+        )
+        if isinstance(mask, bool):
+            return mask
+        if not mask.any():
+            return False
+        return mask
+
+    def column(self, ref: RunRef, p: str) -> Column | None:
+        """Column ``p`` (as in a query) for the rows of a run; None when no row has it."""
+        key = (id(ref.run), p)
+        if key not in self._columns:
+            column = self._column(ref, p)
+            if column is not None:
+                self.context.charge(column.values.nbytes)
+            self._columns[key] = column
+        return self._columns[key]
+
+    def _column(self, ref: RunRef, p: str) -> Column | None:
+        run = ref.run
+        scope, _, name = p.partition(".")
+        if scope == "user":
+            lane = self.lane(ref)
+            column = profiles.user_column(self.view, self.shard, name)
+            return None if column is None else _per_row(column, lane.users, lane.offsets)
+        if name == "$name":
+            return Column(Kind.STRING, np.zeros(run.rows, np.uint32), None, [run.event])
+        if name == "$time":
+            return Column(Kind.DATETIME, self.lane(ref).times.astype(np.int64) + run.base_ms)
+        if name == "$received":
+            return Column(Kind.DATETIME, run.received())
+        return run.column(name) if name in run.props else None
+
+    def as_of(self, ref: RunRef, name: str) -> Column | None:
+        """User property of each row's user at the time of the row."""
+        return profiles.column_as_of(self.view, self.shard, name, self.lane(ref))
+
+    def user_mask(self, where: Filter) -> U8:
+        """Ordinals whose user properties pass a filter, uint8[users]."""
+        mask = evaluate(
+            where,
+            self.users,
+            lambda p: profiles.user_column(self.view, self.shard, p.partition(".")[2]),
+            now_ms=self.view.now_ms,
+            warn=self.context.warn,
+        )
+        if isinstance(mask, bool):
+            return np.full(self.users, mask, dtype=np.uint8)
+        return mask
+
+    def drop(self) -> None:
+        """Forgets decoded columns (a large grouped query between its passes)."""
+        self._columns.clear()
+
+
+def _per_row(column: Column, users: U32, offsets: U32) -> Column:
+    """A column by ordinal as a column by row."""
+    if column.kind == Kind.LIST:
+        return _lists_per_row(column, users, offsets)
+    present = None if column.present is None else expand_users(users, offsets, column.present)
+    return Column(
+        column.kind, expand_users(users, offsets, column.values), present, column.dictionary
+    )
+
+
+def _lists_per_row(column: Column, users: U32, offsets: U32) -> Column:
+    assert column.offsets is not None
+    row_users = np.repeat(users, np.diff(offsets)).astype(np.int64)
+    starts = column.offsets[row_users].astype(np.int64)
+    lengths = column.offsets[row_users + 1].astype(np.int64) - starts
+    bounds = np.zeros(len(row_users) + 1, dtype=np.uint32)
+    np.cumsum(lengths, out=bounds[1:])
+    total = int(bounds[-1])
+    index = np.arange(total) + np.repeat(starts - bounds[:-1], lengths)
+    present = None if column.present is None else column.present[row_users]
+    return Column(Kind.LIST, column.values[index], present, column.dictionary, bounds)

@@ -1,0 +1,182 @@
+"""User properties at query time: from profile records in the segments to one value per ordinal.
+
+A profile record is a row of ``$profile_set``; its columns are ``$user.NAME``; a removal is the list ``$user.$unset``.
+The value of a user at a moment is the last record at or before it, in row order. Histories are built once a view.
+Thread-safety: pure functions over immutable sources; the view's cache has its own lock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
+from zuji.engine.query.kernels._streams import asof
+from zuji.engine.types import Column, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.query.kernels.lane import Lane
+    from zuji.engine.query.view import View
+    from zuji.engine.storage.segment import Run
+    from zuji.engine.types import I64, U8, U32, Values
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All values of one user property in one shard, sorted by (ordinal, time, order of arrival)."""
+
+    kind: Kind
+    users: U32
+    times: I64
+    values: Values
+    present: U8
+    dictionary: Sequence[str] | None
+
+
+def history(view: View, shard: int, name: str) -> History | None:
+    """History of user property ``name`` in a shard, None when no record has it."""
+    found: History | None = view.cached(
+        ("history", shard, name), lambda: _history(view, shard, name)
+    )
+    return found
+
+
+def user_column(view: View, shard: int, name: str) -> Column | None:
+    """Present value of each ordinal of a shard, None when no user has the property."""
+    column: Column | None = view.cached(("now", shard, name), lambda: _now(view, shard, name))
+    return column
+
+
+def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
+    """Value of each row's user at the time of the row."""
+    past = history(view, shard, name)
+    if past is None:
+        return None
+    return _pick(past, asof(past.users, past.times, lane))
+
+
+def _now(view: View, shard: int, name: str) -> Column | None:
+    past = history(view, shard, name)
+    if past is None:
+        return None
+    last = np.full(view.users[shard], -1, dtype=np.int64)
+    last[past.users] = np.arange(len(past.users))  # sorted: the last assignment of a user stays
+    return _pick(past, last)
+
+
+def _pick(past: History, index: I64) -> Column:
+    known = index >= 0
+    at = np.where(known, index, 0)
+    present = (known & (past.present[at] == 1)).astype(np.uint8)
+    if past.kind == Kind.LIST:
+        return _pick_lists(past, at, present)
+    values = np.where(present == 1, past.values[at], 0).astype(past.values.dtype)
+    return Column(past.kind, values, None if present.all() else present, past.dictionary)
+
+
+def _pick_lists(past: History, at: I64, present: U8) -> Column:
+    lists = past.values  # object array of uint32 arrays
+    chosen = [lists[i] if p else _EMPTY for i, p in zip(at, present, strict=True)]
+    offsets = np.zeros(len(chosen) + 1, dtype=np.uint32)
+    np.cumsum([len(c) for c in chosen], out=offsets[1:])
+    values = np.concatenate(chosen).astype(np.uint32) if chosen else _EMPTY
+    return Column(Kind.LIST, values, None if present.all() else present, past.dictionary, offsets)
+
+
+_EMPTY: U32 = np.empty(0, dtype=np.uint32)
+
+
+def _history(view: View, shard: int, name: str) -> History | None:
+    stored = USER_PREFIX + name
+    kind = view.catalog.kind_of(stored)
+    if kind is None:
+        return None
+    codes: dict[str, int] = {}
+    parts: list[tuple[U32, I64, U32, Values, U8]] = []
+    order = 0
+    for source in view.sources[shard]:
+        order += 1
+        for event in PROFILE_EVENTS:
+            run = source.runs.get(event)
+            if run is not None:
+                parts += _records(run, stored, name, kind, order, codes)
+    if not parts:
+        return None
+    users = np.concatenate([p[0] for p in parts])
+    times = np.concatenate([p[1] for p in parts])
+    later = np.concatenate([p[2] for p in parts])
+    values = np.concatenate([p[3] for p in parts])
+    present = np.concatenate([p[4] for p in parts])
+    rank = np.lexsort((later, times, users))
+    return History(
+        kind, users[rank], times[rank], values[rank], present[rank], list(codes) if codes else None
+    )
+
+
+def _records(
+    run: Run, stored: str, name: str, kind: Kind, order: int, codes: dict[str, int]
+) -> list[tuple[U32, I64, U32, Values, U8]]:
+    """Sets and removals of one run: ordinals, times, order keys, values, present flags."""
+    value_column = run.column(stored) if stored in run.props else None
+    unset_column = run.column(UNSET_LIST) if UNSET_LIST in run.props else None
+    if value_column is None and unset_column is None:
+        return []
+    run_users, offsets = run.users()
+    users = np.repeat(run_users, np.diff(offsets))
+    times = run.times().astype(np.int64) + run.base_ms
+    ties = run.ties()
+    later = np.full(run.rows, order << 16, dtype=np.uint32)
+    if ties is not None:
+        later += ties
+    parts = []
+    if value_column is not None:
+        rows = (
+            np.arange(run.rows)
+            if value_column.present is None
+            else np.flatnonzero(value_column.present)
+        )
+        values = _own_codes(value_column, codes)[rows]
+        parts.append((users[rows], times[rows], later[rows], values, np.ones(len(rows), np.uint8)))
+    if unset_column is not None and unset_column.offsets is not None:
+        dictionary = list(unset_column.dictionary or ())
+        if name in dictionary:
+            hits = np.flatnonzero(unset_column.values == dictionary.index(name))
+            rows = np.searchsorted(unset_column.offsets, hits, side="right") - 1
+            nothing: Values = (
+                np.array([_EMPTY] * len(rows) + [None], dtype=object)[:-1]
+                if kind == Kind.LIST
+                else np.zeros(len(rows), dtype=_DTYPES[kind])
+            )
+            parts.append(
+                (users[rows], times[rows], later[rows], nothing, np.zeros(len(rows), np.uint8))
+            )
+    return parts
+
+
+_DTYPES = {
+    Kind.BOOL: np.uint8,
+    Kind.INT: np.int64,
+    Kind.FLOAT: np.float64,
+    Kind.DATETIME: np.int64,
+    Kind.STRING: np.uint32,
+}
+
+
+def _own_codes(column: Column, codes: dict[str, int]) -> Values:
+    """Values of the column; string codes are rewritten to the history's own dictionary."""
+    if column.kind not in (Kind.STRING, Kind.LIST):
+        return column.values
+    texts = list(column.dictionary or ())
+    own = np.array([codes.setdefault(t, len(codes)) for t in texts] or [0], dtype=np.uint32)
+    mapped = own[column.values] if len(column.values) else column.values
+    if column.kind == Kind.STRING:
+        return mapped
+    assert column.offsets is not None
+    lists = np.empty(column.rows, dtype=object)
+    for i in range(column.rows):
+        lists[i] = mapped[column.offsets[i] : column.offsets[i + 1]]
+    return lists

@@ -1,0 +1,66 @@
+"""What a query sees: one consistent set of sources, the catalog and the users of a project at one moment.
+
+Immutable; ``cache`` alone is filled lazily (user columns), guarded by its lock, and lives as long as the view.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from zuji.engine.index.catalog import Catalog
+    from zuji.engine.storage.segment import Source
+    from zuji.engine.types import U32
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A pinned state of a project.
+
+    ``sources[shard]`` are ordered by (partition, rank). ``users[shard]`` is the number of ordinals.
+    ``watermark_ms`` is the time of the newest event, at most now; None when there is no event.
+    """
+
+    project: str
+    tz: str
+    sources: tuple[tuple[Source, ...], ...]
+    catalog: Catalog
+    users: tuple[int, ...]
+    now_ms: int
+    watermark_ms: int | None
+    names: Callable[[int, U32], list[tuple[str | None, str | None]]]
+    pending: dict[int, U32] = field(default_factory=dict)
+    cache: dict[Any, Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self.sources)
+
+    def cached(self, key: Any, make: Callable[[], Any]) -> Any:
+        """The value of ``key``, made once. Two threads may make it at the same time; one wins."""
+        with self.lock:
+            if key in self.cache:
+                return self.cache[key]
+        value = make()
+        with self.lock:
+            return self.cache.setdefault(key, value)
+
+
+def watermark(sources: Sequence[Sequence[Source]], now_ms: int) -> int | None:
+    """Time of the newest event that is not a profile record, at most ``now_ms``."""
+    from zuji.engine.index.catalog import PROFILE_EVENTS
+
+    latest = [
+        run.max_ms
+        for shard in sources
+        for source in shard
+        for name, run in source.runs.items()
+        if name not in PROFILE_EVENTS
+    ]
+    return min(max(latest), now_ms) if latest else None
