@@ -157,12 +157,12 @@ def _grammars() -> dict[str, Any]:
         *_combiners("Audience"),
         _object({"cohort": text}),
         *_predicates({"tag": text}),
-        _object({"user": _ref("Filter")}),
+        _object({"user": _ref("UserFilter")}),
         _object({"did": did}),
         _object({"did_not": did}),
         _object({"sequence": sequence}),
     ]
-    event_property = _property("event")
+    event_property, user_property = _property("event"), _property("user")
     aggregates = {
         "type": "object",
         "minProperties": 1,
@@ -181,6 +181,9 @@ def _grammars() -> dict[str, Any]:
     ]
     return {
         "Filter": {"anyOf": [*_combiners("Filter"), *_predicates({"p": _property("event|user")})]},
+        "UserFilter": {
+            "anyOf": [*_combiners("UserFilter"), *_predicates({"p": _property("user")})]
+        },
         "Audience": {"anyOf": audience},
         "EventNames": {
             "anyOf": [

@@ -10,9 +10,18 @@ from hypothesis import strategies as st
 from zuji.engine import calendars as cal
 
 ZONES = [
-    "Asia/Shanghai", "America/New_York", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca",
-    "Pacific/Apia", "America/St_Johns", "Asia/Tehran", "Europe/London", "Asia/Kathmandu", "UTC",
-]  # fmt: skip
+    "Asia/Shanghai",
+    "America/New_York",
+    "America/Sao_Paulo",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "Pacific/Apia",
+    "America/St_Johns",
+    "Asia/Tehran",
+    "Europe/London",
+    "Asia/Kathmandu",
+    "UTC",
+]
 INSTANTS = st.integers(-1_500_000_000_000, 4_000_000_000_000)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -89,7 +98,5 @@ def test_hours_change_exactly_at_edges(tz, start, hours):
 @given(ms=st.integers(cal.MIN_MS + cal.DAY_MS, cal.MAX_MS - cal.DAY_MS), tz=st.sampled_from(ZONES))
 def test_instants_round_trip(ms, tz):
     text = cal.format_instant(ms, tz)
-    if (
-        len(text.rpartition(":")[0]) and text.count(":") == 3
-    ):  # no offset with seconds (before 1900s)
+    if text.count(":") == 3:  # an offset with seconds (local mean time) is not RFC 3339
         assert cal.parse_instant(text) == ms

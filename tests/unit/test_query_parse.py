@@ -191,7 +191,10 @@ def test_audiences_read_and_written():
 def test_formulas_know_series_by_letter_and_by_name():
     query = parse(EVENT)
     assert formulas(query.body) == (Operation("/", SeriesRef(1), SeriesRef(0)),)
-    swapped = {"series": [{"e": "a", "as": "B"}, {"e": "b", "as": "A"}], "formula": [{"expr": "A"}]}
+    swapped = {
+        "series": [{"e": "a", "as": "B"}, {"e": "b", "as": "A"}],
+        "formula": [{"expr": "A", "as": "x"}],
+    }
     assert formulas(parse({"model": "event", "body": swapped}).body) == (SeriesRef(1),)
 
 
@@ -256,16 +259,52 @@ REFUSED = [
     (FUNNEL, ["where"], {"p": "event.x", "op": "matches", "v": "(a"}, "$.where.v", "RE2"),
     (FUNNEL, ["where"], {"p": "event.x", "op": "matches", "v": "(?=a)"}, "$.where.v", "RE2"),
     (FUNNEL, ["where"], {"p": "event.x", "op": "gt", "v": True}, "$.where.v", "number or a string"),
-    (FUNNEL, ["where"], {"p": "event.x", "op": "between", "v": [1]}, "$.where.v", "[lowest, highest]"),
+    (
+        FUNNEL,
+        ["where"],
+        {"p": "event.x", "op": "between", "v": [1]},
+        "$.where.v",
+        "[lowest, highest]",
+    ),
     (FUNNEL, ["where"], {"p": "event.x", "op": "between", "v": [1, "b"]}, "$.where.v", "both"),
     (FUNNEL, ["where"], {"p": "event.x", "op": "eq", "v": 2**63}, "$.where.v", "64 bits"),
-    (FUNNEL, ["where"], {"p": "event.x", "op": "within_last", "v": {"n": 1, "unit": "month"}}, "$.where.v.unit", "unknown unit 'month'"),
+    (
+        FUNNEL,
+        ["where"],
+        {"p": "event.x", "op": "within_last", "v": {"n": 1, "unit": "month"}},
+        "$.where.v.unit",
+        "unknown unit 'month'",
+    ),
     (FUNNEL, ["where"], {"p": "event.x", "op": "eq"}, "$.where", "needs 'v'"),
     (FUNNEL, ["audience"], {"cohrt": "x"}, "$.audience", "did you mean 'cohort'"),
-    (FUNNEL, ["audience"], {"user": {"p": "event.x", "op": "is_set"}}, "$.audience.user.p", "'user.NAME'"),
-    (FUNNEL, ["audience"], {"did": {"e": "a", "count": {"op": "in"}}}, "$.audience.did.count.op", "unknown op 'in'"),
-    (FUNNEL, ["audience"], {"did": {"e": "a", "within": {"from": "x", "to": "now"}}}, "$.audience.did.within.from", "expected a date"),
-    (FUNNEL, ["audience"], {"sequence": {"steps": [{"e": "a"}]}}, "$.audience.sequence.steps", "2 to 30"),
+    (
+        FUNNEL,
+        ["audience"],
+        {"user": {"p": "event.x", "op": "is_set"}},
+        "$.audience.user.p",
+        "'user.NAME'",
+    ),
+    (
+        FUNNEL,
+        ["audience"],
+        {"did": {"e": "a", "count": {"op": "in"}}},
+        "$.audience.did.count.op",
+        "unknown op 'in'",
+    ),
+    (
+        FUNNEL,
+        ["audience"],
+        {"did": {"e": "a", "within": {"from": "x", "to": "now"}}},
+        "$.audience.did.within.from",
+        "expected a date",
+    ),
+    (
+        FUNNEL,
+        ["audience"],
+        {"sequence": {"steps": [{"e": "a"}]}},
+        "$.audience.sequence.steps",
+        "2 to 30",
+    ),
     (FUNNEL, ["by", 0, "p"], "event.$time", "$.by[0].p", "time.grain"),
     (FUNNEL, ["by", 1, "p"], "user.city", "$.by[1].p", "twice"),
     (FUNNEL, ["by", 0, "attr"], {"step": 9}, "$.by[0].attr.step", "3 steps"),
@@ -284,37 +323,109 @@ REFUSED = [
     (FUNNEL, ["body", "steps", 0, "e"], [], "$.body.steps[0].e", "event names"),
     (FUNNEL, ["body", "steps", 0, "optional"], True, "$.body.steps[0].optional", "first step"),
     (FUNNEL, ["body", "steps", 1, "wher"], {}, "$.body.steps[1].wher", "did you mean 'where'"),
-    (FUNNEL, ["body", "steps", 1, "where", "op"], "gtee", "$.body.steps[1].where.op", "did you mean 'gte'"),
+    (
+        FUNNEL,
+        ["body", "steps", 1, "where", "op"],
+        "gtee",
+        "$.body.steps[1].where.op",
+        "did you mean 'gte'",
+    ),
     (FUNNEL, ["body", "order"], "orderd", "$.body.order", "did you mean 'ordered'"),
     (FUNNEL, ["body", "order"], "any_order", "$.body.exclude", "needs an order"),
     (FUNNEL, ["body", "window"], {"n": 367, "unit": "day"}, "$.body.window", "366 days"),
     (FUNNEL, ["body", "window"], {"n": 2, "unit": "same_day"}, "$.body.window.n", "no 'n'"),
-    (FUNNEL, ["body", "hold"], [[{"step": 1, "p": "event.a"}]], "$.body.hold[0]", "missing: step 2"),
-    (FUNNEL, ["body", "hold"], [[{"step": 1, "p": "event.a"}] * 2], "$.body.hold[0][1].step", "twice"),
+    (
+        FUNNEL,
+        ["body", "hold"],
+        [[{"step": 1, "p": "event.a"}]],
+        "$.body.hold[0]",
+        "missing: step 2",
+    ),
+    (
+        FUNNEL,
+        ["body", "hold"],
+        [[{"step": 1, "p": "event.a"}] * 2],
+        "$.body.hold[0][1].step",
+        "twice",
+    ),
     (FUNNEL, ["body", "hold"], ["user.a"], "$.body.hold[0]", "'event.NAME'"),
     (FUNNEL, ["body", "hold"], ["event.$time"], "$.body.hold[0]", "cannot be held"),
     (FUNNEL, ["body", "exclude", 0, "between"], [3, 1], "$.body.exclude[0].between", "in order"),
     (FUNNEL, ["body", "exclude", 0, "between"], [1, 4], "$.body.exclude[0].between", "1 to 3"),
     (FUNNEL, ["body", "measure"], ["ttc_p500"], "$.body.measure[0]", "did you mean 'ttc_p90'"),
     (FUNNEL, ["body", "measure"], ["rate", "rate"], "$.body.measure", "twice"),
-    (FUNNEL, ["body", "measure"], [{"sum": "event.x", "step": 4}], "$.body.measure[0].step", "3 steps"),
-    (FUNNEL, ["body", "session"], {"gap": {"n": 999, "unit": "week"}}, "$.body.session.gap", "366 days"),
+    (
+        FUNNEL,
+        ["body", "measure"],
+        [{"sum": "event.x", "step": 4}],
+        "$.body.measure[0].step",
+        "3 steps",
+    ),
+    (
+        FUNNEL,
+        ["body", "session"],
+        {"gap": {"n": 999, "unit": "week"}},
+        "$.body.session.gap",
+        "366 days",
+    ),
     (EVENT, ["body", "series"], [], "$.body.series", "length >= 1"),
-    (EVENT, ["body", "series", 0, "measure"], "sum", "$.body.series[0].measure", "needs a property"),
-    (EVENT, ["body", "series", 0, "measure"], "user", "$.body.series[0].measure", "did you mean 'users'"),
-    (EVENT, ["body", "series", 0, "measure"], {"p0": "event.x"}, "$.body.series[0].measure", "unknown aggregate 'p0'"),
-    (EVENT, ["body", "series", 0, "measure"], {"sum": "user.x"}, "$.body.series[0].measure.sum", "'event.NAME'"),
+    (
+        EVENT,
+        ["body", "series", 0, "measure"],
+        "sum",
+        "$.body.series[0].measure",
+        "needs a property",
+    ),
+    (
+        EVENT,
+        ["body", "series", 0, "measure"],
+        "user",
+        "$.body.series[0].measure",
+        "did you mean 'users'",
+    ),
+    (
+        EVENT,
+        ["body", "series", 0, "measure"],
+        {"p0": "event.x"},
+        "$.body.series[0].measure",
+        "unknown aggregate 'p0'",
+    ),
+    (
+        EVENT,
+        ["body", "series", 0, "measure"],
+        {"sum": "user.x"},
+        "$.body.series[0].measure.sum",
+        "'event.NAME'",
+    ),
     (EVENT, ["body", "series", 1, "as"], "A", "$.body.series[1].as", "is taken"),
     (EVENT, ["body", "formula", 0, "as"], "A", "$.body.formula[0].as", "is taken"),
-    (EVENT, ["body", "formula", 0, "expr"], "B / C", "$.body.formula[0].expr", "unknown series 'C'"),
+    (
+        EVENT,
+        ["body", "formula", 0, "expr"],
+        "B / C",
+        "$.body.formula[0].expr",
+        "unknown series 'C'",
+    ),
     (EVENT, ["body", "series", 0, "moving_average"], 1, "$.body.series[0].moving_average", ">= 2"),
     (RETENTION, ["time"], {"grain": "hour"}, "$.time.grain", "'day', 'week' or 'month'"),
     (RETENTION, ["body", "periods"], 367, "$.body.periods", "<= 366"),
-    (RETENTION, ["body", "criterion"], {"bracket": [[1, 31]]}, "$.body.criterion.bracket[0]", "0 to 30"),
-    (RETENTION, ["body", "criterion"], "of", "$.body.criterion", "did you mean 'on'"),
+    (
+        RETENTION,
+        ["body", "criterion"],
+        {"bracket": [[1, 31]]},
+        "$.body.criterion.bracket[0]",
+        "0 to 30",
+    ),
+    (
+        RETENTION,
+        ["body", "criterion"],
+        "on_after",
+        "$.body.criterion",
+        "did you mean 'on_or_after'",
+    ),
     (RETENTION, ["body", "measure"], {"max": "event.x"}, "$.body.measure", "expected {'count'"),
     (RETENTION, ["body", "return"], _GONE, "$.body", "'return' is missing"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("document", "at", "value", "path", "text"), REFUSED)
@@ -369,7 +480,7 @@ def test_optional_steps_leave_two_required_ones():
         ('{"where": ' + '{"not": ' * 20 + "{}" + "}" * 21, "16 levels"),
         ('{"project": "' + "x" * 70_000 + '"}', "65,536 bytes"),
     ],
-)  # fmt: skip
+)
 def test_documents_that_are_no_query(text, said):
     assert said in refusal(text).args[0]
 
