@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import struct
+from pathlib import Path
 
 import lz4.block
 import numpy as np
@@ -308,10 +309,13 @@ def test_the_worked_example_of_the_format_page():
     data, pages = encode_ints(np.array([100, 103, 101, 107, 100], np.uint32))
     assert data.hex(" ") == "64 00 00 00 00 00 00 00 00 03 58 0e"
     assert CODEC_NAMES[pages["codec"][0]] == "FOR"
-    assert pages[0].tobytes().hex(" ") == (
+    entry = pages[0].tobytes().hex(" ")
+    assert entry == (
         "00 00 00 00 00 00 00 00 0c 00 00 00 05 00 00 00 9e be c3 a3 "
         "01 00 00 00 64 00 00 00 00 00 00 00 6b 00 00 00 00 00 00 00"
     )
+    page = (Path(__file__).parents[2] / "docs/format/page.md").read_text(encoding="utf-8")
+    assert entry in " ".join(page.split())
 
 
 def test_directory_entry_is_forty_bytes():
