@@ -4,10 +4,13 @@ C in ``funnel_fast.h`` and ``funnel_chains.h``; this file checks arguments and c
 Thread-safety: free functions without state; the GIL is released while rows are read.
 """
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
 
 import numpy as np
+
+from zuji.engine.query.kernels.lane import Chains
 
 from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, RowArrays, finish, pointer, zj_guard, zj_lane
 
@@ -25,10 +28,61 @@ cdef extern from "funnel_fast.h" nogil:
 
     int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, int64_t *levels)
 
+cdef extern from "funnel_chains.h" nogil:
+    ctypedef struct zj_rules:
+        int steps, levels
+        uint32_t optional
+        int *level_step
+        int order, ties_strict, window_kind
+        int64_t window
+        int n_exclusions, any_remove
+        int *low
+        int *high
+        int *remove
+
+    ctypedef struct zj_chains:
+        zj_rules rules
+        const zj_lane *lanes
+        int n_lanes
+        const uint32_t *step_mask
+        const uint32_t *exclusion_mask
+        const uint32_t **step_row
+        const uint32_t **exclusion_row
+        int holds
+        uint32_t held
+        const int64_t **hold
+        int entry_first, count, ties_any
+        const int64_t *day_edges
+        int32_t days
+        const int64_t **session
+        uint32_t step_bits, exclusion_bits
+        int64_t from_ "from"
+        int64_t to
+        const int64_t *trend
+        int32_t buckets
+
+    ctypedef struct zj_records:
+        uint32_t *user
+        uint32_t *reached
+        int32_t *bucket
+        int16_t *lane
+        int64_t *row
+        int64_t *time
+        size_t count
+        int steps
+
+    int zj_funnel_chains(const zj_chains *q, zj_guard *guard, zj_records *out)
+    void zj_records_close(zj_records *r)
+
 _U32, _I64 = np.dtype(np.uint32), np.dtype(np.int64)
 MAX_STEPS = 32
 FAR_MS = 1 << 60
+MAX_EXCLUSIONS = 32
 TIES = {"sequence": 0, "any": 1, "strict": 2}
+ORDERS = {"ordered": 0, "strict": 1, "any_order": 2}
+COUNTS = {"users": 0, "entries": 1, "sessions": 2}
+WINDOWS = {"ms": 0, "same_day": 1, "session": 2}
+ENTRIES = {"any": 0, "first": 1}
 
 
 def _far(value):
@@ -84,3 +138,149 @@ def funnel_fast(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel=No
         status = zj_funnel_fast(&f, &guard.c, out)
     finish(status)
     return levels
+
+
+def _levels(exclusions, k, optional, order):
+    """Step of each level, and the levels [low, high) that each exclusion clears."""
+    required = [s for s in range(k) if not optional >> s & 1]
+    if not required or required[0] != 0:
+        raise ValueError("the first step is required")
+    if order == "any_order" and optional:
+        raise ValueError("optional steps have no place in order any_order")
+    cleared = []
+    for i, j, on in exclusions:
+        if not 1 <= i < j <= k or on not in ("drop", "remove"):
+            raise ValueError(f"exclusion ({i}, {j}, {on}): steps 1 <= i < j <= {k}, drop or remove")
+        if order == "any_order" and (i, j) != (1, k):
+            raise ValueError(f"with order any_order an exclusion lies between steps 1 and {k}")
+        low = sum(s < i for s in required)
+        cleared.append((low, sum(s < j - 1 for s in required) + 1, on == "remove"))
+    return required, cleared
+
+
+def _edges(edges, name):
+    """Checks ascending int64 instants."""
+    pointer(edges, _I64, -1, name)
+    if len(edges) < 2 or len(edges) > 1 << 26 or bool((np.diff(edges) < 0).any()):
+        raise ValueError(f"{name}: at least two ascending instants are needed")
+    if bool((np.abs(edges) > FAR_MS).any()):
+        raise ValueError(f"{name}: instants beyond 2**60 ms")
+
+
+def funnel_chains(
+    lanes, step_masks, excl_masks, exclusions, hold, optional, k, order, entry, count, ties, window, day_edges,
+    sessions, from_ms, to_ms, trend_edges, cancel=None, allowed=None,
+):
+    cdef LaneSet lane_set = LaneSet(lanes)
+    cdef StepMasks masks = StepMasks(lane_set, step_masks, "step_masks")
+    excl_given = excl_masks if excl_masks is not None else [0] * lane_set.count
+    cdef StepMasks excl = StepMasks(lane_set, excl_given, "excl_masks")
+    cdef Guard guard = Guard(cancel, allowed)
+    cdef zj_chains q
+    cdef zj_records out
+    cdef int status, s, i
+    memset(&q, 0, sizeof(q))
+    memset(&out, 0, sizeof(out))
+    if not 1 <= k <= MAX_STEPS:
+        raise ValueError(f"k: 1 to {MAX_STEPS} steps, got {k}")
+    exclusions = list(exclusions or ())
+    if len(exclusions) > MAX_EXCLUSIONS:
+        raise ValueError(f"at most {MAX_EXCLUSIONS} exclusions, got {len(exclusions)}")
+    optional = int(optional or 0) & ((1 << k) - 1)
+    required, cleared = _levels(exclusions, k, optional, order)
+    window_kind, window_ms = window
+
+    # held codes: a row of pointers per step
+    held = 0
+    hold_steps = list(hold) if hold is not None else [None] * k
+    if len(hold_steps) != k:
+        raise ValueError(f"hold: {len(hold_steps)} lists for {k} steps")
+    cdef int n_lanes = lane_set.count
+    cdef const int64_t **hold_data = <const int64_t **>calloc(max(1, k * n_lanes), sizeof(void *))
+    cdef RowArrays codes
+    keep = []
+    if hold_data == NULL:
+        raise MemoryError
+    try:
+        for s in range(k):
+            if hold_steps[s] is None:
+                continue
+            held |= 1 << s
+            codes = RowArrays(lane_set, hold_steps[s], _I64, f"hold[{s}]")
+            keep.append(codes)
+            for i in range(n_lanes):
+                hold_data[s * n_lanes + i] = <const int64_t *>codes.data[i]
+
+        q.rules.steps = k
+        q.rules.levels = len(required)
+        q.rules.optional = optional
+        for i, step in enumerate(required):
+            q.rules.level_step[i] = step
+        q.rules.order = ORDERS[order]
+        q.rules.ties_strict = ties == "strict"
+        q.rules.window_kind = WINDOWS[window_kind]
+        q.rules.window = max(0, _far(window_ms or 0))
+        q.rules.n_exclusions = len(cleared)
+        for i, (low, high, remove) in enumerate(cleared):
+            q.rules.low[i] = low
+            q.rules.high[i] = high
+            q.rules.remove[i] = remove
+            q.rules.any_remove |= remove
+        q.lanes = lane_set.lanes
+        q.n_lanes = n_lanes
+        q.step_mask = masks.fixed
+        q.step_row = <const uint32_t **>masks.rows.data
+        q.exclusion_mask = excl.fixed
+        q.exclusion_row = <const uint32_t **>excl.rows.data
+        q.holds = held != 0
+        q.held = held
+        q.hold = hold_data
+        q.entry_first = ENTRIES[entry]
+        q.count = COUNTS[count]
+        q.ties_any = TIES[ties] == 1
+        q.step_bits = (1 << k) - 1
+        q.exclusion_bits = (1 << len(cleared)) - 1
+        q.from_ = _far(from_ms)
+        q.to = _far(to_ms)
+        if window_kind == "same_day":
+            _edges(day_edges, "day_edges")
+            q.day_edges = <const int64_t *>pointer(day_edges, _I64, -1, "day_edges")
+            q.days = len(day_edges) - 1
+        if window_kind == "session" or count == "sessions":
+            if sessions is None or any(numbers is None for numbers in sessions):
+                raise ValueError("sessions: an array per lane is needed")
+            codes = RowArrays(lane_set, sessions, _I64, "sessions")
+            keep.append(codes)
+            q.session = <const int64_t **>codes.data
+        if trend_edges is not None:
+            _edges(trend_edges, "trend_edges")
+            q.trend = <const int64_t *>pointer(trend_edges, _I64, -1, "trend_edges")
+            q.buckets = len(trend_edges) - 1
+        out.steps = k
+        with nogil:
+            status = zj_funnel_chains(&q, &guard.c, &out)
+        finish(status)
+        return _chains(&out, k)
+    finally:
+        zj_records_close(&out)
+        free(hold_data)
+
+
+cdef object _copied(const void *data, object shape, object dtype):
+    """A numpy array with a copy of C memory."""
+    array = np.empty(shape, dtype)
+    if array.nbytes:
+        memcpy(<void *>pointer(array.ravel(), array.dtype, -1, "out"), data, array.nbytes)
+    return array
+
+
+cdef object _chains(zj_records *out, int k):
+    m = out.count
+    return Chains(
+        _copied(out.user, m, np.uint32),
+        _copied(out.bucket, m, np.int32),
+        _copied(out.reached, m, np.uint32),
+        _copied(out.lane, (m, k), np.int16),
+        _copied(out.row, (m, k), np.int64),
+        _copied(out.time, (m, k), np.int64),
+    )
