@@ -3,7 +3,8 @@
  * zj_batch_open walks the whole batch once. It bounds events, values and depth, and finds every
  * structural fault, before anything but the list of the events' places is allocated.
  * zj_batch_decode then reads event after event (event.h) and keeps the accepted ones: only then are
- * strings interned, so a rejected event adds nothing to the tables.
+ * strings interned, so a rejected event adds nothing to the tables. It does so in blocks of 8 events:
+ * the places of their strings in the table are fetched while the next events are read.
  *
  * Memory: 37 + 8 bytes an event for row columns (the caller's), 13 bytes a cell, 4 a list item, each
  * with half as much again while it grows: at most 8 times the input, plus the tables. O(bytes).
@@ -203,31 +204,34 @@ static int zj_columns_reserve(zj_columns *o, size_t cells, size_t lists, size_t 
     return 0;
 }
 
-typedef struct {
-    zj_text text;
-    uint32_t code;
-} zj_last; /* the id seen last: batches of one user are common */
+/* First half of keeping an event: hash its strings and fetch where they may stand in the table.
+ * The second half comes a block later, when the cache misses are over. */
+static void zj_row_prepare(const zj_strings *strings, zj_row *row, uint64_t hashes[3]) {
+    const zj_text ids[3] = {row->user, row->device, row->insert};
+    for (int k = 0; k < 3; k++) {
+        if (!ids[k].p) continue;
+        hashes[k] = zj_strings_hash(strings, ids[k].p, ids[k].n);
+        zj_strings_prefetch(strings, hashes[k]);
+    }
+    for (uint32_t i = 0; i < row->cells; i++) {
+        zj_cell *cell = &row->cell[i];
+        if (cell->kind != ZJ_STRING) continue;
+        cell->hash = zj_strings_hash(strings, cell->bytes, (size_t)cell->value);
+        zj_strings_prefetch(strings, cell->hash);
+    }
+}
 
-static inline int zj_intern_id(zj_strings *t, const zj_batch *b, zj_text id, zj_last *last,
-                               uint32_t *code) {
+static inline int zj_intern_id(zj_strings *t, zj_text id, uint64_t hash, uint32_t *code) {
     *code = ZJ_NO_CODE;
     if (!id.p) return 0;
-    if (zj_same(last->text, id.p, id.n)) {
-        *code = last->code;
-        return 0;
-    }
-    *code = zj_strings_intern(t, id.p, id.n);
-    if (*code == ZJ_NO_CODE) return -1;
-    if (id.p >= b->data && id.p < b->end) { /* decimal text of an integer does not stay */
-        last->text = id;
-        last->code = *code;
-    }
-    return 0;
+    *code = zj_strings_intern_hashed(t, id.p, id.n, hash);
+    return *code == ZJ_NO_CODE ? -1 : 0;
 }
 
 /* Codes of the event's name and of the names of its properties; learns the shape. */
-static int zj_intern_names(zj_strings *names, zj_reader *r, const zj_row *row, uint32_t *event) {
+static int zj_intern_names(zj_strings *names, const zj_row *row, uint32_t *event) {
     zj_shape *shape = row->shape;
+    int learn = !row->matched && row->cells <= ZJ_SHAPE_NAMES;
     *event = ZJ_NO_CODE;
     if (row->event.p) {
         if (shape && zj_same(shape->event, row->event.p, row->event.n)) {
@@ -241,62 +245,81 @@ static int zj_intern_names(zj_strings *names, zj_reader *r, const zj_row *row, u
             }
         }
     }
-    int learn = !row->matched && row->cells <= ZJ_SHAPE_NAMES;
     for (uint32_t i = 0; i < row->cells; i++) {
-        zj_cell *cell = &r->cells[i];
+        zj_cell *cell = &row->cell[i];
         if (cell->code == ZJ_NO_CODE && (cell->kind != ZJ_UNSET || row->type != ZJ_TRACK)) {
             cell->code = zj_strings_intern(names, cell->name.p, cell->name.n);
             if (cell->code == ZJ_NO_CODE) return -1;
-            if (row->matched) shape->names[i].code = cell->code;
-        }
-        if (learn) {
-            shape->names[i].name = cell->name;
-            shape->names[i].code = cell->code;
+            learn = row->cells <= ZJ_SHAPE_NAMES;
         }
     }
-    if (learn) shape->count = row->cells;
+    if (learn) {
+        for (uint32_t i = 0; i < row->cells; i++) {
+            shape->names[i].name = row->cell[i].name;
+            shape->names[i].code = row->cell[i].code;
+        }
+        shape->count = row->cells;
+    }
     return 0;
 }
 
-#define ZJ_AHEAD 32 /* strings hashed before they are looked up, so that cache misses overlap */
-
-static int zj_intern_values(zj_strings *strings, zj_reader *r, const zj_row *row, zj_columns *o) {
-    uint64_t hashes[ZJ_AHEAD];
-    for (uint32_t from = 0; from < row->cells; from += ZJ_AHEAD) {
-        uint32_t to = from + ZJ_AHEAD < row->cells ? from + ZJ_AHEAD : row->cells;
-        for (uint32_t i = from; i < to; i++) {
-            const zj_cell *cell = &r->cells[i];
-            if (cell->kind != ZJ_STRING) continue;
-            hashes[i - from] = zj_strings_hash(strings, cell->bytes, (size_t)cell->value);
-            zj_strings_prefetch(strings, hashes[i - from]);
-        }
-        for (uint32_t i = from; i < to; i++) {
-            const zj_cell *cell = &r->cells[i];
-            int64_t value = cell->value;
-            if (cell->kind == ZJ_UNSET && row->type == ZJ_TRACK) continue;
-            uint8_t kind = row->type == ZJ_PROFILE_UNSET ? ZJ_UNSET : cell->kind;
-            if (kind == ZJ_UNSET) {
-                value = 0;
-            } else if (kind == ZJ_STRING) {
-                uint32_t code = zj_strings_intern_hashed(strings, cell->bytes, (size_t)value,
-                                                         hashes[i - from]);
+static int zj_keep_values(zj_strings *strings, const zj_reader *r, const zj_row *row,
+                          zj_columns *o) {
+    for (uint32_t i = 0; i < row->cells; i++) {
+        const zj_cell *cell = &row->cell[i];
+        int64_t value = cell->value;
+        uint8_t kind = row->type == ZJ_PROFILE_UNSET ? ZJ_UNSET : cell->kind;
+        if (kind == ZJ_UNSET) {
+            if (row->type == ZJ_TRACK) continue;
+            value = 0;
+        } else if (kind == ZJ_STRING) {
+            uint32_t code =
+                zj_strings_intern_hashed(strings, cell->bytes, (size_t)value, cell->hash);
+            if (code == ZJ_NO_CODE) return -1;
+            value = code;
+        } else if (kind == ZJ_LIST) {
+            o->list_start[o->lists] = (int64_t)o->items;
+            for (uint32_t k = 0; k < cell->count; k++) {
+                zj_text item = r->items[cell->value + k];
+                uint32_t code = zj_strings_intern(strings, item.p, item.n);
                 if (code == ZJ_NO_CODE) return -1;
-                value = code;
-            } else if (kind == ZJ_LIST) {
-                o->list_start[o->lists] = (int64_t)o->items;
-                for (uint32_t k = 0; k < cell->count; k++) {
-                    zj_text item = r->items[cell->value + k];
-                    uint32_t code = zj_strings_intern(strings, item.p, item.n);
-                    if (code == ZJ_NO_CODE) return -1;
-                    o->list_item[o->items++] = code;
-                }
-                value = (int64_t)o->lists++;
+                o->list_item[o->items++] = code;
             }
-            o->cell_prop[o->cells] = cell->code;
-            o->cell_kind[o->cells] = kind;
-            o->cell_value[o->cells++] = value;
+            value = (int64_t)o->lists++;
         }
+        o->cell_prop[o->cells] = cell->code;
+        o->cell_kind[o->cells] = kind;
+        o->cell_value[o->cells++] = value;
     }
+    return 0;
+}
+
+/* Second half of keeping an event. 0, or -1 without memory. */
+static int zj_row_keep(zj_strings *names, zj_strings *strings, const zj_reader *r,
+                       const zj_row *row, const uint64_t hashes[3], zj_columns *o) {
+    const uint32_t at = o->rows;
+    if (zj_columns_reserve(o, row->cells, row->cells, row->items)) return -1;
+    o->kind[at] = row->type;
+    o->time[at] = row->time;
+    o->index[at] = row->index;
+    o->cell_start[at] = (int64_t)o->cells;
+    if (zj_intern_id(strings, row->user, hashes[0], &o->user[at]) ||
+        zj_intern_id(strings, row->device, hashes[1], &o->device[at]) ||
+        zj_intern_id(strings, row->insert, hashes[2], &o->insert[at]) ||
+        zj_intern_names(names, row, &o->event[at]) || zj_keep_values(strings, r, row, o))
+        return -1;
+    o->rows++;
+    return 0;
+}
+
+static int zj_batch_reject(zj_batch *b, zj_reject reject, uint32_t index) {
+    if (b->rejected == b->rejects_room) {
+        size_t room = 2 * b->rejects_room + 16;
+        if (zj_grow((void **)&b->rejects, room, sizeof *b->rejects)) return -1;
+        b->rejects_room = room;
+    }
+    reject.index = index;
+    b->rejects[b->rejected++] = reject;
     return 0;
 }
 
@@ -305,40 +328,33 @@ static int zj_intern_values(zj_strings *strings, zj_reader *r, const zj_row *row
 static int zj_batch_decode(zj_batch *b, zj_strings *names, zj_strings *strings) {
     zj_columns *o = &b->out;
     zj_reader reader;
-    zj_last user = {{NULL, 0}, 0}, device = {{NULL, 0}, 0}, insert = {{NULL, 0}, 0};
-    zj_row row;
+    zj_row rows[ZJ_BLOCK];
+    uint64_t hashes[ZJ_BLOCK][3];
     int failed = -1;
     if (zj_columns_reserve(o, 0, 0, 0)) return ZJ_BATCH_NO_MEMORY;
     if (zj_reader_init(&reader, &b->limits)) return ZJ_BATCH_NO_MEMORY;
-    for (uint32_t i = 0; i < b->events; i++) {
-        const uint8_t *start = b->data + (b->starts[i] & ~ZJ_DEEP);
-        const uint8_t *end = b->data + (b->starts[i + 1] & ~ZJ_DEEP);
-        int reason = b->starts[i] & ZJ_DEEP ? zj_fail(&reader, ZJ_TOO_DEEP, ZJ_F_NONE)
-                                            : zj_read_event(&reader, start, end, &row);
-        if (reason == ZJ_NO_MEMORY) goto done;
-        if (reason != ZJ_ACCEPTED) {
-            if (b->rejected == b->rejects_room) {
-                size_t room = 2 * b->rejects_room + 16;
-                if (zj_grow((void **)&b->rejects, room, sizeof *b->rejects)) goto done;
-                b->rejects_room = room;
+    for (uint32_t i = 0; i < b->events;) {
+        uint32_t held = 0;
+        reader.items_used = 0;
+        for (; i < b->events && held < ZJ_BLOCK; i++) {
+            const uint8_t *start = b->data + (b->starts[i] & ~ZJ_DEEP);
+            const uint8_t *end = b->data + (b->starts[i + 1] & ~ZJ_DEEP);
+            zj_row *row = &rows[held];
+            size_t items_before = reader.items_used;
+            int reason = b->starts[i] & ZJ_DEEP
+                             ? zj_fail(&reader, ZJ_TOO_DEEP, ZJ_F_NONE)
+                             : zj_read_event(&reader, start, end, held, row);
+            if (reason == ZJ_NO_MEMORY) goto done;
+            if (reason != ZJ_ACCEPTED) {
+                if (zj_batch_reject(b, reader.reject, i)) goto done;
+                reader.items_used = items_before;
+                continue;
             }
-            reader.reject.index = i;
-            b->rejects[b->rejected++] = reader.reject;
-            continue;
+            row->index = i;
+            zj_row_prepare(strings, row, hashes[held++]);
         }
-        uint32_t at = o->rows;
-        if (zj_columns_reserve(o, row.cells, row.cells, reader.items_used)) goto done;
-        o->kind[at] = row.type;
-        o->time[at] = row.time;
-        o->index[at] = i;
-        o->cell_start[at] = (int64_t)o->cells;
-        if (zj_intern_id(strings, b, row.user, &user, &o->user[at]) ||
-            zj_intern_id(strings, b, row.device, &device, &o->device[at]) ||
-            zj_intern_id(strings, b, row.insert, &insert, &o->insert[at]) ||
-            zj_intern_names(names, &reader, &row, &o->event[at]) ||
-            zj_intern_values(strings, &reader, &row, o))
-            goto done;
-        o->rows++;
+        for (uint32_t k = 0; k < held; k++)
+            if (zj_row_keep(names, strings, &reader, &rows[k], hashes[k], o)) goto done;
     }
     o->cell_start[o->rows] = (int64_t)o->cells;
     o->list_start[o->lists] = (int64_t)o->items;

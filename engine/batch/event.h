@@ -69,10 +69,12 @@ typedef struct {
     uint32_t code; /* of the name, when the shape knows it; else ZJ_NO_CODE */
     uint8_t kind;
     uint32_t count; /* LIST: items */
-    int64_t value;  /* LIST: first item */
+    int64_t value;  /* LIST: first item in zj_reader.items */
     const uint8_t *bytes; /* STRING: value is its length */
+    uint64_t hash;        /* STRING: for the caller */
 } zj_cell;
 
+#define ZJ_BLOCK 8 /* events whose cells are held at once */
 #define ZJ_SHAPES 64
 #define ZJ_SHAPE_NAMES 64
 
@@ -90,7 +92,8 @@ typedef struct {
     uint8_t type, matched; /* matched: all names came from the shape */
     zj_text event, user, device, insert;
     int64_t time;
-    uint32_t cells;
+    uint32_t index, cells, items;
+    zj_cell *cell;   /* [cells] */
     zj_shape *shape; /* NULL: the event has no properties */
     char digits[3][24]; /* ids that were sent as integers */
 } zj_row;
@@ -105,8 +108,8 @@ typedef struct {
 typedef struct {
     zj_limits limits;
     zj_shape *shapes; /* [ZJ_SHAPES] */
-    zj_cell *cells;   /* [limits.properties] */
-    zj_text *items;   /* list items of this event */
+    zj_cell *cells;   /* [ZJ_BLOCK][limits.properties + 1] */
+    zj_text *items;   /* list items of the block */
     size_t items_used, items_room;
     uint32_t *seen; /* set of the names of this event: stamp << 16 | cell */
     uint32_t seen_mask, stamp;
@@ -129,7 +132,7 @@ static inline int zj_reader_init(zj_reader *r, const zj_limits *limits) {
     while (room < 2 * limits->properties) room *= 2;
     r->seen_mask = room - 1;
     r->shapes = (zj_shape *)malloc(ZJ_SHAPES * sizeof(zj_shape));
-    r->cells = (zj_cell *)malloc((limits->properties + 1) * sizeof(zj_cell));
+    r->cells = (zj_cell *)malloc(ZJ_BLOCK * ((size_t)limits->properties + 1) * sizeof(zj_cell));
     r->seen = (uint32_t *)calloc(room, sizeof(uint32_t));
     if (!r->shapes || !r->cells || !r->seen) {
         zj_reader_free(r);
@@ -154,8 +157,30 @@ static int zj_fail(zj_reader *r, uint8_t reason, uint8_t field) {
     return zj_fail_at(r, reason, field, (zj_text){NULL, 0}, -1);
 }
 
+/* memcmp == 0 for the few bytes of a name, without a call. */
+static inline int zj_equal(const uint8_t *p, const uint8_t *q, uint32_t n) {
+    uint64_t a, b, c, d;
+    if (n >= 8) {
+        if (n > 16) return memcmp(p, q, n) == 0;
+        memcpy(&a, p, 8);
+        memcpy(&b, q, 8);
+        memcpy(&c, p + n - 8, 8);
+        memcpy(&d, q + n - 8, 8);
+        return ((a ^ b) | (c ^ d)) == 0;
+    }
+    if (n >= 4) {
+        uint32_t e, f, g, h;
+        memcpy(&e, p, 4);
+        memcpy(&f, q, 4);
+        memcpy(&g, p + n - 4, 4);
+        memcpy(&h, q + n - 4, 4);
+        return ((e ^ f) | (g ^ h)) == 0;
+    }
+    return n == 0 || (p[0] == q[0] && p[n / 2] == q[n / 2] && p[n - 1] == q[n - 1]);
+}
+
 static inline int zj_same(zj_text a, const uint8_t *p, uint32_t n) {
-    return a.n == n && a.p != NULL && memcmp(a.p, p, n) == 0;
+    return a.n == n && a.p != NULL && zj_equal(a.p, p, n);
 }
 
 #define ZJ_IS(v, literal) \
@@ -227,9 +252,9 @@ static int zj_read_id(zj_reader *r, const mp_value *v, uint8_t field, char digit
     }
 }
 
-/* 1 when the name of cells[at] is already in the set; else it is put there. */
-static int zj_seen_before(zj_reader *r, uint32_t at) {
-    zj_text name = r->cells[at].name;
+/* 1 when the name of cell[at] is already in the set; else it is put there. */
+static int zj_seen_before(zj_reader *r, const zj_cell *cell, uint32_t at) {
+    zj_text name = cell[at].name;
     uint32_t h = name.n * 0x9E3779B1u;
     for (uint32_t i = 0; i < name.n; i++) h = (h ^ name.p[i]) * 0x01000193u;
     for (h ^= h >> 15;; h++) {
@@ -238,7 +263,7 @@ static int zj_seen_before(zj_reader *r, uint32_t at) {
             r->seen[h & r->seen_mask] = r->stamp << 16 | at;
             return 0;
         }
-        if (zj_same(r->cells[slot & 0xffff].name, name.p, name.n)) return 1;
+        if (zj_same(cell[slot & 0xffff].name, name.p, name.n)) return 1;
     }
 }
 
@@ -351,12 +376,12 @@ static int zj_read_properties(zj_reader *r, const uint8_t **at, const uint8_t *e
     zj_shape *shape = zj_shape_of(r, row);
     uint32_t known = shape->count; /* names [0, known) of the shape may still match */
     for (uint32_t i = 0; i < pairs; i++) {
-        zj_cell *cell = &r->cells[i];
+        zj_cell *cell = &row->cell[i];
         int failed;
         if (i < known) {
             zj_text name = shape->names[i].name;
             if ((size_t)(end - p) > name.n && *p == (0xa0 | name.n) && name.n < 32 &&
-                memcmp(p + 1, name.p, name.n) == 0) {
+                zj_equal(p + 1, name.p, name.n)) {
                 cell->name = (zj_text){p + 1, name.n};
                 cell->code = shape->names[i].code;
                 p += 1 + name.n;
@@ -368,7 +393,7 @@ static int zj_read_properties(zj_reader *r, const uint8_t **at, const uint8_t *e
         if (i <= known) { /* the first name that is off: from here on repeats are looked for */
             known = 0;
             zj_forget_seen(r);
-            for (uint32_t j = 0; j < i; j++) zj_seen_before(r, j);
+            for (uint32_t j = 0; j < i; j++) zj_seen_before(r, row->cell, j);
         }
         mp_value key;
         if (mp_read(&p, end, &key)) return zj_fail(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES);
@@ -378,7 +403,7 @@ static int zj_read_properties(zj_reader *r, const uint8_t **at, const uint8_t *e
         if (failed) return zj_fail_at(r, (uint8_t)failed, ZJ_F_PROPERTIES, name, -1);
         cell->name = name;
         cell->code = ZJ_NO_CODE;
-        if (zj_seen_before(r, i))
+        if (zj_seen_before(r, row->cell, i))
             return zj_fail_at(r, ZJ_DUPLICATE_KEY, ZJ_F_PROPERTIES, name, -1);
         failed = zj_read_value(r, &p, end, cell);
         if (failed) return failed;
@@ -428,23 +453,27 @@ static int zj_check_whole(zj_reader *r, const zj_row *row, uint32_t present) {
     if (!(present & 1u << ZJ_F_TIME)) return zj_fail(r, ZJ_MISSING_TIME, ZJ_F_TIME);
     if (row->type == ZJ_PROFILE_UNSET)
         for (uint32_t i = 0; i < row->cells; i++) {
-            const zj_cell *cell = &r->cells[i];
+            const zj_cell *cell = &row->cell[i];
             if (cell->kind != ZJ_UNSET && !(cell->kind == ZJ_BOOL && cell->value))
                 return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, cell->name, -1);
         }
     return ZJ_ACCEPTED;
 }
 
-/* Reads the event in [p, end). ZJ_ACCEPTED fills *row, r->cells and r->items; any other answer is
- * the reason, with r->reject saying where (ZJ_NO_MEMORY: not a reason, give up). */
-static int zj_read_event(zj_reader *r, const uint8_t *p, const uint8_t *end, zj_row *row) {
+/* Reads the event in [p, end) as number `slot` of the block. ZJ_ACCEPTED fills *row, its cells and
+ * r->items, all valid until the slot is used again; any other answer is the reason, with r->reject
+ * saying where (ZJ_NO_MEMORY: not a reason, give up). REQUIRES: slot < ZJ_BLOCK; r->items_used = 0
+ * before slot 0. */
+static int zj_read_event(zj_reader *r, const uint8_t *p, const uint8_t *end, uint32_t slot,
+                         zj_row *row) {
     mp_value v;
+    const size_t items_before = r->items_used;
+    row->cell = r->cells + slot * ((size_t)r->limits.properties + 1);
     row->type = ZJ_TRACK;
     row->event.p = row->user.p = row->device.p = row->insert.p = NULL;
     row->cells = 0;
     row->shape = NULL;
     row->matched = 1;
-    r->items_used = 0;
     if (mp_read(&p, end, &v) || v.type != MP_MAP) return zj_fail(r, ZJ_NOT_A_MAP, ZJ_F_NONE);
     uint32_t present = 0, keys = 0;
     for (uint32_t pairs = v.size; pairs; pairs--) {
@@ -493,6 +522,7 @@ static int zj_read_event(zj_reader *r, const uint8_t *p, const uint8_t *end, zj_
         }
         if (failed) return failed;
     }
+    row->items = (uint32_t)(r->items_used - items_before);
     return zj_check_whole(r, row, present);
 }
 

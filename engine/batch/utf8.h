@@ -9,7 +9,24 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline int zj_utf8_ok(const uint8_t *p, size_t n) {
+static inline int zj_ascii(const uint8_t *p, size_t n) {
+    uint64_t a, b, high = 0;
+    if (n < 8) {
+        uint32_t c, d;
+        if (n < 4) return !(n && ((p[0] | p[n / 2] | p[n - 1]) & 0x80));
+        memcpy(&c, p, 4);
+        memcpy(&d, p + n - 4, 4);
+        return !((c | d) & 0x80808080u);
+    }
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+        memcpy(&a, p + i, 8);
+        high |= a;
+    }
+    memcpy(&b, p + n - 8, 8);
+    return !((high | b) & 0x8080808080808080ULL);
+}
+
+static int zj_utf8_scan(const uint8_t *p, size_t n) {
     const uint8_t *end = p + n;
     while (p < end) {
         while (end - p >= 8) {
@@ -47,6 +64,10 @@ static inline int zj_utf8_ok(const uint8_t *p, size_t n) {
         }
     }
     return 1;
+}
+
+static inline int zj_utf8_ok(const uint8_t *p, size_t n) {
+    return zj_ascii(p, n) || zj_utf8_scan(p, n);
 }
 
 #endif

@@ -38,6 +38,9 @@ LIMITS = replace(
 )
 
 
+BARE = {"event": "e", "time": 5, "user_id": "u"}
+
+
 def fast(data: bytes, limits=LIMITS):
     names, strings = StringTable(), StringTable()
     try:
@@ -325,6 +328,30 @@ def test_tables_hold_nothing_of_rejected_events(data):
     texts = {c[2] for row in rows for c in row["properties"] if c[1] == 5}
     items = {t for row in rows for c in row["properties"] if c[1] == 6 for t in c[2]}
     assert set(strings.to_list()) == (ids_used | texts | items) - {None}
+
+
+def test_names_that_almost_match_the_names_before():
+    """Names in their usual places take a fast path: one byte more, less or other must leave it."""
+    limits = replace(LIMITS, name_bytes=40, batch_events=500, batch_items=10_000)
+    for length in (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 30, 31, 32, 33):
+        name = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJ"[:length]
+        others = [name + "x", name[:-1] + "Z"]
+        others += [name[:k] + "#" + name[k + 1 :] for k in range(length)]
+        usual = [("q", 1), (name, 2), ("z", 3)]
+        events = [{**BARE, "properties": Pairs(usual)}] * 17
+        for other in [o for o in others if o]:
+            for pairs in (
+                [("q", 1), (other, 2), ("z", 3)],
+                [("q", 1), (name, 2), (other, 3)],
+                [("q", 1), (name, 2), (name, 3)],
+                [("q", 1), (name, 2), ("z", 3), ("q", 4)],
+                [("q", 1), (other, 2), ("z", 3), (name, 4)],
+                [(other, 1)],
+                usual[:2],
+            ):
+                events.append({**BARE, "properties": Pairs(pairs)})
+        data = write(events, Random(length))
+        assert fast(data, limits) == slow(data, limits)
 
 
 @settings(max_examples=300, deadline=None)

@@ -301,12 +301,12 @@ def test_duplicate_key_after_names_that_were_seen_before():
     first = b"\x84" + head + b"\x83\xa1a\x01\xa1b\x01\xa1c\x01"
     again = b"\x84" + head + b"\x84\xa1a\x01\xa1b\x01\xa1c\x01\xa1b\x02"
     swapped = b"\x84" + head + b"\x83\xa1a\x01\xa1c\x01\xa1a\x01"
-    batch = decode(b"\x94" + first + again + swapped + first)
+    batch = decode(b"\xdc\x00\x13" + first * 16 + again + swapped + first)
     assert [(r.index, r.reason, r.path) for r in batch.rejected] == [
-        (1, "duplicate_key", "properties.b"),
-        (2, "duplicate_key", "properties.a"),
+        (16, "duplicate_key", "properties.b"),
+        (17, "duplicate_key", "properties.a"),
     ]
-    assert batch.n == 2
+    assert batch.n == 17
 
 
 def test_a_bad_event_leaves_no_trace():
