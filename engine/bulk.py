@@ -107,7 +107,8 @@ def bind_table(writer: Writer, table: pa.Table, mapping: TableMapping) -> tuple[
         if found is not None:
             columns[stored] = found
     keep = np.ones(n, dtype=bool)
-    keep[list(refused.rows)] = False
+    if refused.rows:
+        keep[list(refused.rows)] = False
     duplicates = _drop_repeats(table, mapping, writer, keep)
     rows = np.flatnonzero(keep)
     if mapping.user is not None and mapping.device is not None:
@@ -127,13 +128,14 @@ def bind_table(writer: Writer, table: pa.Table, mapping: TableMapping) -> tuple[
         having = event[rows] if made.rows is None else event[rows[made.rows]]
         codes = np.array([writer.catalog.event_codes[name] for name in names])
         pairs[codes[np.flatnonzero(np.bincount(having, minlength=len(names)))], code] = 1
+    whole = len(rows) == n
     frame = Frame(
         n=len(rows),
         shard=shard,
         ordinal=ordinal,
-        event=event[rows].astype(np.uint16),
+        event=(event if whole else event[rows]).astype(np.uint16),
         event_names=names,
-        time=time[rows],
+        time=time if whole else time[rows],
         received=writer.now_ms(),
         columns=frame_columns,
     )
@@ -175,17 +177,25 @@ def _times(table: pa.Table, mapping: TableMapping, writer: Writer, refused: Refu
     else:
         raise InvalidInput(f"column {mapping.time!r} is {kind}; a time is a timestamp, RFC 3339 text or a number")
     limits = writer.config.limits
-    wrong = np.flatnonzero((times < limits.time_min_ms) | (times >= limits.time_max_ms))
-    wrong = np.setdiff1d(wrong, missing)
-    refused.add(wrong, "time_out_of_range", mapping.time, "the time lies outside the years 1900 to 2200")
-    times = np.array(times, dtype=np.int64)
-    times[list(refused.rows)] = 0
-    return times
+    if len(times) and (times.min() < limits.time_min_ms or times.max() >= limits.time_max_ms):
+        wrong = np.flatnonzero((times < limits.time_min_ms) | (times >= limits.time_max_ms))
+        wrong = np.setdiff1d(wrong, missing)
+        message = "the time lies outside the years 1900 to 2200"
+        refused.add(wrong, "time_out_of_range", mapping.time, message)
+    if refused.rows:
+        times = np.array(times, dtype=np.int64)
+        times[list(refused.rows)] = 0
+    return np.ascontiguousarray(times, dtype=np.int64)
 
 
 def _local_to_utc(local: I64, tz: str) -> I64:
     from zuji.engine import calendars
 
+    if not len(local):
+        return local
+    starts, offsets = calendars.offsets(tz, int(local.min()), int(local.max()))
+    if len(starts) == 1:
+        return local - offsets[0]
     order = np.argsort(local, kind="stable")
     out = np.empty_like(local)
     out[order] = calendars.from_local(np.ascontiguousarray(local[order]), tz)
@@ -233,15 +243,16 @@ def _events(
     good: list[str] = []
     table_of = np.zeros(len(names) + 1, dtype=np.int64)
     path = mapping.event or "event"
+    counts = np.bincount(codes + 1, minlength=len(names) + 1)[1:]
     for i, name in enumerate(names):
-        rows = np.flatnonzero(codes == i)
-        if not len(rows):
+        if not counts[i]:
             continue
         encoded = name.encode()
         if not 0 < len(encoded) <= limits.name_bytes or name in PROFILE_EVENTS or min(name) < " ":
-            refused.add(rows, "bad_name", path, f"{name[:40]!r} is not an event name")
+            refused.add(np.flatnonzero(codes == i), "bad_name", path, f"{name[:40]!r} is not an event name")
         elif name not in writer.catalog.event_codes and len(writer.catalog.events) >= limits.project_event_names + 2:
-            refused.add(rows, "too_many_event_names", path, f"{name!r} would be one event name too many")
+            message = f"{name!r} would be one event name too many"
+            refused.add(np.flatnonzero(codes == i), "too_many_event_names", path, message)
         else:
             writer.catalog.add_event(name)
             table_of[i] = len(good)
@@ -286,6 +297,11 @@ def _ids(
         if column is None:
             continue
         texts, codes = _texts(table, column)
+        if not keys and "" not in texts and not (len(codes) and codes.min() < 0):
+            keys = [prefix + t.encode() for t in texts]
+            code = codes
+            is_device[:] = prefix == b"d"
+            break
         empty = np.array([not t for t in texts] + [True])
         rows = np.flatnonzero((code < 0) & ~empty[codes])
         code[rows] = codes[rows] + len(keys)
@@ -298,9 +314,8 @@ def _ids(
 
 
 def _resolve(writer: Writer, keys: list[bytes], codes: I64, keep: np.ndarray) -> tuple[U16, U32]:  # type: ignore[type-arg]
-    wanted = codes[keep]
-    used, first = np.unique(wanted, return_index=True)
-    used = used[np.argsort(first)]  # users are numbered in order of first arrival
+    wanted = codes if keep.all() else codes[keep]
+    used = np.flatnonzero(np.bincount(wanted, minlength=1)) if len(wanted) else wanted
     chosen = [keys[i] for i in used.tolist()]
     bounds = np.zeros(len(chosen) + 1, dtype=np.int64)
     np.cumsum([len(k) for k in chosen], out=bounds[1:])
@@ -517,14 +532,10 @@ def load_table(
     check_mapping(table, mapping)
     done: list[AppendResult] = []
 
-    def make() -> tuple[Frame | None, list[Any], dict[str, Any]]:
+    def make() -> tuple[Frame | None, dict[str, Any]]:
         frame, rejected, duplicates = bind_table(writer, table, mapping)
         done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
-        if ledger is None:
-            return frame, [], {}
-        imports = dict(writer.manifest.state.extra.get("imports", {}))
-        imports[ledger[0]] = ledger[1]
-        return frame, [], {"imports": imports}
+        return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
     writer.load(make)
     return done[0]

@@ -14,6 +14,7 @@ import logging
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -51,6 +52,10 @@ KIND_BATCH = 1
 _BATCH = struct.Struct("<q")
 """received time in ms UTC, then the msgpack batch as it came."""
 MAX_FROZEN = 2
+BULK_IDS = 1_200
+"""Segment numbers set aside for a bulk load, a shard: it may span this many months."""
+CROWDED = 32
+"""Segments in one shard and partition after which a bulk load wakes compaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,8 @@ class Writer:
         self.compactions = 0
         self.wal_damage: list[tuple[str, int, int]] = []
         self._changes = 0
+        self._tickets = 0
+        self._loaded = 0
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._maintenance = threading.Lock()
@@ -327,11 +334,13 @@ class Writer:
         assert self.wal is not None
         self.wal.trim(grown.wal_floor)
 
-    def write_segments(self, frame: Frame, written: list[str]) -> list[SegmentMeta]:
+    def write_segments(
+        self, frame: Frame, written: list[str], numbers: Iterator[int] | None = None
+    ) -> list[SegmentMeta]:
         """Writes a frame as one segment a shard and partition; all synced, none named yet."""
 
         def new_file() -> tuple[int, str]:
-            number = self._number()
+            number = self._number() if numbers is None else next(numbers)
             return number, self._new(names.segment(number), written)
 
         return write_frame(self.files, self.directory, frame, tz=self.tz, new_file=new_file, pool=self._pool)
@@ -384,50 +393,82 @@ class Writer:
 
     # -- bulk loading --------------------------------------------------------------------------
 
-    def load(self, make: Callable[[], tuple[Frame | None, list[Kept], dict[str, Any]]]) -> None:
+    def load(self, make: Callable[[], tuple[Frame | None, dict[str, Any]]]) -> None:
         """Makes one frame durable without the WAL: segments and everything else in one manifest edit.
 
-        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame, rejects and further
-        manifest entries (the import ledger).
+        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and further manifest
+        entries (the import ledger). Loads of several threads are bound one after the other, written beside each
+        other, and committed in the order in which they were bound.
         """
         with self._lock:
             self._check_open()
             if self.active.mem.rows or self.active.kept:
                 self._freeze()
-        self._flush_frozen()
-        with self._maintenance, self._lock:
+        if self.frozen:
+            self._flush_frozen()
+        with self._lock:
             self._check_open()
-            assert self.wal is not None
-            frame, kept, extra_more = make()
-            grown = _Growing(self.active.table, self.active.mem, kept)
+            frame, extra_more = make()
+            grown = _Growing(self.active.table, self.active.mem)
             grown.keys = self.dedup.freeze()
             grown.users = self.identity.unsaved()
             grown.catalog = self.catalog.dump()
-            written: list[str] = []
-            try:
-                metas = self.write_segments(frame, written) if frame is not None and frame.n else []
-                extra = {**self._write_extras(grown, written), **extra_more}
+            self.catalog.changes = 0
+            ticket = self._tickets
+            self._tickets += 1
+            numbers = iter(range(self._next_id, self._next_id + BULK_IDS * self.shards))
+            self._next_id += BULK_IDS * self.shards
+        written: list[str] = []
+        try:
+            metas: list[SegmentMeta] = []
+            if frame is not None and frame.n:
+                metas = self.write_segments(frame, written, numbers)
+            self._await_turn(ticket)
+            with self._maintenance:
+                extra = {**self._write_extras(grown, written), **self._merged_imports(extra_more)}
                 self._sync_dirs()
                 fresh = tuple(Segment(self.files, self.path(m.file), m) for m in metas)
                 self.manifest.commit(
                     Edit(add=tuple(metas), next_id=self._next_id, extra_updates=extra)
                 )
-            except BaseException as problem:
-                self._discard(written)
+                with self._lock:
+                    self.segments = self.segments + fresh
+                    self._changes += 1
+                    self.identity.saved(extra["ids"])
+                    self.dedup.saved(extra["dedup"])
+                    self.flushes += 1
+                    self._loaded = ticket + 1
+                    self._room.notify_all()
+        except BaseException as problem:
+            self._discard(written)
+            with self._lock:
                 # Names, users and keys bound for this frame are ahead of the manifest: only a reopen is safe.
-                self.last_error = StorageFailed(f"a bulk load failed half-way ({problem}); reopen the project")
+                kind = StorageFull if isinstance(problem, StorageFull) else StorageFailed
+                self.last_error = kind(f"a bulk load failed half-way ({problem}); reopen the project")
                 self._closing = True
-                raise
-            self.segments = self.segments + fresh
-            self._changes += 1
-            self.identity.saved(extra["ids"])
-            self.dedup.saved(extra["dedup"])
-            self.catalog.changes = 0
-            self.flushes += 1
-        if self._thread is not None:
-            self._wake.set()
-        else:
+                self._room.notify_all()
+            raise
+        if self._thread is None:
             self._compact_some()
+        elif self._crowded():
+            self._wake.set()
+
+    def _await_turn(self, ticket: int) -> None:
+        with self._lock:
+            while self._loaded != ticket:
+                self._check_open()
+                self._room.wait(timeout=60)
+
+    def _merged_imports(self, more: dict[str, Any]) -> dict[str, Any]:
+        """Ledger entries beside those that are there; called in commit order."""
+        if "imports" not in more:
+            return more
+        return {**more, "imports": {**self.manifest.state.extra.get("imports", {}), **more["imports"]}}
+
+    def _crowded(self) -> bool:
+        """Whether some place has so many segments that queries suffer; bulk loads wait until then."""
+        places = Counter((s.shard, s.partition) for s in self.segments)
+        return max(places.values(), default=0) > CROWDED
 
     # -- compaction ----------------------------------------------------------------------------
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
+from zuji.engine.errors import InvalidQuery
+from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import read_by
-from zuji.engine.query.grouping import Dimension
+from zuji.engine.query.grouping import Dimension, Groups
+from zuji.engine.query.kernels._funnel import funnel_chains
 from zuji.engine.query.model import StepRef
 from zuji.engine.types import Kind
 
@@ -56,37 +59,41 @@ class Records:
 
 
 class Hold:
-    """Codes of held properties, the same in all shards: 0 = missing."""
+    """Codes of held values, the same in all shards. A step that no held item names (an optional one) is free."""
 
     def __init__(self, bound: Bound, body: FunnelBody) -> None:
         self.held = body.held
-        self._dimensions = [
-            {p: Dimension("hold", bound.range.tz) for p in held if p is not None} for held in body.held
-        ]
-        for dimensions in self._dimensions:
-            shared = Dimension("hold", bound.range.tz)
-            for p in dimensions:
-                dimensions[p] = shared
-        self._combined: dict[tuple[int, ...], int] = {}
+        self._dimensions = [Dimension("hold", bound.range.tz) for _ in body.held]
+        self._groups = Groups(self._dimensions)
+        for i, held in enumerate(body.held):
+            for p in held:
+                if p is not None and kind_of(bound.view.catalog, p) == Kind.LIST:
+                    raise InvalidQuery(f"{p} is a list; a held property has one value", f"$.body.hold[{i}]")
+        for step in range(len(body.steps)):
+            named = [held[step] is not None for held in body.held]
+            if any(named) and not all(named):
+                raise InvalidQuery(f"name step {step + 1} in every held item or in none", "$.body.hold")
 
-    def codes(self, rows: ShardRows, steps: int) -> list[list[I64]] | None:
-        """Per lane and step int64[n]: code of the held values, -1 = missing, -2 = the step is not held."""
+    def codes(self, rows: ShardRows, steps: int) -> list[list[I64] | None] | None:
+        """Per step a list per lane int64[n]: code of the held values, -1 = missing; None = the step is free."""
         if not self.held:
             return None
-        return [[self._step(rows, lane, step) for step in range(steps)] for lane in range(len(rows.lanes))]
+        return [
+            None
+            if self.held[0][step] is None
+            else [self._step(rows, lane, step) for lane in range(len(rows.lanes))]
+            for step in range(steps)
+        ]
 
     def _step(self, rows: ShardRows, lane: int, step: int) -> I64:
-        ref = rows.refs[lane]
         n = rows.lanes[lane].rows
-        total = np.zeros(n, dtype=np.int64)
+        parts = []
         missing = np.zeros(n, dtype=bool)
-        for held, dimensions in zip(self.held, self._dimensions, strict=True):
-            p = held[step]
-            if p is None:
-                continue
-            codes, _ = dimensions[p].codes(rows.reader.column(ref, p), n)
+        for held, dimension in zip(self.held, self._dimensions, strict=True):
+            codes, _ = dimension.codes(rows.reader.column(rows.refs[lane], held[step] or ""), n)
             missing |= codes == 0
-            total = total * (1 << 20) + codes
+            parts.append(codes)
+        total = self._groups.of_values(parts).astype(np.int64)
         return np.where(missing, -1, total)
 
 
@@ -99,8 +106,6 @@ def chains(
     sessions: list[I64] | None,
 ) -> Chains:
     """Attempts of one shard."""
-    from zuji.engine.query.kernels._funnel import funnel_chains
-
     window = body.window
     day_edges = None
     if window.unit == "same_day":
@@ -109,24 +114,21 @@ def chains(
     return funnel_chains(
         rows.lanes,
         rows.steps,
+        rows.exclusions if body.exclude else None,
+        [(*e.between, e.on) for e in body.exclude if e.between is not None] or None,
+        hold.codes(rows, len(body.steps)),
+        sum(1 << i for i, step in enumerate(body.steps) if step.optional),
         len(body.steps),
-        excl_masks=rows.exclusions if body.exclude else None,
-        exclusions=[
-            (e.between[0], e.between[1], e.on) for e in body.exclude if e.between is not None
-        ],
-        hold=hold.codes(rows, len(body.steps)),
-        optional=sum(1 << i for i, step in enumerate(body.steps) if step.optional),
-        order=body.order,
-        entry=body.entry,
-        count=body.count,
-        ties=body.ties,
-        window=window.unit if window.ms is None else "fixed",
-        window_ms=window.ms or 0,
-        day_edges=day_edges,
-        sessions=sessions,
-        from_ms=bound.range.from_ms,
-        to_ms=bound.range.to_ms,
-        trend=None if buckets is None else buckets.edges,
+        body.order,
+        body.entry,
+        body.count,
+        body.ties,
+        (window.unit, None) if window.ms is None else ("ms", window.ms),
+        day_edges,
+        sessions,
+        bound.range.from_ms,
+        bound.range.to_ms,
+        None if buckets is None else buckets.edges,
         cancel=bound.context.flag,
         allowed=rows.allowed,
     )
