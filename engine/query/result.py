@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-ColumnType = Literal["string", "int64", "float64", "bool", "date", "datetime", "list", "any"]
+ColumnType = Literal["string", "int64", "float64", "bool", "date", "datetime", "object", "any"]
 _TEXT_ROWS: Final = 20
 _HTML_ROWS: Final = 50
 _CELL_WIDTH: Final = 32

@@ -181,9 +181,7 @@ def _grammars() -> dict[str, Any]:
     ]
     return {
         "Filter": {"anyOf": [*_combiners("Filter"), *_predicates({"p": _property("event|user")})]},
-        "UserFilter": {
-            "anyOf": [*_combiners("UserFilter"), *_predicates({"p": _property("user")})]
-        },
+        "UserFilter": {"anyOf": [*_combiners("UserFilter"), *_predicates({"p": user_property})]},
         "Audience": {"anyOf": audience},
         "EventNames": {
             "anyOf": [
