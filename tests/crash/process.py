@@ -1,12 +1,17 @@
-"""Run something in a child process that is killed, and hear what it acknowledged before."""
+"""Child processes that are killed, and what they said before. All by fork: no imports to wait for.
+
+Forking needs a parent without threads, so engines are opened in children only (``apart``).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import signal
+import time
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,35 +19,90 @@ if TYPE_CHECKING:
     Ack = Callable[[int], object]
 
 
-def run_killed(
-    work: Callable[[Callable[[int], None]], None], *, may_end: bool = False
-) -> list[int]:
-    """Fork, run ``work(ack)`` in the child until SIGKILL; the numbers it acknowledged.
+class Child:
+    """A forked process that runs ``work(ack)``; numbers it acknowledges come back by a pipe."""
 
-    A child that ends by itself, or with an error, fails the test (``may_end`` allows the former).
-    """
-    acks, child = os.pipe()
-    errors, child_errors = os.pipe()
-    process = os.fork()
-    if process == 0:
+    def __init__(self, work: Callable[[Ack], object]) -> None:
+        self._acks, ours = os.pipe()
+        self._errors, errors = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                work(lambda number: os.write(ours, number.to_bytes(8, "little")))
+                code = 0
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.write(errors, traceback.format_exc().encode()[-60_000:])
+            finally:
+                os._exit(code)
+        os.close(ours)
+        os.close(errors)
+        self._data = bytearray()
+
+    def hear(self, numbers: int) -> bool:
+        """Wait for ``numbers`` acknowledgements in all; False when the child ended before."""
+        while len(self._data) < 8 * numbers:
+            found = os.read(self._acks, 65536)
+            if not found:
+                return False
+            self._data += found
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL, now."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def end(self, *, killed: bool | None = True) -> list[int]:
+        """Wait for the end; everything that was acknowledged.
+
+        ``killed``: it must end by SIGKILL (True), by itself (False), or either (None).
+        """
+        self.hear(1 << 60)
+        with os.fdopen(self._errors, "rb") as pipe:
+            text = pipe.read().decode()
+        os.close(self._acks)
+        _, status = os.waitpid(self.pid, 0)
+        by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+        by_itself = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+        good = {True: by_kill, False: by_itself, None: by_kill or by_itself}[killed]
+        assert good, f"process ended with status {status}\n{text}"
+        whole = len(self._data) // 8 * 8
+        return [int.from_bytes(self._data[k : k + 8], "little") for k in range(0, whole, 8)]
+
+
+def run_killed(work: Callable[[Ack], object], *, killed: bool | None = True) -> list[int]:
+    """Run ``work(ack)`` in a child that kills itself; the numbers it acknowledged before."""
+    return Child(work).end(killed=killed)
+
+
+def apart(work: Callable[[], Any]) -> Any:
+    """Result of ``work()``, run in a child of its own; its failure is raised here with its text."""
+    result, ours = os.pipe()
+    pid = os.fork()
+    if pid == 0:
         code = 1
         try:
-            os.close(acks)
-            work(lambda number: os.write(child, number.to_bytes(8, "little")))
-            code = 0
+            answer: tuple[bool, Any] = (True, work())
         except BaseException:
-            with contextlib.suppress(OSError):
-                os.write(child_errors, traceback.format_exc().encode()[-60_000:])
+            answer = (False, traceback.format_exc())
+        try:
+            with os.fdopen(ours, "wb") as pipe:
+                pipe.write(pickle.dumps(answer))
+            code = 0
         finally:
             os._exit(code)
-    os.close(child)
-    os.close(child_errors)
-    with os.fdopen(acks, "rb") as pipe:
+    os.close(ours)
+    with os.fdopen(result, "rb") as pipe:
         data = pipe.read()
-    with os.fdopen(errors, "rb") as pipe:
-        text = pipe.read().decode()
-    _, status = os.waitpid(process, 0)
-    killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    ended = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
-    assert killed or (may_end and ended), f"status {status}\n{text}"
-    return [int.from_bytes(data[k : k + 8], "little") for k in range(0, len(data) - 7, 8)]
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, f"process ended with status {status}"
+    good, value = pickle.loads(data)
+    assert good, value
+    return value
+
+
+def pause(seconds: float) -> None:
+    """Let a child run on for a while (kill times are random, nothing is waited for)."""
+    time.sleep(seconds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 
 import pytest
 
@@ -19,8 +18,8 @@ from zuji.engine.storage.manifest import Manifest
 
 # a: append and sync, g: three appends and one sync, f: flush, c: compact
 STEPS = "aafaafcgafgacafggfcagf"
-DRAWN = 30  # combinations a cut
-AGAIN = 40  # every so many states, the power fails during the recovery too
+DRAWN = 5  # combinations a cut
+AGAIN = 80  # every so many states, the power fails during the recovery too
 
 
 def script(files, root, acked):
@@ -46,17 +45,10 @@ def _short_manifest_logs(monkeypatch):
     monkeypatch.setattr(manifest_module, "ROLL_EDITS", 3)
 
 
-@pytest.fixture
-def fast_path(tmp_path):
-    """A directory in memory if there is one: the states are written and read thousands of times."""
-    if os.access("/dev/shm", os.W_OK):
-        with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="zuji-") as path:
-            yield path
-    else:
-        yield str(tmp_path)
-
-
-def test_every_legal_state_after_a_power_cut_recovers(fast_path):
+@pytest.mark.parametrize(
+    ("drawn", "again"), [(DRAWN, AGAIN), pytest.param(60, 10, marks=pytest.mark.slow)]
+)
+def test_every_legal_state_after_a_power_cut_recovers(fast_path, drawn, again):
     """Also when the power fails a second time, while the first recovery runs."""
     root = os.path.join(fast_path, "run")
     files = RecordingFiles()
@@ -64,7 +56,7 @@ def test_every_legal_state_after_a_power_cut_recovers(fast_path):
     counts = dict.fromkeys(("calls", "states", "second", "torn", "damaged"), 0)
     counts["calls"] = len(files.ops)
     target = os.path.join(fast_path, "state")
-    for state in states(files.ops, root, seed=1, limit=DRAWN):
+    for state in states(files.ops, root, seed=1, limit=drawn):
         state.write(target)
         recovery = RecordingFiles()
         report = check(recovery, target, set(state.notes), recovery.mark)
@@ -72,14 +64,14 @@ def test_every_legal_state_after_a_power_cut_recovers(fast_path):
         counts["torn"] += bool(report.torn)
         counts["damaged"] += bool(report.damaged)
         assert not report.missing
-        if counts["states"] % AGAIN == 0:
+        if counts["states"] % again == 0:
             for second in states(recovery.ops, target, seed=1, limit=2, start=state):
                 second.write(root)
                 check(Files(), root, set(second.notes))
                 counts["second"] += 1
     print(counts)
-    assert counts["states"] > 1500
-    assert counts["second"] > 1000
+    assert counts["states"] > 900
+    assert counts["second"] > 500
     assert counts["torn"] > 100
 
 
