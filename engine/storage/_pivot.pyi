@@ -7,31 +7,23 @@ from zuji.engine.types import I64, U8, U16, U32
 
 _V = TypeVar("_V", bound=npt.NDArray[np.generic])
 
-def count_cells(cell_start: I64, prop: U16, slices: U16, props: int, counts: I64) -> None:
-    """Adds the cells of every (slice, property) to ``counts`` int64[slices * props]. O(cells).
+def emit_cells(
+    rows: U32, cell_start: I64, prop: U16, value: I64, props: int
+) -> tuple[I64, I64, I64, U8]:
+    """Values of the rows of one run by property, in the order of ``rows``. O(cells of the rows).
 
-    ``cell_start`` int64[n+1], ``prop`` uint16[cells], ``slices`` uint16[n]. Raises ValueError when
-    the starts do not ascend or a code is ``>= props``.
+    ``cell_start`` int64[all rows + 1]: row i owns ``prop``, ``value``
+    [cell_start[i]:cell_start[i+1]]. Returns (starts int64[props+1], values int64: property p owns
+    ``values[starts[p]:starts[p+1]]``, presence int64[props]: where in ``present`` p's
+    ``len(rows)`` bytes of 0/1 begin, -1 when every row or no row has it; present uint8).
+    ValueError when codes or bounds are out of range.
     """
 
-def scatter_cells(
-    cell_start: I64,
-    prop: U16,
-    value: I64,
-    slices: U16,
-    local: U32,
-    shift: I64,
-    props: int,
-    cursor: I64,
-    rows_out: U32,
-    values_out: I64,
-) -> None:
-    """Writes each cell's ``local[row]`` and ``value + shift[prop]`` at its bucket's cursor.
-    O(cells).
+def mark_codes(codes: I64, used: U8) -> None:
+    """``used[codes] = 1``. ValueError for a code out of range."""
 
-    REQUIRES: the same cells went through :func:`count_cells`; ``cursor`` int64[slices * props]
-    holds bucket starts and is advanced, so that chunks can be scattered one after another.
-    """
+def recode(codes: I64, lut: U32) -> U32:
+    """``lut[codes]``. ValueError for a code out of range."""
 
 def group_rows(key: U16, buckets: int) -> tuple[U32, U32, I64]:
     """Stable counting sort: (order uint32[n], local uint32[n], starts int64[buckets+1]).

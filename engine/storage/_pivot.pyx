@@ -9,9 +9,9 @@ import numpy as np
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "pivot.h" nogil:
-    int64_t pivot_count(const int64_t *, int64_t, const uint16_t *, int64_t, const uint16_t *, int64_t, int64_t *)
-    void pivot_scatter(const int64_t *, int64_t, const uint16_t *, const int64_t *, const uint16_t *, const uint32_t *,
-                       const int64_t *, int64_t, int64_t *, uint32_t *, int64_t *)
+    int pivot_count(const uint32_t *, int64_t, const int64_t *, int64_t, const uint16_t *, int64_t, int64_t, int64_t *)
+    void pivot_emit(const uint32_t *, int64_t, const int64_t *, const uint16_t *, const int64_t *, int64_t *,
+                    const int64_t *, int64_t *, uint8_t *)
     void pivot_group(const uint16_t *, int64_t, int64_t, int64_t *, uint32_t *, uint32_t *)
     int64_t pivot_gather_uint8_t(const uint32_t *, const uint32_t *, int64_t, const uint8_t *, uint8_t *, uint8_t *)
     int64_t pivot_gather_uint32_t(const uint32_t *, const uint32_t *, int64_t, const uint32_t *, uint32_t *, uint8_t *)
@@ -21,37 +21,67 @@ cdef extern from "pivot.h" nogil:
     int64_t pivot_expand_uint64_t(const uint64_t *, int64_t, const uint8_t *, int64_t, uint64_t *)
 
 
-def count_cells(const int64_t[::1] cell_start, const uint16_t[::1] prop, const uint16_t[::1] slices,
-                Py_ssize_t props, int64_t[::1] counts):
-    cdef int64_t n = cell_start.shape[0] - 1, cells = prop.shape[0], bad = 0
-    cdef Py_ssize_t i, most = 0
-    if n <= 0 or cells == 0:
-        return
-    if slices.shape[0] < n:
-        raise ValueError("one slice number a row is needed")
-    for i in range(n):
-        if slices[i] > most:
-            most = slices[i]
-    if counts.shape[0] < (most + 1) * props:
-        raise ValueError("counts needs slices * props entries")
-    with nogil:
-        bad = pivot_count(&cell_start[0], n, &prop[0], cells, &slices[0], props, &counts[0])
+def emit_cells(const uint32_t[::1] rows, const int64_t[::1] cell_start, const uint16_t[::1] prop,
+               const int64_t[::1] value, Py_ssize_t props):
+    cdef int64_t n = rows.shape[0], all_rows = cell_start.shape[0] - 1, cells = prop.shape[0], sparse = 0
+    cdef Py_ssize_t i
+    cdef int bad = 0
+    counts = np.zeros(props, np.int64)
+    starts = np.zeros(props + 1, np.int64)
+    presence = np.full(props, -1, np.int64)
+    cdef int64_t[::1] cv = counts, pv = presence
+    if value.shape[0] != cells:
+        raise ValueError("cell arrays differ in length")
+    if n and cells and props:
+        with nogil:
+            bad = pivot_count(&rows[0], n, &cell_start[0], all_rows, &prop[0], cells, props, &cv[0])
     if bad:
         raise ValueError("cells out of order or a property code out of range")
+    np.cumsum(counts, out=starts[1:])
+    for i in range(props):
+        if 0 < cv[i] < n:
+            pv[i] = sparse
+            sparse += n
+        elif cv[i] > n:
+            raise ValueError("a row has a property twice")
+    values = np.empty(starts[props], np.int64)
+    present = np.zeros(sparse, np.uint8)
+    cdef int64_t[::1] cursor = starts[:props].copy(), vv = values
+    cdef uint8_t[::1] sv = present
+    if vv.shape[0]:
+        with nogil:
+            pivot_emit(&rows[0], n, &cell_start[0], &prop[0], &value[0], &cursor[0], &pv[0], &vv[0],
+                       &sv[0] if sparse else NULL)
+    return starts, values, presence, present
 
 
-def scatter_cells(const int64_t[::1] cell_start, const uint16_t[::1] prop, const int64_t[::1] value,
-                  const uint16_t[::1] slices, const uint32_t[::1] local, const int64_t[::1] shift,
-                  Py_ssize_t props, int64_t[::1] cursor, uint32_t[::1] rows_out, int64_t[::1] values_out):
-    cdef int64_t n = cell_start.shape[0] - 1
-    if n <= 0 or prop.shape[0] == 0:
-        return
-    if (value.shape[0] != prop.shape[0] or local.shape[0] < n or slices.shape[0] < n or shift.shape[0] < props
-            or rows_out.shape[0] != values_out.shape[0]):
-        raise ValueError("cell arrays differ in length")
+def mark_codes(const int64_t[::1] codes, uint8_t[::1] used):
+    cdef Py_ssize_t i, n = codes.shape[0], size = used.shape[0]
+    cdef bint bad = False
     with nogil:
-        pivot_scatter(&cell_start[0], n, &prop[0], &value[0], &slices[0], &local[0], &shift[0], props,
-                      &cursor[0], &rows_out[0], &values_out[0])
+        for i in range(n):
+            if codes[i] < 0 or codes[i] >= size:
+                bad = True
+                break
+            used[codes[i]] = 1
+    if bad:
+        raise ValueError("string code out of range")
+
+
+def recode(const int64_t[::1] codes, const uint32_t[::1] lut):
+    cdef Py_ssize_t i, n = codes.shape[0], size = lut.shape[0]
+    cdef bint bad = False
+    out = np.empty(n, np.uint32)
+    cdef uint32_t[::1] o = out
+    with nogil:
+        for i in range(n):
+            if codes[i] < 0 or codes[i] >= size:
+                bad = True
+                break
+            o[i] = lut[codes[i]]
+    if bad:
+        raise ValueError("string code out of range")
+    return out
 
 
 def group_rows(const uint16_t[::1] key, Py_ssize_t buckets):

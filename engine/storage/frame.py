@@ -9,18 +9,20 @@ changed afterwards.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
 from zuji.engine.storage._pivot import gather_lists, group_rows
 from zuji.engine.storage._sort import take
+from zuji.engine.storage.build import SortedFrame
 from zuji.engine.storage.partition import Partition, partition_of
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zuji.engine.storage.build import SortedRows
     from zuji.engine.types import I64, U16, U32, Values
 
 A = TypeVar("A", bound="np.ndarray[Any, Any]")
@@ -113,6 +115,30 @@ class FrameSlice:
     shard: int
     partition: Partition
     frame: Frame
+
+    def sorted(self) -> SortedFrame:
+        """The rows in final order."""
+        return SortedFrame(self.frame, self.partition)
+
+
+class Slice(Protocol):
+    """Unsorted rows of one shard and one partition."""
+
+    @property
+    def shard(self) -> int: ...
+    @property
+    def partition(self) -> Partition: ...
+    def sorted(self) -> SortedRows:
+        """The rows in final order."""
+
+
+class Sliced(Protocol):
+    """Rows of any shards and partitions that can be written: a frame, or a memtable's rows."""
+
+    @property
+    def n(self) -> int: ...
+    def slices(self, tz: str) -> Sequence[Slice]:
+        """The rows by shard x partition, ordered by (partition, shard)."""
 
 
 def slice_keys(shard: U16, time: I64, tz: str) -> tuple[list[tuple[int, Partition]], U16]:

@@ -9,49 +9,69 @@ filled idempotently.
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from zuji.engine.storage._sort import csr
-from zuji.engine.storage.build import FrameProp, Packed, SortedFrame, keys_in_order
+from zuji.engine.storage.build import SortedProp, SortedRows
 from zuji.engine.storage.days import days_from_rows
+from zuji.engine.storage.merge import keys_in_order
 from zuji.engine.storage.source import DayViews
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from zuji.engine.storage.build import Packed
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.dictionary import Dictionary
-    from zuji.engine.storage.frame import FrameSlice
+    from zuji.engine.storage.partition import Partition
     from zuji.engine.storage.source import Zone
     from zuji.engine.types import I64, U16, U32, Column, Kind
+
+
+class MemoryProp(SortedProp, Protocol):
+    """A property that also counts its values."""
+
+    def count(self, run: int) -> int:
+        """Rows of the run that have a value."""
+
+
+class MemoryRows(SortedRows, Protocol):
+    """Sorted rows whose properties count their values."""
+
+    def prop(self, name: str) -> MemoryProp:
+        """A property."""
+
+
+class MemorySlice(Protocol):
+    """What a memory source is made of: a slice of a frame or of a memtable."""
+
+    @property
+    def shard(self) -> int: ...
+    @property
+    def partition(self) -> Partition: ...
+    def sorted(self) -> MemoryRows:
+        """The rows in final order."""
 
 
 class MemorySource:
     """Rows of one shard and partition in memory. See :class:`zuji.engine.storage.source.Source`."""
 
-    def __init__(self, piece: FrameSlice, rank: int, day_edges: I64) -> None:
+    def __init__(self, piece: MemorySlice, rank: int, day_edges: I64) -> None:
         self.shard = piece.shard
         self.partition = piece.partition.id
         self.base_ms = piece.partition.start_ms
         self.end_ms = piece.partition.end_ms
         self.rank = rank
         self.day_edges = day_edges
-        self.sorted = SortedFrame(piece)
+        self.sorted = piece.sorted()
         self.rows = self.sorted.rows
-        self._props: dict[str, FrameProp] = {}
+        self._props: dict[str, MemoryProp] = {}
         self._index: Days | None = None
-        runs: dict[str, MemoryRun] = {}
-        having: list[dict[str, Kind]] = [{} for _ in self.sorted.names]
-        for name, kind in self.sorted.kinds.items():
-            counts = self.sorted.value_counts(name)
-            for i, props in enumerate(having):
-                if counts is None or counts[i]:
-                    props[name] = kind
-        for i, name in enumerate(self.sorted.names):
-            runs[name] = MemoryRun(self, i, having[i])
-        self.runs: Mapping[str, MemoryRun] = runs
+        self.runs: Mapping[str, MemoryRun] = {
+            name: MemoryRun(self, i) for i, name in enumerate(self.sorted.names)
+        }
 
     def with_rank(self, rank: int) -> MemorySource:
         """The same rows (and caches) at another rank."""
@@ -61,7 +81,7 @@ class MemorySource:
         other.rank = rank
         return other
 
-    def prop(self, name: str) -> FrameProp:
+    def prop(self, name: str) -> MemoryProp:
         """A property, prepared once."""
         found = self._props.get(name)
         if found is None:
@@ -97,15 +117,15 @@ class MemoryRun(DayViews):
         "_number",
         "_owner",
         "_packed",
+        "_props",
         "base_ms",
         "event",
         "max_ms",
         "min_ms",
-        "props",
         "rows",
     )
 
-    def __init__(self, owner: MemorySource, number: int, props: Mapping[str, Kind]) -> None:
+    def __init__(self, owner: MemorySource, number: int) -> None:
         sorted_rows = owner.sorted
         a, b = int(sorted_rows.starts[number]), int(sorted_rows.starts[number + 1])
         self._owner = owner
@@ -118,11 +138,23 @@ class MemoryRun(DayViews):
         self.base_ms = owner.base_ms
         self.min_ms = owner.base_ms + int(sorted_rows.time[a:b].min())
         self.max_ms = owner.base_ms + int(sorted_rows.time[a:b].max())
-        self.props = props
+        self._props: Mapping[str, Kind] | None = None
 
     def _span(self) -> slice:
         starts = self._owner.sorted.starts
         return slice(int(starts[self._number]), int(starts[self._number + 1]))
+
+    @property
+    def props(self) -> Mapping[str, Kind]:
+        """See :class:`Run`."""
+        if self._props is None:
+            owner = self._owner
+            self._props = {
+                name: kind
+                for name, kind in owner.sorted.kinds.items()
+                if owner.prop(name).has(self._number)
+            }
+        return self._props
 
     @property
     def user_count(self) -> int:

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from zuji.engine.storage._pivot import count_cells, gather_lists, scatter_cells
+from zuji.engine.storage.cells import CellRows
 from zuji.engine.storage.dictionary import Dictionary
-from zuji.engine.storage.frame import Frame, FrameColumn
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import day_edges
 from zuji.engine.types import Kind
@@ -131,12 +130,12 @@ class Memtable:
             self._rows += chunk.n
             self._chunk_bytes += chunk.nbytes
 
-    def frame(self) -> Frame:
-        """All rows, in the order they came. O(rows + cells)."""
+    def frame(self) -> CellRows:
+        """All rows, in the order they came: what a flush writes. O(rows + cells)."""
         with self._lock:
             chunks = list(self._chunks)
             strings = self._snapshot.take(self._strings)
-        return pivot(chunks, self._catalog, strings)
+        return laid_out(chunks, self._catalog, strings)
 
     def views(self, rank: int = 0) -> list[MemorySource]:
         """All rows as sources, ordered by rank. Rows not seen by the last call are sorted now.
@@ -167,7 +166,7 @@ class Memtable:
         self, chunks: list[BoundChunk], strings: Dictionary, rank: int
     ) -> list[MemorySource]:
         sources = []
-        for piece in pivot(chunks, self._catalog, strings).slices(self._tz):
+        for piece in laid_out(chunks, self._catalog, strings).slices(self._tz):
             edges = self._edges.get(piece.partition.id)
             if edges is None:
                 edges = day_edges(self._tz, piece.partition.start_ms, piece.partition.end_ms)
@@ -214,77 +213,43 @@ def _room(values: Any, used: int, wanted: int) -> Any:
     return grown
 
 
-def pivot(chunks: Sequence[BoundChunk], names: Names, strings: Dictionary) -> Frame:
-    """Chunks as one frame: cells become a column a property. O(rows + cells)."""
-    n = sum(chunk.n for chunk in chunks)
-    props = len(names.props)
-    counts = np.zeros(props, np.int64)
-    longest = max((chunk.n for chunk in chunks), default=0)
-    no_slice = np.zeros(longest, np.uint16)
+def laid_out(chunks: Sequence[BoundChunk], names: Names, strings: Dictionary) -> CellRows:
+    """Chunks end to end. O(rows + cells)."""
+    starts, values, cells, lists = [np.zeros(1, np.int64)], [], 0, 0
+    is_list = np.array([kind == Kind.LIST for kind in names.kinds], np.bool_)
     for chunk in chunks:
-        count_cells(chunk.cell_start, chunk.cell_prop, no_slice[: chunk.n], props, counts)
-    starts = np.zeros(props + 1, np.int64)
-    np.cumsum(counts, out=starts[1:])
-    rows = np.empty(int(starts[-1]), np.uint32)
-    values = np.empty(int(starts[-1]), np.int64)
-    cursor, shift = starts[:-1].copy(), np.zeros(props, np.int64)
-    lists = np.array([kind == Kind.LIST for kind in names.kinds], np.bool_)
-    row, list_count = 0, 0
-    numbers = np.arange(n, dtype=np.uint32)
-    for chunk in chunks:
-        shift[lists] = list_count
-        scatter_cells(
-            chunk.cell_start,
-            chunk.cell_prop,
-            chunk.cell_value,
-            no_slice[: chunk.n],
-            numbers[row : row + chunk.n],
-            shift,
-            props,
-            cursor,
-            rows,
-            values,
+        starts.append(chunk.cell_start[1:] + (cells - int(chunk.cell_start[0])))
+        value = chunk.cell_value
+        if len(chunk.list_start) > 1:
+            if lists:
+                value = value + np.where(is_list[chunk.cell_prop], lists, 0)
+            lists += len(chunk.list_start) - 1
+        values.append(value)
+        cells += len(value)
+    offsets, items = _lists(chunks)
+    received: I64 | int = chunks[0].received if chunks else 0
+    if any(chunk.received != received for chunk in chunks):
+        received = np.repeat(
+            np.array([chunk.received for chunk in chunks], np.int64),
+            [chunk.n for chunk in chunks],
         )
-        row += chunk.n
-        list_count += max(len(chunk.list_start) - 1, 0)
-    list_offsets, items = _lists(chunks)
-    columns = {}
-    for prop in np.flatnonzero(counts).tolist():
-        span = slice(int(starts[prop]), int(starts[prop + 1]))
-        mine = None if counts[prop] == n else rows[span]
-        columns[names.props[prop]] = _column(
-            names.kinds[prop], values[span], mine, strings, list_offsets, items
-        )
-    received = {chunk.received for chunk in chunks}
-    return Frame(
-        n=n,
+    return CellRows(
+        n=sum(chunk.n for chunk in chunks),
         shard=_joined([chunk.shard for chunk in chunks], np.uint16),
         ordinal=_joined([chunk.ordinal for chunk in chunks], np.uint32),
         event=_joined([chunk.event for chunk in chunks], np.uint16),
-        event_names=list(names.events),
         time=_joined([chunk.time for chunk in chunks], np.int64),
-        received=received.pop()
-        if len(received) == 1
-        else np.repeat(
-            np.array([chunk.received for chunk in chunks], np.int64), [chunk.n for chunk in chunks]
-        ),
-        columns=columns,
+        received=received,
+        cell_start=np.concatenate(starts),
+        cell_prop=_joined([chunk.cell_prop for chunk in chunks], np.uint16),
+        cell_value=_joined(values, np.int64),
+        list_offsets=offsets,
+        list_items=items,
+        event_names=list(names.events),
+        prop_names=list(names.props),
+        prop_kinds=list(names.kinds),
+        strings=strings,
     )
-
-
-def _column(
-    kind: Kind, values: I64, rows: U32 | None, strings: Dictionary, list_offsets: U32, items: U32
-) -> FrameColumn:
-    if kind == Kind.LIST:
-        offsets, mine = gather_lists(list_offsets, items, values.astype(np.uint32))
-        return FrameColumn(kind, mine, rows, strings, offsets)
-    if kind == Kind.STRING:
-        return FrameColumn(kind, values.astype(np.uint32), rows, strings)
-    if kind == Kind.FLOAT:
-        return FrameColumn(kind, values.view(np.float64), rows)
-    if kind == Kind.BOOL:
-        return FrameColumn(kind, values.astype(np.uint8), rows)
-    return FrameColumn(kind, values, rows)
 
 
 def _lists(chunks: Sequence[BoundChunk]) -> tuple[U32, U32]:

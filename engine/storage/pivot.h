@@ -1,8 +1,7 @@
-/* Cells (row, property, value) -> one dense array a property. Used by the memtable's flush and views.
+/* Cells (row, property, value) -> one dense array a property, and the gathers of dense columns.
  *
- * A chunk's cells are stored by row (CSR). The pivot is a counting sort by bucket = slice * props + property,
- * where a slice is one shard x partition; inside a bucket rows keep the order they came in, so the row
- * numbers of a column ascend. Two passes: count, then scatter to the caller's cursors. O(cells).
+ * Cells are stored by row, in the order rows came. They are emitted in the final order of rows, run by run: one
+ * random read a row, sequential writes a property. O(cells).
  */
 #ifndef ZUJI_PIVOT_H
 #define ZUJI_PIVOT_H
@@ -12,36 +11,55 @@
 
 #define PIVOT_NONE 0xFFFFFFFFu
 
-/* Returns the number of cells whose property is out of range or whose bounds are wrong (0 = good). */
-static int64_t pivot_count(const int64_t *cell_start, int64_t n, const uint16_t *prop, int64_t cells,
-                           const uint16_t *slice, int64_t props, int64_t *counts) {
-    int64_t at = n ? cell_start[0] : 0;
-    if (at < 0) return 1;
-    for (int64_t row = 0; row < n; row++) {
-        int64_t end = cell_start[row + 1];
-        if (end < at || end > cells) return 1;
-        int64_t *of_slice = counts + (int64_t)slice[row] * props;
+/* Rows ahead at which a row's cell bounds, and then its cells, are asked for: each is a cache and TLB miss. */
+#define PIVOT_FAR 32
+#define PIVOT_NEAR 16
+#if defined(__GNUC__)
+#define PIVOT_FETCH(address) __builtin_prefetch(address)
+#else
+#define PIVOT_FETCH(address) ((void)(address))
+#endif
+
+/* Cells of the rows of one run, in the run's order, by property: a counting sort by property.
+ * Pass 1. counts: int64[props], zeroed. Returns nonzero when a bound or a property is out of range. */
+static int pivot_count(const uint32_t *rows, int64_t n, const int64_t *cell_start, int64_t all_rows,
+                       const uint16_t *prop, int64_t cells, int64_t props, int64_t *counts) {
+    for (int64_t i = 0; i < n; i++)
+        if (rows[i] >= all_rows) return 1;
+    for (int64_t i = 0; i < n; i++) {
+        if (i + PIVOT_FAR < n) {
+            PIVOT_FETCH(&cell_start[rows[i + PIVOT_FAR]]);
+            int64_t soon = cell_start[rows[i + PIVOT_NEAR]];
+            PIVOT_FETCH(&prop[soon]);
+        }
+        int64_t at = cell_start[rows[i]], end = cell_start[rows[i] + 1];
+        if (at < 0 || end < at || end > cells) return 1;
         for (; at < end; at++) {
             if (prop[at] >= props) return 1;
-            of_slice[prop[at]]++;
+            counts[prop[at]]++;
         }
     }
     return 0;
 }
 
-/* REQUIRES: pivot_count returned 0 for the same cells; cursor holds the start of each bucket. */
-static void pivot_scatter(const int64_t *cell_start, int64_t n, const uint16_t *prop, const int64_t *value,
-                          const uint16_t *slice, const uint32_t *local, const int64_t *shift, int64_t props,
-                          int64_t *cursor, uint32_t *rows_out, int64_t *values_out) {
-    int64_t at = n ? cell_start[0] : 0;
-    for (int64_t row = 0; row < n; row++) {
-        int64_t end = cell_start[row + 1];
-        int64_t *of_slice = cursor + (int64_t)slice[row] * props;
-        uint32_t number = local[row];
-        for (; at < end; at++) {
-            int64_t to = of_slice[prop[at]]++;
-            rows_out[to] = number;
-            values_out[to] = value[at] + shift[prop[at]];
+/* Pass 2. cursor: start of each property's values, advanced. presence: start of each property's n bytes in present
+ * (zeroed by the caller), -1 when every row has a value. REQUIRES: pivot_count returned 0 for the same rows. */
+static void pivot_emit(const uint32_t *rows, int64_t n, const int64_t *cell_start, const uint16_t *prop,
+                       const int64_t *value, int64_t *cursor, const int64_t *presence, int64_t *values,
+                       uint8_t *present) {
+    for (int64_t i = 0; i < n; i++) {
+        if (i + PIVOT_FAR < n) {
+            PIVOT_FETCH(&cell_start[rows[i + PIVOT_FAR]]);
+            int64_t soon = cell_start[rows[i + PIVOT_NEAR]];
+            PIVOT_FETCH(&prop[soon]);
+            PIVOT_FETCH(&value[soon]);
+            PIVOT_FETCH(&value[soon + 8]);
+        }
+        int64_t end = cell_start[rows[i] + 1];
+        for (int64_t at = cell_start[rows[i]]; at < end; at++) {
+            uint16_t p = prop[at];
+            values[cursor[p]++] = value[at];
+            if (presence[p] >= 0) present[presence[p] + i] = 1;
         }
     }
 }

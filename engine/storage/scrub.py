@@ -15,8 +15,8 @@ import numpy as np
 
 from zuji.engine.errors import Corruption
 from zuji.engine.storage._rows import expand_users
-from zuji.engine.storage.build import keys_in_order
 from zuji.engine.storage.days import days_from_rows
+from zuji.engine.storage.merge import keys_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

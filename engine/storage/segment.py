@@ -155,7 +155,7 @@ class Segment:
         return self._index
 
     def _index_from_rows(self) -> Days:
-        from zuji.engine.storage.build import keys_in_order
+        from zuji.engine.storage.merge import keys_in_order
 
         ordinal, time = keys_in_order(self)
         return days_from_rows(ordinal, time, self.base_ms, self.day_edges)

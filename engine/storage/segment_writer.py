@@ -19,7 +19,6 @@ import numpy as np
 from zuji.engine.storage import names as file_names
 from zuji.engine.storage._rows import few_values, user_keys
 from zuji.engine.storage._sort import csr
-from zuji.engine.storage.build import MergedRows, Packed, SortedFrame, SortedRows
 from zuji.engine.storage.codecs import PAGE_DTYPE, crc32c, encode_bytes, encode_floats, encode_ints
 from zuji.engine.storage.days import BITMAP_SLACK, bitmap, days_from_rows, dense
 from zuji.engine.storage.format import (
@@ -41,6 +40,7 @@ from zuji.engine.storage.format import (
     pack_header,
 )
 from zuji.engine.storage.manifest import SegmentMeta
+from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.types import Kind
 
@@ -48,10 +48,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
+    from zuji.engine.storage.build import Packed, SortedRows
     from zuji.engine.storage.days import ListedDays
     from zuji.engine.storage.dictionary import Dictionary
     from zuji.engine.storage.files import Appender, Files
-    from zuji.engine.storage.frame import Frame, FrameSlice
+    from zuji.engine.storage.frame import Slice, Sliced
     from zuji.engine.storage.source import Source
     from zuji.engine.types import I64, U32
 
@@ -70,13 +71,13 @@ WRITER = "zuji 0.1"
 def write_frame(
     files: Files,
     directory: str,
-    frame: Frame,
+    frame: Sliced,
     *,
     tz: str,
     new_file: Callable[[], tuple[int, str]],
     pool: Executor | None = None,
 ) -> list[SegmentMeta]:
-    """Writes a frame as one segment a shard and partition.
+    """Writes a frame (or a memtable's rows) as one segment a shard and partition.
 
     Args:
         directory: of the project; the names that ``new_file`` gives are relative to it.
@@ -92,12 +93,12 @@ def write_frame(
     """
     pieces = [(piece, *new_file()) for piece in frame.slices(tz)]
 
-    def write(item: tuple[FrameSlice, int, str]) -> SegmentMeta:
+    def write(item: tuple[Slice, int, str]) -> SegmentMeta:
         piece, ident, name = item
         return write_rows(
             files,
             file_names.path(directory, name),
-            SortedFrame(piece),
+            piece.sorted(),
             shard=piece.shard,
             partition=piece.partition,
             day_edges=day_edges(tz, piece.partition.start_ms, piece.partition.end_ms),
