@@ -50,6 +50,25 @@ def test_keys_wider_than_64_bits_are_sorted_in_two_rounds():
     )
 
 
+@pytest.mark.parametrize("users", [1, 3, 2_000, 2**32 - 1])
+@pytest.mark.parametrize("instants", [1, 50_000, 2**32 - 1])
+def test_sources_larger_than_the_cache_are_dealt_into_buckets(users, instants):
+    """Uniform, and skewed so that the first bucket has to be dealt again."""
+    rng = np.random.default_rng(users)
+    n = 120_000
+    ordinal = rng.integers(0, users, n).astype(np.uint32)
+    ordinal[: n // 2] = rng.zipf(1.2, n // 2).clip(0, users - 1)
+    rng.shuffle(ordinal)
+    time = rng.integers(0, instants, n).astype(np.uint32)
+    event = rng.integers(0, 40, n).astype(np.uint16)
+    low = rng.integers(0, 2**20, n).astype(np.uint32)
+    for tail in (None, low):
+        last = np.zeros(n, np.uint32) if tail is None else tail
+        perm_time, perm_event = order_rows(ordinal, time, event, tail)
+        assert np.array_equal(perm_time, np.lexsort((last, time, ordinal)))
+        assert np.array_equal(perm_event, np.lexsort((last, time, ordinal, event)))
+
+
 def test_equal_rows_keep_the_order_sent():
     zeros = np.zeros(5_000, np.uint32)
     perm_time, perm_event = order_rows(zeros, zeros, zeros.astype(np.uint16))
