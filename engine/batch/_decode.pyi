@@ -1,3 +1,9 @@
+"""decode_batch: the native batch format to columns. Format: docs/format/batch.md.
+
+Threads: the GIL is released while bytes are read; the two string tables are written, so the caller
+holds a lock over them.
+"""
+
 from typing import Final
 
 import numpy as np
@@ -12,5 +18,16 @@ BATCH_CODES: Final[tuple[str, ...]]
 
 def decode_batch(
     data: bytes | memoryview, *, limits: Limits, names: StringTable, strings: StringTable
-) -> EventBatch: ...
-def count_items(data: bytes | memoryview | npt.NDArray[np.uint8]) -> int: ...
+) -> EventBatch:
+    """The events of one msgpack batch as columns; codes index ``names`` and ``strings``.
+
+    Events that are wrong are in ``rejected`` and add nothing to the tables. Raises InvalidEvent
+    (index -1, a code of ``reasons.BATCH_REASONS``) when the batch as a whole cannot be read.
+    ``data`` must be contiguous and must not change during the call. O(bytes).
+    """
+
+def count_items(data: bytes | memoryview | npt.NDArray[np.uint8]) -> int:
+    """Number of msgpack values in one encoded value, as ``Limits.batch_items`` counts them.
+
+    Raises ValueError when ``data`` is not exactly one whole value. O(bytes).
+    """

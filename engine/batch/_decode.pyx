@@ -1,3 +1,4 @@
+# cython: autotestdict=False
 """decode_batch: the native batch format to columns. The C is in ``decode.h`` and ``event.h``.
 
 Threads: the GIL is released while bytes are read; the two string tables are written, so the
@@ -6,8 +7,11 @@ caller holds a lock over them. The input must not change during the call.
 
 import numpy as np
 
+cimport cython
+
 from zuji.engine.batch.columns import EventBatch, Rejected
-from zuji.engine.batch.reasons import BATCH_REASONS, EVENT_REASONS
+from zuji.engine.batch.reasons import BATCH_REASONS as _BATCH_REASONS
+from zuji.engine.batch.reasons import EVENT_REASONS as _EVENT_REASONS
 from zuji.engine.errors import InvalidEvent
 
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -96,8 +100,9 @@ cdef tuple _FIELDS = (
 )
 
 
+# Owns the C side of one decode, so that any exit frees it.
+@cython.auto_pickle(False)
 cdef class _Batch:
-    """Owns the C side of one decode, so that any exit frees it."""
 
     cdef zj_batch b
 
@@ -132,7 +137,7 @@ cdef _copy(const void *source, size_t n, dtype):
 
 cdef _refuse(int reason, zj_batch *b, limits):
     code = zj_batch_reason_names[reason].decode()
-    text = BATCH_REASONS[code].format(limits=limits)
+    text = _BATCH_REASONS[code].format(limits=limits)
     if reason == ZJ_BATCH_ENVELOPE:
         text = f"{b.envelope_fault.decode()}; {text}"
     return InvalidEvent(f"{text} (at byte {b.fault_at})", reason=code)
@@ -227,8 +232,10 @@ cdef list _rejected(zj_batch *b, const uint8_t *start, limits):
     cdef size_t i
     cdef uint64_t first, last
     cdef zj_reject *reject
-    messages = {code: text.format(limits=limits) for code, text in EVENT_REASONS.items()} if b.rejected else {}
     rejected = []
+    if b.rejected == 0:
+        return rejected
+    messages = {code: text.format(limits=limits) for code, text in _EVENT_REASONS.items()}
     for i in range(b.rejected):
         reject = &b.rejects[i]
         first = b.starts[reject.index] & ~ZJ_DEEP
@@ -241,7 +248,6 @@ cdef list _rejected(zj_batch *b, const uint8_t *start, limits):
 
 
 def count_items(const uint8_t[::1] data not None):
-    """Number of msgpack values in one encoded value, as ``Limits.batch_items`` counts them."""
     cdef uint64_t items = 0
     cdef int deep = 0
     cdef const uint8_t *at = &data[0] if data.shape[0] else NULL
