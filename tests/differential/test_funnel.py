@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.differential import twins_funnel as twins
 from tests.differential.lanes_strategy import audiences, lanes
+from tests.differential.random_funnels import case
 from zuji.engine.query.kernels import _funnel
 from zuji.engine.query.kernels._streams import sessions
+from zuji.engine.query.kernels.lane import Lane
 
 
 def draw_masks(data, many, k):
@@ -33,6 +38,16 @@ def test_funnel_fast_agrees_with_brute_force(data, many, allowed, ties):
     start, stop = data.draw(st.integers(-1, 10)), data.draw(st.integers(0, 22))
     got = _funnel.funnel_fast(many, masks, k, window, ties, start, stop, None, allowed)
     assert got.tolist() == twins.funnel_fast(many, masks, k, window, ties, start, stop, allowed)
+
+
+def test_lanes_too_far_apart_for_a_short_key_are_answered_from_chains():
+    one = np.zeros(1, np.uint32)
+    deep = np.array([0, 65535], np.uint16)
+    for far in (0, 9 * 10**12):
+        first = Lane(one, np.array([0, 2], np.uint32), np.array([5, 5], np.uint32), far, 0, deep)
+        many = [first, *(Lane(one, np.array([0, 1], np.uint32), one + 6, far * (r % 2), r) for r in range(1, 40))]
+        got = _funnel.funnel_fast(many, [1, *([2] * 39)], 2, 1, "any", 0, far + 100)
+        assert got.tolist() == [0, 1, 1]
 
 
 def records_of(got):
@@ -92,26 +107,48 @@ def draw_funnel(data, many, k):
     }
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=st.data(), many=lanes(users=2, max_rows=11), allowed=audiences)
 def test_funnel_chains_agree_with_brute_force(data, many, allowed):
     k = data.draw(st.integers(1, 4))
     masks = draw_masks(data, many, k)
-    knobs = draw_funnel(data, many, k)
+    check_chains(many, masks, draw_funnel(data, many, k), allowed)
+
+
+def check_chains(many, masks, knobs, allowed):
+    """Kernel and brute force give the same records; returns them."""
     got = records_of(_funnel.funnel_chains(many, masks, **knobs, allowed=allowed))
     want = twins.funnel_chains(many, masks, **knobs, allowed=allowed)
     if knobs["order"] == "any_order" and knobs["ties"] == "strict":
         # several rows of an instant may serve: which one is recorded is free, its time is not
         got, want = ([(u, b, r, [c and c[2] for c in columns]) for u, b, r, columns in x] for x in (got, want))
     assert got == want
+    return got
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_seeded_funnels_agree_with_brute_force(block):
+    levels = Counter()
+    for seed in range(block * 1000, block * 1000 + 500):
+        many, masks, knobs, allowed = case(seed)
+        try:
+            records = check_chains(many, masks, knobs, allowed)
+        except AssertionError as e:
+            raise AssertionError(f"seed {seed}") from e
+        levels.update(bin(reached).count("1") for _user, _bucket, reached, _columns in records)
+    assert all(levels[n] > 0 for n in (1, 2, 3)), levels
+
+
+@pytest.mark.slow
+def test_many_seeded_funnels_agree_with_brute_force():
+    for seed in range(100_000, 200_000):
+        check_chains(*case(seed))
 
 
 @settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10_000), ties=st.sampled_from(["sequence", "any", "strict"]))
 def test_long_users_are_merged_like_short_ones(seed, ties):
     """More rows than the insertion sort takes: the same answer whether split over lanes or not."""
-    from zuji.engine.query.kernels.lane import Lane
-
     rng = np.random.default_rng(seed)
     n = 300
     times = np.sort(rng.integers(0, 200, n)).astype(np.uint32)

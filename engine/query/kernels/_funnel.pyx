@@ -12,7 +12,7 @@ import numpy as np
 
 from zuji.engine.query.kernels.lane import Chains
 
-from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, RowArrays, finish, pointer, zj_guard, zj_lane
+from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, RowArrays, ZJ_REJECTED, finish, pointer, zj_guard, zj_lane
 
 cdef extern from "funnel_fast.h" nogil:
     ctypedef struct zj_funnel:
@@ -136,7 +136,21 @@ def funnel_fast(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel=No
     f.to = _far(to_ms)
     with nogil:
         status = zj_funnel_fast(&f, &guard.c, out)
+    if status == ZJ_REJECTED:
+        return _levels_of_chains(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed)
     finish(status)
+    return levels
+
+
+def _levels_of_chains(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed):
+    """The same from whole chains, for lanes whose (time, rank, tie) need more than 63 bits."""
+    chains = funnel_chains(
+        lanes, step_masks, None, None, None, 0, k, "ordered", "any", "users", ties, ("ms", window_ms), None, None,
+        from_ms, to_ms, None, cancel, allowed,
+    )
+    levels = np.zeros(k + 1, _I64)
+    for s in range(k):
+        levels[s + 1] = np.count_nonzero(chains.reached >> s & 1)
     return levels
 
 

@@ -1,18 +1,21 @@
 /* Funnel levels of all users: ordered, any entry, no exclusions, nothing held. The hot one.
  *
- * L[s] is the latest start of a chain that has reached level s. A row at t matching step s (0-based)
- * sets L[s + 1] = L[s] when t - L[s] <= window; steps of one row go from the last down, so a row
- * takes one step of a chain. L never ascends with s, so no maximum is needed.
- * ties "strict": all rows of an instant act as one row with their masks OR'ed, which reads the old L.
+ * Instead of merging all rows of a user and keeping L[level] = the latest start of a chain that has
+ * reached the level, the history of L[s] is written down as a list P of (row, start), and step s + 1 is
+ * one walk over P and the rows of that step: a row takes the start of the last entry of P before it, if
+ * that is not further back than the window. Starts in P never descend, so the last one is the latest.
+ * The walk has no unpredictable branch. Source: L[] of the specification, transposed.
  *
- * Only users with a first step are visited ("drivers"). The other lanes lag behind and are sought step
- * by step, so a user without step 2 costs no look at steps 3..k, and rows outside [first start, last
- * start + window] are not even gathered. O(rows of step 1 + matching rows).
+ * "Before" is one 64-bit comparison: key = time | low | rank | tie, with as many bits each as the call
+ * needs. ties "any": low = lowest matching step of the row; "strict": only earlier times are before.
+ * Only users with a first step are visited ("drivers"); the other lanes lag behind and are sought step
+ * by step, so a user without step 2 costs no look at steps 3..k.
+ * O(rows of step 1 + rows of steps that can be reached).
  */
 #ifndef ZUJI_FUNNEL_FAST_H
 #define ZUJI_FUNNEL_FAST_H
 
-#include "gather.h"
+#include "lanes.h"
 
 enum { ZJ_TIES_SEQUENCE = 0, ZJ_TIES_ANY = 1, ZJ_TIES_STRICT = 2 };
 #define ZJ_MAX_STEPS 32
@@ -29,6 +32,35 @@ typedef struct {
     int64_t from, to;                /* starts in [from, to) */
 } zj_funnel;
 
+/* Where the parts of a key lie. Times count from origin. */
+typedef struct {
+    int64_t origin;
+    int time_shift, low_shift, rank_shift;
+    int any; /* ties "any" */
+} zj_key_plan;
+
+/* A growing list of keys, with the start that each one holds. start[i + 1] belongs to key[i];
+ * start[0] is "never" and key[n] is larger than every key. */
+typedef struct {
+    uint64_t *key;
+    int64_t *start;
+} zj_steps_list;
+
+typedef struct {
+    zj_lane *lane; /* drivers first */
+    const uint32_t **row_mask;
+    uint32_t *step_mask, *could;
+    int *step_lane, step_lanes[ZJ_MAX_STEPS]; /* lanes of step s: step_lane[s * room + i] */
+    int drivers, count;
+    size_t room;
+    zj_heads driver, other;
+    zj_steps_list now, next;
+    uint64_t *rows, *spare; /* rows of one step */
+    uint32_t *run;          /* slices of rows */
+    size_t list_room;
+    void *block;
+} zj_funnel_work;
+
 /* Steps that the rows of a lane may match. */
 ZJ_CLONES static uint32_t zj_lane_steps(const uint32_t *row_mask, uint32_t n, uint32_t step_mask) {
     if (row_mask == NULL) return n ? step_mask : 0;
@@ -37,156 +69,275 @@ ZJ_CLONES static uint32_t zj_lane_steps(const uint32_t *row_mask, uint32_t n, ui
     return any;
 }
 
-/* Adds one lane's rows of a user that match `want` and lie in [*low, high]. */
-ZJ_INLINE int zj_funnel_take(const zj_funnel *f, int l, uint32_t pos, uint32_t want, int64_t low, int64_t high,
-                             int64_t origin, zj_rows *w) {
-    const zj_lane *lane = &f->lanes[l];
-    const uint32_t *row_mask = f->row_mask[l];
-    uint32_t a = lane->offsets[pos], b = lane->offsets[pos + 1], fixed = f->step_mask[l] & want;
-    if (!zj_rows_reserve(w, b - a)) return ZJ_NO_MEMORY;
-    w->run[w->runs++] = (uint32_t)w->count;
-    size_t at = w->count;
-    for (uint32_t r = a; r < b; r++) {
-        int64_t t = lane->base + (int64_t)lane->times[r];
-        uint32_t steps = row_mask ? row_mask[r] & want : fixed;
-        if (t > high) break;
-        zj_row *row = &w->row[at];
-        row->key = zj_row_key(lane, l, r, origin, f->ties == ZJ_TIES_ANY && steps ? (uint32_t)__builtin_ctz(steps) : 0);
-        row->time = t;
-        row->steps = steps;
-        at += (t >= low) & (steps != 0) & (lane->mask == NULL || lane->mask[r] != 0);
+ZJ_CLONES static uint32_t zj_top_tie(const uint16_t *ties, uint32_t n) {
+    uint16_t top = 0;
+    for (uint32_t i = 0; i < n; i++) top = ties[i] > top ? ties[i] : top;
+    return top;
+}
+
+static int zj_bits_for(uint64_t top) { return top ? 64 - __builtin_clzll(top) : 0; }
+
+/* Plans the key; ZJ_REJECTED when 63 bits do not hold it. */
+static int zj_key_plan_make(zj_key_plan *p, const zj_funnel *f) {
+    int64_t low = 0, high = 0;
+    uint32_t rank = 0, tie = 0;
+    for (int l = 0; l < f->count; l++) {
+        const zj_lane *lane = &f->lanes[l];
+        low = l == 0 || lane->base < low ? lane->base : low;
+        high = l == 0 || lane->base > high ? lane->base : high;
+        rank = lane->rank > rank ? lane->rank : rank;
+        if (lane->ties) {
+            uint32_t top = zj_top_tie(lane->ties, lane->n);
+            tie = top > tie ? top : tie;
+        }
     }
-    w->count = at;
+    p->origin = low;
+    p->any = f->ties == ZJ_TIES_ANY;
+    p->rank_shift = zj_bits_for(tie);
+    p->low_shift = p->rank_shift + zj_bits_for(rank);
+    p->time_shift = p->low_shift + (p->any ? 5 : 0);
+    return zj_bits_for((uint64_t)(high - low) + 0xFFFFFFFFu) + p->time_shift <= 63 ? ZJ_OK : ZJ_REJECTED;
+}
+
+static void zj_funnel_close(zj_funnel_work *w) {
+    zj_heads_close(&w->driver);
+    zj_heads_close(&w->other);
+    free(w->now.key);
+    free(w->now.start);
+    free(w->next.key);
+    free(w->next.start);
+    free(w->rows);
+    free(w->spare);
+    free(w->run);
+    free(w->block);
+}
+
+/* Room for n rows of one step. Lists are refilled by the caller, except `now`, which is kept. */
+static int zj_funnel_fit(zj_funnel_work *w, size_t n) {
+    if (n + 2 <= w->list_room) return ZJ_OK;
+    size_t room = w->list_room ? w->list_room : 256;
+    while (room < n + 2) room *= 2;
+    void *p;
+#define ZJ_REFIT(field)                                                                                  \
+    if ((p = realloc(w->field, room * 8)) == NULL) return ZJ_NO_MEMORY;                                  \
+    w->field = p;
+    ZJ_REFIT(now.key)
+    ZJ_REFIT(now.start)
+    ZJ_REFIT(next.key)
+    ZJ_REFIT(next.start)
+    ZJ_REFIT(rows)
+    ZJ_REFIT(spare)
+#undef ZJ_REFIT
+    w->list_room = room;
     return ZJ_OK;
 }
 
-/* Highest level of the ordered rows, at most `bound`. */
-ZJ_INLINE int zj_funnel_level(const zj_funnel *f, const zj_row *row, size_t n, int bound) {
-    int64_t L[ZJ_MAX_STEPS + 1];
-    const int64_t window = f->window;
-    for (int s = 0; s <= bound; s++) L[s] = ZJ_NEVER;
-    for (size_t i = 0; i < n; i++) {
-        int64_t t = row[i].time;
-        uint32_t m = row[i].steps;
-        if (f->ties == ZJ_TIES_STRICT)
-            while (i + 1 < n && row[i + 1].time == t) m |= row[++i].steps;
-        L[0] = t < f->to ? t : ZJ_NEVER;
-        do {
-            int s = 31 - __builtin_clz(m);
-            m ^= 1u << s;
-            L[s + 1] = t - L[s] <= window ? L[s] : L[s + 1];
-        } while (m);
-        if (L[bound] != ZJ_NEVER) return bound;
+/* Drivers first, then the other lanes that matter. */
+static int zj_funnel_open(zj_funnel_work *w, const zj_funnel *f) {
+    const int k = f->steps;
+    memset(w, 0, sizeof *w);
+    w->room = (size_t)(f->count ? f->count : 1);
+    size_t item = sizeof(zj_lane) + sizeof(uint32_t *) + 2 * sizeof(uint32_t) + (size_t)k * sizeof(int);
+    w->block = calloc(w->room, item);
+    if (w->block == NULL) return ZJ_NO_MEMORY;
+    w->lane = (zj_lane *)w->block;
+    w->row_mask = (const uint32_t **)(w->lane + w->room);
+    w->step_mask = (uint32_t *)(w->row_mask + w->room);
+    w->could = w->step_mask + w->room;
+    w->step_lane = (int *)(w->could + w->room);
+    for (uint32_t pass = 0, driver = 1; pass < 2; pass++, driver = 0)
+        for (int l = 0; l < f->count; l++) {
+            uint32_t steps = zj_lane_steps(f->row_mask[l], f->lanes[l].n, f->step_mask[l]);
+            steps &= (uint32_t)((1ull << k) - 1);
+            if (steps == 0 || (steps & 1) != driver) continue;
+            int n = w->count++;
+            w->lane[n] = f->lanes[l];
+            w->row_mask[n] = f->row_mask[l];
+            w->step_mask[n] = f->step_mask[l] & (uint32_t)((1ull << k) - 1);
+            w->could[n] = steps;
+            w->drivers += (int)driver;
+            for (int s = 0; s < k; s++)
+                if (steps >> s & 1) w->step_lane[(size_t)s * w->room + (size_t)w->step_lanes[s]++] = n;
+        }
+    w->run = (uint32_t *)malloc((w->room + 2) * sizeof(uint32_t));
+    if (w->run == NULL || zj_funnel_fit(w, 64) != ZJ_OK) return ZJ_NO_MEMORY;
+    int status = zj_heads_open(&w->driver, w->lane, w->drivers);
+    if (status == ZJ_OK) status = zj_heads_open(&w->other, w->lane + w->drivers, w->count - w->drivers);
+    return status;
+}
+
+/* Adds the keys of a lane's rows [a, b) that match step s and lie in [from, to]; returns how many. */
+ZJ_INLINE uint32_t zj_step_keys(const zj_key_plan *p, const zj_funnel_work *w, int l, uint32_t a, uint32_t b, int s,
+                                int64_t from, int64_t to, uint64_t *out) {
+    const zj_lane *lane = &w->lane[l];
+    const uint32_t *times = lane->times, *row_mask = w->row_mask[l];
+    const int64_t base = lane->base - p->origin;
+    uint32_t n = 0;
+    from -= p->origin;
+    to -= p->origin;
+    if (!row_mask && !lane->mask && !lane->ties) {
+        const uint32_t fixed = w->step_mask[l];
+        const uint64_t rest = (uint64_t)lane->rank << p->rank_shift |
+                              (p->any ? (uint64_t)__builtin_ctz(fixed) << p->low_shift : 0);
+        for (uint32_t r = a; r < b; r++) {
+            int64_t t = base + (int64_t)times[r];
+            out[n] = (uint64_t)t << p->time_shift | rest;
+            n += (t >= from) & (t <= to);
+        }
+        return n;
     }
-    int level = bound;
-    while (level > 0 && L[level] == ZJ_NEVER) level--;
-    return level;
+    for (uint32_t r = a; r < b; r++) {
+        int64_t t = base + (int64_t)times[r];
+        uint32_t steps = row_mask ? row_mask[r] : w->step_mask[l];
+        uint64_t low = p->any ? (uint64_t)__builtin_ctz(steps | 0x80000000u) << p->low_shift : 0;
+        out[n] = (uint64_t)t << p->time_shift | low | (uint64_t)lane->rank << p->rank_shift | zj_tie(lane, r);
+        n += (t >= from) & (t <= to) & (int)(steps >> s & 1) & zj_passes(lane, r);
+    }
+    return n;
+}
+
+/* Orders rows made of ascending slices run[0..runs]. */
+static void zj_keys_merge(zj_funnel_work *w, uint32_t n, int runs) {
+    if (n <= 24) {
+        for (uint32_t i = 1; i < n; i++) {
+            uint64_t x = w->rows[i];
+            uint32_t j = i;
+            for (; j > 0 && x < w->rows[j - 1]; j--) w->rows[j] = w->rows[j - 1];
+            w->rows[j] = x;
+        }
+        return;
+    }
+    w->run[runs] = n;
+    while (runs > 1) {
+        int made = 0;
+        for (int i = 0; i < runs; i += 2) {
+            uint32_t a = w->run[i], b = w->run[i + 1], m = b, c = i + 1 < runs ? w->run[i + 2] : b, at = a;
+            w->run[made++] = a;
+            while (a < b && m < c) {
+                int right = w->rows[m] < w->rows[a];
+                w->spare[at++] = right ? w->rows[m] : w->rows[a];
+                a += !right;
+                m += right;
+            }
+            memcpy(&w->spare[at], &w->rows[a], (b - a) * 8);
+            memcpy(&w->spare[at + (b - a)], &w->rows[m], (c - m) * 8);
+        }
+        w->run[made] = n;
+        runs = made;
+        uint64_t *swap = w->rows;
+        w->rows = w->spare;
+        w->spare = swap;
+    }
+}
+
+static int zj_key_compare(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Rows of step s of the user in [from, to], in order, into w->rows. Lanes lag and are sought. */
+ZJ_INLINE int zj_step_rows(const zj_key_plan *p, zj_funnel_work *w, uint32_t user, int s, int64_t from, int64_t to,
+                           uint32_t *found) {
+    uint32_t n = 0;
+    int runs = 0, ordered = 1;
+    for (int i = 0; i < w->step_lanes[s]; i++) {
+        int l = w->step_lane[(size_t)s * w->room + (size_t)i], o = l - w->drivers;
+        uint32_t pos;
+        if (o < 0) {
+            if (w->driver.head[l] != user) continue;
+            pos = w->driver.pos[l];
+        } else {
+            if (!zj_heads_seek(&w->other, w->lane + w->drivers, o, user)) continue;
+            pos = w->other.pos[o];
+        }
+        const uint32_t a = w->lane[l].offsets[pos], b = w->lane[l].offsets[pos + 1];
+        if (zj_funnel_fit(w, (size_t)n + (b - a)) != ZJ_OK) return ZJ_NO_MEMORY;
+        uint32_t more = zj_step_keys(p, w, l, a, b, s, from, to, w->rows + n);
+        if (more == 0) continue;
+        if (p->any && w->row_mask[l]) { /* rows of an instant may be out of order by their lowest step */
+            int sound = 1;
+            for (uint32_t r = n + 1; r < n + more; r++) sound &= w->rows[r - 1] <= w->rows[r];
+            if (!sound) qsort(w->rows + n, more, 8, zj_key_compare);
+        }
+        ordered &= n == 0 || w->rows[n - 1] <= w->rows[n];
+        w->run[runs++] = n;
+        n += more;
+    }
+    if (!ordered) zj_keys_merge(w, n, runs);
+    *found = n;
+    return ZJ_OK;
+}
+
+/* The walk: every row takes the start of the last entry before it. Branch-free but for the loop's end.
+ * REQUIRES: p->key[n of p] = UINT64_MAX, p->start[0] = ZJ_NEVER. Makes the same of out. */
+ZJ_INLINE uint32_t zj_step_walk(const zj_steps_list *p, const uint64_t *rows, uint32_t n, int shift, uint64_t before,
+                                int64_t window, zj_steps_list *out) {
+    const uint64_t *key = p->key;
+    const int64_t *start = p->start;
+    uint32_t i = 0, j = 0, m = 0;
+    out->start[0] = ZJ_NEVER;
+    while (i < n) {
+        const uint64_t x = rows[i];
+        const int64_t from = start[j];
+        const uint32_t ahead = key[j] < (x & before); /* an entry lies before the row: step over it */
+        out->key[m] = x;
+        out->start[m + 1] = from;
+        m += (ahead ^ 1) & (uint32_t)((int64_t)(x >> shift) - from <= window);
+        j += ahead;
+        i += ahead ^ 1;
+    }
+    out->key[m] = UINT64_MAX;
+    return m;
 }
 
 /* levels[j] = users whose best level is >= j, j = 1..k; levels[0] stays 0. */
-ZJ_CLONES static int zj_funnel_fast(const zj_funnel *given, zj_guard *guard, int64_t *levels) {
-    const int count = given->count, k = given->steps;
-    zj_heads driver = {0}, other = {0};
-    zj_rows rows;
-    int64_t origin;
-    int status = ZJ_OK, drivers = 0, others = 0;
+ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, int64_t *levels) {
+    const int k = f->steps;
+    zj_key_plan plan;
+    zj_funnel_work w;
     memset(levels, 0, sizeof(int64_t) * (size_t)(k + 1));
-    if ((status = zj_rows_origin(given->lanes, count, &origin)) != ZJ_OK) return status;
-
-    /* drivers first, then the other lanes that matter; step_lane lists the others by step */
-    size_t room = (size_t)(count ? count : 1);
-    char *block = (char *)calloc(room, sizeof(zj_lane) + sizeof(uint32_t *) + 2 * sizeof(uint32_t) + k * sizeof(int));
-    if (block == NULL) return ZJ_NO_MEMORY;
-    zj_lane *lanes = (zj_lane *)block;
-    const uint32_t **row_mask = (const uint32_t **)(lanes + room);
-    uint32_t *step_mask = (uint32_t *)(row_mask + room), *could = step_mask + room;
-    int *step_lane = (int *)(could + room), step_lanes[ZJ_MAX_STEPS] = {0};
-    for (int want_driver = 1, n = 0; want_driver >= 0; want_driver--)
-        for (int l = 0; l < count; l++) {
-            uint32_t steps = zj_lane_steps(given->row_mask[l], given->lanes[l].n, given->step_mask[l]);
-            steps &= (uint32_t)((1ull << k) - 1);
-            if (steps == 0 || (int)(steps & 1) != want_driver) continue;
-            lanes[n] = given->lanes[l];
-            row_mask[n] = given->row_mask[l];
-            step_mask[n] = given->step_mask[l];
-            could[n] = steps;
-            if (want_driver) drivers++;
-            else {
-                for (int s = 1; s < k; s++)
-                    if (steps >> s & 1) step_lane[(size_t)s * room + (size_t)step_lanes[s]++] = n;
-                others++;
-            }
-            n++;
-        }
-    zj_funnel f = *given;
-    f.lanes = lanes;
-    f.row_mask = row_mask;
-    f.step_mask = step_mask;
-
-    int opened = zj_rows_open(&rows, count) == ZJ_OK;
-    opened &= zj_heads_open(&driver, lanes, drivers) == ZJ_OK;
-    opened &= zj_heads_open(&other, lanes + drivers, others) == ZJ_OK;
+    int status = zj_key_plan_make(&plan, f);
+    if (status != ZJ_OK) return status;
+    status = zj_funnel_open(&w, f);
+    /* strict ties: an entry of the row's own instant is not before it */
+    const uint64_t before = f->ties == ZJ_TIES_STRICT ? ~0ull << plan.time_shift : ~0ull;
     uint32_t user;
-    while (opened && (user = zj_heads_min(&driver)) != ZJ_END) {
-        int counts = zj_allowed(guard, user), bound = 1;
-        uint32_t have = 0, work = 1;
-        rows.count = 0;
-        rows.runs = 0;
-        /* which steps can be reached at all */
-        for (int d = 0; d < drivers; d++)
-            if (driver.head[d] == user) have |= could[d];
-        if (counts)
-            for (; bound < k; bound++) {
-                for (int i = 0; !(have >> bound & 1) && i < step_lanes[bound]; i++) {
-                    int l = step_lane[(size_t)bound * room + (size_t)i];
-                    if (zj_heads_seek(&other, lanes + drivers, l - drivers, user)) have |= could[l];
+    while (status == ZJ_OK && (user = zj_heads_min(&w.driver)) != ZJ_END) {
+        uint32_t work = 1;
+        if (zj_allowed(guard, user)) {
+            uint32_t n = 0;
+            int level = 0;
+            status = zj_step_rows(&plan, &w, user, 0, f->from, f->to - 1, &n);
+            if (n) {
+                uint64_t *swap = w.now.key;
+                w.now.key = w.rows;
+                w.rows = swap;
+                w.now.key[n] = UINT64_MAX;
+                w.now.start[0] = ZJ_NEVER;
+                for (uint32_t i = 0; i < n; i++) w.now.start[i + 1] = (int64_t)(w.now.key[i] >> plan.time_shift);
+                for (level = 1; level < k && status == ZJ_OK; level++) {
+                    int64_t first = plan.origin + (int64_t)(w.now.key[0] >> plan.time_shift);
+                    int64_t last = plan.origin + w.now.start[n] + f->window;
+                    uint32_t found = 0;
+                    work += n;
+                    status = zj_step_rows(&plan, &w, user, level, first, last, &found);
+                    n = zj_step_walk(&w.now, w.rows, found, plan.time_shift, before, f->window, &w.next);
+                    if (n == 0) break;
+                    zj_steps_list turn = w.now;
+                    w.now = w.next;
+                    w.next = turn;
                 }
-                if (!(have >> bound & 1)) break;
+                levels[level]++;
             }
-        uint32_t want = bound >= 32 ? 0xFFFFFFFFu : (1u << bound) - 1;
-        int64_t first = INT64_MAX, last = ZJ_NEVER;
-        for (int d = 0; d < drivers; d++) {
-            if (driver.head[d] != user) continue;
-            if (counts && status == ZJ_OK) {
-                size_t before = rows.count;
-                status = zj_funnel_take(&f, d, driver.pos[d], want, f.from, f.to - 1 + f.window, origin, &rows);
-                for (size_t i = before; i < rows.count; i++)
-                    if ((rows.row[i].steps & 1) && rows.row[i].time < f.to) {
-                        first = rows.row[i].time < first ? rows.row[i].time : first;
-                        last = rows.row[i].time > last ? rows.row[i].time : last;
-                    }
+        }
+        for (int d = 0; d < w.drivers; d++)
+            if (w.driver.head[d] == user) {
+                work += w.lane[d].offsets[w.driver.pos[d] + 1] - w.lane[d].offsets[w.driver.pos[d]];
+                zj_heads_next(&w.driver, w.lane, d);
             }
-            zj_heads_next(&driver, lanes, d);
-        }
-        if (counts && last != ZJ_NEVER) {
-            int level = 1;
-            if (bound > 1) {
-                for (int o = 0; o < others && status == ZJ_OK; o++) {
-                    int l = drivers + o;
-                    if (!(could[l] & want) || !zj_heads_seek(&other, lanes + drivers, o, user)) continue;
-                    status = zj_funnel_take(&f, l, other.pos[o], want, first, last + f.window, origin, &rows);
-                }
-                rows.run[rows.runs] = (uint32_t)rows.count;
-                if (status == ZJ_OK) {
-                    zj_rows_order(&rows, f.ties != ZJ_TIES_ANY);
-                    level = zj_funnel_level(&f, rows.row, rows.count, bound);
-                }
-            }
-            levels[level]++;
-            work += (uint32_t)rows.count;
-        }
-        if (status != ZJ_OK) break;
-        if (zj_stop(guard, work)) {
-            status = ZJ_CANCELLED;
-            break;
-        }
+        if (status == ZJ_OK && zj_stop(guard, work)) status = ZJ_CANCELLED;
     }
-    if (!opened) status = ZJ_NO_MEMORY;
-    zj_heads_close(&driver);
-    zj_heads_close(&other);
-    zj_rows_close(&rows);
-    free(block);
-    levels[0] = 0;
+    zj_funnel_close(&w);
     for (int s = k - 1; s >= 1; s--) levels[s] += levels[s + 1];
     return status;
 }
