@@ -310,12 +310,15 @@ class _SegmentWriter:
             if len(users):
                 data, pages = encode_ints(users, ascending=True)
                 if dense(users):
-                    raw = bitmap(users).serialize()
+                    packed = bitmap(users)
+                    packed.run_optimize()
+                    raw = packed.serialize()
                     if len(raw) <= BITMAP_SLACK * len(data):
                         form, (data, pages) = DAY_BITMAP, encode_bytes(raw)
                 user_stream = self._stream(data, pages)
                 if form == DAY_BITMAP:
                     more = bitmap(users[flags.view(np.bool_)])
+                    more.run_optimize()
                     multi_stream = self._stream(*encode_bytes(more.serialize()))
                 else:
                     multi_stream = self._ints(flags)
