@@ -15,13 +15,13 @@ import math
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-ColumnType = Literal["string", "int64", "float64", "bool", "date", "datetime", "object", "any"]
+COLUMN_TYPES: Final = ("string", "int64", "float64", "bool", "date", "datetime", "object", "any")
 _TEXT_ROWS: Final = 20
 _HTML_ROWS: Final = 50
 _CELL_WIDTH: Final = 32
@@ -29,10 +29,10 @@ _CELL_WIDTH: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """A column of an answer. ``unit``: ``users``, ``ratio``, ``ms`` … or None."""
+    """A column of an answer: ``type`` of :data:`COLUMN_TYPES`, ``unit`` as ``users ratio ms``."""
 
     name: str
-    type: ColumnType
+    type: str
     unit: str | None = None
 
 
@@ -123,7 +123,7 @@ class Result:
         time = self.query.get("time")
         return (time.get("tz") if isinstance(time, dict) else None) or "UTC"
 
-    def _arrow(self, at: int, kind: ColumnType) -> pa.Array:
+    def _arrow(self, at: int, kind: str) -> pa.Array:
         import pyarrow as pa
 
         values = [row[at] for row in self.rows]
