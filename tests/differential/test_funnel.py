@@ -119,9 +119,6 @@ def check_chains(many, masks, knobs, allowed):
     """Kernel and brute force give the same records; returns them."""
     got = records_of(_funnel.funnel_chains(many, masks, **knobs, allowed=allowed))
     want = twins.funnel_chains(many, masks, **knobs, allowed=allowed)
-    if knobs["order"] == "any_order" and knobs["ties"] == "strict":
-        # several rows of an instant may serve: which one is recorded is free, its time is not
-        got, want = ([(u, b, r, [c and c[2] for c in columns]) for u, b, r, columns in x] for x in (got, want))
     assert got == want
     return got
 
@@ -129,7 +126,7 @@ def check_chains(many, masks, knobs, allowed):
 @pytest.mark.parametrize("block", range(8))
 def test_seeded_funnels_agree_with_brute_force(block):
     levels = Counter()
-    for seed in range(block * 1000, block * 1000 + 500):
+    for seed in range(block * 1000, block * 1000 + 700):
         many, masks, knobs, allowed = case(seed)
         try:
             records = check_chains(many, masks, knobs, allowed)

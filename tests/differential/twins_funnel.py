@@ -238,15 +238,12 @@ def evaluate(f, rows, starters):
         chains = [c for c in all_chains(f, rows, starters, value) if legal(f, rows, c)]
         if is_removed(f, rows, chains):
             return "removed"
-        for chain in chains:
-            if best is None or rank_of(chain) < rank_of(best[0]):
-                best = (chain, value)
-    if best is None:
-        return None
-    chain, value = best
-    if f.order == "any_order":
-        return chain, dict(enumerate(chain))
-    return chain, with_optional(f, rows, chain, value)
+        for chain in sorted(chains, key=rank_of)[:1]:
+            taken = dict(enumerate(chain)) if f.order == "any_order" else with_optional(f, rows, chain, value)
+            rank = (rank_of(chain), -len(taken))  # values that tie still differ in optional steps
+            if best is None or rank < best[0]:
+                best = (rank, chain, taken)
+    return best[1:] if best else None
 
 
 def unit_records(f, rows, low, high):

@@ -114,7 +114,8 @@ static void zj_chain_finish(const zj_rules *q, const zj_step_row *e, uint32_t n,
     }
 }
 
-/* True when a is the better chain: higher, completed first, later start, earlier rows. */
+/* True when a is the better chain: higher, completed first, later start, earlier rows, more optional
+ * steps. Equal chains of two held values differ in optional steps only; the lower code stays. */
 static int zj_chain_better(const zj_chain *a, const zj_chain *b) {
     if (a->level != b->level) return a->level > b->level;
     if (a->level == 0) return 0;
@@ -123,7 +124,7 @@ static int zj_chain_better(const zj_chain *a, const zj_chain *b) {
     if (a->start != b->start) return a->start > b->start;
     for (int m = 0; m < a->level; m++)
         if (a->chain[m] != b->chain[m]) return a->chain[m] < b->chain[m];
-    return 0;
+    return __builtin_popcount(a->reached) > __builtin_popcount(b->reached);
 }
 
 /* Would the exclusions of row x remove the user? States of both arrays count (b may be NULL). */
@@ -249,13 +250,12 @@ static int zj_eval_strict(const zj_rules *q, const zj_step_row *e, uint32_t n, c
     return best;
 }
 
-/* Rows matched to steps. owner[s]: group that has step s, or -1; mask[g]: steps of group g. */
+/* Rows matched to steps. owner[s]: number of the row that has step s; it counts where taken has s. */
 typedef struct {
     int8_t owner[ZJ_STEPS_MAX];
-    uint32_t mask[ZJ_STEPS_MAX];  /* of the groups taken */
-    uint32_t first[ZJ_STEPS_MAX]; /* index of the group's first row */
-    uint32_t stop[ZJ_STEPS_MAX];
-    uint32_t taken;               /* steps that have an owner */
+    uint32_t mask[ZJ_STEPS_MAX]; /* steps of the rows, in the order they were added */
+    uint32_t row[ZJ_STEPS_MAX];  /* their indexes */
+    uint32_t taken;              /* steps that have an owner */
     int size;
 } zj_matching;
 
@@ -279,15 +279,35 @@ static int zj_match_find(zj_matching *m, int g, uint32_t *visited) {
     return 0;
 }
 
-static int zj_match_add(zj_matching *m, uint32_t mask, uint32_t first, uint32_t stop) {
+/* Can the rows make room for one more that takes a step of mask? A row once in stays in. */
+static int zj_match_add(zj_matching *m, uint32_t mask, uint32_t row) {
     uint32_t visited = 0;
-    if (mask == 0) return 0;
+    if (mask == 0 || m->size == ZJ_STEPS_MAX) return 0;
     m->mask[m->size] = mask;
-    m->first[m->size] = first;
-    m->stop[m->size] = stop;
+    m->row[m->size] = row;
     if (!zj_match_find(m, m->size, &visited)) return 0;
     m->size++;
     return 1;
+}
+
+/* Strict ties: the earliest rows of a chain of `size` rows from row s to row last, one row an instant.
+ * A row is taken when the rows taken so far, it, the later instants and the last row still match. */
+static void zj_match_earliest(const zj_step_row *e, uint32_t s, uint32_t last, int size, uint32_t *row) {
+    int n = 1;
+    row[0] = s;
+    for (uint32_t x = s + 1; x <= last && n < size; x++) {
+        if (!e[x].need || e[x].time == e[row[n - 1]].time || (x != last && e[x].time == e[last].time)) continue;
+        zj_matching m = {.size = 0};
+        for (int i = 0; i < n; i++) zj_match_add(&m, e[row[i]].need, row[i]);
+        if (!zj_match_add(&m, e[x].need, x)) continue;
+        for (uint32_t i = x + 1, stop; x != last && i < last && e[i].time < e[last].time; i = stop) {
+            uint32_t mask = 0;
+            for (stop = i; stop < last && e[stop].time == e[i].time; stop++) mask |= e[stop].need;
+            if (e[i].time > e[x].time) zj_match_add(&m, mask, i);
+        }
+        if (x != last) zj_match_add(&m, e[last].need, last);
+        if (m.size == size) row[n++] = x;
+    }
 }
 
 /* All steps in any order. REQUIRES: no optional steps; every exclusion clears levels [1, k).
@@ -302,19 +322,20 @@ static int zj_eval_any_order(const zj_rules *q, const zj_step_row *e, uint32_t n
         if (complete && q->any_remove) complete[s] = UINT32_MAX;
         if (!e[s].need || !zj_may_start(starts, &e[s])) continue;
         if (best == top && !q->any_remove && s > best_last) break;
-        zj_matching m;
-        memset(m.owner, -1, sizeof m.owner);
-        m.taken = 0;
-        m.size = 0;
-        zj_match_add(&m, e[s].need, s, s + 1);
+        zj_matching m = {.size = 0};
+        zj_match_add(&m, e[s].need, s);
         uint32_t last = s, i = s + 1;
         while (i < n && m.size < top && zj_within(q, &e[s], &e[i]) && !e[i].exclusion) {
-            uint32_t stop = i + 1, mask = e[i].need;
+            uint32_t stop = i + 1, mask = e[i].need, completes = i;
             if (q->ties_strict) { /* one row of an instant: the instant acts as one row */
                 while (stop < n && e[stop].time == e[i].time && !e[stop].exclusion) mask |= e[stop++].need;
                 if (e[i].time == e[s].time) mask = 0;
+                for (zj_matching probe; mask && completes + 1 < stop; completes++) {
+                    probe = m;
+                    if (zj_match_add(&probe, e[completes].need, completes)) break;
+                }
             }
-            if (zj_match_add(&m, mask, i, stop)) last = i;
+            if (zj_match_add(&m, mask, i)) last = completes;
             i = stop;
         }
         if (zj_stop(guard, i - s)) {
@@ -327,13 +348,9 @@ static int zj_eval_any_order(const zj_rules *q, const zj_step_row *e, uint32_t n
         best = m.size;
         best_last = last;
         best_start = e[s].time;
-        for (int g = 0; g < m.size; g++) { /* groups were added in time order */
-            best_row[g] = m.first[g];
-            for (int step = 0; step < top; step++)
-                if (m.owner[step] == g)
-                    while (best_row[g] + 1 < m.stop[g] && !(e[best_row[g]].need >> step & 1)) best_row[g]++;
-        }
+        memcpy(best_row, m.row, (size_t)best * sizeof(uint32_t)); /* added in time order */
     }
+    if (q->ties_strict && best > 1) zj_match_earliest(e, best_row[0], best_last, best, best_row);
     for (uint32_t x = 0, since = 0; q->any_remove && x < n; x++) {
         int removes = 0;
         if (!e[x].exclusion) continue;
