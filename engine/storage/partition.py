@@ -3,11 +3,13 @@
 A partition's id is ``year * 12 + month - 1`` of the local date; its bounds are UTC milliseconds. A
 segment holds one shard of one partition, so times inside it fit an unsigned 32-bit offset from the
 partition's start. Bounds come from :mod:`zuji.engine.calendars`, the one place that knows clock
-changes. Pure functions.
+changes. Pure functions, with caches.
 """
 
 from __future__ import annotations
 
+from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,8 +17,6 @@ import numpy as np
 from zuji.engine import calendars
 
 if TYPE_CHECKING:
-    from datetime import date
-
     from zuji.engine.types import I32, I64
 
 
@@ -26,11 +26,6 @@ class Partition(NamedTuple):
     id: int
     start_ms: int
     end_ms: int
-
-
-def month_id(day: date) -> int:
-    """Partition id of a local date."""
-    return day.year * 12 + day.month - 1
 
 
 def partition_of(times: I64, tz: str) -> tuple[I32, dict[int, tuple[int, int]]]:
@@ -47,15 +42,27 @@ def partition_of(times: I64, tz: str) -> tuple[I32, dict[int, tuple[int, int]]]:
     if not len(times):
         return np.empty(0, np.int32), {}
     first, last = int(times.min()), int(times.max())
-    edges = calendars.edges(tz, first, last + 1, "month")
-    ids = [month_id(calendars.local_date(int(edge), tz)) for edge in edges[:-1]]
-    bounds = {ident: (int(edges[i]), int(edges[i + 1])) for i, ident in enumerate(ids)}
-    if len(ids) == 1:
-        return np.full(len(times), ids[0], np.int32), bounds
-    index = np.searchsorted(edges, times, side="right") - 1
-    return np.array(ids, np.int32)[index], bounds
+    years = [calendars.local_date(ms, tz).year for ms in (first, last)]
+    edges = _months(tz, years[0], years[1])
+    low = int(np.searchsorted(edges, first, side="right")) - 1
+    high = int(np.searchsorted(edges, last, side="right")) - 1
+    origin = years[0] * 12
+    bounds = {origin + i: (int(edges[i]), int(edges[i + 1])) for i in range(low, high + 1)}
+    if low == high:
+        return np.full(len(times), origin + low, np.int32), bounds
+    index = np.searchsorted(edges, times, side="right") + (origin - 1)
+    return index.astype(np.int32), bounds
 
 
+@lru_cache(maxsize=256)
+def _months(tz: str, first_year: int, last_year: int) -> I64:
+    """Edges of the months of whole local years."""
+    start = calendars.day_start(date(first_year, 1, 1), tz)
+    end = calendars.day_start(date(last_year + 1, 1, 1), tz)
+    return calendars.edges(tz, start, end, "month")
+
+
+@lru_cache(maxsize=1024)
 def day_edges(tz: str, start_ms: int, end_ms: int) -> I64:
     """Edges of the local days of ``[start_ms, end_ms)``: int64[days + 1] ms UTC."""
     return calendars.edges(tz, start_ms, end_ms, "day")

@@ -26,8 +26,10 @@ def rows() -> list[Row]:
     for i in range(8_400):  # dense days: bitmaps
         time = START + (i % 31 * 24 + i // 31 % 5) * HOUR
         held.append(Row("view", i // 31, time, time + 500 + i % 97 * 100))
-    for i in range(8_200):  # sparse days: lists; few receive times
-        held.append(Row("open", i * 500_003 % 2**22, START + (i * 11 % 700) * HOUR, END + i % 3))
+    held += [  # sparse days: lists; few receive times
+        Row("open", i * 500_003 % 2**22, START + (i * 11 % 700) * HOUR, END + i % 3)
+        for i in range(8_200)
+    ]
     for i in range(60):
         props: dict[str, Any] = {"city": TEXTS[i % 5]}
         if i % 2:

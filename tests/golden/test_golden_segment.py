@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from zuji.engine.storage.codecs import crc32c
 from zuji.engine.storage.files import Files
 from zuji.engine.storage.format import DAY_BITMAP, DAY_LIST
 from zuji.engine.storage.segment import Segment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_version_1_answers_its_rows() -> None:

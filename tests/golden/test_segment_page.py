@@ -1,4 +1,4 @@
-"""The worked example of docs/format/segment.md is what the writer writes, and the reader reads it."""
+"""The worked example of docs/format/segment.md is what the writer writes and the reader reads."""
 
 from __future__ import annotations
 
