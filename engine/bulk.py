@@ -6,6 +6,9 @@ with their row number. O(rows · columns), no Python object a row except for wha
 
 from __future__ import annotations
 
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,6 +25,8 @@ from zuji.engine.types import Kind
 from zuji.engine.writer import AppendResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
     from zuji.engine.types import I64, U8, U16, U32
     from zuji.engine.writer import Writer
 
@@ -525,10 +530,28 @@ def _frame_column(
     return FrameColumn(kind, np.ascontiguousarray(values[rows[where]]), where, dictionary, None)
 
 
+def to_mapping(mapping: TableMapping | Mapping[str, Any]) -> TableMapping:
+    """A mapping from its JSON values.
+
+    Raises:
+        InvalidInput: a field is unknown or of the wrong type.
+    """
+    if isinstance(mapping, TableMapping):
+        return mapping
+    try:
+        return msgspec.convert(dict(mapping), TableMapping)
+    except msgspec.ValidationError as problem:
+        raise InvalidInput(f"mapping: {problem}") from None
+
+
 def load_table(
-    writer: Writer, table: pa.Table, mapping: TableMapping, ledger: tuple[str, int] | None
+    writer: Writer,
+    table: pa.Table,
+    mapping: TableMapping,
+    ledger: tuple[str, int] | None,
+    bound: Callable[[], object] = lambda: None,
 ) -> AppendResult:
-    """Binds and stores a table; see ``Engine.append_table``."""
+    """Binds and stores a table; see ``Engine.append_table``. ``bound`` is called when the next may be bound."""
     check_mapping(table, mapping)
     done: list[AppendResult] = []
 
@@ -537,5 +560,34 @@ def load_table(
         done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
         return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
-    writer.load(make)
+    writer.load(make, bound)
     return done[0]
+
+
+def load_tables(
+    writer: Writer,
+    tables: Iterable[pa.Table | tuple[pa.Table, int]],
+    mapping: TableMapping,
+    key: str | None,
+) -> Iterator[AppendResult]:
+    """Two tables at a time: one being bound, one being written. Results in order."""
+    waiting: deque[Future[AppendResult]] = deque()
+    with ThreadPoolExecutor(2, thread_name_prefix="zuji-bulk") as pool:
+        try:
+            for item in tables:
+                table, position = item if isinstance(item, tuple) else (item, None)
+                ledger = None if key is None or position is None else (key, position)
+                next_may_bind = threading.Event()
+                future = pool.submit(
+                    load_table, writer, table, mapping, ledger, next_may_bind.set
+                )
+                future.add_done_callback(lambda _, event=next_may_bind: event.set())  # type: ignore[misc]
+                waiting.append(future)
+                next_may_bind.wait()
+                while len(waiting) > 1 or (waiting and waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

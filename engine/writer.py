@@ -393,11 +393,15 @@ class Writer:
 
     # -- bulk loading --------------------------------------------------------------------------
 
-    def load(self, make: Callable[[], tuple[Frame | None, dict[str, Any]]]) -> None:
+    def load(
+        self,
+        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        bound: Callable[[], object] = lambda: None,
+    ) -> None:
         """Makes one frame durable without the WAL: segments and everything else in one manifest edit.
 
         ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and further manifest
-        entries (the import ledger). Loads of several threads are bound one after the other, written beside each
+        entries (the import ledger). ``bound`` is called when the next load may be bound. Loads of several threads are bound one after the other, written beside each
         other, and committed in the order in which they were bound.
         """
         with self._lock:
@@ -418,6 +422,7 @@ class Writer:
             self._tickets += 1
             numbers = iter(range(self._next_id, self._next_id + BULK_IDS * self.shards))
             self._next_id += BULK_IDS * self.shards
+        bound()
         written: list[str] = []
         try:
             metas: list[SegmentMeta] = []
