@@ -18,7 +18,7 @@ _QUANTILE = re.compile(r"p([1-9]\d?)")
 
 EVENT_WORDS: Final = ("count", "users", "per_user", "sessions")
 EVENT_AGGREGATES: Final = ("sum", "avg", "min", "max", "median", "distinct")
-CUMULATIVE: Final = ("count", "users", "sessions", "sum")
+CUMULATIVE: Final = ("count", "users", "sessions", "sum", "distinct")
 """Measures of an event series that have a running total."""
 FUNNEL_ALWAYS: Final = ("count", "rate", "step_rate", "dropped")
 FUNNEL_WORDS: Final = (*FUNNEL_ALWAYS, "ttc_mean", "ttc_median", "ttc_histogram")
