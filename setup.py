@@ -42,7 +42,11 @@ def check_links() -> None:
 def check_toolchain() -> None:
     """A missing compiler or header is named before Cython starts."""
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-    if shutil.which(compiler) is None and shutil.which("cc") is None and shutil.which("gcc") is None:
+    if (
+        shutil.which(compiler) is None
+        and shutil.which("cc") is None
+        and shutil.which("gcc") is None
+    ):
         stop("no C compiler found. Install one: `apt-get install gcc libc6-dev` (Debian, Ubuntu).")
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if not header.exists():
@@ -53,7 +57,9 @@ def extensions() -> list[Extension]:
     """One extension module a ``.pyx`` file, named ``zuji.engine.….module``."""
     import numpy
 
-    sources = sorted((ROOT / "src/zuji/engine").rglob("*.pyx")) or sorted(ROOT.glob("engine/**/*.pyx"))
+    sources = sorted((ROOT / "src/zuji/engine").rglob("*.pyx")) or sorted(
+        ROOT.glob("engine/**/*.pyx")
+    )
     if not sources:
         # rglob does not follow symbolic links on every Python, hence the second look above.
         stop("no .pyx file found under engine/: this source tree is incomplete.")
@@ -101,7 +107,10 @@ def cythonized() -> list[Extension]:
 
 
 check_links()
-if not {"egg_info", "dist_info", "--version", "clean"} >= set(sys.argv[1:2]) and "sdist" not in sys.argv:
+if (
+    not {"egg_info", "dist_info", "--version", "clean"} >= set(sys.argv[1:2])
+    and "sdist" not in sys.argv
+):
     check_toolchain()
 if "sdist" in sys.argv or "egg_info" in sys.argv:
     setup()

@@ -16,8 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zuji.engine.batch.columns import Rejected
-from zuji.engine.casting import NotCastable, cast
+from zuji.engine.arrow_values import Plain, Refusals, local_to_utc, property_column
 from zuji.engine.errors import InvalidInput
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, PROFILE_SET, USER_PREFIX
 from zuji.engine.storage.frame import Frame, FrameColumn
@@ -27,10 +26,9 @@ from zuji.engine.writer import AppendResult
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from zuji.engine.types import I64, U8, U16, U32
+    from zuji.engine.batch.columns import Rejected
+    from zuji.engine.types import I64, U16, U32
     from zuji.engine.writer import Writer
-
-_INT_TYPES = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.uint8(), pa.uint16(), pa.uint32())
 
 
 class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,25 +50,6 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     profile: bool = False
 
 
-class Refusals:
-    """Rows refused so far, with the first reason of each."""
-
-    def __init__(self) -> None:
-        self.rows: dict[int, tuple[str, str, str]] = {}
-
-    def add(self, rows: np.ndarray, reason: str, path: str, message: str) -> None:  # type: ignore[type-arg]
-        """Refuses ``rows`` (integer indexes)."""
-        for row in rows.tolist():
-            self.rows.setdefault(row, (reason, path, message))
-
-    def listed(self) -> list[Rejected]:
-        """In row order; bulk rows are not kept as bytes, their source file has them."""
-        return [
-            Rejected(index=row, reason=reason, path=path, message=message, raw=b"")
-            for row, (reason, path, message) in sorted(self.rows.items())
-        ]
-
-
 def check_mapping(table: pa.Table, mapping: TableMapping) -> dict[str, str]:
     """Property columns → names, after checking that the mapping fits the table.
 
@@ -81,7 +60,9 @@ def check_mapping(table: pa.Table, mapping: TableMapping) -> dict[str, str]:
     for role in ("event", "user", "device", "time", "insert_id"):
         name = getattr(mapping, role)
         if name is not None and name not in columns:
-            raise InvalidInput(f"there is no column {name!r} (for {role}); the columns are {', '.join(columns)}")
+            raise InvalidInput(
+                f"there is no column {name!r} (for {role}); the columns are {', '.join(columns)}"
+            )
     if not mapping.profile and (mapping.event is None) == (mapping.event_name is None):
         raise InvalidInput("name either the column of event names or one event name")
     if mapping.user is None and mapping.device is None:
@@ -97,7 +78,9 @@ def check_mapping(table: pa.Table, mapping: TableMapping) -> dict[str, str]:
     return dict(mapping.properties)
 
 
-def bind_table(writer: Writer, table: pa.Table, mapping: TableMapping) -> tuple[Frame, list[Rejected], int]:
+def bind_table(
+    writer: Writer, table: pa.Table, mapping: TableMapping
+) -> tuple[Frame, list[Rejected], int]:
     """Frame of the rows that fit, the rows that do not, and the number dropped as repeats."""
     props = check_mapping(table, mapping)
     n = table.num_rows
@@ -105,10 +88,19 @@ def bind_table(writer: Writer, table: pa.Table, mapping: TableMapping) -> tuple[
     time = _times(table, mapping, writer, refused)
     event, names = _events(table, mapping, writer, refused)
     ids, is_device, id_codes = _ids(table, mapping, n, refused)
-    columns: dict[str, tuple[Kind, Any, U8 | None, list[str] | None, U32 | None]] = {}
+    columns: dict[str, Plain] = {}
     for source, name in props.items():
         stored = USER_PREFIX + name if mapping.profile else name
-        found = _column(table, source, stored, name, writer, refused)
+        found = property_column(
+            table,
+            source,
+            stored,
+            name,
+            catalog=writer.catalog,
+            limits=writer.config.limits,
+            tz=writer.tz,
+            refused=refused,
+        )
         if found is not None:
             columns[stored] = found
     keep = np.ones(n, dtype=bool)
@@ -124,8 +116,8 @@ def bind_table(writer: Writer, table: pa.Table, mapping: TableMapping) -> tuple[
     shard, ordinal = _resolve(writer, ids, id_codes, keep)
     frame_columns = {}
     pairs = writer.catalog.pairs()
-    for stored, (kind, values, present, dictionary, offsets) in columns.items():
-        made = _frame_column(kind, values, present, dictionary, offsets, rows, len(rows) == n)
+    for stored, plain in columns.items():
+        made = _frame_column(plain, rows, len(rows) == n)
         if made is None:
             continue
         frame_columns[stored] = made
@@ -167,7 +159,7 @@ def _times(table: pa.Table, mapping: TableMapping, writer: Writer, refused: Refu
         times = column.cast(pa.timestamp("ms", "UTC" if zoned else None), safe=False)
         times = times.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
         if not zoned:
-            times = _local_to_utc(times, writer.tz)
+            times = local_to_utc(times, writer.tz)
     elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
         scale = {"s": 1000, "ms": 1}.get(mapping.time_unit)
         if scale is None:
@@ -177,10 +169,14 @@ def _times(table: pa.Table, mapping: TableMapping, writer: Writer, refused: Refu
             times = (
                 numbers.astype(np.int64) * scale
                 if pa.types.is_integer(kind)
-                else np.nan_to_num(numbers * scale, nan=1e15, posinf=1e15, neginf=-1e15).round().astype(np.int64)
+                else np.nan_to_num(numbers * scale, nan=1e15, posinf=1e15, neginf=-1e15)
+                .round()
+                .astype(np.int64)
             )
     else:
-        raise InvalidInput(f"column {mapping.time!r} is {kind}; a time is a timestamp, RFC 3339 text or a number")
+        raise InvalidInput(
+            f"column {mapping.time!r} is {kind}; a time is a timestamp, RFC 3339 text or a number"
+        )
     limits = writer.config.limits
     if len(times) and (times.min() < limits.time_min_ms or times.max() >= limits.time_max_ms):
         wrong = np.flatnonzero((times < limits.time_min_ms) | (times >= limits.time_max_ms))
@@ -191,20 +187,6 @@ def _times(table: pa.Table, mapping: TableMapping, writer: Writer, refused: Refu
         times = np.array(times, dtype=np.int64)
         times[list(refused.rows)] = 0
     return np.ascontiguousarray(times, dtype=np.int64)
-
-
-def _local_to_utc(local: I64, tz: str) -> I64:
-    from zuji.engine import calendars
-
-    if not len(local):
-        return local
-    starts, offsets = calendars.offsets(tz, int(local.min()), int(local.max()))
-    if len(starts) == 1:
-        return local - offsets[0]
-    order = np.argsort(local, kind="stable")
-    out = np.empty_like(local)
-    out[order] = calendars.from_local(np.ascontiguousarray(local[order]), tz)
-    return out
 
 
 def _times_of_texts(column: pa.Array, writer: Writer, refused: Refusals, path: str) -> I64:
@@ -227,7 +209,9 @@ def _times_of_texts(column: pa.Array, writer: Writer, refused: Refusals, path: s
         except (ValueError, OverflowError):
             bad[i] = True
     codes = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False).astype(np.int64)
-    refused.add(np.flatnonzero(bad[codes]), "bad_time", path, "the text is not an RFC 3339 date and time")
+    refused.add(
+        np.flatnonzero(bad[codes]), "bad_time", path, "the text is not an RFC 3339 date and time"
+    )
     return values[codes]
 
 
@@ -243,7 +227,9 @@ def _events(
     else:
         assert mapping.event is not None
         names, codes = _texts(table, mapping.event)
-        refused.add(np.flatnonzero(codes < 0), "missing_event", mapping.event, "the row has no event name")
+        refused.add(
+            np.flatnonzero(codes < 0), "missing_event", mapping.event, "the row has no event name"
+        )
     limits = writer.config.limits
     good: list[str] = []
     table_of = np.zeros(len(names) + 1, dtype=np.int64)
@@ -254,8 +240,13 @@ def _events(
             continue
         encoded = name.encode()
         if not 0 < len(encoded) <= limits.name_bytes or name in PROFILE_EVENTS or min(name) < " ":
-            refused.add(np.flatnonzero(codes == i), "bad_name", path, f"{name[:40]!r} is not an event name")
-        elif name not in writer.catalog.event_codes and len(writer.catalog.events) >= limits.project_event_names + 2:
+            refused.add(
+                np.flatnonzero(codes == i), "bad_name", path, f"{name[:40]!r} is not an event name"
+            )
+        elif (
+            name not in writer.catalog.event_codes
+            and len(writer.catalog.events) >= limits.project_event_names + 2
+        ):
             message = f"{name!r} would be one event name too many"
             refused.add(np.flatnonzero(codes == i), "too_many_event_names", path, message)
         else:
@@ -312,7 +303,9 @@ def _ids(
         code[rows] = codes[rows] + len(keys)
         is_device[rows] = prefix == b"d"
         keys += [prefix + t.encode() for t in texts]
-    refused.add(np.flatnonzero(code < 0), "missing_id", "user", "the row has neither user nor device id")
+    refused.add(
+        np.flatnonzero(code < 0), "missing_id", "user", "the row has neither user nor device id"
+    )
     long = np.array([len(k) > 256 for k in keys] + [False])
     refused.add(np.flatnonzero(long[code]), "id_too_long", "user", "an id has at most 255 bytes")
     return keys, is_device, code
@@ -338,188 +331,64 @@ def _drop_repeats(table: pa.Table, mapping: TableMapping, writer: Writer, keep: 
     column = table.column(mapping.insert_id)
     column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], pa.string())
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        column = _as_text(column.dictionary_decode() if pa.types.is_dictionary(column.type) else column)
+        column = _as_text(
+            column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        )
     given = ~column.is_null().to_numpy(zero_copy_only=False)
     rows = np.flatnonzero(keep & given)
     if not len(rows):
         return 0
     texts = column.take(pa.array(rows)).cast(pa.large_string())
-    prefixed = pc.binary_join_element_wise(pa.scalar("i", pa.large_string()), texts, pa.scalar("", pa.large_string()))
+    prefixed = pc.binary_join_element_wise(
+        pa.scalar("i", pa.large_string()), texts, pa.scalar("", pa.large_string())
+    )
     buffers = prefixed.buffers()
-    offsets = np.frombuffer(buffers[1], dtype=np.int64, count=len(prefixed) + 1 + prefixed.offset)[prefixed.offset :]
-    data = np.frombuffer(buffers[2], dtype=np.uint8) if buffers[2] is not None else np.empty(0, np.uint8)
+    offsets = np.frombuffer(buffers[1], dtype=np.int64, count=len(prefixed) + 1 + prefixed.offset)[
+        prefixed.offset :
+    ]
+    data = (
+        np.frombuffer(buffers[2], dtype=np.uint8)
+        if buffers[2] is not None
+        else np.empty(0, np.uint8)
+    )
     hi, lo = writer.dedup.keys(data, np.ascontiguousarray(offsets))
     repeats = rows[writer.dedup.add(hi, lo) == 0]
     keep[repeats] = False
     return len(repeats)
 
 
-def _devices(table: pa.Table, mapping: TableMapping, by_user: np.ndarray) -> Any:  # type: ignore[type-arg]
+def _devices(table: pa.Table, mapping: TableMapping, by_user: np.ndarray) -> Plain | None:  # type: ignore[type-arg]
     assert mapping.device is not None
     texts, codes = _texts(table, mapping.device)
     present = (by_user & (codes >= 0)).astype(np.uint8)
     if not present.any():
         return None
-    return Kind.STRING, np.where(codes < 0, 0, codes).astype(np.uint32), present, texts, None
+    filled = np.where(codes < 0, 0, codes).astype(np.uint32)
+    return Plain(Kind.STRING, filled, present, texts, None)
 
 
-def _column(
-    table: pa.Table, source: str, stored: str, name: str, writer: Writer, refused: Refusals
-) -> tuple[Kind, Any, U8 | None, list[str] | None, U32 | None] | None:
-    """Values of one property in the kind that the project has for it (the column's own, when new)."""
-    column = table.column(source)
-    array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
-    limits = writer.config.limits
-    if not 0 < len(name.encode()) <= limits.name_bytes or name.startswith(USER_PREFIX):
-        raise InvalidInput(f"{name!r} is not a property name; give the column another with `properties`")
-    kind, values, present, dictionary, offsets = _plain(array, source, writer.tz)
-    if present is not None and not present.any():
-        return None
-    known = writer.catalog.kind_of(stored)
-    if known is None:
-        writer.catalog.add_prop(stored, kind)
-        known = kind
-    if kind == Kind.FLOAT:
-        bad = ~np.isfinite(values)
-        if bad.any():
-            refused.add(np.flatnonzero(bad), "not_finite", source, f"{source!r} is NaN or infinite")
-            values = np.where(bad, 0.0, values)
-    if dictionary is not None:
-        _check_texts(kind, values, dictionary, offsets, source, limits, refused)
-    if kind == known:
-        return kind, values, present, dictionary, offsets
-    return _recast(kind, known, values, present, dictionary, offsets, source, refused)
-
-
-def _check_texts(
-    kind: Kind, values: Any, dictionary: list[str], offsets: U32 | None, source: str, limits: Any, refused: Refusals
-) -> None:
-    long = np.array([len(t) > limits.string_bytes // 4 and len(t.encode()) > limits.string_bytes for t in dictionary])
-    if len(long) and long.any():
-        hits = np.flatnonzero(long[values])
-        if kind == Kind.LIST and offsets is not None:
-            hits = np.searchsorted(offsets, hits, side="right") - 1
-        refused.add(hits, "string_too_long", source, f"a string has at most {limits.string_bytes} bytes")
-
-
-def _plain(
-    array: pa.Array, source: str, tz: str
-) -> tuple[Kind, Any, U8 | None, list[str] | None, U32 | None]:
-    kind = array.type
-    present = None
-    if array.null_count:
-        present = (~array.is_null().to_numpy(zero_copy_only=False)).astype(np.uint8)
-    if pa.types.is_null(kind):
-        return Kind.STRING, np.zeros(len(array), np.uint32), np.zeros(len(array), np.uint8), [], None
-    if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        if pa.types.is_dictionary(kind) and not (
-            pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
-        ):
-            return _plain(array.dictionary_decode(), source, tz)
-        encoded = array if pa.types.is_dictionary(kind) else array.dictionary_encode()
-        codes = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint32)
-        return Kind.STRING, codes, present, encoded.dictionary.to_pylist(), None
-    if pa.types.is_boolean(kind):
-        values = array.fill_null(False).cast(pa.uint8()).to_numpy(zero_copy_only=False)
-        return Kind.BOOL, values, present, None, None
-    if pa.types.is_integer(kind):
-        values = array.fill_null(0).cast(pa.int64()).to_numpy(zero_copy_only=False)
-        return Kind.INT, values, present, None, None
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        values = array.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
-        return Kind.FLOAT, values, present, None, None
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        zoned = pa.types.is_timestamp(kind) and kind.tz is not None
-        stamp = array.cast(pa.timestamp("ms", "UTC" if zoned else None), safe=False)
-        values = stamp.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-        return Kind.DATETIME, values if zoned else _local_to_utc(values, tz), present, None, None
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        flat = array.flatten().cast(pa.string()).fill_null("").dictionary_encode()
-        lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-        offsets = np.zeros(len(array) + 1, dtype=np.uint32)
-        np.cumsum(lengths, out=offsets[1:])
-        codes = flat.indices.to_numpy(zero_copy_only=False).astype(np.uint32)
-        return Kind.LIST, codes, present, flat.dictionary.to_pylist(), offsets
-    raise InvalidInput(
-        f"column {source!r} is {kind}, which no property can hold; leave it out with `properties` or convert it"
-    )
-
-
-def _recast(
-    kind: Kind,
-    known: Kind,
-    values: Any,
-    present: U8 | None,
-    dictionary: list[str] | None,
-    offsets: U32 | None,
-    source: str,
-    refused: Refusals,
-) -> tuple[Kind, Any, U8 | None, list[str] | None, U32 | None]:
-    """Casts value by distinct value; rows whose value does not fit are refused."""
-    if kind == Kind.LIST:
-        rows = np.arange(len(values) if offsets is None else len(offsets) - 1)
-        rows = rows if present is None else rows[present == 1]
-        refused.add(rows, "type_mismatch", source, f"{source!r} is {known.label} in this project, here a list")
-        n = len(offsets) - 1 if offsets is not None else 0
-        return known, np.zeros(n, _DTYPE[known]), np.zeros(n, np.uint8), [], None
-    distinct, inverse = np.unique(values, return_inverse=True)
-    inverse = inverse.reshape(-1)
-    done: list[Any] = []
-    for value in distinct.tolist():
-        text = dictionary[value] if dictionary is not None else value
-        try:
-            done.append(cast(text, kind, known))
-        except NotCastable as problem:
-            done.append(None)
-            rows = np.flatnonzero((inverse == len(done) - 1) & (True if present is None else present == 1))
-            refused.add(
-                rows,
-                "type_mismatch",
-                source,
-                f"{source!r} is {known.label} in this project, here {kind.label}: {problem}",
-            )
-    if known in (Kind.STRING, Kind.LIST):
-        texts = [t if isinstance(t, str) else (t[0] if t else "") for t in done]
-        codes = inverse.astype(np.uint32)
-        if known == Kind.STRING:
-            return known, codes, present, texts, None
-        bounds = np.zeros(len(codes) + 1, dtype=np.uint32)
-        np.cumsum(np.ones(len(codes)) if present is None else present, out=bounds[1:])
-        return known, codes if present is None else codes[present == 1], present, texts, bounds
-    table = np.array([0 if d is None else d for d in done], dtype=_DTYPE[known])
-    return known, table[inverse], present, None, None
-
-
-_DTYPE = {
-    Kind.BOOL: np.uint8,
-    Kind.INT: np.int64,
-    Kind.FLOAT: np.float64,
-    Kind.DATETIME: np.int64,
-    Kind.STRING: np.uint32,
-    Kind.LIST: np.uint32,
-}
-
-
-def _frame_column(
-    kind: Kind,
-    values: Any,
-    present: U8 | None,
-    dictionary: list[str] | None,
-    offsets: U32 | None,
-    rows: I64,
-    whole: bool,
-) -> FrameColumn | None:
+def _frame_column(plain: Plain, rows: I64, whole: bool) -> FrameColumn | None:
     """The kept rows of a column; rows without a value are left out."""
+    kind, values, present, dictionary, offsets = plain
     if kind == Kind.LIST:
         assert offsets is not None
         having = rows if present is None else rows[present[rows] == 1]
-        where = None if len(having) == len(rows) else np.flatnonzero(present[rows] == 1).astype(np.uint32)  # type: ignore[index]
+        where = (
+            None
+            if len(having) == len(rows)
+            else np.flatnonzero(present[rows] == 1).astype(np.uint32)
+        )  # type: ignore[index]
         if not len(having):
             return None
-        starts, lengths = offsets[having].astype(np.int64), np.diff(offsets)[having].astype(np.int64)
+        starts, lengths = (
+            offsets[having].astype(np.int64),
+            np.diff(offsets)[having].astype(np.int64),
+        )
         bounds = np.zeros(len(having) + 1, dtype=np.uint32)
         np.cumsum(lengths, out=bounds[1:])
-        index = np.arange(int(bounds[-1])) + np.repeat(starts - bounds[:-1].astype(np.int64), lengths)
+        index = np.arange(int(bounds[-1])) + np.repeat(
+            starts - bounds[:-1].astype(np.int64), lengths
+        )
         return FrameColumn(kind, values[index], where, dictionary, bounds)
     if present is None:
         kept = values if whole else values[rows]
@@ -578,9 +447,7 @@ def load_tables(
                 table, position = item if isinstance(item, tuple) else (item, None)
                 ledger = None if key is None or position is None else (key, position)
                 next_may_bind = threading.Event()
-                future = pool.submit(
-                    load_table, writer, table, mapping, ledger, next_may_bind.set
-                )
+                future = pool.submit(load_table, writer, table, mapping, ledger, next_may_bind.set)
                 future.add_done_callback(lambda _, event=next_may_bind: event.set())  # type: ignore[misc]
                 waiting.append(future)
                 next_may_bind.wait()

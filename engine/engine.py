@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from zuji.engine.bulk import TableMapping
     from zuji.engine.errors import ZujiError
-    from zuji.engine.query.model import Query
     from zuji.engine.query.result import Result
     from zuji.engine.query.scope import Scope
     from zuji.engine.writer import Writer
@@ -87,7 +86,9 @@ def open_project(
     there = files.exists(names.path(directory, names.CURRENT))
     if mode == "r":
         if not there:
-            raise NotFound(f"there is no project {project!r} in {os.fspath(path)}; make one with `zuji init`")
+            raise NotFound(
+                f"there is no project {project!r} in {os.fspath(path)}; make one with `zuji init`"
+            )
         writer, _ = recovery.open_for_reading(files, directory, config, clock)
         return Engine(writer, project, lock=None)
     if not there:
@@ -99,7 +100,9 @@ def open_project(
 def _project_dir(path: str | os.PathLike[str], project: str) -> str:
     good = 0 < len(project) <= 64 and all(c.isalnum() or c in "-_" for c in project)
     if not good:
-        raise InvalidInput(f"a project name has 1 to 64 letters, digits, '-' or '_', got {project!r}")
+        raise InvalidInput(
+            f"a project name has 1 to 64 letters, digits, '-' or '_', got {project!r}"
+        )
     return os.path.join(os.path.abspath(os.fspath(path)), project)
 
 
@@ -244,12 +247,17 @@ class Engine:
         )
 
     def users(
-        self, query: dict[str, Any] | str | bytes, pick: Mapping[str, Any], scope: Scope | None = None
+        self,
+        query: dict[str, Any] | str | bytes,
+        pick: Mapping[str, Any],
+        scope: Scope | None = None,
     ) -> Result:
         """The users behind one cell of the answer, one row each: ``user_id``, ``device_id``."""
         return self._users(self._pin(), query, pick, scope)
 
-    def explain(self, query: dict[str, Any] | str | bytes, scope: Scope | None = None) -> dict[str, Any]:
+    def explain(
+        self, query: dict[str, Any] | str | bytes, scope: Scope | None = None
+    ) -> dict[str, Any]:
         """What the query would read, and what was ruled out."""
         return explain_query(self._pin(), query, scope, self._context(None, None, None, None))
 
@@ -270,7 +278,9 @@ class Engine:
     ) -> Result:
         return execute(view, query, scope, self._context(cancel, progress, seconds, memory_bytes))
 
-    def _users(self, view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None) -> Result:
+    def _users(
+        self, view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None
+    ) -> Result:
         return users_of(view, query, pick, scope, self._context(None, None, None, None))
 
     def _context(
@@ -325,7 +335,8 @@ class Engine:
                     if name in PROFILE_EVENTS:
                         continue
                     entry = found.setdefault(
-                        name, {"name": name, "rows": 0, "first_ms": run.min_ms, "last_ms": run.max_ms}
+                        name,
+                        {"name": name, "rows": 0, "first_ms": run.min_ms, "last_ms": run.max_ms},
                     )
                     entry["rows"] += run.rows
                     entry["first_ms"] = min(entry["first_ms"], run.min_ms)
@@ -377,7 +388,8 @@ class Engine:
             "segments": len(segments),
             "segment_rows": sum(s.rows for s in segments),
             "segment_bytes": sum(s.meta.bytes for s in segments if s.meta is not None),
-            "memtable_rows": sum(s.rows for shard in view.sources for s in shard) - sum(s.rows for s in segments),
+            "memtable_rows": sum(s.rows for shard in view.sources for s in shard)
+            - sum(s.rows for s in segments),
             "wal_bytes": writer.wal.size_bytes if writer.wal is not None else 0,
             "partitions": len({s.partition for s in segments}),
             "events": len(view.catalog.events) - len(PROFILE_EVENTS),

@@ -132,7 +132,17 @@ class Binder:
         pairs[event[row_of_cell[cell_keep]], prop[cell_keep]] = 1
         shard, ordinal = self._bind_users(batch, table, keep)
         chunk = _chunk(
-            batch, keep, cell_keep, row_of_cell, shard, ordinal, event, prop, values, lists, received_ms
+            batch,
+            keep,
+            cell_keep,
+            row_of_cell,
+            shard,
+            ordinal,
+            event,
+            prop,
+            values,
+            lists,
+            received_ms,
         )
         both = np.flatnonzero((batch.user[keep] != NONE) & (batch.device[keep] != NONE))
         if len(both):
@@ -425,7 +435,9 @@ def _with_devices(chunk: BoundChunk, rows: I64, code: int, devices: U32) -> Boun
     )
 
 
-def _rejects(batch: EventBatch, refused: dict[int, tuple[str, str, str]], raw: bytes) -> list[Rejected]:
+def _rejects(
+    batch: EventBatch, refused: dict[int, tuple[str, str, str]], raw: bytes
+) -> list[Rejected]:
     """Rejected events with their msgpack slice, re-encoded from the document (a slow path, used rarely)."""
     if not refused:
         return []

@@ -42,7 +42,9 @@ class Kept:
         """A row for people: the event is decoded as far as it can be."""
         r = self.rejected
         try:
-            event = msgpack.unpackb(r.raw, strict_map_key=False, unicode_errors="replace", timestamp=3)
+            event = msgpack.unpackb(
+                r.raw, strict_map_key=False, unicode_errors="replace", timestamp=3
+            )
         except Exception:  # whatever msgpack raises on bytes that were refused: show them raw
             event = r.raw.hex()
         return {
@@ -86,7 +88,9 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
     if magic != MAGIC:
         raise Corruption("not a quarantine file", path, 0)
     if version > VERSION:
-        raise UnsupportedFormat(f"{path} has format version {version}; this release reads up to {VERSION}")
+        raise UnsupportedFormat(
+            f"{path} has format version {version}; this release reads up to {VERSION}"
+        )
     at = _HEADER.size
     for _ in range(records):
         if at + _RECORD.size > len(blob):
@@ -96,5 +100,7 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
         if len(stored) != length or crc32c(stored) != crc:
             raise Corruption("quarantine record fails its checksum", path, at)
         received, index, reason, where, message, raw = msgpack.unpackb(lz4.block.decompress(stored))
-        yield Kept(Rejected(index=index, reason=reason, path=where, message=message, raw=raw), received)
+        yield Kept(
+            Rejected(index=index, reason=reason, path=where, message=message, raw=raw), received
+        )
         at += _RECORD.size + length

@@ -114,7 +114,12 @@ class Writer:
         self.catalog = Catalog.load(extra.get("catalog"))
         self.identity = Identity(files, directory, self.shards, self.salt, extra.get("ids", []))
         self.dedup = Dedup(
-            files, directory, self.salt, config.dedup_window, extra.get("dedup", []), extra.get("generation", 0)
+            files,
+            directory,
+            self.salt,
+            config.dedup_window,
+            extra.get("dedup", []),
+            extra.get("generation", 0),
         )
         self.binder = Binder(self.catalog, self.identity, self.dedup, config.limits)
         self.segments: tuple[Segment, ...] = tuple(
@@ -198,7 +203,9 @@ class Writer:
             batch = self._decode(raw, grown)
             keys = self._batch_keys(batch.batch_id)
             if keys is not None and self.dedup.seen(*keys)[0]:
-                self.wal.sync(self.wal.next_seq - 1)  # its first copy must be durable before this ack
+                self.wal.sync(
+                    self.wal.next_seq - 1
+                )  # its first copy must be durable before this ack
                 return AppendResult(duplicates=batch.n + len(batch.rejected))
             if batch.n == 0 and not batch.rejected:
                 return AppendResult()
@@ -240,7 +247,9 @@ class Writer:
             np.frombuffer(text, dtype=np.uint8), np.array([0, len(text)], dtype=np.int64)
         )
 
-    def _apply(self, batch: Any, keys: Any, raw: bytes, received: int, grown: _Growing) -> AppendResult:
+    def _apply(
+        self, batch: Any, keys: Any, raw: bytes, received: int, grown: _Growing
+    ) -> AppendResult:
         bound = self.binder.bind(batch, grown.table, received, raw)
         if keys is not None:
             self.dedup.add(*keys)
@@ -343,7 +352,9 @@ class Writer:
             number = self._number() if numbers is None else next(numbers)
             return number, self._new(names.segment(number), written)
 
-        return write_frame(self.files, self.directory, frame, tz=self.tz, new_file=new_file, pool=self._pool)
+        return write_frame(
+            self.files, self.directory, frame, tz=self.tz, new_file=new_file, pool=self._pool
+        )
 
     def _write_extras(self, grown: _Growing, written: list[str]) -> dict[str, Any]:
         """Id chunks, dedup keys and rejects of a frozen memtable, and what the manifest says of them."""
@@ -351,9 +362,7 @@ class Writer:
             new_ids = self.identity.take(grown.users)
         assert grown.keys is not None
         ids = self.identity.save(new_ids, lambda: self._new(names.ids(self._number()), written))
-        keys = self.dedup.save(
-            grown.keys, lambda: self._new(names.dedup(self._number()), written)
-        )
+        keys = self.dedup.save(grown.keys, lambda: self._new(names.dedup(self._number()), written))
         quarantine = list(self.manifest.state.extra.get("quarantine", []))
         if grown.kept:
             name = self._new(names.rejected(self._number()), written)
@@ -449,7 +458,9 @@ class Writer:
             with self._lock:
                 # Names, users and keys bound for this frame are ahead of the manifest: only a reopen is safe.
                 kind = StorageFull if isinstance(problem, StorageFull) else StorageFailed
-                self.last_error = kind(f"a bulk load failed half-way ({problem}); reopen the project")
+                self.last_error = kind(
+                    f"a bulk load failed half-way ({problem}); reopen the project"
+                )
                 self._closing = True
                 self._room.notify_all()
             raise
@@ -468,7 +479,10 @@ class Writer:
         """Ledger entries beside those that are there; called in commit order."""
         if "imports" not in more:
             return more
-        return {**more, "imports": {**self.manifest.state.extra.get("imports", {}), **more["imports"]}}
+        return {
+            **more,
+            "imports": {**self.manifest.state.extra.get("imports", {}), **more["imports"]},
+        }
 
     def _crowded(self) -> bool:
         """Whether some place has so many segments that queries suffer; bulk loads wait until then."""
@@ -477,7 +491,9 @@ class Writer:
 
     # -- compaction ----------------------------------------------------------------------------
 
-    def compact(self, *, full: bool = True, progress: Callable[[int, int], None] | None = None) -> int:
+    def compact(
+        self, *, full: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> int:
         """Merges segments until nothing is left to merge; returns the number of merges."""
         self.flush()
         return self._compact_some(full=full, progress=progress)
@@ -506,7 +522,9 @@ class Writer:
         file = names.segment(number)
         path = self.path(file)
         try:
-            meta = compaction.merge(self.files, group, path, segment_id=number, file=file, tz=self.tz)
+            meta = compaction.merge(
+                self.files, group, path, segment_id=number, file=file, tz=self.tz
+            )
             self.files.sync_dir(self.path(names.SEGMENT_DIR))
             merged = Segment(self.files, path, meta)
         except ZujiError as problem:
@@ -591,7 +609,9 @@ class Writer:
                 self.wal.close()
 
 
-def sources_of(segments: Sequence[Segment], mems: Sequence[Memtable], shards: int) -> list[list[Source]]:
+def sources_of(
+    segments: Sequence[Segment], mems: Sequence[Memtable], shards: int
+) -> list[list[Source]]:
     """Sources by shard, ordered by (partition, rank)."""
     by_shard: list[list[Source]] = [[] for _ in range(shards)]
     for segment in segments:

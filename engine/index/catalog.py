@@ -28,7 +28,16 @@ DEVICE_ID = "$device_id"
 class Catalog:
     """Names ↔ codes, kinds, and the (event, property) pairs seen."""
 
-    __slots__ = ("_pairs", "_shape", "changes", "event_codes", "events", "kinds", "prop_codes", "props")
+    __slots__ = (
+        "_pairs",
+        "_shape",
+        "changes",
+        "event_codes",
+        "events",
+        "kinds",
+        "prop_codes",
+        "props",
+    )
 
     def __init__(self) -> None:
         self.events: list[str] = []

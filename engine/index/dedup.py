@@ -68,7 +68,9 @@ class Dedup:
     def keys(self, data: U8, offsets: I64) -> tuple[U64, U64]:
         """128-bit keys of byte strings (``b…`` or ``i…``)."""
         lo = hash_bulk(data, offsets, self._salt)
-        hi = hash_bulk(data, offsets, (self._salt * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & (2**64 - 1))
+        hi = hash_bulk(
+            data, offsets, (self._salt * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & (2**64 - 1)
+        )
         return hi, lo
 
     def seen(self, hi: U64, lo: U64) -> U8:
@@ -156,10 +158,14 @@ def read_keys(files: Files, path: str, count: int) -> tuple[U64, U64]:
     if len(blob) < start:
         raise Corruption("dedup file is too short", path, len(blob))
     magic, version, _, _, keys, crc = _HEADER.unpack_from(blob)
-    if magic != MAGIC or struct.unpack_from("<I", blob, _HEADER.size)[0] != crc32c(blob[: _HEADER.size]):
+    if magic != MAGIC or struct.unpack_from("<I", blob, _HEADER.size)[0] != crc32c(
+        blob[: _HEADER.size]
+    ):
         raise Corruption("dedup file header fails its checksum", path, 0)
     if version > VERSION:
-        raise UnsupportedFormat(f"{path} has format version {version}; this release reads up to {VERSION}")
+        raise UnsupportedFormat(
+            f"{path} has format version {version}; this release reads up to {VERSION}"
+        )
     if keys != count or len(blob) != start + 16 * count:
         raise Corruption("dedup file does not hold what the manifest says", path, 0)
     if crc32c(blob[start:]) != crc:

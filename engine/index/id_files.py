@@ -30,7 +30,9 @@ def write_ids(files: Files, path: str, shard: int, first: int, data: U8, offsets
     raw = lengths + data[offsets[0] : offsets[-1]].tobytes()
     stored = lz4.block.compress(raw, store_size=False)
     crc = crc32c(stored)
-    head = _HEADER.pack(MAGIC, VERSION, shard, first, len(offsets) - 1, 0, len(raw), len(stored), crc)
+    head = _HEADER.pack(
+        MAGIC, VERSION, shard, first, len(offsets) - 1, 0, len(raw), len(stored), crc
+    )
     with_crc = head + struct.pack("<I", crc32c(head))
     out = files.create(path)
     try:
@@ -51,13 +53,17 @@ def read_ids(files: Files, path: str, shard: int, first: int, count: int) -> tup
     if len(blob) < _HEADER.size + 4:
         raise Corruption("id file is too short", path, len(blob))
     head = blob[: _HEADER.size]
-    magic, version, file_shard, file_first, ids, _, raw_bytes, stored_bytes, crc = _HEADER.unpack(head)
+    magic, version, file_shard, file_first, ids, _, raw_bytes, stored_bytes, crc = _HEADER.unpack(
+        head
+    )
     if magic != MAGIC:
         raise Corruption("not an id file", path, 0)
     if struct.unpack_from("<I", blob, _HEADER.size)[0] != crc32c(head):
         raise Corruption("id file header fails its checksum", path, 0)
     if version > VERSION:
-        raise UnsupportedFormat(f"{path} has format version {version}; this release reads up to {VERSION}")
+        raise UnsupportedFormat(
+            f"{path} has format version {version}; this release reads up to {VERSION}"
+        )
     stored = blob[_HEADER.size + 4 :]
     if (file_shard, file_first, ids, stored_bytes) != (shard, first, count, len(stored)):
         raise Corruption("id file does not hold what the manifest says", path, 0)

@@ -75,7 +75,9 @@ class Identity:
         for shard in range(self.shards):
             table = StringTable(salt=self._salt)
             for name, first, count in self._chunks[shard]:
-                data, offsets = read_ids(self._files, names.path(self._root, name), shard, first, count)
+                data, offsets = read_ids(
+                    self._files, names.path(self._root, name), shard, first, count
+                )
                 table.intern_bulk(data, offsets)
             tables.append(table)
         return tables

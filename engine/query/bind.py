@@ -63,7 +63,11 @@ def bind(query: Query, view: View, context: Context, scope: Scope | None) -> Bou
     _warn_properties(places, view.catalog, context)
     for p, path in measured(query).items():
         kind = kind_of(view.catalog, p)
-        if kind is not None and kind not in _NUMBERS and not (kind == Kind.DATETIME and path.endswith((".min", ".max"))):
+        if (
+            kind is not None
+            and kind not in _NUMBERS
+            and not (kind == Kind.DATETIME and path.endswith((".min", ".max")))
+        ):
             raise InvalidQuery(f"{p} is a {kind.label}; a number is needed here", path)
     return Bound(query, view, context, resolve_range(query.time, view.now_ms, view.tz), scope)
 
@@ -81,7 +85,9 @@ def _warn_events(query: Query, catalog: Catalog, context: Context) -> None:
     for path, names, _ in event_refs(query):
         for name in names or ():
             if name not in catalog.event_codes or name in PROFILE_EVENTS:
-                context.warn(f"event {name!r} has not been seen (at {path}.e){_nearest(name, known)}")
+                context.warn(
+                    f"event {name!r} has not been seen (at {path}.e){_nearest(name, known)}"
+                )
 
 
 def _warn_properties(places: dict[str, str], catalog: Catalog, context: Context) -> None:
@@ -89,7 +95,9 @@ def _warn_properties(places: dict[str, str], catalog: Catalog, context: Context)
         if kind_of(catalog, p) is None:
             scope = p.partition(".")[0]
             known = [
-                "user." + stored.removeprefix(USER_PREFIX) if stored.startswith(USER_PREFIX) else "event." + stored
+                "user." + stored.removeprefix(USER_PREFIX)
+                if stored.startswith(USER_PREFIX)
+                else "event." + stored
                 for stored in catalog.props
                 if stored.startswith(USER_PREFIX) == (scope == "user")
             ]

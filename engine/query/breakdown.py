@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.model import By
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.reader import ShardReader
-    from zuji.engine.types import Column, U32
+    from zuji.engine.types import U32, Column
 
 
 class Breakdown:

@@ -37,11 +37,18 @@ def check_audience(audience: Audience | None) -> None:
     """Raises InvalidQuery for leaves that cannot be answered."""
     for leaf in audience_leaves(audience):
         if isinstance(leaf, InCohort):
-            raise InvalidQuery(f"there is no cohort {leaf.name!r}: this release has no stored cohorts", "$.audience")
+            raise InvalidQuery(
+                f"there is no cohort {leaf.name!r}: this release has no stored cohorts",
+                "$.audience",
+            )
         if isinstance(leaf, HasTag):
-            raise InvalidQuery(f"there is no tag {leaf.name!r}: this release has no tags", "$.audience")
+            raise InvalidQuery(
+                f"there is no tag {leaf.name!r}: this release has no tags", "$.audience"
+            )
         if not isinstance(leaf, UserIs | Did):
-            raise InvalidQuery("this release has no 'sequence' audiences; use 'did' and 'did_not'", "$.audience")
+            raise InvalidQuery(
+                "this release has no 'sequence' audiences; use 'did' and 'did_not'", "$.audience"
+            )
 
 
 def allowed(bound: Bound, reader: ShardReader) -> U8 | None:

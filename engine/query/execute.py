@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.scope import Scope
     from zuji.engine.query.view import View
 
+
 def _parsed(query: Any) -> Query:
     return query if isinstance(query, msgspec.Struct) else parse.parse(query)  # type: ignore[return-value]
 
@@ -85,7 +86,11 @@ def explain_query(view: View, query: Any, scope: Scope | None, context: Context)
     typed = _named(_parsed(query), view)
     bound = bind(typed, view, context, scope)
     scans = list(ANALYSES[typed.model].scans(bound))
-    scans += [audience_scan(leaf, bound) for leaf in audience_leaves(typed.audience) if isinstance(leaf, Did)]
+    scans += [
+        audience_scan(leaf, bound)
+        for leaf in audience_leaves(typed.audience)
+        if isinstance(leaf, Did)
+    ]
     return {
         "query": _echo(bound),
         "range": _range(bound),

@@ -75,7 +75,9 @@ def measured(query: Query) -> dict[str, str]:
     if isinstance(query, EventQuery):
         for i, series in enumerate(query.body.series):
             if series.measure.p is not None and series.measure.op != "distinct":
-                found.setdefault(series.measure.p, f"$.body.series[{i}].measure.{series.measure.op}")
+                found.setdefault(
+                    series.measure.p, f"$.body.series[{i}].measure.{series.measure.op}"
+                )
     elif isinstance(query, FunnelQuery):
         for i, measure in enumerate(query.body.measure):
             if measure.p is not None:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from zuji.engine.query.filters import evaluate
 
 from zuji.engine.query import users as profiles
+from zuji.engine.query.filters import evaluate
 from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.query.plan import bytes_of

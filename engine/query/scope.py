@@ -36,7 +36,9 @@ class Scope:
         try:
             tree = None if where is None else filter_from(dict(where))
         except Problem as problem:
-            raise InvalidQuery(problem.text, f"$scope.where{problem.args[0].rpartition(chr(31))[2]}") from None
+            raise InvalidQuery(
+                problem.text, f"$scope.where{problem.args[0].rpartition(chr(31))[2]}"
+            ) from None
         return cls(tree, frozenset(masked))
 
     def check(self, used: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zuji.engine.engine import Config, Engine, Snapshot
-    from zuji.engine.engine import open_project as open  # noqa: A004
+    from zuji.engine.engine import open_project as open
     from zuji.engine.errors import (
         Corruption,
         InvalidEvent,

@@ -107,7 +107,9 @@ def answer(bound: Bound) -> Answer:
     rest = [i for i, line in enumerate(lines) if line is None]
     breakdown, chosen = Breakdown(bound), one_line()
     if rest:
-        work = _Work(bound, [plans[i] for i in rest], [query.body.series[i] for i in rest], breakdown)
+        work = _Work(
+            bound, [plans[i] for i in rest], [query.body.series[i] for i in rest], breakdown
+        )
         chosen = work.choose()
         for i, line in zip(rest, work.lines(chosen, buckets.edges), strict=True):
             lines[i] = line
@@ -136,14 +138,18 @@ def users(bound: Bound, pick: EventPick) -> list[U32]:
 class _Work:
     """Rows of some series, read once and measured in as many passes as needed."""
 
-    def __init__(self, bound: Bound, plans: list[Scan], series: list[Series], by: Breakdown) -> None:
+    def __init__(
+        self, bound: Bound, plans: list[Scan], series: list[Series], by: Breakdown
+    ) -> None:
         self.bound = bound
         self.plans = plans
         self.series = series
         self.by = by
         self.context = bound.context
         self.distinct = [
-            Dimension(s.measure.p, bound.range.tz) if s.measure.op == "distinct" and s.measure.p else None
+            Dimension(s.measure.p, bound.range.tz)
+            if s.measure.op == "distinct" and s.measure.p
+            else None
             for s in series
         ]
         self.prepared = self.context.map(self._prepare, list(range(bound.view.shards)))
@@ -233,7 +239,9 @@ class _Work:
         values, totals = event_values.of_cells(op, cells, cumulative=series.cumulative)
         if len(chosen.shown) == 1 and not self.by.by:
             return Line(values, totals, float(totals[0]))
-        merged = self._cells(number, _merged(self.by.groups.size), _ends(edges), values=series.measure.p is not None)
+        merged = self._cells(
+            number, _merged(self.by.groups.size), _ends(edges), values=series.measure.p is not None
+        )
         overall = event_values.of_cells(op, merged, cumulative=False)[1]
         return Line(values, totals, float(overall[0]))
 
@@ -266,9 +274,13 @@ class _Work:
 
         parts = self.context.map(work, self.prepared)
         buckets = len(edges) - 1
-        values = event_values.of_gathered(measure, parts, chosen.lines, buckets, cumulative=series.cumulative)
+        values = event_values.of_gathered(
+            measure, parts, chosen.lines, buckets, cumulative=series.cumulative
+        )
         totals = event_values.of_gathered(measure, parts, chosen.lines, buckets, whole=True)[:, 0]
-        overall = event_values.of_gathered(measure, parts, 1, buckets, whole=True, one_line=True)[0, 0]
+        overall = event_values.of_gathered(measure, parts, 1, buckets, whole=True, one_line=True)[
+            0, 0
+        ]
         if self.by.by:
             merged = _merged(self.by.groups.size)
 
@@ -287,7 +299,11 @@ class _Work:
 
         def work(done: Prepared) -> U32:
             parts = done.series[number]
-            groups = None if not self.by.by or line < 0 else [_line_groups(part, chosen) for part in parts]
+            groups = (
+                None
+                if not self.by.by or line < 0
+                else [_line_groups(part, chosen) for part in parts]
+            )
             return pick_users(
                 [part.lane for part in parts],
                 edges,
@@ -322,7 +338,12 @@ def _line_groups(part: Part, chosen: Chosen) -> U32 | None:
 
 
 def _answer(
-    bound: Bound, query: EventQuery, lines: list[Line], by: Breakdown, chosen: Chosen, labels: list[str]
+    bound: Bound,
+    query: EventQuery,
+    lines: list[Line],
+    by: Breakdown,
+    chosen: Chosen,
+    labels: list[str],
 ) -> Answer:
     """Rows of series and formulas, and their totals."""
     body = query.body

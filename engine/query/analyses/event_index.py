@@ -100,10 +100,18 @@ def _everybody(bound: Bound, scan: Scan, shard: int, days_of: list[list[DayOf]])
     """Distinct users of the whole range."""
     refs = scan.of_shard(shard)
     used = sum(len(days) for days in days_of)
-    if len(refs) == 1 and refs[0].run.index is not None and used == int((refs[0].run.index.rows > 0).sum()):
+    if (
+        len(refs) == 1
+        and refs[0].run.index is not None
+        and used == int((refs[0].run.index.rows > 0).sum())
+    ):
         return refs[0].run.user_count
     if used > UNION_DAYS or not used:
-        lists = [ref.run.users()[0] for ref in refs if ref.inside] if all(r.inside for r in refs) else None
+        lists = (
+            [ref.run.users()[0] for ref in refs if ref.inside]
+            if all(r.inside for r in refs)
+            else None
+        )
         if lists is not None:
             return len(np.unique(np.concatenate(lists))) if lists else 0
     seen = BitMap()

@@ -44,7 +44,9 @@ class Sums:
     @classmethod
     def of(cls, cells: EventCells) -> Sums:
         """From the kernel's answer."""
-        return cls(cells.rows, cells.users, cells.new_users, cells.sum, cells.vmin, cells.vmax, cells.nvals)
+        return cls(
+            cells.rows, cells.users, cells.new_users, cells.sum, cells.vmin, cells.vmax, cells.nvals
+        )
 
 
 def added(parts: Sequence[Sums]) -> Sums:
@@ -70,7 +72,10 @@ def gathers(measure: Measure) -> bool:
 def of_cells(op: str, cells: Sums, *, cumulative: bool) -> tuple[F64, F64]:
     """Values [lines, buckets] and totals [lines] of a measure; NaN = null."""
     rows, total_rows = cells.rows.astype(np.float64), cells.rows.sum(axis=1).astype(np.float64)
-    people, total_people = cells.users.astype(np.float64), cells.new_users.sum(axis=1).astype(np.float64)
+    people, total_people = (
+        cells.users.astype(np.float64),
+        cells.new_users.sum(axis=1).astype(np.float64),
+    )
     if op == "count":
         return (np.cumsum(rows, axis=1) if cumulative else rows), total_rows
     if op == "users":
@@ -176,7 +181,9 @@ def of_gathered(
         bucket, buckets = np.zeros_like(bucket), 1
     if measure.quantile is not None:
         values = _flat([a for s in shards for a in s.values], np.float64).astype(np.float64)
-        return _quantiles(line * buckets + bucket, values, measure.quantile, lines * buckets).reshape(lines, buckets)
+        return _quantiles(
+            line * buckets + bucket, values, measure.quantile, lines * buckets
+        ).reshape(lines, buckets)
     keys = [
         (a.astype(np.int64) << 10) | number if measure.op == "sessions" else a.astype(np.int64)
         for number, s in enumerate(shards)
@@ -228,7 +235,11 @@ def distinct_codes(part: Part, codes: U32, offsets: U32 | None) -> U32:
     lengths = offsets[own + 1].astype(np.int64) - starts
     rows = np.repeat(np.arange(len(own)), lengths)
     ends = np.cumsum(lengths)
-    index = np.arange(int(ends[-1]) if len(ends) else 0) - np.repeat(ends - lengths, lengths) + np.repeat(starts, lengths)
+    index = (
+        np.arange(int(ends[-1]) if len(ends) else 0)
+        - np.repeat(ends - lengths, lengths)
+        + np.repeat(starts, lengths)
+    )
     return np.stack([rows.astype(np.uint32), codes[index]])
 
 
@@ -255,7 +266,8 @@ def label_number(labels: list[str], label: str) -> int:
     """
     if label not in labels:
         raise InvalidQuery(
-            f"there is no bucket {label!r}; the range has {labels[0]!r} to {labels[-1]!r}", "$.pick.bucket"
+            f"there is no bucket {label!r}; the range has {labels[0]!r} to {labels[-1]!r}",
+            "$.pick.bucket",
         )
     return labels.index(label)
 
@@ -268,7 +280,9 @@ def picked_line(bound: Bound, groups: Groups, chosen: Chosen, pick: Pick) -> int
         return -1
     wanted = [pick.by.get(by.p) for by in bound.query.by]
     for line, group in enumerate(chosen.shown):
-        if groups.values(group) == wanted and [type(v) for v in groups.values(group)] == [type(v) for v in wanted]:
+        if groups.values(group) == wanted and [type(v) for v in groups.values(group)] == [
+            type(v) for v in wanted
+        ]:
             return line
     for line, group in enumerate(chosen.shown):
         if groups.values(group) == wanted:

@@ -68,11 +68,15 @@ class Hold:
         for i, held in enumerate(body.held):
             for p in held:
                 if p is not None and kind_of(bound.view.catalog, p) == Kind.LIST:
-                    raise InvalidQuery(f"{p} is a list; a held property has one value", f"$.body.hold[{i}]")
+                    raise InvalidQuery(
+                        f"{p} is a list; a held property has one value", f"$.body.hold[{i}]"
+                    )
         for step in range(len(body.steps)):
             named = [held[step] is not None for held in body.held]
             if any(named) and not all(named):
-                raise InvalidQuery(f"name step {step + 1} in every held item or in none", "$.body.hold")
+                raise InvalidQuery(
+                    f"name step {step + 1} in every held item or in none", "$.body.hold"
+                )
 
     def codes(self, rows: ShardRows, steps: int) -> list[list[I64] | None] | None:
         """Per step a list per lane int64[n]: code of the held values, -1 = missing; None = the step is free."""
@@ -146,7 +150,14 @@ def with_groups(bound: Bound, by: Breakdown, rows: ShardRows, found: Chains) -> 
     if by.by:
         record, group = _groups(by, rows, found)
     return Records(
-        rows.reader.shard, found.user, found.bucket, found.reached, found.step_time, sums, record, group
+        rows.reader.shard,
+        found.user,
+        found.bucket,
+        found.reached,
+        found.step_time,
+        sums,
+        record,
+        group,
     )
 
 
@@ -187,9 +198,7 @@ def _groups(by: Breakdown, rows: ShardRows, found: Chains) -> tuple[I64, U32]:
     return record, group
 
 
-def _codes_at(
-    item: By, dimension: Dimension, rows: ShardRows, found: Chains
-) -> tuple[U32, I64]:
+def _codes_at(item: By, dimension: Dimension, rows: ShardRows, found: Chains) -> tuple[U32, I64]:
     """Codes of one breakdown at the row where the attempt reads it, as lists: flat codes, offsets."""
     lane, row = _row_of(item, found)
     count = len(found.user)
@@ -267,7 +276,11 @@ def merged(body: FunnelBody, records: Sequence[Records], chosen: Chosen) -> Merg
     lines, buckets, reached, times = [], [], [], []
     sums: dict[str, list[F64]] = {m.p: [] for m in body.measure if m.p is not None}
     for part in records:
-        line = chosen.table[part.group].astype(np.int64) if len(part.group) else part.group.astype(np.int64)
+        line = (
+            chosen.table[part.group].astype(np.int64)
+            if len(part.group)
+            else part.group.astype(np.int64)
+        )
         keep = line < chosen.lines
         record, line = part.record[keep], line[keep]
         _, first = np.unique(record * (chosen.lines + 1) + line, return_index=True)

@@ -17,7 +17,7 @@ from zuji.engine.query import ranges
 from zuji.engine.query.analyses import retention_index
 from zuji.engine.query.analyses.event_values import label_number, picked_line
 from zuji.engine.query.answer import Answer, by_columns
-from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, one_line, once_a_row
+from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._retention import retention_cells
 from zuji.engine.query.model import Bracket
@@ -139,7 +139,9 @@ def answer(bound: Bound) -> Answer:
     plans = scans(bound)
     if plans[0].index and plans[1].index and retention_index.aligned(plans[:2], s):
         bound.context.used_index = True
-        return _answer(bound, s, by, one_line(), retention_index.cells(bound, plans[0], plans[1], s))
+        return _answer(
+            bound, s, by, one_line(), retention_index.cells(bound, plans[0], plans[1], s)
+        )
     work = _Work(bound, s, plans, by)
     chosen = work.choose()
     return _answer(bound, s, by, chosen, work.cells(chosen))
@@ -239,7 +241,13 @@ class _Work:
                 if column.present is not None:
                     mask = column.present if lane.mask is None else column.present & lane.mask
                     lane = type(lane)(
-                        lane.users, lane.offsets, lane.times, lane.base_ms, lane.rank, lane.ties, mask
+                        lane.users,
+                        lane.offsets,
+                        lane.times,
+                        lane.base_ms,
+                        lane.rank,
+                        lane.ties,
+                        mask,
                     )
             done.metric_lanes.append(lane)
             done.metric_values.append(values)
@@ -256,7 +264,9 @@ class _Work:
         """Sizes and returns of each line."""
         s = self.s
         self.context.charge(16 * max(chosen.lines, 1) * s.cohorts * s.columns)
-        parts = self.context.map(lambda done: self._kernel(done, chosen, None, metric), self.prepared)
+        parts = self.context.map(
+            lambda done: self._kernel(done, chosen, None, metric), self.prepared
+        )
         total = _Sums(parts[0].size, parts[0].returned, parts[0].metric_sum, parts[0].metric_count)
         for part in parts[1:]:
             total.size = total.size + part.size
@@ -324,7 +334,9 @@ def _answer(bound: Bound, s: Setting, by: Breakdown, chosen: Chosen, cells: Any)
         ColumnInfo("complete", "bool", None),
     ]
     if measure is not None:
-        columns.append(ColumnInfo(measure.column, "int64" if measure.p is None else "float64", None))
+        columns.append(
+            ColumnInfo(measure.column, "int64" if measure.p is None else "float64", None)
+        )
     complete = np.array(
         [
             [mark is not None and s.complete_at(p, k) <= mark for k in range(s.columns)]
