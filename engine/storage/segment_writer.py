@@ -19,12 +19,8 @@ import numpy as np
 from zuji.engine.storage import names as file_names
 from zuji.engine.storage._rows import few_values, user_keys
 from zuji.engine.storage._sort import csr
-from zuji.engine.storage.codecs import PAGE_DTYPE, crc32c, encode_bytes, encode_floats, encode_ints
 from zuji.engine.storage.days import BITMAP_SLACK, bitmap, days_from_rows, dense
 from zuji.engine.storage.format import (
-    ALIGN,
-    ALIGN_FROM,
-    ALIGN_SMALL,
     DAY_BITMAP,
     DAY_LIST,
     RECEIVED_FEW,
@@ -35,13 +31,13 @@ from zuji.engine.storage.format import (
     PropMeta,
     Received,
     RunMeta,
-    Stream,
     pack_footer,
     pack_header,
 )
 from zuji.engine.storage.manifest import SegmentMeta
 from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
+from zuji.engine.storage.streams import StreamWriter
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -56,8 +52,6 @@ if TYPE_CHECKING:
     from zuji.engine.storage.source import Source
     from zuji.engine.types import I64, U32
 
-WRITE_BYTES = 1 << 20
-"""Encoded streams are gathered to writes of about this size."""
 TIME_UNITS = (1_000, 60_000, 3_600_000)
 """Times and datetimes all divisible by one of these are stored divided: 10 bits a row less for
 whole seconds.
@@ -187,23 +181,17 @@ class _SegmentWriter:
     """State of one file being written."""
 
     def __init__(self, out: Appender, rows: SortedRows, base_ms: int, edges: I64) -> None:
-        self._out = out
+        self._to = StreamWriter(out)
         self._rows = rows
         self._base_ms = base_ms
         self._edges = edges
-        self._held: list[bytes] = []
-        self._held_bytes = 0
-        self._position = 0
-        self._tables: list[bytes] = []
-        self._starts: list[int] = []
-        self._pages = 0
         self._days: list[tuple[int, ...]] = []
 
     def write(self, shard: int, partition: Partition) -> Footer:
         """The whole file."""
         rows = self._rows
-        self._put(pack_header())
-        interleave = self._ints(rows.interleave)
+        self._to.put(pack_header())
+        interleave = self._to.ints(rows.interleave)
         heads = [self._run(i) for i in range(len(rows.names))]
         props, columns = self._props()
         runs = [
@@ -212,14 +200,8 @@ class _SegmentWriter:
         ]
         days = self._all_days() if len(rows.names) != 1 else runs[0].days
         table = np.array(self._days, np.uint32)
-        day_table = self._stream(*encode_bytes(table.tobytes())) if len(table) else (0, 0)
-        self._align(ALIGN)
-        pages = np.frombuffer(b"".join(self._tables), PAGE_DTYPE).copy()
-        pages["offset"] += np.repeat(
-            np.array(self._starts, np.uint64), [len(t) // PAGE_DTYPE.itemsize for t in self._tables]
-        )
-        pages_offset, pages_raw = self._position, pages.tobytes()
-        self._put(pages_raw)
+        day_table = self._to.blob(table.tobytes()) if len(table) else (0, 0)
+        pages_offset, pages, pages_crc = self._to.page_table()
         footer = Footer(
             shard=shard,
             partition=partition.id,
@@ -229,8 +211,8 @@ class _SegmentWriter:
             min_ms=min((run.min_ms for run in runs), default=partition.start_ms),
             max_ms=max((run.max_ms for run in runs), default=partition.start_ms),
             pages_offset=pages_offset,
-            pages=len(pages),
-            pages_crc=crc32c(pages_raw),
+            pages=pages,
+            pages_crc=pages_crc,
             props=props,
             runs=runs,
             interleave=interleave,
@@ -239,8 +221,8 @@ class _SegmentWriter:
             days=days,
             writer=WRITER,
         )
-        self._put(pack_footer(footer, self._position))
-        self._flush()
+        self._to.put(pack_footer(footer, self._to.position))
+        self._to.flush()
         return footer
 
     # -- runs ----------------------------------------------------------------------------------
@@ -262,11 +244,11 @@ class _SegmentWriter:
             users=len(users),
             min_ms=self._base_ms + int(time.min()),
             max_ms=self._base_ms + int(time.max()),
-            user_list=self._ints(users, ascending=True),
-            offsets=self._ints(offsets, ascending=True),
-            times=self._ints(scaled),
+            user_list=self._to.ints(users, ascending=True),
+            offsets=self._to.ints(offsets, ascending=True),
+            times=self._to.ints(scaled),
             time_unit=unit,
-            ties=(0, 0) if tie is None or not tie.any() else self._ints(tie),
+            ties=(0, 0) if tie is None or not tie.any() else self._to.ints(tie),
             received=self._received(i, time),
             columns=[],
             days=days,
@@ -286,8 +268,8 @@ class _SegmentWriter:
             values, codes = few
             bits = (len(values) - 1).bit_length() * len(received) + 64 * len(values)
             if bits < lag_bits * len(received):
-                return Received(RECEIVED_FEW, 0, self._ints(codes), self._ints(values))
-        return Received(RECEIVED_LAG, 0, self._ints(lag))
+                return Received(RECEIVED_FEW, 0, self._to.ints(codes), self._to.ints(values))
+        return Received(RECEIVED_LAG, 0, self._to.ints(lag))
 
     # -- days ----------------------------------------------------------------------------------
 
@@ -308,20 +290,15 @@ class _SegmentWriter:
             users, flags = days.user_list(day), days.flags(day)
             form, user_stream, multi_stream = DAY_LIST, (0, 0), (0, 0)
             if len(users):
-                data, pages = encode_ints(users, ascending=True)
-                if dense(users):
-                    packed = bitmap(users)
-                    packed.run_optimize()
-                    raw = packed.serialize()
-                    if len(raw) <= BITMAP_SLACK * len(data):
-                        form, (data, pages) = DAY_BITMAP, encode_bytes(raw)
-                user_stream = self._stream(data, pages)
-                if form == DAY_BITMAP:
+                packed = _dense_bitmap(users)
+                if packed is None:
+                    user_stream = self._to.ints(users, ascending=True)
+                    multi_stream = self._to.ints(flags)
+                else:
+                    form, user_stream = DAY_BITMAP, self._to.blob(packed)
                     more = bitmap(users[flags.view(np.bool_)])
                     more.run_optimize()
-                    multi_stream = self._stream(*encode_bytes(more.serialize()))
-                else:
-                    multi_stream = self._ints(flags)
+                    multi_stream = self._to.blob(more.serialize())
             self._days.append(
                 (int(days.rows[day]), len(users), form, *user_stream, *multi_stream, 0)
             )
@@ -345,59 +322,38 @@ class _SegmentWriter:
     def _prop(self, name: str, kind: Kind, dictionary: Dictionary | None) -> PropMeta:
         if dictionary is None or not len(dictionary):
             return PropMeta(name, int(kind))
-        text = self._stream(*encode_bytes(dictionary.data.tobytes()))
-        offsets = self._ints(dictionary.offsets, ascending=True)
+        text = self._to.blob(dictionary.data.tobytes())
+        offsets = self._to.ints(dictionary.offsets, ascending=True)
         return PropMeta(name, int(kind), len(dictionary), text, offsets)
 
     def _column(self, prop: int, kind: Kind, packed: Packed) -> ColumnMeta:
         values: Any = packed.values
         unit, presence, offsets = 1, (0, 0), (0, 0)
         if packed.present is not None:
-            presence = self._ints(packed.present)
+            presence = self._to.ints(packed.present)
         if kind == Kind.FLOAT:
             low, high = (int(v.view(np.int64)) for v in (values.min(), values.max()))
-            return ColumnMeta(
-                prop, packed.count, low, high, 1, self._stream(*encode_floats(values)), presence
-            )
+            return ColumnMeta(prop, packed.count, low, high, 1, self._to.floats(values), presence)
         if packed.offsets is not None:
-            offsets = self._ints(packed.offsets, ascending=True)
-            stream = self._ints(values) if len(values) else (0, 0)
+            offsets = self._to.ints(packed.offsets, ascending=True)
+            stream = self._to.ints(values) if len(values) else (0, 0)
             return ColumnMeta(prop, packed.count, 0, 0, 1, stream, presence, offsets, len(values))
         low, high = int(values.min()), int(values.max())
         if kind == Kind.DATETIME:
             unit, values = _scaled(values, TIME_UNITS)
-        return ColumnMeta(prop, packed.count, low, high, unit, self._ints(values), presence)
+        stream = self._to.ints(values, pack=kind in (Kind.INT, Kind.DATETIME))
+        return ColumnMeta(prop, packed.count, low, high, unit, stream, presence)
 
-    # -- bytes ---------------------------------------------------------------------------------
 
-    def _ints(self, values: Any, *, ascending: bool = False) -> Stream:
-        return self._stream(*encode_ints(np.ascontiguousarray(values), ascending=ascending))
-
-    def _stream(self, data: bytes, pages: np.ndarray[Any, Any]) -> Stream:
-        self._align(ALIGN if len(data) >= ALIGN_FROM else ALIGN_SMALL)
-        self._tables.append(pages.tobytes())
-        self._starts.append(self._position)
-        first = self._pages
-        self._pages += len(pages)
-        self._put(data)
-        return first, len(pages)
-
-    def _align(self, step: int) -> None:
-        gap = -self._position % step
-        if gap:
-            self._put(bytes(gap))
-
-    def _put(self, data: bytes) -> None:
-        self._held.append(data)
-        self._held_bytes += len(data)
-        self._position += len(data)
-        if self._held_bytes >= WRITE_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._held:
-            self._out.write(b"".join(self._held))
-            self._held, self._held_bytes = [], 0
+def _dense_bitmap(users: U32) -> bytes | None:
+    """The users as a bitmap when that is about as small as their list, else None."""
+    if not dense(users):
+        return None
+    widest = int(np.diff(users).max()) if len(users) > 1 else 1
+    packed = bitmap(users)
+    packed.run_optimize()
+    raw: bytes = packed.serialize()
+    return raw if len(raw) <= BITMAP_SLACK * (12 + len(users) * widest.bit_length() / 8) else None
 
 
 def _scaled(values: Any, units: Sequence[int]) -> tuple[int, Any]:
