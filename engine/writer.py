@@ -210,7 +210,13 @@ class Writer:
             if batch.n == 0 and not batch.rejected:
                 return AppendResult()
             seq = self.wal.append(KIND_BATCH, _BATCH.pack(received) + raw)
-            result = self._apply(batch, keys, raw, received, grown)
+            try:
+                result = self._apply(batch, keys, raw, received, grown)
+            except BaseException as problem:
+                # The record is in the log and half applied: what is in memory cannot be trusted.
+                self.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
+                self._closing = True
+                raise
             full = (
                 grown.mem.rows >= self.config.memtable_rows
                 or grown.mem.nbytes + grown.kept_bytes >= self.config.memtable_bytes
@@ -259,7 +265,8 @@ class Writer:
             grown.kept.append(Kept(rejected, received))
             grown.kept_bytes += 200 + len(rejected.raw)
         rows = 0 if bound.chunk is None else bound.chunk.n
-        return AppendResult(rows, bound.duplicates, tuple(bound.rejected))
+        rejected = tuple(sorted(bound.rejected, key=lambda r: r.index))
+        return AppendResult(rows, bound.duplicates, rejected)
 
     # -- freeze and flush ----------------------------------------------------------------------
 
