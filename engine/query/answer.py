@@ -55,3 +55,8 @@ def by_columns(bound: Bound) -> list[ColumnInfo]:
         plain = kind is None or by.buckets is not None or kind.label in ("list", "datetime")
         found.append(ColumnInfo(by.p, "string" if plain or kind is None else kind.label, None))
     return [*found, ColumnInfo("is_other", "bool", None)]
+
+
+def bucket_type(bound: Bound) -> str:
+    """Type of a bucket's label: a local date, or an instant for hours."""
+    return "datetime" if bound.range.grain == "hour" else "date"

@@ -69,6 +69,13 @@ def bind(query: Query, view: View, context: Context, scope: Scope | None) -> Bou
             and not (kind == Kind.DATETIME and path.endswith((".min", ".max")))
         ):
             raise InvalidQuery(f"{p} is a {kind.label}; a number is needed here", path)
+    for i, by in enumerate(query.by):
+        kind = kind_of(view.catalog, by.p)
+        if by.buckets is not None and kind not in (None, Kind.INT, Kind.FLOAT):
+            raise InvalidQuery(
+                f"{by.p} is a {kind.label if kind else 'text'}; buckets need a number",
+                f"$.by[{i}].buckets",
+            )
     return Bound(query, view, context, resolve_range(query.time, view.now_ms, view.tz), scope)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.query import users as profiles
-from zuji.engine.query.filters import evaluate
+from zuji.engine.query.filters import Tables, evaluate
 from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.query.plan import bytes_of
@@ -46,6 +46,7 @@ class ShardReader:
         self.shard = shard
         self.context = context
         self._lanes: dict[int, Lane] = {}
+        self._tables = Tables()
         self._columns: dict[tuple[int, str], Column | None] = {}
 
     @property
@@ -101,6 +102,7 @@ class ShardReader:
             lambda p: self.column(ref, p),
             now_ms=self.view.now_ms,
             warn=self.context.warn,
+            tables=self._tables,
         )
         if isinstance(mask, bool):
             return mask
@@ -145,6 +147,7 @@ class ShardReader:
             lambda p: profiles.user_column(self.view, self.shard, p.partition(".")[2]),
             now_ms=self.view.now_ms,
             warn=self.context.warn,
+            tables=self._tables,
         )
         if isinstance(mask, bool):
             return np.full(self.users, mask, dtype=np.uint8)

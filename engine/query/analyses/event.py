@@ -15,7 +15,7 @@ import numpy as np
 
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import event_index, event_values
-from zuji.engine.query.answer import Answer, by_columns
+from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.checks import formulas
 from zuji.engine.query.crowd import allowed
@@ -362,7 +362,7 @@ def _answer(
         whole.append(False)
     columns = [
         ColumnInfo("series", "string", None),
-        ColumnInfo("bucket", "string", None),
+        ColumnInfo("bucket", bucket_type(bound), None),
         *by_columns(bound),
         ColumnInfo("value", "float64", None),
     ]

@@ -17,7 +17,7 @@ from zuji.engine.query import ranges
 from zuji.engine.query.analyses import funnel_records
 from zuji.engine.query.analyses.event_values import all_runs, label_number, picked_line
 from zuji.engine.query.analyses.funnel_records import Records, ShardRows
-from zuji.engine.query.answer import Answer, by_columns
+from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._funnel import funnel_fast
@@ -288,7 +288,7 @@ def _answer(
     count_unit = body.count if body.count != "entries" else "attempts"
     columns = by_columns(bound)
     if buckets is not None:
-        columns += [ColumnInfo("bucket", "string", None), ColumnInfo("complete", "bool", None)]
+        columns += [ColumnInfo("bucket", bucket_type(bound), None), ColumnInfo("complete", "bool", None)]
     columns += [
         ColumnInfo("step", "int64", None),
         ColumnInfo("label", "string", None),

@@ -16,7 +16,7 @@ from zuji.engine import calendars
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import retention_index
 from zuji.engine.query.analyses.event_values import label_number, picked_line
-from zuji.engine.query.answer import Answer, by_columns
+from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._retention import retention_cells
@@ -326,7 +326,7 @@ def _answer(bound: Bound, s: Setting, by: Breakdown, chosen: Chosen, cells: Any)
     measure = body.measure
     columns = [
         *by_columns(bound),
-        ColumnInfo("cohort", "string", None),
+        ColumnInfo("cohort", bucket_type(bound), None),
         ColumnInfo("size", "int64", "users"),
         ColumnInfo("period", "int64", bound.range.grain),
         ColumnInfo("returned", "int64", "users"),

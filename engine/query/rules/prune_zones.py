@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
 def prune_zones(scan: Scan, view: View) -> Scan:
     """Drops runs by (least, greatest, has missing) of each property in their footer."""
-    del view
     where = scan.where
     if where is None:
         return scan
-    kept = tuple(ref for ref in scan.runs or () if may_match(where, lambda p, r=ref: zone_of(r, p)))  # type: ignore[misc]
+    kept = tuple(ref for ref in scan.runs or () if may_match(where, lambda p, r=ref: zone_of(r, p), now_ms=view.now_ms))  # type: ignore[misc]
     return scan.keeping(kept, "zone maps")
 
 
