@@ -55,7 +55,7 @@ def lanes(draw, *, max_lanes=4, max_rows=14, users=3, span=12, masks=True):
     built = []
     for lane in range(n_lanes):
         ordered = sorted(rows[lane])
-        owners = sorted({r[0] for r in ordered})
+        owners = sorted({r[0] for r in ordered} | draw(st.sampled_from([set(), set(), set(), {0}])))
         offsets = [0]
         for owner in owners:
             offsets.append(offsets[-1] + sum(r[0] == owner for r in ordered))

@@ -50,6 +50,44 @@ def test_event_cells_and_picks_agree_with_the_twin(data, many, cut, allowed):
     assert everybody == twins.pick_users(many, cut, groups, -1, -1, allowed)
 
 
+@pytest.mark.parametrize("n_groups", [1, 3, 700])
+@pytest.mark.parametrize("n_lanes", [1, 2, 5])
+@pytest.mark.parametrize("spread", [1, 50])
+def test_many_rows_take_the_block_ways_to_the_same_numbers(n_groups, n_lanes, spread):
+    """Enough rows for several blocks of rows and of ordinals, against numpy's unique."""
+    rng = np.random.default_rng([n_groups, n_lanes, spread])
+    cut = np.array([50, 1000, 1001, 3000, 3900], np.int64)
+    allowed = (rng.random(60_000) < 0.9).astype(np.uint8)
+    many, groups, kept = [], [], []
+    for i in range(n_lanes):
+        n = int(rng.integers(3000, 9000))
+        users = np.sort(rng.integers(0, 1200, n)) * spread
+        times = rng.integers(0, 4000, n)
+        order = np.lexsort((times, users))
+        times = times[order].astype(np.uint32)
+        owners, first = np.unique(users, return_index=True)
+        mask = (rng.random(n) < 0.8).astype(np.uint8) if i % 2 else None
+        group = rng.integers(0, n_groups + 1, n).astype(np.uint32) if n_groups > 1 else None
+        many.append(Lane(owners.astype(np.uint32), np.append(first, n).astype(np.uint32), times, -i, 0, None, mask))
+        groups.append(group)
+        bucket = np.searchsorted(cut, times.astype(np.int64) - i, side="right") - 1
+        g = np.zeros(n, np.int64) if group is None else group.astype(np.int64)
+        ok = (bucket >= 0) & (bucket < 4) & (g < n_groups) & (allowed[users] == 1)
+        ok &= True if mask is None else mask == 1
+        kept.append(np.stack([g, bucket, users], axis=1)[ok])
+    rows = np.concatenate(kept)
+    got = _events.event_cells(many, cut, groups, n_groups, allowed=allowed)
+    want = np.zeros((3, n_groups, 4), np.int64)
+    np.add.at(want[0], (rows[:, 0], rows[:, 1]), 1)
+    cells = np.unique(rows, axis=0)
+    np.add.at(want[1], (cells[:, 0], cells[:, 1]), 1)
+    firsts = cells[np.unique(cells[:, [0, 2]], axis=0, return_index=True)[1]]
+    np.add.at(want[2], (firsts[:, 0], firsts[:, 1]), 1)
+    assert got.rows.tolist() == want[0].tolist()
+    assert got.users.tolist() == want[1].tolist()
+    assert got.new_users.tolist() == want[2].tolist()
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data(), many=lanes(users=4), allowed=audiences)
 def test_count_by_user_agrees_with_the_twin(data, many, allowed):

@@ -46,10 +46,8 @@ cdef extern from "events.h" nogil:
     void zj_bucketize(const uint32_t *times, uint32_t n, const zj_buckets *k, int32_t *out)
     int zj_event_open(zj_event_cells *c, uint32_t groups, int32_t buckets, int values)
     void zj_event_close(zj_event_cells *c)
-    int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups, const double *values,
-                       const uint8_t *present, zj_guard *guard, zj_event_cells *out)
-    int zj_events_merged(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t **groups,
-                         const double **values, const uint8_t **present, zj_guard *guard, zj_event_cells *out)
+    int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t **groups,
+                      const double **values, const uint8_t **present, zj_guard *guard, zj_event_cells *out)
     int zj_pick_users(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t **groups,
                       uint32_t ng, int32_t bucket, int64_t group, zj_guard *guard, uint32_t *out, size_t *picked)
     int zj_count_by_user(const zj_lane *lane, int64_t start, int64_t stop, const double *values,
@@ -120,14 +118,8 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
         tables = zj_buckets_of(lane_set.lanes, lane_set.count, edge, buckets)
         status = ZJ_NO_MEMORY if tables == NULL else zj_event_open(&work, ng, buckets, with_values)
         if status == ZJ_OK:
-            if lane_set.count == 1:
-                status = zj_events_flat(lane_set.lanes, tables, <const uint32_t *>group_rows.data[0],
-                                        <const double *>value_rows.data[0], <const uint8_t *>present.data[0],
-                                        &guard.c, &work)
-            else:
-                status = zj_events_merged(lane_set.lanes, lane_set.count, tables,
-                                          <const uint32_t **>group_rows.data, <const double **>value_rows.data,
-                                          <const uint8_t **>present.data, &guard.c, &work)
+            status = zj_events_run(lane_set.lanes, lane_set.count, tables, <const uint32_t **>group_rows.data,
+                                   <const double **>value_rows.data, <const uint8_t **>present.data, &guard.c, &work)
             if status == ZJ_OK:
                 for i in range(cells):
                     rows_out[i] = work.cell[i].rows

@@ -13,6 +13,7 @@ cdef extern from "lanes.h" nogil:
         uint32_t nu
         uint32_t n
         uint32_t rank
+        int holes
 
     ctypedef struct zj_guard:
         const uint8_t *allowed

@@ -85,7 +85,9 @@ cdef class LaneSet:
             self.lanes[i].nu = <uint32_t>nu
             self.lanes[i].n = <uint32_t>n
             self.lanes[i].rank = dense[int(lane.rank)]
-            if not zj_lane_sound(self.lanes[i].offsets, <uint32_t>nu, <uint32_t>n):
+            sound = zj_lane_sound(self.lanes[i].offsets, <uint32_t>nu, <uint32_t>n)
+            self.lanes[i].holes = sound == 2
+            if not sound:
                 raise ValueError("offsets do not ascend from 0 to the number of rows")
 
     def __dealloc__(self):

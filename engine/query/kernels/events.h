@@ -1,9 +1,12 @@
-/* Rows, exact distinct users and value aggregates per cell (group x bucket).
+/* Rows, exact distinct users and value aggregates per cell (group x bucket), and users behind a cell.
  *
- * Rows come user by user, so "was this cell's last user another one?" counts distinct users with no
- * set. One lane runs flat, block by block: bucket lookup (vectorised), then a branch-free update with
- * a rubbish cell for rows that do not count. Several lanes are walked user by user.
- * Memory: 32 bytes a cell (72 with values). O(rows + users * lanes / 16).
+ * Four ways to the same numbers, chosen by zj_events_run; all are branch-free per row, with a rubbish
+ * cell for rows that do not count, but the last:
+ *   plain    one lane, no groups: rows of a (user, bucket) are neighbours, so distinct users are changes
+ *   flat     one lane, groups: "was this cell's last user another one?" needs no set
+ *   blocked  several lanes, enough rows: lane after lane over a block of ordinals, a bit per cell x user
+ *   merged   several lanes, few rows or very many cells: user by user over the heads of the lanes
+ * Memory: 32 bytes a cell (72 with values), and 256 KiB for blocked. O(rows), merged O(rows + users * lanes).
  */
 #ifndef ZUJI_EVENTS_H
 #define ZUJI_EVENTS_H
@@ -68,7 +71,8 @@ ZJ_INLINE void zj_value_add(zj_value_cell *v, double x) {
 
 #define ZJ_BLOCK 2048u
 
-/* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. */
+/* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. group may be NULL when
+ * groups is. */
 ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups,
                                        uint32_t ng, uint32_t r, uint32_t n, uint32_t *cell, uint32_t *group) {
     const uint32_t nb = (uint32_t)k->count, rubbish = ng * nb;
@@ -93,22 +97,50 @@ ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k,
             group[i] = ok ? g[i] : ng;
         }
     } else {
-        for (uint32_t i = 0; i < n; i++) {
-            int ok = cell[i] < nb;
-            cell[i] = ok ? cell[i] : rubbish;
-            group[i] = ok ? 0 : ng;
-        }
+        for (uint32_t i = 0; i < n; i++) cell[i] = cell[i] < nb ? cell[i] : rubbish;
+        if (group)
+            for (uint32_t i = 0; i < n; i++) group[i] = cell[i] == rubbish ? ng : 0;
     }
     if (lane->mask) {
         const uint8_t *mask = lane->mask + r;
-        for (uint32_t i = 0; i < n; i++) {
-            cell[i] = mask[i] ? cell[i] : rubbish;
-            group[i] = mask[i] ? group[i] : ng;
-        }
+        for (uint32_t i = 0; i < n; i++) cell[i] = mask[i] ? cell[i] : rubbish;
+        if (group)
+            for (uint32_t i = 0; i < n; i++) group[i] = mask[i] ? group[i] : ng;
     }
 }
 
-/* One lane, flat. Rows of a user ascend in time, so the first row of a group is in its first bucket. */
+/* Cells of a lane's rows [r, r + n) and where users start in them; rows of users outside the audience
+ * become rubbish. next, owner: cursors over the lane's users, moved along. */
+ZJ_INLINE void zj_block_rows(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups, uint32_t ng,
+                             const zj_guard *guard, uint32_t r, uint32_t n, uint32_t *next, uint32_t *owner,
+                             uint32_t *cell, uint32_t *group, uint8_t *starts) {
+    const uint32_t rubbish = ng * (uint32_t)k->count;
+    zj_cells_of_rows(lane, k, groups, ng, r, n, cell, group);
+    memset(starts, 0, n);
+    for (; *next < lane->nu && lane->offsets[*next] < r + n; ++*next) starts[lane->offsets[*next] - r] = 1;
+    if (guard->allowed == NULL) return;
+    for (; *owner < lane->nu && lane->offsets[*owner] < r + n; ++*owner) {
+        uint32_t a = lane->offsets[*owner], b = lane->offsets[*owner + 1];
+        if (!zj_allowed(guard, lane->users[*owner])) {
+            uint32_t stop = b < r + n ? b : r + n;
+            for (uint32_t i = a > r ? a - r : 0; i + r < stop; i++) {
+                cell[i] = rubbish;
+                if (group) group[i] = ng;
+            }
+        }
+        if (b > r + n) break; /* goes on in the next block */
+    }
+}
+
+ZJ_INLINE void zj_block_values(const double *values, const uint8_t *present, uint32_t r, uint32_t n,
+                               const uint32_t *cell, uint32_t rubbish, zj_event_cells *out) {
+    if (values == NULL) return;
+    for (uint32_t i = 0; i < n; i++)
+        if (cell[i] != rubbish && (present == NULL || present[r + i]))
+            zj_value_add(&out->value[cell[i]], values[r + i]);
+}
+
+/* One lane with groups. Rows of a user ascend in time, so the first row of a group is in its first bucket. */
 static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups,
                           const double *values, const uint8_t *present, zj_guard *guard, zj_event_cells *out) {
     uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK];
@@ -120,18 +152,7 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const uint32
     for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
         uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK;
         if (zj_stop(guard, n)) return ZJ_CANCELLED;
-        zj_cells_of_rows(lane, k, groups, ng, r, n, cell, group);
-        memset(starts, 0, n);
-        for (; next < lane->nu && lane->offsets[next] < r + n; next++) starts[lane->offsets[next] - r] = 1;
-        if (guard->allowed)
-            for (; owner < lane->nu && lane->offsets[owner] < r + n; owner++) {
-                uint32_t a = lane->offsets[owner], b = lane->offsets[owner + 1];
-                if (!zj_allowed(guard, lane->users[owner])) {
-                    uint32_t stop = b < r + n ? b : r + n;
-                    for (uint32_t i = a > r ? a - r : 0; i + r < stop; i++) cell[i] = rubbish, group[i] = ng;
-                }
-                if (b > r + n) break; /* goes on in the next block */
-            }
+        zj_block_rows(lane, k, groups, ng, guard, r, n, &next, &owner, cell, group, starts);
         for (uint32_t i = 0; i < n; i++) {
             zj_cell *c = &cells[cell[i]];
             uint32_t *g = &group_stamp[group[i]];
@@ -142,12 +163,156 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const uint32
             c->fresh += *g != stamp;
             *g = stamp;
         }
-        if (values)
-            for (uint32_t i = 0; i < n; i++)
-                if (cell[i] != rubbish && (present == NULL || present[r + i]))
-                    zj_value_add(&out->value[cell[i]], values[r + i]);
+        zj_block_values(values, present, r, n, cell, rubbish, out);
     }
     return ZJ_OK;
+}
+
+/* rows, users and fresh of one cell in one number, 21 bits each: one load and store a row. */
+#define ZJ_PACK_ROWS (1u << 20)
+#define ZJ_PACK_WAYS 4 /* neighbouring rows add to different copies, so that they need not wait */
+
+static void zj_unpack(uint64_t *packed, size_t cells, zj_cell *cell) {
+    for (size_t i = 0; i < cells * ZJ_PACK_WAYS; i++) {
+        uint64_t x = packed[i];
+        zj_cell *c = &cell[i / ZJ_PACK_WAYS];
+        c->rows += (int64_t)(x & 0x1FFFFF);
+        c->users += (int64_t)(x >> 21 & 0x1FFFFF);
+        c->fresh += (int64_t)(x >> 42);
+        packed[i] = 0;
+    }
+}
+
+/* Distinct users as changes: of n rows that count, in order, adds[i] packs 1, new user x bucket, new user. */
+ZJ_CLONES static void zj_changes(const uint32_t *cell, const uint32_t *stamp, uint32_t n, uint64_t *adds) {
+    for (uint32_t i = 1; i <= n; i++) {
+        uint64_t fresh = stamp[i] != stamp[i - 1], other = fresh | (cell[i] != cell[i - 1]);
+        adds[i] = 1 | other << 21 | fresh << 42;
+    }
+}
+
+/* One lane, no groups. */
+static int zj_events_plain(const zj_lane *lane, const zj_buckets *k, const double *values, const uint8_t *present,
+                           zj_guard *guard, zj_event_cells *out) {
+    uint32_t cell[ZJ_BLOCK], kept[ZJ_BLOCK + 1], stamps[ZJ_BLOCK + 1];
+    uint64_t adds[ZJ_BLOCK + 1];
+    uint8_t starts[ZJ_BLOCK];
+    const uint32_t rubbish = (uint32_t)out->buckets;
+    uint64_t *packed = (uint64_t *)calloc((size_t)rubbish * ZJ_PACK_WAYS, sizeof(uint64_t));
+    uint32_t next = 0, owner = 0, stamp = 0, packed_rows = 0;
+    int status = ZJ_OK;
+    if (packed == NULL) return ZJ_NO_MEMORY;
+    kept[0] = stamps[0] = 0; /* the last row that counted; no user has stamp 0 */
+    for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
+        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m = 0;
+        if (zj_stop(guard, n)) {
+            status = ZJ_CANCELLED;
+            break;
+        }
+        zj_block_rows(lane, k, NULL, 1, guard, r, n, &next, &owner, cell, NULL, starts);
+        for (uint32_t i = 0; i < n; i++) {
+            stamp += starts[i];
+            kept[m + 1] = cell[i];
+            stamps[m + 1] = stamp;
+            m += cell[i] != rubbish;
+        }
+        zj_changes(kept, stamps, m, adds);
+        for (uint32_t i = 1; i <= m; i++) packed[(size_t)kept[i] * ZJ_PACK_WAYS + (i & 3)] += adds[i];
+        kept[0] = kept[m];
+        stamps[0] = stamps[m];
+        packed_rows += n;
+        if (packed_rows >= ZJ_PACK_ROWS) {
+            zj_unpack(packed, rubbish, out->cell);
+            packed_rows = 0;
+        }
+        zj_block_values(values, present, r, n, cell, rubbish, out);
+    }
+    zj_unpack(packed, rubbish, out->cell);
+    free(packed);
+    return status;
+}
+
+#define ZJ_BLOCKED_BYTES (256u << 10)
+#define ZJ_NO_BUCKET 0xFFFFu
+
+/* Users of a block of ordinals: width, or 0 when the blocked way does not pay. */
+static uint32_t zj_blocked_width(const zj_lane *lanes, int count, const zj_event_cells *out) {
+    uint64_t rows = 0, low = UINT64_MAX, high = 0, cells = (uint64_t)out->groups * (uint64_t)out->buckets + 1;
+    for (int l = 0; l < count; l++) {
+        rows += lanes[l].n;
+        if (lanes[l].holes) return 0; /* rows could not be given to users by counting starts */
+        if (lanes[l].nu == 0) continue;
+        low = lanes[l].users[0] < low ? lanes[l].users[0] : low;
+        high = lanes[l].users[lanes[l].nu - 1] > high ? lanes[l].users[lanes[l].nu - 1] : high;
+    }
+    if (low > high || out->buckets >= (int32_t)ZJ_NO_BUCKET) return 0;
+    if ((high - low) * (cells / 8 + 2) > rows * 16) return 0; /* clearing would cost more than the rows */
+    uint32_t width = 1u << 15;
+    while (width > 256 && width * (cells / 8 + 2) > ZJ_BLOCKED_BYTES) width /= 2;
+    return width > 256 ? width : 0;
+}
+
+/* Several lanes, one after the other over each block of `width` ordinals. */
+static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *buckets,
+                             const uint32_t *const *groups, const double *const *values,
+                             const uint8_t *const *present, uint32_t width, zj_guard *guard, zj_event_cells *out) {
+    uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK];
+    uint8_t starts[ZJ_BLOCK];
+    const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb, words = width / 64;
+    const size_t slots = (size_t)(ng + 1) * width;
+    zj_cell *cells = out->cell;
+    uint64_t *seen = (uint64_t *)malloc((size_t)(rubbish + 1) * words * sizeof(uint64_t));
+    uint16_t *first = (uint16_t *)malloc(slots * sizeof(uint16_t)); /* [group, user] earliest bucket */
+    uint32_t *touched = (uint32_t *)malloc((slots + 1) * sizeof(uint32_t));
+    uint32_t *at = (uint32_t *)calloc((size_t)count, sizeof(uint32_t)); /* next user of each lane */
+    int status = seen && first && touched && at ? ZJ_OK : ZJ_NO_MEMORY;
+    if (status == ZJ_OK) memset(first, 0xFF, slots * sizeof(uint16_t));
+    while (status == ZJ_OK) {
+        uint32_t low = ZJ_END, n_touched = 0;
+        for (int l = 0; l < count; l++)
+            if (at[l] < lanes[l].nu && lanes[l].users[at[l]] < low) low = lanes[l].users[at[l]];
+        if (low == ZJ_END) break;
+        memset(seen, 0, (size_t)(rubbish + 1) * words * sizeof(uint64_t));
+        for (int l = 0; l < count && status == ZJ_OK; l++) {
+            const zj_lane *lane = &lanes[l];
+            uint32_t next = at[l], owner = at[l], user = at[l] - 1, stop = at[l];
+            while (stop < lane->nu && lane->users[stop] - low < width) stop++;
+            at[l] = stop;
+            const uint32_t end = lane->offsets[stop];
+            for (uint32_t r = lane->offsets[next]; r < end; r += ZJ_BLOCK) {
+                uint32_t n = end - r < ZJ_BLOCK ? end - r : ZJ_BLOCK;
+                if (zj_stop(guard, n)) {
+                    status = ZJ_CANCELLED;
+                    break;
+                }
+                zj_block_rows(lane, &buckets[l], groups[l], ng, guard, r, n, &next, &owner, cell, group, starts);
+                for (uint32_t i = 0; i < n; i++) {
+                    user += starts[i];
+                    const uint32_t u = lane->users[user] - low, c = cell[i], slot = group[i] * width + u;
+                    const uint16_t bucket = (uint16_t)(c - group[i] * nb);
+                    uint64_t *word = &seen[(size_t)c * words + (u >> 6)];
+                    const uint64_t old = *word;
+                    *word = old | 1ull << (u & 63);
+                    cells[c].rows++;
+                    cells[c].users += (int64_t)(~(old >> (u & 63)) & 1);
+                    touched[n_touched] = slot;
+                    n_touched += first[slot] == ZJ_NO_BUCKET;
+                    first[slot] = bucket < first[slot] ? bucket : first[slot];
+                }
+                zj_block_values(values ? values[l] : NULL, present ? present[l] : NULL, r, n, cell, rubbish, out);
+            }
+        }
+        for (uint32_t i = 0; i < n_touched; i++) {
+            const uint32_t slot = touched[i], g = slot / width;
+            if (g < ng) cells[g * nb + first[slot]].fresh++;
+            first[slot] = ZJ_NO_BUCKET;
+        }
+    }
+    free(seen);
+    free(first);
+    free(touched);
+    free(at);
+    return status;
 }
 
 /* Several lanes, user by user; within a user the lanes come one after the other. */
@@ -197,6 +362,18 @@ ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_
     }
     zj_heads_close(&heads);
     return status;
+}
+
+/* Chooses the way. `groups`, `values`, `present`: an array or NULL per lane. */
+static int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t *const *groups,
+                         const double *const *values, const uint8_t *const *present, zj_guard *guard,
+                         zj_event_cells *out) {
+    if (count == 1 && groups[0] == NULL && out->groups == 1)
+        return zj_events_plain(lanes, buckets, values[0], present[0], guard, out);
+    if (count == 1) return zj_events_flat(lanes, buckets, groups[0], values[0], present[0], guard, out);
+    const uint32_t width = zj_blocked_width(lanes, count, out);
+    if (width) return zj_events_blocked(lanes, count, buckets, groups, values, present, width, guard, out);
+    return zj_events_merged(lanes, count, buckets, groups, values, present, guard, out);
 }
 
 /* Ordinals, ascending, of the users with a row in the cell; bucket or group -1 = any.

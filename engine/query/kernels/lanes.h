@@ -33,6 +33,7 @@ typedef struct {
     int64_t base;            /* ms UTC */
     uint32_t nu, n;
     uint32_t rank;           /* dense: order of the lane's source among the lanes given */
+    int holes;               /* some user has no rows */
 } zj_lane;
 
 /* Which users count, and whether to go on. */
@@ -65,11 +66,14 @@ ZJ_INLINE int zj_passes(const zj_lane *lane, uint32_t row) {
     return lane->mask == NULL || lane->mask[row];
 }
 
-/* True when offsets ascend from 0 to n, so that no slice leaves the lane. */
+/* 0 unless offsets ascend from 0 to n, so that no slice leaves the lane; 2 when some slice is empty. */
 ZJ_CLONES static int zj_lane_sound(const uint32_t *offsets, uint32_t nu, uint32_t n) {
-    uint32_t bad = (offsets[0] != 0) | (offsets[nu] != n);
-    for (uint32_t i = 0; i < nu; i++) bad |= offsets[i] > offsets[i + 1];
-    return !bad;
+    uint32_t bad = (offsets[0] != 0) | (offsets[nu] != n), hole = 0;
+    for (uint32_t i = 0; i < nu; i++) {
+        bad |= offsets[i] > offsets[i + 1];
+        hole |= offsets[i] == offsets[i + 1];
+    }
+    return bad ? 0 : hole ? 2 : 1;
 }
 
 /* Heads: the next user of every lane, padded to a multiple of 16 so that the search vectorises. */
