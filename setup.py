@@ -1,4 +1,5 @@
-"""Build script: finds every ``.pyx`` of the engine and compiles it with Cython and the system's C compiler.
+"""Build script: finds every ``.pyx`` of the engine and compiles it with Cython and the system's C
+compiler.
 
 Why it exists beside ``pyproject.toml``: extension modules are discovered, not listed, and the two
 traps of the ``src/zuji -> ../../engine`` links are caught here with one clear line each.
@@ -30,7 +31,9 @@ def stop(message: str) -> None:
 
 
 def check_links() -> None:
-    """The import package is made of symbolic links; a zip download or a Windows checkout loses them."""
+    """The import package is made of symbolic links; a zip download or a Windows checkout loses
+    them.
+    """
     for link in LINKS:
         if not (ROOT / link).is_dir():
             stop(

@@ -63,7 +63,9 @@ def _load_clickhouse(path: Path, threads: int, parquet: Path) -> tuple[str, dict
 
 
 def _differences(ours: dict[str, int], theirs: dict[str, int]) -> list[str]:
-    """Cells that differ. A cell that Zuji gives as incomplete (null) is not in ``ours``: not compared."""
+    """Cells that differ. A cell that Zuji gives as incomplete (null) is not in ``ours``: not
+    compared.
+    """
     return [
         f"{name}: Zuji {value}, ClickHouse {theirs.get(name, 0)}"
         for name, value in ours.items()
@@ -72,7 +74,9 @@ def _differences(ours: dict[str, int], theirs: dict[str, int]) -> list[str]:
 
 
 def _with_ties_any(query: dict[str, Any]) -> dict[str, Any]:
-    """ClickHouse orders one instant by step: that is ``ties: any``, so answers are compared with it."""
+    """ClickHouse orders one instant by step: that is ``ties: any``, so answers are compared with
+    it.
+    """
     if query["model"] != "funnel":
         return query
     return {**query, "body": {**query["body"], "ties": "any"}}

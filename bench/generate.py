@@ -1,4 +1,5 @@
-"""Seeded rows in time order, streamed to Parquet in blocks: memory does not grow with the row count.
+"""Seeded rows in time order, streamed to Parquet in blocks: memory does not grow with the row
+count.
 
 Row ``i`` of ``n`` happens at the quantile ``(i + u) / n`` of the month's load curve, u uniform in
 [0, 1): times ascend by construction, so nothing is sorted and nothing is kept. Every block has its
@@ -159,7 +160,9 @@ def blocks(shape: Shape) -> Iterator[pa.RecordBatch]:
 
 
 def write_parquet(shape: Shape, path: Path) -> None:
-    """Writes the data set to ``path`` (zstd, a row group a block). The file appears only when whole."""
+    """Writes the data set to ``path`` (zstd, a row group a block). The file appears only when
+    whole.
+    """
     partial = path.with_name(path.name + ".tmp")
     with pq.ParquetWriter(partial, SCHEMA, compression="zstd") as writer:
         for block in blocks(shape):

@@ -1,4 +1,5 @@
-"""The timed questions: one Zuji query and the ClickHouse forms of it, with one common shape of answer.
+"""The timed questions: one Zuji query and the ClickHouse forms of it, with one common shape of
+answer.
 
 An answer is a dict of named integer cells, so two engines agree when their dicts are equal. Events
 are chosen by their share: the trend asks for the ≈ 5 % event, funnels walk events of 3–8 %, none of

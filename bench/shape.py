@@ -1,4 +1,5 @@
-"""What the synthetic data looks like: one frozen record that the generator, the queries and the report share.
+"""What the synthetic data looks like: one frozen record that the generator, the queries and the
+report share.
 
 The shape is an app of one bank: 40 event names with Zipf shares (rank 5 is ≈ 5 %, ranks 3–8 lie
 between 3 and 8 %), 8 properties on every event, one active user per 100 rows with Zipf activity,

@@ -1,7 +1,7 @@
 """One engine in a process of its own, asked over a pipe. The parent decides whose turn it is.
 
-Requests are ``(method, arguments)``; answers ``("ok", value)`` or ``("error", traceback)``. Timing is
-done inside the worker, so the pipe costs nothing that is measured.
+Requests are ``(method, arguments)``; answers ``("ok", value)`` or ``("error", traceback)``. Timing
+is done inside the worker, so the pipe costs nothing that is measured.
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ class Zuji:
 
 
 def import_seconds(runs: int = 7) -> float:
-    """Median seconds of ``import zuji`` in fresh interpreters (the interpreter's own start not counted)."""
+    """Median seconds of ``import zuji`` in fresh interpreters (the interpreter's own start not
+    counted).
+    """
     code = "import time; t = time.perf_counter(); import zuji; zuji.open; print(time.perf_counter() - t)"
     return sorted(float(_python(code)) for _ in range(runs))[runs // 2]
 

@@ -1,4 +1,5 @@
-"""Arrow columns to property values: the six kinds, casts to the kind that a property has, and what is refused.
+"""Arrow columns to property values: the six kinds, casts to the kind that a property has, and what
+is refused.
 
 Work is by column or by distinct value, never by row, but for what is refused. Pure functions.
 """
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 
 class Plain(NamedTuple):
-    """Values of a column. ``present`` uint8[n] or None = all; ``dictionary`` of STRING and LIST codes; ``offsets`` of
-    LIST.
+    """Values of a column. ``present`` uint8[n] or None = all; ``dictionary`` of STRING and LIST
+    codes; ``offsets`` of LIST.
     """
 
     kind: Kind

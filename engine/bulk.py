@@ -1,7 +1,9 @@
-"""Bulk loading of Arrow tables: columns go to columns, without the WAL; one manifest edit makes a table durable.
+"""Bulk loading of Arrow tables: columns go to columns, without the WAL; one manifest edit makes a
+table durable.
 
-A table is bound as a whole under the writer's lock: names, kinds, users, repeats. Rows that do not fit are rejected
-with their row number. O(rows · columns), no Python object a row except for what is cast or rejected.
+A table is bound as a whole under the writer's lock: names, kinds, users, repeats. Rows that do not
+fit are rejected with their row number. O(rows · columns), no Python object a row except for what is
+cast or rejected.
 """
 
 from __future__ import annotations
@@ -34,9 +36,10 @@ if TYPE_CHECKING:
 class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which columns of a table mean what.
 
-    ``event`` names the column of event names, or ``event_name`` is the one event of all rows. ``time``: timestamps,
-    RFC 3339 text or integers (``time_unit`` "s" or "ms"); without a zone they are read in the project's. ``properties``:
-    column → property name (None: every other column under its own name). ``profile``: rows are user properties.
+    ``event`` names the column of event names, or ``event_name`` is the one event of all rows.
+    ``time``: timestamps, RFC 3339 text or integers (``time_unit`` "s" or "ms"); without a zone they
+    are read in the project's. ``properties``: column → property name (None: every other column
+    under its own name). ``profile``: rows are user properties.
     """
 
     event: str | None = None
@@ -420,7 +423,9 @@ def load_table(
     ledger: tuple[str, int] | None,
     bound: Callable[[], object] = lambda: None,
 ) -> AppendResult:
-    """Binds and stores a table; see ``Engine.append_table``. ``bound`` is called when the next may be bound."""
+    """Binds and stores a table; see ``Engine.append_table``. ``bound`` is called when the next may
+    be bound.
+    """
     check_mapping(table, mapping)
     done: list[AppendResult] = []
 

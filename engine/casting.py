@@ -1,8 +1,9 @@
 """Casting a value to the kind its property already has: which casts are exact enough to be stored.
 
-The first kind seen of a property holds. A value of another kind is cast when nothing is lost, else the event goes to
-quarantine with reason ``type_mismatch``. The table (rows: sent, columns: stored) stands in ``docs/format/batch.md``.
-Values are in the transport form of a batch cell: bool 0/1, int, float, datetime ms, text, list of texts.
+The first kind seen of a property holds. A value of another kind is cast when nothing is lost, else
+the event goes to quarantine with reason ``type_mismatch``. The table (rows: sent, columns: stored)
+stands in ``docs/format/batch.md``. Values are in the transport form of a batch cell: bool 0/1, int,
+float, datetime ms, text, list of texts.
 """
 
 from __future__ import annotations

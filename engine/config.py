@@ -1,4 +1,6 @@
-"""Settings of an open project, in one frozen struct. The table of docs/operations.md is made from these fields."""
+"""Settings of an open project, in one frozen struct. The table of docs/operations.md is made from
+these fields.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ DEFAULT_SHARDS = 4
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an engine works. What a project *is* (zone, shards) is fixed at its creation and not here.
+    """How an engine works. What a project *is* (zone, shards) is fixed at its creation and not
+    here.
 
     Attributes:
         memtable_rows: rows after which the memtable is flushed to segments.

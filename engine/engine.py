@@ -1,6 +1,7 @@
 """Engine: a project opened for use. Only wiring; each method names the part that does the work.
 
-Thread-safe: queries run on a pool while events are appended; every query sees one consistent :class:`View`.
+Thread-safe: queries run on a pool while events are appended; every query sees one consistent
+:class:`View`.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ def open_project(
     files: Files | None = None,
     clock: Callable[[], int] = now_ms,
 ) -> Engine:
-    """Opens a project. ``mode`` "rw" makes it when it is not there (in zone ``tz``); "r" only reads.
+    """Opens a project. ``mode`` "rw" makes it when it is not there (in zone ``tz``); "r" only
+    reads.
 
     Raises:
         ProjectLocked: another process has it open for writing; ``mode="r"`` works beside it.
@@ -152,11 +154,12 @@ class Engine:
     # -- events in -----------------------------------------------------------------------------
 
     def append(self, events: Iterable[Mapping[str, Any]]) -> AppendResult:
-        """Stores events given as mappings; durable and visible on return. Encodes, then as ``append_batch``.
+        """Stores events given as mappings; durable and visible on return. Encodes, then as
+        ``append_batch``.
 
         Raises:
-            InvalidEvent: an event holds something that msgpack cannot carry (``index`` says which); those before it
-                in whole batches of 2,000 may be stored.
+            InvalidEvent: an event holds something that msgpack cannot carry (``index`` says which);
+                those before it in whole batches of 2,000 may be stored.
             StorageFull, StorageFailed, ReadOnly, EngineClosed.
         """
         total = AppendResult()
@@ -183,7 +186,8 @@ class Engine:
     ) -> AppendResult:
         """Stores an Arrow table in bulk, without the WAL; durable and visible on return.
 
-        ``ledger``: (key, position) written in the same manifest edit, read back by :meth:`import_position`.
+        ``ledger``: (key, position) written in the same manifest edit, read back by
+        :meth:`import_position`.
 
         Raises:
             InvalidInput: the mapping does not fit the table; nothing was stored.
@@ -201,10 +205,12 @@ class Engine:
         *,
         key: str | None = None,
     ) -> Iterator[AppendResult]:
-        """Stores tables one after the other, binding one while the one before is written; 2 × as fast on two cores.
+        """Stores tables one after the other, binding one while the one before is written; 2 × as
+        fast on two cores.
 
-        Yields a result a table, in order, once it is durable. With ``key`` the items are (table, position), and the
-        position is in the import ledger as in :meth:`append_table`. Holds at most two tables. Errors as there.
+        Yields a result a table, in order, once it is durable. With ``key`` the items are (table,
+        position), and the position is in the import ledger as in :meth:`append_table`. Holds at
+        most two tables. Errors as there.
         """
         from zuji.engine.bulk import load_tables, to_mapping
 
@@ -229,8 +235,9 @@ class Engine:
     ) -> Result:
         """Answers a query (docs/query.md).
 
-        ``scope``: row policy of the caller, put in by the planner. ``cancel``: ends it within 200 ms. ``progress`` gets
-        the share done, 0…1. ``seconds``, ``memory_bytes``: budgets, else those of the config.
+        ``scope``: row policy of the caller, put in by the planner. ``cancel``: ends it within 200
+        ms. ``progress`` gets the share done, 0…1. ``seconds``, ``memory_bytes``: budgets, else
+        those of the config.
 
         Raises:
             InvalidQuery: with the JSON path of what is wrong.
@@ -300,7 +307,9 @@ class Engine:
         )
 
     def _pin(self) -> View:
-        """The state now; the same object while nothing changes, so that its caches serve many queries."""
+        """The state now; the same object while nothing changes, so that its caches serve many
+        queries.
+        """
         self._check()
         version = self._writer.version()
         with self._view_lock:
@@ -365,7 +374,9 @@ class Engine:
         return sorted(found, key=lambda p: (p["scope"], p["name"] == DEVICE_ID, p["name"]))
 
     def rejected(self) -> Iterator[dict[str, Any]]:
-        """Events in the quarantine, oldest first: ``received_ms, index, reason, path, message, event``."""
+        """Events in the quarantine, oldest first: ``received_ms, index, reason, path, message,
+        event``.
+        """
         for name, _ in self._writer.manifest.state.extra.get("quarantine", []):
             for kept in read_quarantine(self._writer.files, self._writer.path(name)):
                 yield kept.to_dict()

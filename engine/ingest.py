@@ -1,9 +1,9 @@
 """Binding: a decoded batch (local names, local strings) becomes rows of the project.
 
-Names get codes, values the kind their property has, ids a user, repeats are dropped; what does not fit is rejected
-event by event. Work is by column; Python sees single values only where a cast is not plain int → float.
-Deterministic: the same batches in the same order on the same state give the same rows, which is what recovery
-relies on. Thread-safety: the writer's lock.
+Names get codes, values the kind their property has, ids a user, repeats are dropped; what does not
+fit is rejected event by event. Work is by column; Python sees single values only where a cast is
+not plain int → float. Deterministic: the same batches in the same order on the same state give the
+same rows, which is what recovery relies on. Thread-safety: the writer's lock.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ NULL_CELL = 0
 class Interned:
     """The string tables of one memtable, and what their codes mean in the project.
 
-    ``names``: event and property names; ``strings``: ids and values. Codes are valid as long as the memtable.
+    ``names``: event and property names; ``strings``: ids and values. Codes are valid as long as the
+    memtable.
     """
 
     __slots__ = ("_known", "_ordinal", "_props", "_shard", "events", "names", "strings")
@@ -105,7 +106,9 @@ class Binder:
         self._limits = limits
 
     def bind(self, batch: EventBatch, table: Interned, received_ms: int, raw: bytes) -> Bound:
-        """Rows of ``batch``. ``raw`` is the msgpack document, needed only to keep what is rejected here."""
+        """Rows of ``batch``. ``raw`` is the msgpack document, needed only to keep what is rejected
+        here.
+        """
         n = batch.n
         if n == 0:
             return Bound(None, list(batch.rejected))
@@ -193,7 +196,9 @@ class Binder:
         values: I64,
         lists: _Lists,
     ) -> None:
-        """Turns the nulls of a profile record (and all cells of an unset) into one list of names a row."""
+        """Turns the nulls of a profile record (and all cells of an unset) into one list of names a
+        row.
+        """
         is_null = (kinds == NULL_CELL) | (batch.kind[row_of_cell] == 2)
         unset_name = table.names.intern(UNSET_LIST[len(USER_PREFIX) :].encode())
         cells = np.flatnonzero(is_null)
@@ -438,7 +443,9 @@ def _with_devices(chunk: BoundChunk, rows: I64, code: int, devices: U32) -> Boun
 def _rejects(
     batch: EventBatch, refused: dict[int, tuple[str, str, str]], raw: bytes
 ) -> list[Rejected]:
-    """Rejected events with their msgpack slice, re-encoded from the document (a slow path, used rarely)."""
+    """Rejected events with their msgpack slice, re-encoded from the document (a slow path, used
+    rarely).
+    """
     if not refused:
         return []
     document = msgpack.unpackb(raw, raw=True, strict_map_key=False)

@@ -1,7 +1,9 @@
-"""The quarantine: events that could not be stored, kept with the reason so that they can be listed and replayed.
+"""The quarantine: events that could not be stored, kept with the reason so that they can be listed
+and replayed.
 
-A file is written with the flush of the memtable beside whose rows the events came; until then they stand in the WAL
-with their batch. Layout: magic, version, then one CRC'd msgpack record an event; ``docs/format/quarantine.md``.
+A file is written with the flush of the memtable beside whose rows the events came; until then they
+stand in the WAL with their batch. Layout: magic, version, then one CRC'd msgpack record an event;
+``docs/format/quarantine.md``.
 """
 
 from __future__ import annotations

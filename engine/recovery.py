@@ -1,7 +1,9 @@
-"""Opening a project: manifest, then the WAL from its floor, then the writer goes on in a new log file.
+"""Opening a project: manifest, then the WAL from its floor, then the writer goes on in a new log
+file.
 
-For writing, the lock is held first; torn ends are cut, damaged regions of the WAL are set aside and reported, files that
-no manifest names are removed. Read-only opening touches nothing and sees what was acknowledged at that moment.
+For writing, the lock is held first; torn ends are cut, damaged regions of the WAL are set aside and
+reported, files that no manifest names are removed. Read-only opening touches nothing and sees what
+was acknowledged at that moment.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ def make_project(files: Files, directory: str, name: str, *, tz: str, shards: in
     """Makes an empty project; durable on return.
 
     Raises:
-        InvalidInput: unknown zone, a number of shards that is no power of two, or there is one already.
+        InvalidInput: unknown zone, a number of shards that is no power of two, or there is one
+            already.
     """
     try:
         calendars.zone(tz)

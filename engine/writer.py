@@ -1,11 +1,13 @@
-"""The one writer of a project: WAL, memtables, flush, compaction, and the order in which they become durable.
+"""The one writer of a project: WAL, memtables, flush, compaction, and the order in which they
+become durable.
 
-A batch: decode → dedup → WAL record → bind → memtable, under one lock; then group sync outside it, then the ack.
-Freeze: the WAL rotates and the memtable with everything that its rows changed (catalog, users, dedup keys, rejects)
-is set aside at one point of the record order. Flush: segments, ids, keys and rejects are written and synced, one
-manifest edit names them and moves the WAL floor, only then is the WAL trimmed. A failed flush leaves the frozen
-memtable where it is, readable, and is tried again.
-Thread-safety: all public methods; lock order ``_maintenance`` → ``_lock``.
+A batch: decode → dedup → WAL record → bind → memtable, under one lock; then group sync outside it,
+then the ack. Freeze: the WAL rotates and the memtable with everything that its rows changed
+(catalog, users, dedup keys, rejects) is set aside at one point of the record order. Flush:
+segments, ids, keys and rejects are written and synced, one manifest edit names them and moves the
+WAL floor, only then is the WAL trimmed. A failed flush leaves the frozen memtable where it is,
+readable, and is tried again. Thread-safety: all public methods; lock order ``_maintenance`` →
+``_lock``.
 """
 
 from __future__ import annotations
@@ -161,9 +163,11 @@ class Writer:
             return self.identity.external(shard, ordinals)
 
     def pinned(self) -> tuple[tuple[int, ...], list[list[Source]], Catalog, list[int]]:
-        """One consistent view: sources by shard ordered by (partition, rank), catalog, users a shard.
+        """One consistent view: sources by shard ordered by (partition, rank), catalog, users a
+        shard.
 
-        The active memtable is sorted under the lock, because its string table may not grow meanwhile.
+        The active memtable is sorted under the lock, because its string table may not grow
+        meanwhile.
         """
         with self._lock:
             mems = (*(g.mem for g in self.frozen), self.active.mem)
@@ -364,7 +368,9 @@ class Writer:
         )
 
     def _write_extras(self, grown: _Growing, written: list[str]) -> dict[str, Any]:
-        """Id chunks, dedup keys and rejects of a frozen memtable, and what the manifest says of them."""
+        """Id chunks, dedup keys and rejects of a frozen memtable, and what the manifest says of
+        them.
+        """
         with self._lock:  # the tables may not grow while they are read
             new_ids = self.identity.take(grown.users)
         assert grown.keys is not None
@@ -414,11 +420,13 @@ class Writer:
         make: Callable[[], tuple[Frame | None, dict[str, Any]]],
         bound: Callable[[], object] = lambda: None,
     ) -> None:
-        """Makes one frame durable without the WAL: segments and everything else in one manifest edit.
+        """Makes one frame durable without the WAL: segments and everything else in one manifest
+        edit.
 
-        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and further manifest
-        entries (the import ledger). ``bound`` is called when the next load may be bound. Loads of several threads are bound one after the other, written beside each
-        other, and committed in the order in which they were bound.
+        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and
+        further manifest entries (the import ledger). ``bound`` is called when the next load may be
+        bound. Loads of several threads are bound one after the other, written beside each other,
+        and committed in the order in which they were bound.
         """
         with self._lock:
             self._check_open()
@@ -599,7 +607,9 @@ class Writer:
             raise ReadOnly("the project is open read-only")
 
     def close(self) -> None:
-        """Flushes and stops. After a failure it only stops: the WAL has everything that was acknowledged."""
+        """Flushes and stops. After a failure it only stops: the WAL has everything that was
+        acknowledged.
+        """
         already = self._closing
         try:
             if not already and self.wal is not None:

@@ -1,9 +1,11 @@
-"""What a project knows of its events and properties: names, codes, kinds, and which event has which property.
+"""What a project knows of its events and properties: names, codes, kinds, and which event has which
+property.
 
-Codes are dense and never reused: events 0…1,999 (uint16), properties 0…65,534 (uint16). User properties share the
-code space under the stored name ``$user.NAME``, so one segment can hold both without a clash.
-A property's first kind holds for ever. State is saved whole with every manifest edit that follows a change.
-Thread-safety: none; the writer's lock guards changes, readers take :meth:`copy`.
+Codes are dense and never reused: events 0…1,999 (uint16), properties 0…65,534 (uint16). User
+properties share the code space under the stored name ``$user.NAME``, so one segment can hold both
+without a clash. A property's first kind holds for ever. State is saved whole with every manifest
+edit that follows a change. Thread-safety: none; the writer's lock guards changes, readers take
+:meth:`copy`.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ class Catalog:
         return None if code is None else self.kinds[code]
 
     def pairs(self) -> U8:
-        """uint8[events', props'] of 0/1: has the event been seen with the property. Grows as needed."""
+        """uint8[events', props'] of 0/1: has the event been seen with the property. Grows as
+        needed.
+        """
         rows, cols = self._shape
         if len(self.events) > rows or len(self.props) > cols:
             while rows < len(self.events):

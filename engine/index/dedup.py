@@ -1,10 +1,10 @@
 """Which batches and events have been stored before: I2, "a batch sent twice is stored once".
 
-Keys are 128-bit salted hashes of ``b`` + batch id or ``i`` + insert id. They live in two generations of native hash
-sets: when the young one holds ``window`` keys it becomes the old one and the old one is dropped. So a repeat is
-recognised if fewer than ``window`` keys came between (at least; up to twice as many). Keys are written with each
-flush, so the window survives a restart; the WAL brings back those after it. Files: ``docs/format/dedup.md``.
-Thread-safety: the writer's lock.
+Keys are 128-bit salted hashes of ``b`` + batch id or ``i`` + insert id. They live in two
+generations of native hash sets: when the young one holds ``window`` keys it becomes the old one and
+the old one is dropped. So a repeat is recognised if fewer than ``window`` keys came between (at
+least; up to twice as many). Keys are written with each flush, so the window survives a restart; the
+WAL brings back those after it. Files: ``docs/format/dedup.md``. Thread-safety: the writer's lock.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MAGIC = b"ZUJIIDS1"
 VERSION = 1
 _HEADER = struct.Struct("<8sHHIIIQQI")
-"""magic, version, shard, first ordinal, ids, reserved, raw bytes, stored bytes, CRC32C of the rest."""
+"""magic, version, shard, first ordinal, ids, reserved, raw bytes, stored bytes, CRC32C of the rest.
+"""
 
 
 def write_ids(files: Files, path: str, shard: int, first: int, data: U8, offsets: I64) -> None:
@@ -43,7 +44,8 @@ def write_ids(files: Files, path: str, shard: int, first: int, data: U8, offsets
 
 
 def read_ids(files: Files, path: str, shard: int, first: int, count: int) -> tuple[U8, I64]:
-    """Bytes uint8[total] and offsets int64[count+1] of a chunk, checked against what the manifest says.
+    """Bytes uint8[total] and offsets int64[count+1] of a chunk, checked against what the manifest
+    says.
 
     Raises:
         Corruption: a checksum or a length is wrong.

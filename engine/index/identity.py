@@ -1,13 +1,15 @@
 """Ids to users: which (shard, ordinal) an event belongs to, and back.
 
-Today one id is one user: an event with a ``user_id`` belongs to that customer, an event with only a ``device_id`` to
-that device's own user; the raw device id is kept with the event. Late links (an anonymous user turns out to be a
-customer) will be edges kept beside this index; :attr:`Identity.pending` is the place of the bitmap of ordinals whose
-merge is not yet physical, which queries take out of the main pass. It is empty for now, and every query asks for it.
+Today one id is one user: an event with a ``user_id`` belongs to that customer, an event with only a
+``device_id`` to that device's own user; the raw device id is kept with the event. Late links (an
+anonymous user turns out to be a customer) will be edges kept beside this index;
+:attr:`Identity.pending` is the place of the bitmap of ordinals whose merge is not yet physical,
+which queries take out of the main pass. It is empty for now, and every query asks for it.
 
-A key is ``u`` + user id or ``d`` + device id (UTF-8). The shard is the low bits of a salted hash of the key.
-Ordinals are dense in a shard, in the order of first arrival. Files: ``docs/format/ids.md``.
-Thread-safety: the writer's lock guards :meth:`resolve`; :meth:`external` may run beside it (tables only grow).
+A key is ``u`` + user id or ``d`` + device id (UTF-8). The shard is the low bits of a salted hash of
+the key. Ordinals are dense in a shard, in the order of first arrival. Files:
+``docs/format/ids.md``. Thread-safety: the writer's lock guards :meth:`resolve`; :meth:`external`
+may run beside it (tables only grow).
 """
 
 from __future__ import annotations
@@ -120,7 +122,9 @@ class Identity:
         return self.counts()
 
     def take(self, upto: Sequence[int]) -> list[tuple[int, int, U8, I64]]:
-        """The ids added since the last save, up to ``upto`` users a shard: (shard, first, data, offsets)."""
+        """The ids added since the last save, up to ``upto`` users a shard: (shard, first, data,
+        offsets).
+        """
         taken = []
         for shard, table in enumerate(self.tables()):
             first, last = self._saved[shard], upto[shard]

@@ -1,7 +1,8 @@
-"""Binding a query to a view: the range in milliseconds, names checked against the catalog, the scope put in.
+"""Binding a query to a view: the range in milliseconds, names checked against the catalog, the
+scope put in.
 
-Unknown events and properties are warnings with the nearest names, since they may come tomorrow; a property of the
-wrong kind for its use is an error with its JSON path.
+Unknown events and properties are warnings with the nearest names, since they may come tomorrow; a
+property of the wrong kind for its use is an error with its JSON path.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ def bind(query: Query, view: View, context: Context, scope: Scope | None) -> Bou
     """Checks ``query`` against ``view``.
 
     Raises:
-        InvalidQuery: an empty range, an unknown zone, a masked property, a property of the wrong kind.
+        InvalidQuery: an empty range, an unknown zone, a masked property, a property of the wrong
+            kind.
     """
     places = used(query)
     if scope is not None:

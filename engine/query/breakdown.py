@@ -84,7 +84,9 @@ def one_line() -> Chosen:
 
 
 def once_a_row(rows: U32 | None, group: U32, other: int) -> U32:
-    """Group of each row after merging: a row that a list put twice into ``other`` counts there once."""
+    """Group of each row after merging: a row that a list put twice into ``other`` counts there
+    once.
+    """
     if rows is None:
         return group
     hits = np.flatnonzero(group == other)

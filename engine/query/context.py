@@ -1,7 +1,7 @@
 """One running query: its budgets, its cancel flag, its counters and the threads it may use.
 
-Kernels poll :attr:`Context.flag`; the calling thread waits for the workers and raises the flag at the deadline, so a
-query of any shape ends within 200 ms of its end being asked for. Thread-safe.
+Kernels poll :attr:`Context.flag`; the calling thread waits for the workers and raises the flag at
+the deadline, so a query of any shape ends within 200 ms of its end being asked for. Thread-safe.
 """
 
 from __future__ import annotations
@@ -110,7 +110,9 @@ class Context:
         )
 
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """``work`` over ``items`` on the pool, in order. Ends early on cancel, deadline or the first error."""
+        """``work`` over ``items`` on the pool, in order. Ends early on cancel, deadline or the
+        first error.
+        """
         self.check()
         futures: list[Future[R]] = [self._pool.submit(self._guarded, work, item) for item in items]
         waiting: set[Future[Any]] = set(futures)

@@ -1,7 +1,8 @@
 """The audience of a query in one shard: which ordinals count, as one byte each.
 
-Leaves: user properties, did, did_not. A user of the project is anybody with an ordinal; "not" and "did_not" are
-complements within them. Sequences, cohorts and tags have their place here and say clearly that they are not there yet.
+Leaves: user properties, did, did_not. A user of the project is anybody with an ordinal; "not" and
+"did_not" are complements within them. Sequences, cohorts and tags have their place here and say
+clearly that they are not there yet.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Answering a query: parse → bind → the analysis of its model → Result; comparisons run the analysis again, shifted."""
+"""Answering a query: parse → bind → the analysis of its model → Result; comparisons run the
+analysis again, shifted.
+"""
 
 from __future__ import annotations
 

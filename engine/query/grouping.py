@@ -1,8 +1,10 @@
-"""Groups of an answer: values of the ``by`` properties to dense group numbers, the same in every shard.
+"""Groups of an answer: values of the ``by`` properties to dense group numbers, the same in every
+shard.
 
-A :class:`Dimension` gives each value of one property a code (0 = missing value); a :class:`Groups` gives each
-combination of codes a number. Both grow as shards are read. ``top`` maps groups beyond the first n to one ``other``
-group, by number, so that no value can collide with it. Thread-safe: a lock around the growing tables.
+A :class:`Dimension` gives each value of one property a code (0 = missing value); a :class:`Groups`
+gives each combination of codes a number. Both grow as shards are read. ``top`` maps groups beyond
+the first n to one ``other`` group, by number, so that no value can collide with it. Thread-safe: a
+lock around the growing tables.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The plan of a query: which runs each scan reads, and why others are not read.
 
-An analysis states its scans; the rules of ``rules/`` narrow them, one pure function after the other. Nothing is read
-from disk while planning: rules look at footers only. Immutable.
+An analysis states its scans; the rules of ``rules/`` narrow them, one pure function after the
+other. Nothing is read from disk while planning: rules look at footers only. Immutable.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class RunRef:
 class Scan:
     """Rows of some events in a time range that pass a filter.
 
-    ``events`` None = any event. ``columns``: properties read beside users and times. ``index``: the day index
-    answers, rows are not read. ``skipped``: rule → runs that it ruled out.
+    ``events`` None = any event. ``columns``: properties read beside users and times. ``index``: the
+    day index answers, rows are not read. ``skipped``: rule → runs that it ruled out.
     """
 
     label: str

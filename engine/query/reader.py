@@ -1,6 +1,7 @@
 """Reading one shard for one query: lanes for kernels, columns, filter masks, audience.
 
-One reader a shard and query, used by one thread at a time; what it decodes is charged to the query's budget.
+One reader a shard and query, used by one thread at a time; what it decodes is charged to the
+query's budget.
 """
 
 from __future__ import annotations

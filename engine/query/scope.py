@@ -1,7 +1,8 @@
-"""Scope: the row policy of a caller. Given beside a query, never inside it, and put into the plan after parsing.
+"""Scope: the row policy of a caller. Given beside a query, never inside it, and put into the plan
+after parsing.
 
-``where`` is a filter that every row read must pass (an organisation's subtree is one integer range of a property);
-``masked`` names properties that the caller may not use at all. Immutable.
+``where`` is a filter that every row read must pass (an organisation's subtree is one integer range
+of a property); ``masked`` names properties that the caller may not use at all. Immutable.
 """
 
 from __future__ import annotations

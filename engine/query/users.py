@@ -1,8 +1,9 @@
 """User properties at query time: from profile records in the segments to one value per ordinal.
 
-A profile record is a row of ``$profile_set``; its columns are ``$user.NAME``; a removal is the list ``$user.$unset``.
-The value of a user at a moment is the last record at or before it, in row order. Histories are built once a view.
-Thread-safety: pure functions over immutable sources; the view's cache has its own lock.
+A profile record is a row of ``$profile_set``; its columns are ``$user.NAME``; a removal is the list
+``$user.$unset``. The value of a user at a moment is the last record at or before it, in row order.
+Histories are built once a view. Thread-safety: pure functions over immutable sources; the view's
+cache has its own lock.
 """
 
 from __future__ import annotations

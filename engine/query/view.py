@@ -1,6 +1,8 @@
-"""What a query sees: one consistent set of sources, the catalog and the users of a project at one moment.
+"""What a query sees: one consistent set of sources, the catalog and the users of a project at one
+moment.
 
-Immutable; ``cache`` alone is filled lazily (user columns), guarded by its lock, and lives as long as the view.
+Immutable; ``cache`` alone is filled lazily (user columns), guarded by its lock, and lives as long
+as the view.
 """
 
 from __future__ import annotations

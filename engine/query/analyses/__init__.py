@@ -1,6 +1,8 @@
-"""The models: one module each, found by name in one table. No model's name is known elsewhere in the engine.
+"""The models: one module each, found by name in one table. No model's name is known elsewhere in
+the engine.
 
-A module offers ``scans(bound)``, ``answer(bound)`` and ``users(bound, pick)``; see ``answer.Analysis``.
+A module offers ``scans(bound)``, ``answer(bound)`` and ``users(bound, pick)``; see
+``answer.Analysis``.
 """
 
 from typing import Any

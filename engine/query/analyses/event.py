@@ -1,9 +1,10 @@
 """Event analysis: measures of events per local bucket and group. Semantics: docs/query.md, "Event".
 
-Plan: one scan a series. Without breakdown and filter the day index answers count and users. Else rows: per shard the
-lanes of each series with the group of each row; groups are ranked on the whole range and cut to the top n by number;
-then one pass of the cell kernel (count, users, sums) or a gather (percentiles, distinct values, sessions).
-Shards hold disjoint users, so cells add up over shards.
+Plan: one scan a series. Without breakdown and filter the day index answers count and users. Else
+rows: per shard the lanes of each series with the group of each row; groups are ranked on the whole
+range and cut to the top n by number; then one pass of the cell kernel (count, users, sums) or a
+gather (percentiles, distinct values, sessions). Shards hold disjoint users, so cells add up over
+shards.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ NO_GROUP = 0xFFFFFFFF
 
 @dataclass(slots=True)
 class Part:
-    """Rows of one series in one run: lane, row of the run that each row is (None = itself), group, value."""
+    """Rows of one series in one run: lane, row of the run that each row is (None = itself), group,
+    value.
+    """
 
     ref: RunRef
     lane: Lane

@@ -82,7 +82,9 @@ def _rows(scan: Scan, shard: int, edges: I64) -> tuple[Sums, list[list[DayOf]]]:
 
 
 def _counted(bound: Bound, scan: Scan, shard: int, edges: I64) -> Sums:
-    """Stored cardinalities where a bucket is one day of one run; unions elsewhere. Only totals of ``new_users``."""
+    """Stored cardinalities where a bucket is one day of one run; unions elsewhere. Only totals of
+    ``new_users``.
+    """
     sums, days_of = _rows(scan, shard, edges)
     users = np.zeros_like(sums.rows)
     for b, days in enumerate(days_of):

@@ -1,4 +1,6 @@
-"""Values of event cells: from kernel sums, or gathered row by row for percentiles, distinct values and sessions."""
+"""Values of event cells: from kernel sums, or gathered row by row for percentiles, distinct values
+and sessions.
+"""
 
 from __future__ import annotations
 
@@ -244,7 +246,9 @@ def distinct_codes(part: Part, codes: U32, offsets: U32 | None) -> U32:
 
 
 def sessions_of(bound: Bound, reader: ShardReader) -> dict[int, I64]:
-    """Session number of every row of the shard, by run: cut over all events, whatever the query filters."""
+    """Session number of every row of the shard, by run: cut over all events, whatever the query
+    filters.
+    """
     refs = all_runs(bound, reader)
     gap_ms = bound.query.body.session.gap.ms  # type: ignore[union-attr]
     lanes = [reader.lane(ref) for ref in refs]

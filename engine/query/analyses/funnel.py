@@ -1,9 +1,10 @@
 """Funnel: how far users come through a sequence of steps. Semantics: docs/query.md, "Funnel".
 
-Plan: one scan over the events of all steps and exclusions (all events when the order is strict or sessions matter).
-Each run becomes a lane with the steps that each row matches. A plain funnel needs only counts and takes the fast
-kernel; anything else (breakdown, times, hold, exclusions, trend, attempts) takes the chain kernel, which gives a record
-an attempt, and numbers are made from the records.
+Plan: one scan over the events of all steps and exclusions (all events when the order is strict or
+sessions matter). Each run becomes a lane with the steps that each row matches. A plain funnel needs
+only counts and takes the fast kernel; anything else (breakdown, times, hold, exclusions, trend,
+attempts) takes the chain kernel, which gives a record an attempt, and numbers are made from the
+records.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def scans(bound: Bound) -> list[Scan]:
 
 
 def answer(bound: Bound) -> Answer:
-    """Rows: by…, bucket and complete (trend), step, label, count, rate, step_rate, dropped, measures."""
+    """Rows: by…, bucket and complete (trend), step, label, count, rate, step_rate, dropped,
+    measures.
+    """
     work = _Work(bound)
     if work.is_plain:
         counts = work.plain_counts()
@@ -288,7 +291,10 @@ def _answer(
     count_unit = body.count if body.count != "entries" else "attempts"
     columns = by_columns(bound)
     if buckets is not None:
-        columns += [ColumnInfo("bucket", bucket_type(bound), None), ColumnInfo("complete", "bool", None)]
+        columns += [
+            ColumnInfo("bucket", bucket_type(bound), None),
+            ColumnInfo("complete", "bool", None),
+        ]
     columns += [
         ColumnInfo("step", "int64", None),
         ColumnInfo("label", "string", None),

@@ -34,7 +34,9 @@ HISTOGRAM_BARS = 20
 
 @dataclass(slots=True)
 class ShardRows:
-    """Lanes of one shard; ``steps`` and ``exclusions``: bits of each row, or one number for the lane."""
+    """Lanes of one shard; ``steps`` and ``exclusions``: bits of each row, or one number for the
+    lane.
+    """
 
     reader: ShardReader
     allowed: U8 | None
@@ -46,7 +48,9 @@ class ShardRows:
 
 @dataclass(slots=True)
 class Records:
-    """Attempts of one shard. ``record``, ``group``: (attempt, group) pairs; an attempt may be in several groups."""
+    """Attempts of one shard. ``record``, ``group``: (attempt, group) pairs; an attempt may be in
+    several groups.
+    """
 
     shard: int
     user: U32
@@ -59,7 +63,9 @@ class Records:
 
 
 class Hold:
-    """Codes of held values, the same in all shards. A step that no held item names (an optional one) is free."""
+    """Codes of held values, the same in all shards. A step that no held item names (an optional
+    one) is free.
+    """
 
     def __init__(self, bound: Bound, body: FunnelBody) -> None:
         self.held = body.held
@@ -79,7 +85,9 @@ class Hold:
                 )
 
     def codes(self, rows: ShardRows, steps: int) -> list[list[I64] | None] | None:
-        """Per step a list per lane int64[n]: code of the held values, -1 = missing; None = the step is free."""
+        """Per step a list per lane int64[n]: code of the held values, -1 = missing; None = the step
+        is free.
+        """
         if not self.held:
             return None
         return [

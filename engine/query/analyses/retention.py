@@ -1,8 +1,9 @@
 """Retention: of the users who did the start event in a period, how many did the return event later.
 
-Semantics: docs/query.md, "Retention". Three scans: starts (all history for ``first_ever``), returns, and the extra
-metric. Per shard one pass of the retention kernel; or, without breakdown and filter in calendar mode, the day index:
-cohorts and returns are bitmaps of users, and every cell is an intersection.
+Semantics: docs/query.md, "Retention". Three scans: starts (all history for ``first_ever``),
+returns, and the extra metric. Per shard one pass of the retention kernel; or, without breakdown and
+filter in calendar mode, the day index: cohorts and returns are bitmaps of users, and every cell is
+an intersection.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ EARLIEST_MS = -(1 << 60)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The periods of a query. ``edges``: cohort periods cut to the range; ``periods``: whole calendar periods, going
-    on after the range; ``last_ms``: where the last needed return lies at the latest.
+    """The periods of a query. ``edges``: cohort periods cut to the range; ``periods``: whole
+    calendar periods, going on after the range; ``last_ms``: where the last needed return lies at
+    the latest.
     """
 
     body: RetentionBody

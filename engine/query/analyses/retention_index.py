@@ -1,7 +1,9 @@
-"""Retention from the day index: users of a period are bitmaps, a cell is the size of an intersection.
+"""Retention from the day index: users of a period are bitmaps, a cell is the size of an
+intersection.
 
-A return in period 0 needs a row after the start, or one of another event. With the start's own event among the
-returns that is "two rows or more in the period", which the index keeps a bitmap for.
+A return in period 0 needs a row after the start, or one of another event. With the start's own
+event among the returns that is "two rows or more in the period", which the index keeps a bitmap
+for.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class IndexCells:
 
 
 def fits(bound: Bound) -> bool:
-    """Calendar periods, no breakdown, no metric; starts and returns of the same events or of wholly different ones."""
+    """Calendar periods, no breakdown, no metric; starts and returns of the same events or of wholly
+    different ones.
+    """
     body: RetentionBody = bound.query.body  # type: ignore[assignment]
     if bound.query.by or body.mode != "calendar" or body.measure is not None:
         return False
@@ -165,7 +169,9 @@ def _periods(
 
 
 def _two(maps: list[BitMap], more: list[BitMap]) -> BitMap:
-    """Users with two rows or more: in one bitmap of ``more``, or in two of ``maps``. O(users · maps)."""
+    """Users with two rows or more: in one bitmap of ``more``, or in two of ``maps``. O(users ·
+    maps).
+    """
     twice = BitMap.union(*more) if more else BitMap()
     seen = BitMap()
     for members in maps:
@@ -177,7 +183,8 @@ def _two(maps: list[BitMap], more: list[BitMap]) -> BitMap:
 def _cut_again(back: Scan, shard: int, s: Setting, again: list[BitMap]) -> list[BitMap]:
     """Period 0 of a cohort that the range cuts: only rows inside the range can be its start.
 
-    A row after the start may lie in the period's part after the range. So: two rows from the cut on.
+    A row after the start may lie in the period's part after the range. So: two rows from the cut
+    on.
     """
     edges = s.periods.copy()
     edges[0] = s.buckets.edges[0]

@@ -1,7 +1,7 @@
 """Planner rules: an ordered tuple of pure functions ``(Scan, View) -> Scan``, one idea a file.
 
-The order matters: runs are chosen first, then narrowed by time, by columns and zone maps; the day index is considered
-for what is left.
+The order matters: runs are chosen first, then narrowed by time, by columns and zone maps; the day
+index is considered for what is left.
 """
 
 from zuji.engine.query.rules.choose_runs import choose_runs

@@ -1,4 +1,6 @@
-"""Rule: a scan reads only the runs of its events. Profile records are not events of anybody's behaviour."""
+"""Rule: a scan reads only the runs of its events. Profile records are not events of anybody's
+behaviour.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rule: what asks only who did an event on which day is answered from the day index, without rows.
 
-Needs: the analysis can use it (``index_wanted``), no filter, and every run has its index. Runs keep their own local
-days; the analysis checks that its buckets are unions of them.
+Needs: the analysis can use it (``index_wanted``), no filter, and every run has its index. Runs keep
+their own local days; the analysis checks that its buckets are unions of them.
 """
 
 from __future__ import annotations

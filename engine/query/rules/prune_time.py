@@ -1,4 +1,6 @@
-"""Rule: runs whose rows all lie outside the time range are not read; runs wholly inside need no time check."""
+"""Rule: runs whose rows all lie outside the time range are not read; runs wholly inside need no
+time check.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Rule: runs in which no row can pass the filter, by zone map or by a property they do not have, are not read."""
+"""Rule: runs in which no row can pass the filter, by zone map or by a property they do not have,
+are not read.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,11 @@ def prune_zones(scan: Scan, view: View) -> Scan:
     where = scan.where
     if where is None:
         return scan
-    kept = tuple(ref for ref in scan.runs or () if may_match(where, lambda p, r=ref: zone_of(r, p), now_ms=view.now_ms))  # type: ignore[misc]
+    kept = tuple(
+        ref
+        for ref in scan.runs or ()
+        if may_match(where, lambda p, r=ref: zone_of(r, p), now_ms=view.now_ms)
+    )  # type: ignore[misc]
     return scan.keeping(kept, "zone maps")
 
 
