@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Byte strings in bulk: ranks by byte order and gathers, for the dictionaries of segments."""
 
 import numpy as np

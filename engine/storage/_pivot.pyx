@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Cells to columns and back to rows: the pivot of the memtable, sparse gathers and null expansion.
 
 Every function takes contiguous arrays and gives the GIL back while it works. Bounds that come from

@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Order of rows: keys of a source, merge of sources, expansion of users, and the users of each local day."""
 
 import numpy as np

@@ -3,7 +3,7 @@
 Only neighbours in rank of one shard and partition are merged, so that older rows stay before newer
 ones at the same instant; the result takes the rank of its oldest part. Tiered: a run of neighbours
 of similar size (within :data:`SIMILAR` of its largest) is merged when it is ``fan_in`` long, so a
-row is rewritten O(log_fan_in) times. Merging needs about 30 bytes of memory a row; no merge makes
+row is rewritten O(log_fan_in) times. Merging needs about 45 bytes of memory a row; no merge makes
 a segment above ``max_rows``. Pure but for the one file that :func:`merge` writes. Thread-safe.
 """
 
@@ -26,8 +26,8 @@ SIMILAR = 4
 """Segments are of similar size when the largest is at most this many times the sum of the others'
 mean.
 """
-MAX_ROWS = 1 << 25
-"""32 Mi rows: about 1 GiB of memory while merging."""
+MAX_ROWS = 1 << 24
+"""16 Mi rows: at most 45 bytes each, 0.7 GiB, while merging."""
 MAX_SOURCES = 256
 
 

@@ -1,7 +1,7 @@
 """Merging sorted sources: :class:`MergedRows`, the rows of several segments in final order.
 
 Sources are merged by their keys, read along their interleave; the merge says which source each row
-comes from, and then every column of a run is one sequential read of each source. Memory: about 30
+comes from, and then every column of a run is one sequential read of each source. Memory: about 45
 bytes a row for the keys, and the widest property of one run. Used by one thread.
 """
 

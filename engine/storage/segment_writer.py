@@ -11,11 +11,13 @@ Functions are thread-safe: each call has its own state.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
+from zuji.engine.errors import ZujiError
 from zuji.engine.storage import names as file_names
 from zuji.engine.storage._rows import few_values, user_keys
 from zuji.engine.storage._sort import csr
@@ -160,7 +162,8 @@ def write_rows(
             size = appender.size
         files.rename(temporary, path)
     except BaseException:
-        files.remove(temporary)
+        with suppress(ZujiError):  # the first failure is the one to report; opening removes *.tmp
+            files.remove(temporary)
         raise
     return SegmentMeta(
         id=segment_id,

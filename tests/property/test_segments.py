@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import random
 from pathlib import Path
@@ -13,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.property.segment_rows import TZ, Row, check, frame_of, many_rows, rows
-from zuji.engine.errors import Corruption
+from zuji.engine.errors import Corruption, StorageFull
 from zuji.engine.storage import compaction
-from zuji.engine.storage.files import Files
+from zuji.engine.storage.files import Appender, Files
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import day_edges
 from zuji.engine.storage.segment import Segment
@@ -226,3 +227,26 @@ def test_arrays_do_not_point_into_the_map(folder: Path) -> None:
     times += np.uint32(1)
     assert column is not None
     assert next(iter(column.dictionary or [])).startswith("city")
+
+
+@pytest.mark.parametrize("full_after", [0, 100, 2000])
+def test_a_full_disk_leaves_no_file(full_after: int, tmp_path: Path) -> None:
+    """The error is the disk's, the temporary file is gone, and the next try succeeds."""
+
+    class FullAppender(Appender):
+        def _write_once(self, view: memoryview) -> int:
+            room = full_after - self.size
+            if room <= 0:
+                raise OSError(errno.ENOSPC, "no space")
+            return super()._write_once(view[:room])
+
+    class FullFiles(Files):
+        def _appender(self, path: str, fd: int, size: int) -> Appender:
+            return FullAppender(path, fd, size)
+
+    frame = frame_of(many_rows(4, 500))
+    with pytest.raises(StorageFull):
+        write_frame(FullFiles(), str(tmp_path), frame, tz=TZ, new_file=lambda: (1, "a.zseg"))
+    assert list(tmp_path.iterdir()) == []
+    write_frame(FILES, str(tmp_path), frame, tz=TZ, new_file=lambda: (1, "a.zseg"))
+    check(Segment(FILES, str(tmp_path / "a.zseg")), many_rows(4, 500))
