@@ -337,8 +337,7 @@ def _attempt_keys(
     for by in query.get("by") or []:
         attr = by.get("attr") or "first"
         if attr == "first":
-            row: Row | None = attempt.rows[min(attempt.rows)]
-            row = min(attempt.rows.values(), key=lambda r: r.place)
+            row: Row | None = attempt.first
         elif attr == "last":
             row = attempt.last
         else:

@@ -8,7 +8,7 @@ time; then the earliest rows. Exponential; meant for a dozen matching rows a use
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ class Spot:
     day: Any
     session: int
     steps: frozenset[int]
-    """Steps (0-based, required and optional) that the row matches."""
+    """Steps (0-based, required and optional) that the row can take."""
+    matched: frozenset[int]
+    """Steps that it matches; without a held property it cannot take them."""
     exclusions: frozenset[int]
     """Exclusions that the row matches."""
     held: tuple[tuple[Any, ...], ...] = ()
@@ -60,11 +62,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Chain:
-    """The answer for one user (or bucket, session, attempt): the row of each required step reached."""
+    """The answer for one user (or bucket, session, attempt): the row of each required step reached.
+
+    ``last``: the row that it ended with, in the order of the funnel.
+    """
 
     spots: tuple[Spot, ...]
-    optional: dict[int, Spot] = field(default_factory=dict)
-    last_place: int = -1
+    optional: dict[int, Spot]
+    last: Spot
 
 
 def ordered(spots: list[Spot], rules: Rules) -> list[Spot]:
@@ -72,7 +77,7 @@ def ordered(spots: list[Spot], rules: Rules) -> list[Spot]:
     if rules.ties != "any":
         return spots
     never = len(rules.required) + len(rules.optional)
-    return sorted(spots, key=lambda s: (s.time, min(s.steps, default=never), s.place))
+    return sorted(spots, key=lambda s: (s.time, min(s.matched, default=never), s.place))
 
 
 def relevant(spots: list[Spot], rules: Rules) -> list[Spot]:
@@ -193,6 +198,8 @@ def waiting_starts(
             level = len(chain)
             if chain[-1] >= position:
                 continue
+            if rules.order == "strict" and chain[-1] != position - 1:
+                continue  # the row after it has ended the chain already
             between = spots[chain[-1] + 1 : position]
             if any(cleared(s, level, rules) for s in between):
                 continue
@@ -206,6 +213,7 @@ def with_optional(chain: tuple[int, ...], spots: list[Spot], rules: Rules) -> Ch
     picked = tuple(spots[i] for i in chain)
     used = set(chain)
     found: dict[int, Spot] = {}
+    last = chain[-1]
     for step in rules.optional:
         before = max(i for i, r in enumerate(rules.required) if r < step)
         if before >= len(chain):
@@ -221,5 +229,6 @@ def with_optional(chain: tuple[int, ...], spots: list[Spot], rules: Rules) -> Ch
                 break
             found[step] = spot
             used.add(position)
+            last = max(last, position)
             break
-    return Chain(picked, found, last_place=chain[-1])
+    return Chain(picked, found, spots[last])

@@ -40,11 +40,8 @@ class Attempt:
     rows: dict[int, Row]
     level: int
     reached: frozenset[int]
-
-    @property
-    def last(self) -> Row:
-        """The row that the attempt ended with."""
-        return max(self.rows.values(), key=lambda r: r.place)
+    first: Row
+    last: Row
 
 
 def sessions(rows: list[Row], gap_ms: int) -> list[int]:
@@ -177,6 +174,7 @@ def _spots(
                 row.time,
                 local_date(row.time, tz),
                 numbers[place],
+                frozenset(i for i in steps if all(values[i] is not None for values in held)),
                 frozenset(steps),
                 frozenset(out),
                 tuple(held),
@@ -222,7 +220,11 @@ def _best(rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool]) ->
 
 
 def _entries(rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool]) -> list[Chain]:
-    """Attempts one after the other, none overlapping: each starts at the first start after the last one's end."""
+    """Attempts one after the other, none overlapping.
+
+    Each starts at the first start after the last one's end. An exclusion that removes one of them
+    removes them all.
+    """
     found: list[Chain] = []
     position = 0
     while True:
@@ -230,20 +232,19 @@ def _entries(rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool])
         if not openings:
             return found
         best: tuple[tuple[Any, ...], tuple[int, ...], list[Spot]] | None = None
-        out = False
         for held in _held_values(spots, rules):
             own = held_to(spots, held)
             if not own[openings[0]].steps & _opening_steps(rules):
                 continue
-            out = out or removed(openings, own, rules)
+            if removed(openings, own, rules):
+                return []
             chain = best_from(openings, own, rules)
             if chain is not None and (best is None or rank(chain, own) < best[0]):
                 best = (rank(chain, own), chain, own)
         position = openings[0] + 1
         if best is not None:
             position = best[1][-1] + 1
-            if not out:
-                found.append(with_optional(best[1], best[2], rules))
+            found.append(with_optional(best[1], best[2], rules))
         if rules.entry == "first":
             return found
 
@@ -284,4 +285,5 @@ def _attempt(
     level = len(chain.spots)
     of_step = {rules.required[i]: rows[s.place] for i, s in enumerate(chain.spots)}
     of_step |= {step: rows[s.place] for step, s in chain.optional.items()}
-    return Attempt(user, bucket, of_step, level, frozenset(of_step))
+    first, last = rows[chain.spots[0].place], rows[chain.last.place]
+    return Attempt(user, bucket, of_step, level, frozenset(of_step), first, last)

@@ -62,8 +62,8 @@ def project(seed: int) -> Case:
     case.first, case.last = min(instants), max(instants)
     users = _users(rng)
     sent: list[tuple[str | None, list[dict[str, Any]]]] = []
-    for number in range(rng.choice([0, 1, 2, 4, 7])):
-        events = [_event(rng, instants, users) for _ in range(rng.choice([1, 3, 10, 30]))]
+    for number in range(rng.choice([0, 1, 2, 4, 6, 8])):
+        events = [_event(rng, instants, users) for _ in range(rng.choice([1, 10, 20, 40]))]
         if rng.random() < 0.7:
             events.sort(key=lambda e: _sort_time(e["time"]))
         sent.append((f"b{number}" if rng.random() < 0.5 else None, events))
@@ -180,9 +180,9 @@ def query(case: Case, number: int) -> dict[str, Any]:
     rng = random.Random(f"query {case.seed} {number}")
     model = rng.choice(["event", "funnel", "funnel", "retention"])
     document: dict[str, Any] = {"v": 1, "model": model, "time": _time(rng, case, model)}
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         document["where"] = _filter(rng, 0)
-    if rng.random() < 0.25:
+    if rng.random() < 0.15:
         document["audience"] = _audience(rng, 0)
     if rng.random() < 0.35:
         document["by"] = _by(rng, model)
@@ -207,8 +207,12 @@ def query(case: Case, number: int) -> dict[str, Any]:
 def _time(rng: random.Random, case: Case, model: str) -> dict[str, Any]:
     zone = case.tz if rng.random() < 0.75 else rng.choice(ZONES)[0]
     span = (case.last - case.first) // DAY + 1
-    low = case.first + rng.randint(-2, span) * DAY
-    high = low + rng.choice([0, 1, 3, 10, span, span]) * DAY
+    if rng.random() < 0.7:
+        low, high = case.first - rng.choice([0, DAY]), case.last + rng.choice([0, -DAY, DAY])
+        high = max(low, high)
+    else:
+        low = case.first + rng.randint(-2, span) * DAY
+        high = low + rng.choice([0, 1, 3, 10, span]) * DAY
     found: dict[str, Any] = {"tz": zone}
     if rng.random() < 0.85:
         found["from"] = local_date(low, zone).isoformat()
@@ -349,12 +353,12 @@ def _ref(rng: random.Random) -> dict[str, Any]:
     form = rng.random()
     if form < 0.75:
         e: Any = rng.choice(EVENTS)
-    elif form < 0.9:
+    elif form < 0.92:
         e = rng.sample(EVENTS, 2)
     else:
-        e = rng.choice(["*", "never sent"])
+        e = rng.choice(["*", "*", "never sent"])
     ref: dict[str, Any] = {"e": e}
-    if rng.random() < 0.2:
+    if rng.random() < 0.12:
         ref["where"] = _filter(rng, 1)
     return ref
 
@@ -459,9 +463,13 @@ def _funnel_body(rng: random.Random) -> dict[str, Any]:
 
 
 def _window(rng: random.Random) -> dict[str, Any]:
-    unit = rng.choice(["second", "minute", "hour", "day", "day", "week", "same_day", "session"])
+    unit = rng.choice(
+        ["second", "minute", "hour", "day", "day", "day", "week", "same_day", "session"]
+    )
     if unit in ("same_day", "session"):
         return {"n": 1, "unit": unit}
+    if unit in ("second", "minute"):
+        return {"n": rng.choice([30, 60, 1800]), "unit": unit}
     return {"n": rng.choice([1, 2, 7, 30]), "unit": unit}
 
 

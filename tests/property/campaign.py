@@ -18,13 +18,17 @@ from pathlib import Path
 from tests.oracle import generate
 from tests.oracle.answers import answer
 from tests.property.pairs import NOW, Pair
+from tests.property.shrink import shrink
 
 QUERIES_A_PROJECT = 20
 
 
-def _one(project: int, query: int) -> int:
+def _one(project: int, query: int, small: bool) -> int:
     case = generate.project(project)
     document = generate.query(case, query)
+    if small:
+        case, document = shrink(case, document)
+        print(f"zone {case.tz}, {case.shards} shards", *case.batches, sep="\n  ")
     print(json.dumps(document, ensure_ascii=False, indent=1))
     with tempfile.TemporaryDirectory() as folder:
         pair = Pair(case, Path(folder) / "p")
@@ -84,9 +88,12 @@ def main() -> int:
     parser.add_argument("--stop-after", type=int, default=50, help="stop after so many differences")
     parser.add_argument("--project", type=int)
     parser.add_argument("--query", type=int)
+    parser.add_argument(
+        "--shrink", action="store_true", help="with --project, --query: make it small"
+    )
     args = parser.parse_args()
     if args.project is not None and args.query is not None:
-        return _one(args.project, args.query)
+        return _one(args.project, args.query, args.shrink)
     return _run(args.pairs, args.seed, args.stop_after)
 
 

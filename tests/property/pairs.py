@@ -36,6 +36,43 @@ def packed(events: list[dict[str, Any]], batch_id: str | None) -> bytes:
     return blob
 
 
+def picks(query: dict[str, Any], row: dict[str, Any]) -> list[tuple[dict[str, Any], int]]:
+    """The picks that a row of the answer offers, with the number of users that each must list."""
+    pick: dict[str, Any] = {}
+    if query.get("by"):
+        if row["is_other"]:
+            pick["is_other"] = True
+        else:
+            pick["by"] = {item["p"]: row[item["p"]] for item in query["by"]}
+    if "range" in row:
+        pick["range"] = row["range"]
+    body = query["body"]
+    if query["model"] == "event":
+        series = {s.get("as") or chr(65 + i): s for i, s in enumerate(body["series"])}
+        one = series.get(row["series"])
+        plain = one is not None and one.get("measure") == "users" and "cumulative" not in one
+        if one is None or not plain or "moving_average" in one:
+            return []
+        return [({**pick, "series": row["series"], "bucket": row["bucket"]}, int(row["value"]))]
+    if query["model"] == "funnel":
+        if body.get("count", "users") != "users":
+            return []
+        pick["step"] = row["step"]
+        if "bucket" in row:
+            pick["bucket"] = row["bucket"]
+        found = [(pick, row["count"])]
+        if row["step"] > 1:
+            found.append(({**pick, "dropped": True}, row["dropped"]))
+        return found
+    pick["cohort"] = row["cohort"]
+    found = [(pick, row["size"])]
+    if row["returned"] is not None:
+        key = "churned" if body.get("churn") else None
+        told = {**pick, "period": row["period"], **({key: True} if key else {})}
+        found.append((told, row["returned"]))
+    return found
+
+
 class Pair:
     """One project, twice."""
 
@@ -82,6 +119,20 @@ class Pair:
                 return []
             return [f"the engine answered, the oracle refused: {refusal}"]
         return differences(self.rows(query), expected)
+
+    def wrong_lists(self, query: dict[str, Any], rng: random.Random, most: int = 12) -> list[str]:
+        """Cells whose list of users has another size than the cell."""
+        try:
+            rows = self.rows(query)
+        except InvalidQuery:
+            return []
+        found: list[str] = []
+        cells = [cell for row in rows for cell in picks(query, row)]
+        for pick, size in rng.sample(cells, min(most, len(cells))):
+            listed = self.engine.users(query, pick)
+            if len(listed.rows) != size or len({tuple(r) for r in listed.rows}) != size:
+                found.append(f"{pick} lists {len(listed.rows)} users, the cell says {size}")
+        return found
 
     def close(self) -> None:
         """Closes the engine."""

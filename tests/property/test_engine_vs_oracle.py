@@ -1,0 +1,56 @@
+"""The engine against the oracle: random projects and queries, in every state that files can be in.
+
+CI runs a few hundred pairs from a fixed seed and some from a new one (printed); the long campaign is
+``python -m tests.property.campaign``. Cells that count users must also list as many users.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+from tests.oracle import generate
+from tests.property.pairs import Pair
+
+FIXED_SEED = 20_261_001
+FRESH_SEED = int(time.time())
+PROJECTS = 16
+QUERIES = 12
+
+
+def cases(seed: int, count: int) -> list[int]:
+    rng = random.Random(seed)
+    return [rng.randrange(10**9) for _ in range(count)]
+
+
+@pytest.mark.parametrize("number", range(PROJECTS))
+@pytest.mark.parametrize("seed", [FIXED_SEED, FRESH_SEED], ids=["fixed", "fresh"])
+def test_random_queries_in_every_state(tmp_path, seed, number):
+    project = cases(seed, PROJECTS)[number]
+    print(f"seed {seed}, project {project}")
+    case = generate.project(project)
+    pair = Pair(case, tmp_path / "project")
+    try:
+        for state in pair.states():
+            for k in range(QUERIES):
+                found = pair.differences(generate.query(case, k))
+                assert not found, f"project {project} query {k} {state}: {found}"
+    finally:
+        pair.close()
+
+
+@pytest.mark.parametrize("number", range(PROJECTS))
+def test_a_cell_lists_as_many_users_as_it_counts(tmp_path, number):
+    project = cases(FIXED_SEED + 1, PROJECTS)[number]
+    case = generate.project(project)
+    pair = Pair(case, tmp_path / "project")
+    try:
+        for state in pair.states():
+            if state in ("appended", "compacted"):
+                for k in range(QUERIES):
+                    found = pair.wrong_lists(generate.query(case, k), random.Random(k))
+                    assert not found, f"project {project} query {k} {state}: {found}"
+    finally:
+        pair.close()
