@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST_LINES = 24
+OTHER = "(other)"
+NO_VALUE = "(none)"
 _LEVELS = "▁▂▃▄▅▆▇█"
 _ASCII_LEVELS = "_.-:=+*#"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -52,8 +54,8 @@ def group_columns(columns: Sequence[str]) -> list[str]:
 def group_label(row: dict[str, Any], by: Sequence[str]) -> str:
     """``Beijing · app``, ``(other)`` or ``(none)``."""
     if row.get("is_other"):
-        return "(other)"
-    return " · ".join("(none)" if row[c] is None else str(row[c]) for c in by)
+        return OTHER
+    return " · ".join(NO_VALUE if row[c] is None else str(row[c]) for c in by)
 
 
 def number(value: Any) -> str:
@@ -87,16 +89,21 @@ def bar(share: float, width: int, *, unicode: bool = True) -> str:
 
 
 def sparkline(values: Sequence[float | None], width: int, *, unicode: bool = True) -> str:
-    """One character a value; more values than ``width`` are averaged, unknown is a gap."""
+    """One character a value, from the lowest to the highest of them; unknown is a gap.
+
+    More values than ``width`` are averaged.
+    """
     levels = _LEVELS if unicode else _ASCII_LEVELS
     points = _fitted(values, width)
     known = [v for v in points if v is not None]
     if not known:
         return " " * len(points)
-    low, high = min(0.0, *known), max(known)
+    low, high = min(known), max(known)
     span = high - low
     return "".join(
-        " " if v is None else levels[round((v - low) / span * (len(levels) - 1)) if span else 0]
+        " "
+        if v is None
+        else levels[round((v - low) / span * (len(levels) - 1)) if span else len(levels) // 2]
         for v in points
     )
 

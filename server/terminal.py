@@ -14,12 +14,15 @@ from rich.console import Console
 PIPE_WIDTH = 200
 
 
-def console(*, stderr: bool = False) -> Console:
-    """A console for standard output or standard error."""
+def console(*, stderr: bool = False, most_width: int | None = None) -> Console:
+    """A console for standard output or standard error, at most ``most_width`` wide."""
     stream = sys.stderr if stderr else sys.stdout
     tty = stream.isatty()
     width = None if tty or os.environ.get("COLUMNS") else PIPE_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, safe_box=True)
+    out = Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, safe_box=True)
+    if most_width is not None and out.width > most_width:
+        out.width = most_width
+    return out
 
 
 def speaks_unicode(out: Console) -> bool:

@@ -169,6 +169,9 @@ def import_(
         int | None, typer.Option(help="Stop after about so many rows of a file.", min=1)
     ] = None,
     compact: Annotated[bool, typer.Option(help="Merge segments when all is in.")] = True,
+    append_rows: Annotated[
+        int, typer.Option(help="Rows of one durable step (for tests).", min=1, hidden=True)
+    ] = 1_000_000,
     quiet: Quiet = False,
 ) -> int:
     """Load files of events. Run it again after a stop: it goes on where it was."""
@@ -202,6 +205,7 @@ def import_(
             dry_run=dry_run,
             limit=limit,
             compact=compact,
+            append_rows=append_rows,
             quiet=quiet,
         )
     )

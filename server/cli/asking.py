@@ -12,7 +12,6 @@ import msgspec
 from rich.text import Text
 
 from zuji.engine.errors import InvalidInput, NotFound
-from zuji.server.charts import chart as chart_of
 from zuji.server.cli import render
 from zuji.server.cli.opening import reading
 from zuji.server.cli.outcome import OK, say
@@ -107,22 +106,22 @@ def show(result: Result, form: Form, seconds: float) -> None:
         with form.output.open("w", encoding="utf-8") as file:
             Console(file=file, width=200).print(render.table_of(columns, result.rows))
     else:
-        _show_table(result, columns, form, seconds)
+        _show_table(result, form, seconds)
 
 
-def _show_table(result: Result, columns: list[str], form: Form, seconds: float) -> None:
+def _show_table(result: Result, form: Form, seconds: float) -> None:
     out = console()
-    if form.chart:
-        model = str(result.query.get("model", ""))
-        drawn = chart_of(
-            model, columns, result.rows, width=min(out.width, 140), unicode=speaks_unicode(out)
-        )
-        if drawn is not None:
-            out.print(drawn)
-    if not result.rows:
-        out.print(Text("no rows: nothing in this range matches"))
-    else:
-        out.print(render.table_of(columns, result.rows, most=form.rows))
+    parts = render.answer(
+        result,
+        width=min(out.width, 140),
+        unicode=speaks_unicode(out),
+        with_chart=form.chart,
+        most=form.rows,
+    )
+    for part in parts:
+        out.print(part)
+    if form.rows and len(result.rows) > form.rows and not form.quiet:
+        out.print(Text("--rows 0 shows all rows", style="dim"))
     if not form.quiet:
         out.print(Text(render.summary(result.meta, seconds), style="dim"))
 
@@ -131,8 +130,27 @@ def explain(document: str, data: Path, project: str) -> int:
     """Shows how a query would be answered."""
     text = read_document(document)
     with reading(data, project) as engine:
-        render.print_pairs(console(), engine.explain(text))
+        plan = engine.explain(text)
+    out = console()
+    scans = plan.pop("scans", [])
+    plan.pop("query", None)
+    if scans:
+        columns = list(dict.fromkeys(name for scan in scans for name in scan))
+        rows = [[_short(name, scan.get(name)) for name in columns] for scan in scans]
+        out.print(render.table_of(columns, rows))
+    render.print_pairs(out, plan)
     return OK
+
+
+def _short(name: str, value: Any) -> Any:
+    """A cell of the plan: byte counts and long lists in a form that fits."""
+    if name == "bytes" and isinstance(value, int):
+        return render.size(value)
+    if name == "sources" and isinstance(value, list):
+        return f"{len(value)} sources"
+    if isinstance(value, dict):
+        return ", ".join(f"{count:,} by {why}" for why, count in value.items()) or "none"
+    return value
 
 
 def events(data: Path, project: str, form: str) -> int:

@@ -59,6 +59,7 @@ class Request:
     dry_run: bool = False
     limit: int | None = None
     compact: bool = True
+    append_rows: int = 1_000_000
     quiet: bool = False
 
 
@@ -102,8 +103,11 @@ def _plan(request: Request, mapping: Mapping, path: Path, engine: Engine) -> Pla
         delimiter=request.delimiter,
         encoding=request.encoding,
         nulls=request.nulls,
+        append_rows=request.append_rows,
     )
-    return plan_file(path, reader, mapping, str(engine.status()["tz"]))
+    scope = "user" if mapping.profile else "event"
+    kinds = {p["name"]: p["kind"] for p in engine.properties() if p["scope"] == scope}
+    return plan_file(path, reader, mapping, str(engine.status()["tz"]), kinds)
 
 
 def _say_guesses(plan: Plan) -> None:
@@ -129,6 +133,7 @@ def _load(request: Request, plans: list[Plan], engine: Engine) -> int:
                     rejects,
                     on_progress=bar.update,
                     stop=stop,
+                    append_rows=request.append_rows,
                     limit_rows=request.limit,
                 )
             )

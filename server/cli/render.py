@@ -19,14 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.charts import number
+from zuji.server.charts import NO_VALUE, OTHER, chart, group_columns, number
 from zuji.server.terminal import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+
+    from zuji.engine.query.result import Result
 
 _BY_SUFFIX = {".json": "json", ".csv": "csv", ".arrow": "arrow", ".arrows": "arrow"}
 
@@ -42,35 +44,112 @@ def table_of(
     columns: Sequence[str],
     rows: Sequence[Sequence[Any]],
     *,
+    units: Mapping[str, str | None] | None = None,
     most: int = 0,
     title: str | None = None,
 ) -> Table:
-    """A table for people; with ``most`` > 0 at most so many rows and a line that says so."""
-    out = Table(box=SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    """A table for people; with ``most`` > 0 at most so many rows and a line that says so.
+
+    ``units``: column → ``ratio`` (shown as per cent), ``ms`` (as a duration) or any other.
+    """
+    units = units or {}
+    out = Table(
+        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False
+    )
     shown = rows[:most] if most else rows
     for place, name in enumerate(columns):
         values = [row[place] for row in shown]
         numeric = any(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
         out.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
     for row in shown:
-        out.add_row(*(cell(value, name) for value, name in zip(row, columns, strict=True)))
+        out.add_row(*(cell(v, units.get(name)) for v, name in zip(row, columns, strict=True)))
     if len(shown) < len(rows):
-        out.caption = f"{len(shown):,} of {len(rows):,} rows; --rows 0 shows all"
+        out.caption = f"{len(shown):,} of {len(rows):,} rows"
         out.caption_justify = "left"
     return out
 
 
-def cell(value: Any, column: str) -> Text:
+def cell(value: Any, unit: str | None = None) -> Text:
     """One value for people."""
     if value is None:
         return Text("–", style="dim")
-    if column in {"rate", "step_rate"} and isinstance(value, float):
-        return Text(f"{value * 100:.2f}%")
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if unit == "ratio":
+            return Text(f"{value * 100:.2f}%")
+        if unit == "ms":
+            return Text(duration(value))
     if isinstance(value, list | tuple):
         return Text(", ".join(map(str, value)))
     if isinstance(value, dict):
         return Text(msgspec.json.encode(value, enc_hook=str).decode())
     return Text(number(value))
+
+
+def duration(ms: float) -> str:
+    """``950 ms``, ``12.5 s``, ``3 min 5 s``, ``16 h 24 min``, ``13 d 2 h``."""
+    if abs(ms) < 1000:
+        return f"{ms:.0f} ms"
+    seconds = abs(ms) / 1000
+    sign = "-" if ms < 0 else ""
+    if seconds < 60:
+        return f"{sign}{seconds:.1f} s"
+    for big, small, name, part in (
+        (86_400, 3_600, "d", "h"),
+        (3_600, 60, "h", "min"),
+        (60, 1, "min", "s"),
+    ):
+        if seconds >= big:
+            whole, rest = divmod(round(seconds / small), big // small)
+            return f"{sign}{whole} {name}" + (f" {rest} {part}" if rest else "")
+    return f"{sign}{seconds:.1f} s"
+
+
+def answer(
+    result: Result,
+    *,
+    width: int,
+    unicode: bool,
+    with_chart: bool = True,
+    with_totals: bool = True,
+    most: int = 0,
+) -> list[RenderableType]:
+    """An answer for people: chart, table, and the totals that do not follow from the rows."""
+    columns = [column.name for column in result.columns]
+    units = {column.name: column.unit for column in result.columns}
+    parts: list[RenderableType] = []
+    if with_chart:
+        drawn = chart(
+            str(result.query.get("model", "")), columns, result.rows, width=width, unicode=unicode
+        )
+        if drawn is not None:
+            parts.append(drawn)
+    if not result.rows:
+        parts.append(Text("no rows: nothing in this range matches"))
+        return parts
+    names, rows = for_people(columns, result.rows)
+    parts.append(table_of(names, rows, units=units, most=most))
+    totals = result.totals
+    if with_totals and isinstance(totals, dict) and totals.get("rows") and "columns" in totals:
+        title = f"over the whole range ({totals.get('kind', 'totals')})"
+        names, rows = for_people(totals["columns"], totals["rows"])
+        parts.append(table_of(names, rows, units=units, most=most, title=title))
+    return parts
+
+
+def for_people(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows with the flag ``is_other`` written into the groups it speaks of."""
+    by = set(group_columns(columns))
+    flag = columns.index("is_other") if "is_other" in columns else None
+    kept = [place for place in range(len(columns)) if place != flag]
+
+    def value(row: Sequence[Any], place: int) -> Any:
+        if columns[place] in by and row[place] is None:
+            return OTHER if flag is not None and row[flag] else NO_VALUE
+        return row[place]
+
+    return [columns[p] for p in kept], [[value(row, p) for p in kept] for row in rows]
 
 
 def print_list(rows: list[dict[str, Any]], form: str, *, empty: str) -> None:
@@ -205,12 +284,15 @@ def summary(meta: dict[str, Any], seconds: float) -> str:
     """The line under an answer: what was read, how long it took, up to when data is complete."""
     rows = meta.get("rows_read")
     parts = []
-    if isinstance(rows, int):
+    if meta.get("index") and not rows:
+        elapsed = float(meta.get("elapsed_ms") or seconds * 1000)
+        parts.append(f"answered from the index in {elapsed:,.1f} ms")
+    elif isinstance(rows, int):
         elapsed = float(meta.get("elapsed_ms") or seconds * 1000)
         parts.append(f"{rows:,} rows read in {elapsed:,.1f} ms")
         if elapsed > 0 and rows:
             parts.append(f"{rows / elapsed * 1000:,.0f} rows/s")
-    if isinstance(meta.get("bytes_read"), int):
+    if meta.get("bytes_read"):
         parts.append(size(meta["bytes_read"]))
     if meta.get("complete_until"):
         parts.append(f"complete until {meta['complete_until']}")

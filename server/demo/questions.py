@@ -20,7 +20,7 @@ QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
-        "From a campaign to its coupon to a discount, within 60 days, by type of campaign",
+        "From a campaign to a coupon to a discount, within 60 days, by type of campaign",
         {
             "model": "funnel",
             "time": {"from": "2017-01-01", "to": "2017-12-31"},
@@ -28,7 +28,7 @@ QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "body": {
                 "steps": [
                     {"e": "campaign_contact", "as": "contacted"},
-                    {"e": "coupon_redemption", "as": "redeemed its coupon"},
+                    {"e": "coupon_redemption", "as": "redeemed a coupon"},
                     {
                         "e": "purchase",
                         "as": "bought at a discount",
@@ -36,9 +36,6 @@ QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
                     },
                 ],
                 "window": {"n": 60, "unit": "day"},
-                "hold": [
-                    [{"step": 1, "p": "event.campaign_id"}, {"step": 2, "p": "event.campaign_id"}]
-                ],
                 "measure": ["count", "rate", "step_rate", "ttc_p50"],
             },
         },

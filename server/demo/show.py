@@ -17,9 +17,8 @@ from rich.progress import Progress
 from rich.text import Text
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.charts import chart
 from zuji.server.cli.opening import writing
-from zuji.server.cli.render import size, summary, table_of
+from zuji.server.cli.render import answer, size, summary, table_of
 from zuji.server.demo import source
 from zuji.server.demo.questions import QUESTIONS
 from zuji.server.terminal import console, speaks_unicode
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 PROJECT = "demo"
 PICTURE_WIDTH = 118
-_TABLE_ROWS = 8
+TABLE_ROWS = 9
 _LEDGER = f"demo:{source.DISTRIBUTION}:1:"
 
 
@@ -41,7 +40,7 @@ def run(data: Path, *, fresh: bool, svg: Path | None) -> None:
     :raises NotFound: the package with the data is not installed.
     """
     folder = source.data_folder()
-    out = console()
+    out = console(most_width=PICTURE_WIDTH)
     if svg is not None:
         out = Console(record=True, width=PICTURE_WIDTH, highlight=False)
     if fresh:
@@ -137,15 +136,19 @@ def _ask(engine: Engine, out: Console, title: str, query: dict[str, Any]) -> Non
     began = time.monotonic()
     result = engine.query(query)
     seconds = time.monotonic() - began
-    columns = [c.name for c in result.columns]
-    width = min(out.width - 6, 130)
-    drawn = chart(query["model"], columns, result.rows, width=width, unicode=speaks_unicode(out))
-    parts: list[Any] = [] if drawn is None else [drawn, Text()]
-    parts += [
-        table_of(columns, result.rows[:_TABLE_ROWS]),
-        Text(f"{len(result.rows):,} rows in all", style="dim"),
-    ]
-    foot = summary(result.meta, seconds)
+    parts = answer(
+        result,
+        width=min(out.width - 6, 130),
+        unicode=speaks_unicode(out),
+        with_totals=query["model"] != "funnel",
+        most=TABLE_ROWS,
+    )
     out.print(
-        Panel(Group(*parts), title=title, title_align="left", subtitle=foot, subtitle_align="right")
+        Panel(
+            Group(*parts),
+            title=title,
+            title_align="left",
+            subtitle=summary(result.meta, seconds),
+            subtitle_align="right",
+        )
     )

@@ -178,6 +178,15 @@ def resolve(mapping: Mapping, columns: Iterable[str], path: Path) -> Resolved:
     )
 
 
+def with_kinds(resolved: Resolved, kinds: dict[str, PropertyType]) -> Resolved:
+    """``resolved`` with the project's types for properties that the mapping gives none."""
+    properties = {
+        column: (name, wanted or kinds.get(name))
+        for column, (name, wanted) in resolved.properties.items()
+    }
+    return msgspec.structs.replace(resolved, properties=properties)
+
+
 def _checked(said: str, names: list[str], path: Path, option: str) -> str:
     if said in names:
         return said

@@ -1,8 +1,9 @@
 """A table as read becomes the table the engine takes: ids as text, times as ms, plain types.
 
 System columns get the names ``$event $user $device $time $insert_id``, property columns the names
-of their properties. A row whose time cannot be read is refused here (``bad_time``); everything
-else is for the engine to judge, value by value.
+of their properties. A property has one type in all chunks of a file, so that tables can be joined;
+rows whose value does not fit it are refused here (``type_mismatch``), as are rows whose time cannot
+be read (``bad_time``). Everything else is for the engine to judge.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from zuji.server.importer.readers.base import Chunk, Reject
+from zuji.server.importer.readers.conform import TEXTS, typed_column
+from zuji.server.importer.times import Clock
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from zuji.server.importer.mapping import PropertyType, Resolved
-    from zuji.server.importer.times import Clock
 
 EVENT, USER, DEVICE, TIME, INSERT_ID = "$event", "$user", "$device", "$time", "$insert_id"
 
@@ -26,7 +30,7 @@ _ARROW: dict[str, pa.DataType] = {
     "int64": pa.int64(),
     "float64": pa.float64(),
     "bool": pa.bool_(),
-    "list": pa.list_(pa.string()),
+    "list": TEXTS,
 }
 
 
@@ -45,20 +49,19 @@ def read_types(resolved: Resolved) -> dict[str, pa.DataType]:
 
 
 class Normaliser:
-    """Brings chunks of one file into the engine's form. Not thread-safe: the clock learns."""
+    """Brings chunks of one file into the engine's form. Not thread-safe: the clocks learn."""
 
     def __init__(self, resolved: Resolved, clock: Clock) -> None:
         self._resolved = resolved
         self._clock = clock
+        self._clocks: dict[str, Clock] = {}
         self.unsupported: dict[str, str] = {}
 
-    def table(
-        self, chunk: Chunk
-    ) -> tuple[pa.Table, list[int] | np.ndarray[Any, Any], list[Reject]]:
+    def table(self, chunk: Chunk) -> tuple[pa.Table, npt.NDArray[np.int64], list[Reject]]:
         """The engine's table, the row number of each of its rows, and rows refused here."""
         source, resolved = chunk.table, self._resolved
-        rows = source.num_rows
         columns: dict[str, pa.Array | pa.ChunkedArray] = {}
+        bad: dict[int, tuple[str, str]] = {}
         system = (
             (EVENT, resolved.event),
             (USER, resolved.user),
@@ -68,76 +71,97 @@ class Normaliser:
         for name, column in system:
             if column is not None:
                 columns[name] = _text(_get(source, column))
-        rejects: list[Reject] = []
-        keep: pa.Array | None = None
         if resolved.time is not None:
             raw = _get(source, resolved.time)
             columns[TIME] = self._clock.to_ms(raw)
-            keep = pc.or_(pc.is_valid(columns[TIME]), pc.is_null(raw))
+            for index in _lost(raw, columns[TIME]):
+                said = f"{raw[index].as_py()!r} is not a time (see --time-format and --time-unit)"
+                bad[index] = ("bad_time", said)
         for column, (name, wanted) in resolved.properties.items():
             if column in source.column_names:
-                done = self._property(source.column(column), name, wanted)
+                done = self._property(source.column(column), name, wanted, bad)
                 if done is not None:
                     columns[name] = done
         numbers = chunk.numbers
         if numbers is None:
-            numbers = np.arange(chunk.first_row, chunk.first_row + rows, dtype=np.int64)
+            first = chunk.first_row
+            numbers = np.arange(first, first + source.num_rows, dtype=np.int64)
         table = pa.table(columns)
-        if keep is not None and not pc.all(keep).as_py():
-            bad = np.flatnonzero(
-                ~np.asarray(_flat(keep).to_numpy(zero_copy_only=False), dtype=bool)
-            )
-            shown = _get(source, str(resolved.time))
-            for index in bad:
-                text = shown[int(index)].as_py()
-                rejects.append(
-                    Reject(
-                        int(numbers[index]),
-                        "bad_time",
-                        f"{text!r} is not a time (see --time-format and --time-unit)",
-                        row_values(source, int(index)),
-                    )
-                )
-            table = table.filter(keep)
-            numbers = np.delete(numbers, bad)
-        return table, numbers, rejects
+        if not bad:
+            return table, numbers, []
+        rejects = [
+            Reject(int(numbers[index]), reason, message, row_values(source, index))
+            for index, (reason, message) in sorted(bad.items())
+        ]
+        keep = np.ones(source.num_rows, bool)
+        keep[list(bad)] = False
+        return table.filter(pa.array(keep)), numbers[keep], rejects
 
     def _property(
-        self, column: pa.ChunkedArray, name: str, wanted: PropertyType | None
+        self,
+        column: pa.ChunkedArray,
+        name: str,
+        wanted: PropertyType | None,
+        bad: dict[int, tuple[str, str]],
     ) -> pa.Array | pa.ChunkedArray | None:
+        """A property's column in one type for all chunks; None when it has no counterpart."""
         kind = column.type
-        if wanted == "datetime":
-            return _instants(self._clock.to_ms(column))
-        if wanted is not None:
-            cast = _try_cast(column, _ARROW[wanted])
-            return column if cast is None else cast
+        if pa.types.is_null(kind):
+            return None
+        if wanted == "datetime" and not pa.types.is_timestamp(kind) and not pa.types.is_date(kind):
+            clock = self._clocks.setdefault(name, Clock(self._clock.tz))
+            ms = clock.to_ms(column)
+            for index in _lost(column, ms):
+                said = f"{name!r} is datetime here: {column[index].as_py()!r} is not a time"
+                bad.setdefault(index, ("type_mismatch", said))
+            return _instants(ms)
+        if pa.types.is_unsigned_integer(kind) and wanted is None:
+            wanted = "int64"
+        if wanted is not None and wanted != "datetime":
+            return _as_wanted(column, name, wanted, bad)
+        return self._natural(column, name)
+
+    def _natural(self, column: pa.ChunkedArray, name: str) -> pa.Array | pa.ChunkedArray | None:
+        kind = column.type
         if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
             return column
         if _is_text(kind) or pa.types.is_boolean(kind) or kind in (pa.int64(), pa.float64()):
             return column
-        if pa.types.is_null(kind):
-            return None
         if pa.types.is_timestamp(kind):
             return _instants(self._clock.instants(_flat(column)))
         if pa.types.is_date(kind):
             return _instants(self._clock.instants(_flat(pc.cast(column, pa.timestamp("ms")))))
         if pa.types.is_integer(kind):
-            cast = _try_cast(column, pa.int64())
-            return pc.cast(column, pa.string()) if cast is None else cast
+            return pc.cast(column, pa.int64())
         if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
             return pc.cast(column, pa.float64(), safe=False)
-        if pa.types.is_time(kind) or pa.types.is_dictionary(kind):
-            cast = _try_cast(column, pa.string())
-            if cast is not None:
-                return cast
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-            if pa.types.is_null(kind.value_type):
-                return pc.cast(column, pa.list_(pa.string()))
-            cast = _try_cast(column, pa.list_(pa.string()))
-            if cast is not None:
-                return cast
-        self.unsupported[name] = str(kind)
-        return None
+        wanted = TEXTS if pa.types.is_list(kind) or pa.types.is_large_list(kind) else pa.string()
+        cast = None if pa.types.is_binary(kind) else _try_cast(column, wanted)
+        if cast is None:
+            self.unsupported[name] = str(kind)
+        return cast
+
+
+def _as_wanted(
+    column: pa.ChunkedArray, name: str, wanted: PropertyType, bad: dict[int, tuple[str, str]]
+) -> Any:
+    target = _ARROW[wanted]
+    cast = _try_cast(column, target)
+    if cast is not None:
+        return cast
+    told: dict[int, str] = {}
+    array = typed_column(column.to_pylist(), target, name, told)
+    for index, message in told.items():
+        bad.setdefault(index, ("type_mismatch", message))
+    return array
+
+
+def _lost(raw: pa.ChunkedArray, done: Any) -> list[int]:
+    """Indexes of values that became null."""
+    if done.null_count == raw.null_count:
+        return []
+    mask = pc.and_(pc.is_null(_flat(done)), pc.is_valid(_flat(raw)))
+    return [int(i) for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False))]
 
 
 def row_values(table: pa.Table, index: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from zuji.server.importer.ledger import import_key
-from zuji.server.importer.mapping import Resolved, resolve
+from zuji.server.importer.mapping import Resolved, resolve, with_kinds
 from zuji.server.importer.normalise import (
     DEVICE,
     EVENT,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from zuji.server.importer.mapping import Mapping
+    from zuji.server.importer.mapping import Mapping, PropertyType
     from zuji.server.importer.readers.opening import AnyReader
     from zuji.server.importer.rejects import RejectsFile
 
@@ -90,18 +90,24 @@ class Plan:
     key: str
 
 
-def plan_file(path: Path, reader: AnyReader, mapping: Mapping, project_tz: str) -> Plan:
+def plan_file(
+    path: Path,
+    reader: AnyReader,
+    mapping: Mapping,
+    project_tz: str,
+    kinds: dict[str, PropertyType] | None = None,
+) -> Plan:
     """Holds the mapping against the file; nothing is written.
+
+    ``kinds``: types that properties have in the project already; columns are read as these unless
+    the mapping says otherwise.
 
     :raises InvalidInput: the mapping does not fit.
     """
-    resolved = resolve(mapping, reader.columns, path)
+    resolved = with_kinds(resolve(mapping, reader.columns, path), kinds or {})
     types = read_types(resolved)
     columns = reader.columns
-    # Text readers guess types; a time that Arrow has read as such need not be read as text.
-    reader.retype(
-        {name: kind for name, kind in types.items() if name in columns and "." not in name}
-    )
+    reader.retype({name: kind for name, kind in types.items() if name in columns})
     reader.only(resolved.columns)
     tz = mapping.tz or project_tz
     return Plan(path, reader, mapping, resolved, tz, import_key(path, mapping, tz))
@@ -300,17 +306,14 @@ def _engine_mapping(resolved: Resolved, table: pa.Table, *, profile: bool) -> An
 
 
 def _gathered(chunks: Iterator[Chunk], most_rows: int) -> Iterator[list[Chunk]]:
-    """Chunks joined to about ``most_rows``: big appends make few, large segments.
-
-    A group always ends at a place that can be resumed from.
-    """
+    """Chunks joined to about ``most_rows``: big appends make few, large segments."""
     group: list[Chunk] = []
     rows = bytes_held = 0
     for chunk in chunks:
         group.append(chunk)
         rows += chunk.table.num_rows + len(chunk.rejects)
         bytes_held += chunk.table.nbytes
-        if chunk.last and (rows >= most_rows or bytes_held >= APPEND_BYTES):
+        if rows >= most_rows or bytes_held >= APPEND_BYTES:
             yield group
             group, rows, bytes_held = [], 0, 0
     if group:

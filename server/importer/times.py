@@ -112,8 +112,13 @@ class Clock:
         """Mixed forms: value classes one after the other, the rest value by value."""
         result = pa.nulls(len(array), pa.int64())
         numeric = pc.match_substring_regex(array, _NUMBER)
-        if pc.all(numeric).as_py() and pc.min(pc.utf8_length(array)).as_py() not in (8, 14):
-            return self._numbers(pc.cast(array, pa.float64()), array)
+        dated = pc.is_in(pc.utf8_length(array), pa.array([8, 14], pa.int32()))
+        numeric = pc.and_(numeric, pc.invert(dated))
+        if pc.any(numeric).as_py():
+            numbers = pc.if_else(numeric, array, pa.scalar(None, pa.string()))
+            result = self._numbers(pc.cast(numbers, pa.float64()), array)
+            if result.null_count == array.null_count:
+                return result
         for form in _FORMATS:
             parsed = pc.strptime(array, format=form, unit="s", error_is_null=True)
             if parsed.null_count < len(parsed):

@@ -19,6 +19,7 @@ from zuji.server.importer.mapping import (
     merge,
     read_mapping,
     resolve,
+    with_kinds,
 )
 from zuji.server.importer.normalise import Normaliser
 from zuji.server.importer.readers.base import Chunk
@@ -254,7 +255,6 @@ def test_columns_of_every_arrow_type_become_a_kind_or_are_named():
             "u": ["a"],
             "at": [NOON],
             "i8": pa.array([1], pa.int8()),
-            "u64": pa.array([2**63], pa.uint64()),
             "dec": pa.array([decimal.Decimal("1.25")]),
             "f32": pa.array([1.5], pa.float32()),
             "day": pa.array([datetime(2026, 10, 1)], pa.date32()),
@@ -264,34 +264,48 @@ def test_columns_of_every_arrow_type_become_a_kind_or_are_named():
             "bin": pa.array([b"\xff"]),
         }
     )
-    got, _, _, normaliser = normal(table, Mapping(event_name="e", user="u", time="at"))
+    got, _, rejects, normaliser = normal(table, Mapping(event_name="e", user="u", time="at"))
     row = got.to_pylist()[0]
     assert row["i8"] == 1
-    assert row["u64"] == str(2**63)  # the engine refuses it by name and value
     assert (row["dec"], row["f32"]) == (1.25, 1.5)
     assert row["day"] == datetime.fromisoformat("2026-10-01T00:00:00+08:00")
     assert row["dict"] == "x"
     assert row["ints"] == ["1", "2"]
     assert "none" not in row
     assert normaliser.unsupported == {"bin": "binary"}
+    assert rejects == []
 
 
-def test_wanted_types_are_cast_where_every_value_allows_it():
+def test_what_does_not_fit_the_wanted_type_is_refused():
     table = pa.table(
         {
-            "u": ["a", "b"],
-            "at": [NOON] * 2,
-            "n": ["1", "x"],
-            "m": ["1", "2"],
-            "d": ["2026-10-01", None],
+            "u": ["a", "b", "c"],
+            "at": [NOON] * 3,
+            "n": ["1", "x", None],
+            "m": [1.0, 2.0, 2.5],
+            "d": ["2026-10-01", None, "2026-10-02"],
+            "big": pa.array([1, 2, 3], pa.uint64()),
         }
     )
     rules = {
         "n": PropertyRule(type="int64"),
         "m": PropertyRule(type="int64"),
         "d": PropertyRule(type="datetime"),
+        "big": "",
     }
-    got, _, _, _ = normal(table, Mapping(event_name="e", user="u", time="at", properties=rules))
-    assert got["n"].to_pylist() == ["1", "x"]
-    assert got["m"].to_pylist() == [1, 2]
-    assert got["d"].to_pylist()[0] == datetime.fromisoformat("2026-10-01T00:00:00+08:00")
+    mapping = Mapping(event_name="e", user="u", time="at", properties=rules)
+    got, numbers, rejects, _ = normal(table, mapping)
+    assert list(numbers) == [1]
+    assert got["n"].to_pylist() == [1]
+    assert got["m"].to_pylist() == [1]
+    assert got["big"].type == pa.int64()
+    assert got["d"].to_pylist() == [datetime.fromisoformat("2026-10-01T00:00:00+08:00")]
+    assert [(r.row, r.reason) for r in rejects] == [(2, "type_mismatch"), (3, "type_mismatch")]
+
+
+def test_the_types_of_the_project_hold_unless_the_mapping_says_otherwise():
+    base = Mapping(
+        event_name="e", user="u", time="t", properties={"a": PropertyRule(type="int64"), "b": ""}
+    )
+    got = with_kinds(resolve(base, ["u", "t", "a", "b"], FILE), {"a": "string", "b": "float64"})
+    assert got.properties == {"a": ("a", "int64"), "b": ("b", "float64")}

@@ -37,7 +37,6 @@ class Chunk:
 
     ``numbers`` holds the row number of each row of ``table``; None means that they are
     consecutive from ``first_row``. Rows that could not even be parsed are in ``rejects``.
-    ``last`` is False for all but the last piece of a text block whose lines differ in type.
     """
 
     table: pa.Table
@@ -46,7 +45,6 @@ class Chunk:
     first_row: int
     numbers: npt.NDArray[np.int64] | None = None
     rejects: list[Reject] = field(default_factory=list)
-    last: bool = True
 
     def row_number(self, index: int) -> int:
         """Row number of the ``index``-th row of the table."""

@@ -1,8 +1,9 @@
 """CSV: Arrow's parser a block at a time, with types fixed from the first block.
 
-Every block is read with the same types; a block that does not fit is read as text and the engine
-casts or refuses single values. Lines with a wrong number of fields are refused one by one
-(``wrong_field_count``), as is text that is not in the file's encoding (``bad_utf8``).
+Every block is read with the same types; a block that does not fit is read as text, and its values
+are cast one by one by the engine's rules or their row is refused (``type_mismatch``). Lines with a
+wrong number of fields are refused (``wrong_field_count``), as is text that is not in the file's
+encoding (``bad_utf8``).
 Whole numbers with a leading zero (phone numbers, branch codes) stay text.
 Position = bytes after decompression; the row number is the line in the file.
 """
@@ -21,6 +22,7 @@ import pyarrow.csv as pcsv
 from zuji.engine.errors import InvalidInput
 from zuji.server.importer.readers.base import Chunk, Reject
 from zuji.server.importer.readers.blocks import BLOCK_BYTES, Block, read_blocks
+from zuji.server.importer.readers.conform import typed_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,6 +184,10 @@ class CsvReader:
             if len(kept) != table.num_rows:  # the two parsers disagree on quoting: count records
                 kept = list(range(block.first_line, block.first_line + table.num_rows))
             numbers = np.array(kept, np.int64)
+        if numbers is None:
+            numbers = np.arange(block.first_line, block.first_line + table.num_rows)
+        table, numbers, misfits = self._conformed(table, numbers)
+        rejects += misfits
         return Chunk(
             table,
             end=block.end,
@@ -209,6 +215,30 @@ class CsvReader:
                 continue
             table = table.set_column(place, name, column)
         return table, rejects
+
+    def _conformed(self, table: pa.Table, numbers: Any) -> tuple[pa.Table, Any, list[Reject]]:
+        """Values that are not of their column's type are cast one by one, or their row refused."""
+        source = table
+        told: dict[int, str] = {}
+        for place, name in enumerate(self._names):
+            wanted = self._types[name]
+            column = table.column(place)
+            if column.type == wanted:
+                continue
+            if pa.types.is_temporal(wanted):
+                array = _times_one_by_one(column, wanted, name, told)
+            else:
+                array = typed_column(column.to_pylist(), wanted, name, told)
+            table = table.set_column(place, name, array)
+        if not told:
+            return table, numbers, []
+        rejects = []
+        for index, message in sorted(told.items()):
+            values = source.slice(index, 1).to_pylist()[0]
+            rejects.append(Reject(int(numbers[index]), "type_mismatch", message, values))
+        keep = np.ones(table.num_rows, bool)
+        keep[list(told)] = False
+        return table.filter(pa.array(keep)), numbers[keep], rejects
 
     def _without_bad_text(self, block: Block) -> tuple[bytes, list[Reject]]:
         good, rejects = [], []
@@ -268,6 +298,21 @@ def _records(block: Block) -> Iterator[tuple[int, bytes]]:
         yield first, held
 
 
+def _times_one_by_one(
+    column: pa.ChunkedArray, wanted: pa.DataType, name: str, told: dict[int, str]
+) -> pa.Array:
+    done: list[Any] = []
+    for index, text in enumerate(column.to_pylist()):
+        value = None
+        if text is not None:
+            try:
+                value = pc.cast(pa.array([text]), wanted)[0]
+            except pa.ArrowException:
+                told.setdefault(index, f"{name!r} is {wanted} here: {text!r} is not")
+        done.append(pa.scalar(None, wanted) if value is None else value)
+    return pa.array(done, wanted)
+
+
 def _header_length(data: bytes) -> int:
     end, quotes = 0, 0
     while True:
@@ -288,8 +333,3 @@ def _header(path: Path, text: str, delimiter: str) -> list[str]:
     if twice:
         raise InvalidInput(f"{path}: the header names {', '.join(map(repr, twice))} more than once")
     return [name or f"column_{place + 1}" for place, name in enumerate(names)]
-
-
-def text_types(names: Any) -> dict[str, pa.DataType]:
-    """The given columns as text."""
-    return dict.fromkeys(names, pa.string())

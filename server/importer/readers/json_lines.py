@@ -1,10 +1,10 @@
 """JSON lines: Arrow's parser a block at a time; what it refuses is narrowed down to single lines.
 
-A column keeps the type of its first block (plus ``retype``). Text that looks like a time stays
-text. When a block does not parse with the known types, it is tried with types of its own, then
-cut into sixteen, and the last small piece is read line by line with Python's parser, which gives
-each bad line its reason: ``bad_json``, ``not_a_map``, ``duplicate_key``, ``not_finite``,
-``int_out_of_range``, ``bad_utf8``. Position = bytes after decompression.
+A column keeps its first type (module ``conform``); text that looks like a time stays text. When a
+block does not parse with the types known, it is tried with types of its own, then cut into
+sixteen, and the last small piece is read line by line with Python's parser, which gives each bad
+line its reason: ``bad_json``, ``not_a_map``, ``duplicate_key``, ``not_finite``,
+``int_out_of_range``, ``bad_utf8``, ``type_mismatch``. Position = bytes after decompression.
 """
 
 from __future__ import annotations
@@ -20,15 +20,21 @@ import pyarrow.json as pj
 from zuji.engine.errors import InvalidInput
 from zuji.server.importer.readers.base import Chunk, Reject
 from zuji.server.importer.readers.blocks import BLOCK_BYTES, read_blocks
-from zuji.server.importer.readers.parquet import flat_schema, flatten
+from zuji.server.importer.readers.conform import conform, typed_column
+from zuji.server.importer.readers.parquet import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import numpy.typing as npt
+
+    Numbers = npt.NDArray[np.int64]
+
 PIECES = 16
 SMALL_BYTES = 64 << 10
 _INT64_EDGE = 2.0**63
+_ROWS = "$rows"
 _SHOWN = 200  # characters of a bad line that are kept
 
 
@@ -42,81 +48,92 @@ class JsonLinesReader:
         self.size_bytes = path.stat().st_size
         self.rows_known: int | None = None
         self._block_bytes = block_bytes
-        self._types: dict[str, pa.DataType] = {}
+        self._natural: dict[str, pa.DataType] = {}  # as parsed, structs closed
+        self._types: dict[str, pa.DataType] = {}  # as given, structs opened
         first = next(read_blocks(path, block_bytes=block_bytes), None)
-        self._columns: dict[str, pa.DataType] = {}
+        names: list[str] = []
         if first is not None:
-            tables, rejects = self._parse(first.data, first.first_line)
-            for table in (t for t, _ in tables):
-                for name, kind in flat_schema(table.schema):
-                    known = self._columns.get(name)
-                    if known is None or pa.types.is_null(known):
-                        self._columns[name] = kind
-            if not self._columns and rejects:
+            table, _, rejects = self._parse(first.data, first.first_line)
+            names = table.column_names
+            if not table.num_rows and rejects:
                 raise InvalidInput(
                     f"{path}: no line of the first {len(first.data):,} bytes is a JSON object "
                     f"(line {rejects[0].row}: {rejects[0].message})"
                 )
+        self._names = names
 
     @property
     def columns(self) -> dict[str, pa.DataType]:
         """Columns of the first block."""
-        return dict(self._columns)
+        return {name: self._types.get(name, pa.null()) for name in self._names}
 
     def retype(self, types: dict[str, pa.DataType]) -> None:
-        """Only text can be asked for here; other casts happen after reading."""
+        """Gives these columns as these types from now on; what cannot be cast is refused."""
         self._types.update(types)
 
     def only(self, columns: set[str]) -> None:
         """All fields are parsed; those that are not wanted are dropped later."""
 
     def chunks(self, position: int = 0) -> Iterator[Chunk]:
-        """One chunk a block, or several when a block's lines do not agree on types."""
+        """One chunk a block."""
         for block in read_blocks(self.path, position, block_bytes=self._block_bytes):
-            tables, rejects = self._parse(block.data, block.first_line)
-            if not tables:
-                tables = [(pa.table({}), np.zeros(0, np.int64))]
-            last = len(tables) - 1
-            for place, (table, numbers) in enumerate(tables):
-                yield Chunk(
-                    flatten(table),
-                    end=block.end,
-                    progress=block.progress,
-                    first_row=block.first_line,
-                    numbers=numbers,
-                    rejects=rejects if place == last else [],
-                    last=place == last,
-                )
+            table, numbers, rejects = self._parse(block.data, block.first_line)
+            yield Chunk(
+                table,
+                end=block.end,
+                progress=block.progress,
+                first_row=block.first_line,
+                numbers=numbers,
+                rejects=sorted(rejects, key=lambda reject: reject.row),
+            )
 
     # -- parsing ------------------------------------------------------------------------------
 
-    def _parse(
-        self, data: bytes, line: int
-    ) -> tuple[list[tuple[pa.Table, np.ndarray[Any, np.dtype[np.int64]]]], list[Reject]]:
-        for known in (self._types, {}):
+    def _parse(self, data: bytes, line: int) -> tuple[pa.Table, Numbers, list[Reject]]:
+        for known in (self._natural, {}):
             table = _native(data, known)
-            if table is not None:
-                numbers = _line_numbers(data, line, table.num_rows)
-                if numbers is not None:
-                    if known is self._types:
-                        self._learn(table)
-                    return [(table, numbers)], []
+            if table is None:
+                continue
+            numbers = _line_numbers(data, line, table.num_rows)
+            if numbers is None:
+                continue
+            for item in table.schema:
+                if not pa.types.is_null(item.type):
+                    self._natural.setdefault(item.name, item.type)
+            return conform(flatten(table), numbers, self._types)
         if len(data) <= SMALL_BYTES:
-            table, numbers, rejects = _by_line(data, line)
-            return ([(table, numbers)] if table.num_rows else []), rejects
-        tables, rejects = [], []
+            return self._by_line(data, line)
+        tables, rows, rejects = [], [], []
         for piece in _split(data):
-            more, bad = self._parse(piece, line)
-            tables += more
+            table, numbers, bad = self._parse(piece, line)
             rejects += bad
             line += piece.count(b"\n")
-        return _merged(tables), rejects
+            if table.num_rows:
+                tables.append(table)
+                rows.append(numbers)
+        return _joined(tables), np.concatenate([np.zeros(0, np.int64), *rows]), rejects
 
-    def _learn(self, table: pa.Table) -> None:
-        for item in table.schema:
-            known = self._types.get(item.name)
-            if not pa.types.is_null(item.type) and (known is None or pa.types.is_struct(item.type)):
-                self._types[item.name] = item.type
+    def _by_line(self, data: bytes, first: int) -> tuple[pa.Table, Numbers, list[Reject]]:
+        rows, lines, rejects = _read_lines(data, first)
+        names = dict.fromkeys(name for row in rows for name in row)
+        bad: dict[int, str] = {}
+        columns = {}
+        for name in names:
+            values = [row.get(name) for row in rows]
+            column = typed_column(values, self._types.get(name), name, bad)
+            if not pa.types.is_null(column.type):
+                self._types.setdefault(name, column.type)
+            columns[name] = column
+        table = pa.table(columns) if columns else _without_columns(len(rows))
+        numbers = np.array(lines, np.int64)
+        if bad:
+            keep = np.ones(len(rows), bool)
+            keep[list(bad)] = False
+            rejects += [
+                Reject(lines[i], "type_mismatch", message, rows[i]) for i, message in bad.items()
+            ]
+            table, numbers = table.filter(pa.array(keep)), numbers[keep]
+        return table, numbers, rejects
 
 
 def _split(data: bytes) -> list[bytes]:
@@ -129,17 +146,14 @@ def _split(data: bytes) -> list[bytes]:
     return pieces
 
 
-def _merged(tables: list[Any]) -> list[Any]:
-    """Neighbours with the same columns become one table again."""
-    merged: list[Any] = []
-    for table, numbers in tables:
-        # Arrow forgets the rows of tables without columns (lines of ``{}``) when it joins them.
-        if merged and table.num_columns and merged[-1][0].schema.equals(table.schema):
-            before, old = merged[-1]
-            merged[-1] = (pa.concat_tables([before, table]), np.concatenate([old, numbers]))
-        else:
-            merged.append((table, numbers))
-    return merged
+def _joined(tables: list[pa.Table]) -> pa.Table:
+    """One table; columns that one of them lacks are null there."""
+    if not tables:
+        return pa.table({})
+    # Arrow forgets the rows of tables without columns (lines of ``{}``) when it joins them.
+    lengths = [pa.nulls(t.num_rows) for t in tables]
+    tables = [t.append_column(_ROWS, n) for t, n in zip(tables, lengths, strict=True)]
+    return pa.concat_tables(tables, promote_options="default").drop_columns([_ROWS])
 
 
 def _native(data: bytes, known: dict[str, pa.DataType]) -> pa.Table | None:
@@ -235,7 +249,8 @@ def _decode(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _by_line(data: bytes, first: int) -> tuple[pa.Table, Any, list[Reject]]:
+def _read_lines(data: bytes, first: int) -> tuple[list[dict[str, Any]], list[int], list[Reject]]:
+    """Flat rows, their line numbers, and the lines that are no rows."""
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     rejects: list[Reject] = []
@@ -246,9 +261,8 @@ def _by_line(data: bytes, first: int) -> tuple[pa.Table, Any, list[Reject]]:
         try:
             value = _decode(line)
         except UnicodeDecodeError as error:
-            rejects.append(
-                _reject(number, "bad_utf8", f"byte {error.start + 1} is not UTF-8", line)
-            )
+            message = f"byte {error.start + 1} is not UTF-8"
+            rejects.append(_reject(number, "bad_utf8", message, line))
         except _Refused as error:
             rejects.append(_reject(number, error.reason, str(error), line))
         except (ValueError, RecursionError) as error:
@@ -256,10 +270,7 @@ def _by_line(data: bytes, first: int) -> tuple[pa.Table, Any, list[Reject]]:
         else:
             rows.append(flat_row(value))
             numbers.append(number)
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: column_of([row.get(name) for row in rows]) for name in names}
-    table = pa.table(columns) if columns else _without_columns(len(rows))
-    return table, np.array(numbers, np.int64), rejects
+    return rows, numbers, rejects
 
 
 def _without_columns(rows: int) -> pa.Table:
@@ -280,13 +291,3 @@ def flat_row(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = item
     return flat
-
-
-def column_of(values: list[Any]) -> pa.Array:
-    """An Arrow column of Python values; values that do not agree on a type become text."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowException, TypeError, OverflowError):
-        return pa.array(
-            [v if v is None or isinstance(v, str) else json.dumps(v) for v in values], pa.string()
-        )

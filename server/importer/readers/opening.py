@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import InvalidInput, NotFound
-from zuji.server.importer.readers.blocks import read_blocks
+from zuji.server.importer.readers.blocks import BLOCK_BYTES, read_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +57,11 @@ def open_reader(
     delimiter: str | None = None,
     encoding: str = "utf-8",
     nulls: tuple[str, ...] = (),
+    append_rows: int = 1_000_000,
 ) -> AnyReader:
     """Opens a file and looks at its first block or footer.
+
+    Chunks are no larger than ``append_rows`` asks for (text: about 100 bytes a row).
 
     :raises InvalidInput: a file that cannot be read as what it seems to be.
     """
@@ -66,13 +69,16 @@ def open_reader(
     if file_format != "auto":
         kind = file_format
     if kind == "parquet":
-        from zuji.server.importer.readers.parquet import ParquetReader
+        from zuji.server.importer.readers.parquet import CHUNK_ROWS, ParquetReader
 
-        return ParquetReader(path)
+        return ParquetReader(path, chunk_rows=min(CHUNK_ROWS, append_rows))
+    block_bytes = min(BLOCK_BYTES, append_rows * 100)
     if kind == "jsonl":
         from zuji.server.importer.readers.json_lines import JsonLinesReader
 
-        return JsonLinesReader(path)
+        return JsonLinesReader(path, block_bytes=block_bytes)
     from zuji.server.importer.readers.csv_lines import CsvReader
 
-    return CsvReader(path, delimiter=delimiter, encoding=encoding, nulls=nulls)
+    return CsvReader(
+        path, delimiter=delimiter, encoding=encoding, nulls=nulls, block_bytes=block_bytes
+    )
