@@ -38,6 +38,15 @@ def _session(path: Path) -> Any:
     return session.Session(str(path))  # type: ignore[no-untyped-call]
 
 
+def candidates(question: Question) -> dict[str, str]:
+    """Every form of the question on every table, by a name for the report."""
+    return {
+        f"{table}, form {number}": form.format(table=f"bench.{table}")
+        for table in ORDERS
+        for number, form in enumerate(question.forms, 1)
+    }
+
+
 class ClickHouse:
     """One chdb session on a directory. Not thread-safe."""
 
@@ -78,24 +87,12 @@ class ClickHouse:
             }
         return report
 
-    def candidates(self, question: Question) -> dict[str, str]:
-        """Every form on every table, by a name for the report."""
-        return {
-            f"{table}, form {number}": form.format(table=f"bench.{table}")
-            for table in ORDERS
-            for number, form in enumerate(question.forms, 1)
-        }
-
-    def best(self, question: Question, probes: int = 2) -> tuple[str, str, dict[str, float]]:
-        """The fastest candidate: its name, its SQL, and the best probe of each in seconds."""
+    def best(self, candidates: dict[str, str], probes: int = 2) -> tuple[str, dict[str, float]]:
+        """Name of the fastest statement, and the best probe of each in seconds."""
         seen: dict[str, float] = {}
-        candidates = self.candidates(question)
         for name, sql in candidates.items():
-            for _ in range(probes):
-                elapsed, _ = self.timed(sql)
-                seen[name] = min(elapsed, seen.get(name, elapsed))
-        winner = min(seen, key=seen.__getitem__)
-        return winner, candidates[winner], seen
+            seen[name] = min(self.timed(sql)[0] for _ in range(probes))
+        return min(seen, key=seen.__getitem__), seen
 
     def timed(self, sql: str) -> tuple[float, list[list[Any]]]:
         """Seconds of one run and its rows (parsing the small answer is not timed)."""
@@ -107,3 +104,12 @@ class ClickHouse:
     def close(self) -> None:
         """Ends the session."""
         self._session.close()
+
+
+def load_both(path: Path, threads: int, parquet: Path) -> tuple[str, dict[str, Any]]:
+    """ClickHouse's version and the figures of loading both tables, for a process of its own."""
+    server = ClickHouse(path, threads)
+    try:
+        return str(server.rows("SELECT version()")[0][0]), server.load(parquet)
+    finally:
+        server.close()

@@ -85,9 +85,10 @@ def _load_lines(report: dict[str, Any]) -> list[str]:
         )
     lines += [
         f"- `import zuji`: {start['import_s'] * 1000:.0f} ms (goal ≤ 150): "
-        f"{_verdict(start['import_s'] <= 0.15)}",
-        f"- open + first query, fresh process: {start['open_and_query_s'] * 1000:.0f} ms "
-        f"(open {start['open_s'] * 1000:.0f}; goal ≤ 1,000): {_verdict(start['open_and_query_s'] <= 1)}",
+        f"{_verdict(start['import_s'] <= 0.15)}; until `zuji.open` can be called: "
+        f"{start['import_engine_s'] * 1000:.0f} ms",
+        f"- import + open + first query, fresh process: {start['open_and_query_s'] * 1000:.0f} ms "
+        f"(import + open {start['open_s'] * 1000:.0f}; goal ≤ 1,000): {_verdict(start['open_and_query_s'] <= 1)}",
     ]
     return lines
 

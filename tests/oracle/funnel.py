@@ -99,8 +99,8 @@ def attempts(
         for bucket, low, high in spans:
             if not any(low <= s.time < high for s in spots):
                 continue
-            for chain in _chains(body, rules, spots, low, high):
-                found.append(_attempt(user, bucket, chain, rules, rows))
+            chains = _chains(body, rules, spots, low, high)
+            found += [_attempt(user, bucket, chain, rules, rows) for chain in chains]
     return found
 
 

@@ -88,9 +88,8 @@ def _instants(rng: random.Random, middle: int, reach: int, tz: str) -> list[int]
         at = start_of(day, tz)
         at += rng.choice([0, 0, -1, 1, HOUR, 2 * HOUR, 12 * HOUR, rng.randrange(DAY)])
         found.append(at)
-    for at in list(found):
-        found.append(at + rng.choice([MINUTE, 30 * MINUTE, 30 * MINUTE + 1, HOUR, DAY, 7 * DAY]))
-    return found
+    later = [MINUTE, 30 * MINUTE, 30 * MINUTE + 1, HOUR, DAY, 7 * DAY]
+    return found + [at + rng.choice(later) for at in found]
 
 
 def _users(rng: random.Random) -> list[dict[str, str]]:
@@ -101,9 +100,8 @@ def _users(rng: random.Random) -> list[dict[str, str]]:
         found.append({"user_id": name})
         if rng.random() < 0.2:
             found.append({"user_id": name, "device_id": rng.choice(devices)})
-    for device in devices[: rng.choice([0, 0, 1, 3])]:
-        found.append({"device_id": device})
-    return found
+    lonely = devices[: rng.choice([0, 0, 1, 3])]
+    return found + [{"device_id": device} for device in lonely]
 
 
 def _event(rng: random.Random, instants: list[int], users: list[dict[str, str]]) -> dict[str, Any]:
