@@ -8,6 +8,7 @@ our arrays, so nothing of Zuji's reading is shared.
 from __future__ import annotations
 
 import json
+import tempfile
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -49,27 +50,31 @@ class DuckPeer:
 
 
 class ClickPeer:
-    """ClickHouse in this process, in a directory."""
+    """ClickHouse in this process. It has one server a process, so each peer is a database of it."""
 
     name = "clickhouse"
+    _session: Any = None
+    _folder: tempfile.TemporaryDirectory[str] | None = None
 
-    def __init__(self, parquet: Path, tz: str, folder: Path) -> None:
+    def __init__(self, parquet: Path, tz: str, database: str) -> None:
         from chdb.session import Session
 
-        self._session = Session(str(folder))
-        for setting in ("max_threads = 2", "join_use_nulls = 1", "enable_analyzer = 1"):
-            self._session.query(f"SET {setting}")
-        self._session.query("CREATE DATABASE IF NOT EXISTS peer ENGINE = Atomic")
-        self._session.query("DROP TABLE IF EXISTS peer.events SYNC")
+        if ClickPeer._session is None:
+            ClickPeer._folder = tempfile.TemporaryDirectory(prefix="zuji-clickhouse-")
+            ClickPeer._session = Session(ClickPeer._folder.name)
+            for setting in ("max_threads = 2", "join_use_nulls = 1"):
+                self._session.query(f"SET {setting}")
+        self._database = database
+        self._session.query(f"CREATE DATABASE {database} ENGINE = Atomic")
         self._session.query(
-            "CREATE TABLE peer.events ENGINE = MergeTree ORDER BY tuple() AS SELECT *, "
+            f"CREATE TABLE {database}.events ENGINE = MergeTree ORDER BY tuple() AS SELECT *, "
             f"toInt64(toDate(fromUnixTimestamp64Milli(assumeNotNull(t), '{tz}'))) AS day "
             f"FROM file('{parquet}', 'Parquet')"
         )
-        self._session.query("USE peer")
 
     def rows(self, sql: str) -> Rows:
         """Answer of one statement."""
+        self._session.query(f"USE {self._database}")
         text = str(
             self._session.query(
                 sql + " SETTINGS output_format_json_quote_64bit_integers = 0", "JSONCompactEachRow"
@@ -78,8 +83,8 @@ class ClickPeer:
         return [tuple(json.loads(line)) for line in text.splitlines() if line]
 
     def close(self) -> None:
-        """Ends the session."""
-        self._session.close()
+        """Drops the database."""
+        self._session.query(f"DROP DATABASE {self._database} SYNC")
 
 
 # ------------------------------------------------------------------- questions in common SQL
