@@ -211,6 +211,46 @@ class KillFiles(HookedFiles):
             return perform(op.data)
 
 
+class SneakFiles(HookedFiles):
+    """At site ``wanted`` of the armed stretch, lets another thread do something first.
+
+    The call waits for that thread for ``patience_s`` at most: it may need a lock that the caller
+    holds, and then goes on beside it. ``finish`` waits for its end and raises what it raised.
+    """
+
+    patience_s = 0.05
+
+    def __init__(self, wanted: int, action: Callable[[], object]) -> None:
+        super().__init__()
+        self.wanted = wanted
+        self.armed = False
+        self._errors: list[BaseException] = []
+        self._thread = threading.Thread(target=self._act, args=(action,))
+
+    def around(self, op, perform):
+        if self.armed and threading.current_thread() is not self._thread:
+            site, self.sites = self.sites, self.sites + 1
+            if site == self.wanted:
+                self._thread.start()
+                self._thread.join(self.patience_s)
+        return perform(op.data)
+
+    def finish(self) -> bool:
+        """Whether the site was reached, after the other thread has ended."""
+        if self._thread.ident is None:
+            return False
+        self._thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return True
+
+    def _act(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except BaseException as error:
+            self._errors.append(error)
+
+
 class OverlayFiles(Files):
     """Reads some files from memory: to try many corrupted contents without writing them."""
 

@@ -39,6 +39,7 @@ class Child:
         os.close(ours)
         os.close(errors)
         self._data = bytearray()
+        self.killed = False
 
     def hear(self, numbers: int) -> bool:
         """Wait for ``numbers`` acknowledgements in all; False when the child ended before."""
@@ -66,6 +67,7 @@ class Child:
         _, status = os.waitpid(self.pid, 0)
         by_kill = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         by_itself = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
+        self.killed = by_kill
         good = {True: by_kill, False: by_itself, None: by_kill or by_itself}[killed]
         assert good, f"process ended with status {status}\n{text}"
         whole = len(self._data) // 8 * 8

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 TABLE = 1_000_000_000
 CONCURRENT = 100_000  # batches from here on may come in any order: no two share an insert id
 LEDGER = "orders.parquet"
+SECOND_FILE = 500  # tables above this number are another file, imported beside the first
 START_MS = 1_700_000_000_000
 STEP_MS = 200 * 60_000  # batches spread over several months, so over several partitions
 NOW_MS = START_MS + 400 * 86_400_000
@@ -44,6 +45,8 @@ def _events(n: int) -> list[dict]:
     found = []
     for i in range(2 + n % 4):
         properties = {"batch": n, "i": i, "city": f"city-{(n * 7 + i) % 13}", "amount": n + i / 4}
+        if i == 0:
+            properties[f"mark-{n % 90}"] = n  # most batches bring a new name
         if i % 2:
             properties["tags"] = ["x" * (n % 3), f"t{i}"]
             properties["vip"] = n % 2 == 0
@@ -89,6 +92,7 @@ def table(n: int) -> pa.Table:
             "amount": [r * 0.25 for r in rows],
             "city": [f"city-{r % 4}" for r in rows],
             "receipt": [f"receipt-{r}" for r in rows],
+            f"column-{n % 30}": [r % 3 == 0 for r in rows],
         }
     )
 
@@ -122,10 +126,20 @@ def table_rows(n: int) -> list[tuple]:
             "order",
             f"user-{r % 19}",
             START_MS + r * STEP_MS,
-            {"row": r, "amount": r * 0.25, "city": f"city-{r % 4}"},
+            {
+                "row": r,
+                "amount": r * 0.25,
+                "city": f"city-{r % 4}",
+                f"column-{n % 30}": r % 3 == 0,
+            },
         )
         for r in range((n - 1) * TABLE_ROWS, n * TABLE_ROWS)
     ]
+
+
+def ledger_of(n: int) -> tuple[str, int]:
+    """Import and position that table ``n`` brings it to."""
+    return (LEDGER, n) if n <= SECOND_FILE else ("second " + LEDGER, n - SECOND_FILE)
 
 
 def _row(event: str, user: str, time_ms: int, properties: dict) -> tuple:
@@ -221,7 +235,7 @@ class Client:
             self.acked(self.next_batch)
             self.next_batch += 1
         elif step == "t":
-            engine.append_table(table(self.next_table), MAPPING, ledger=(LEDGER, self.next_table))
+            engine.append_table(table(self.next_table), MAPPING, ledger=ledger_of(self.next_table))
             self.acked(TABLE + self.next_table)
             self.next_table += 1
         elif step == "f":
@@ -249,21 +263,25 @@ class Client:
 def contents(engine: Engine) -> tuple[set[int], set[int]]:
     """Numbers of the batches and tables that are stored; fails unless each is there exactly once.
 
-    Fails for a row that no batch or table has, a row there twice, or part of a batch.
+    Fails for a row that no batch or table has, a row there twice, part of a batch, or a row whose
+    event or properties the catalog does not know.
     """
     found = stored_rows(engine)
+    _check_catalog(engine, found)
     twice = [row for row, count in found.items() if count > 1]
     assert not twice, f"stored twice: {twice[:3]}"
     batches = {dict(row[3]).get("batch", dict(row[3]).get("$user.batch")) for row in found}
     batches.discard(None)
-    position = engine.import_position(LEDGER)
+    tables = set(range(1, engine.import_position(LEDGER) + 1))
+    second, _ = ledger_of(SECOND_FILE + 1)
+    tables |= {SECOND_FILE + k + 1 for k in range(engine.import_position(second))}
     expected: set[tuple] = set()
     rejected = 0
     for n in batches:
         rows, bad = batch_rows(n)
         expected.update(rows)
         rejected += bad
-    for n in range(1, position + 1):
+    for n in tables:
         expected.update(table_rows(n))
     missing = expected - found.keys()
     extra = found.keys() - expected
@@ -271,7 +289,16 @@ def contents(engine: Engine) -> tuple[set[int], set[int]]:
     assert not extra, f"nobody sent: {sorted(extra, key=repr)[:3]} of {len(extra)}"
     kept = list(engine.rejected())
     assert len(kept) == rejected, f"quarantine holds {len(kept)}, {rejected} were refused"
-    return batches, set(range(1, position + 1))
+    return batches, tables
+
+
+def _check_catalog(engine: Engine, found: Counter) -> None:
+    catalog = engine._pin().catalog
+    pairs = {(row[0], prop) for row in found for prop, _ in row[3]}
+    for event in {event for event, _ in pairs}:
+        known = set(catalog.props_of(event))
+        missing = {prop for name, prop in pairs if name == event} - known
+        assert not missing, f"the catalog forgot {sorted(missing)} of {event}"
 
 
 def check(
@@ -308,7 +335,7 @@ def _check_opened(client: Client, acked: set[int]) -> None:
     status = client.engine.status()
     assert not status["wal_damage"]
     client.next_batch = max(batches, default=0) + 1
-    client.next_table = max(tables, default=0) + 1
+    client.next_table = max((n for n in tables if n <= SECOND_FILE), default=0) + 1
 
 
 def _check_going_on(client: Client, acked: set[int]) -> None:

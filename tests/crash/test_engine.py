@@ -9,6 +9,7 @@ import contextlib
 import errno
 import os
 import shutil
+import signal
 from collections import Counter
 
 import pytest
@@ -21,11 +22,21 @@ from tests.crash.fault_files import (
     HookedFiles,
     KillFiles,
     RecordingFiles,
+    SneakFiles,
     fail_at,
     full_from,
 )
-from tests.crash.process import apart, run_killed
-from tests.crash.scenario import CONFIG, TABLE, Client, batch, check, contents, open_engine
+from tests.crash.process import Child, apart, run_killed
+from tests.crash.scenario import (
+    CONFIG,
+    SECOND_FILE,
+    TABLE,
+    Client,
+    batch,
+    check,
+    contents,
+    open_engine,
+)
 from zuji.engine.errors import ZujiError
 from zuji.engine.storage import manifest as manifest_module
 from zuji.engine.storage.files import Files
@@ -249,6 +260,61 @@ def test_a_disk_full_anywhere_then_freed(fast_path, steps, partial):
         done += 1
     print(f"calls={done} partial={partial}")
     assert done > 100
+
+
+def interleave(path, first, second, wanted):
+    """While step ``first`` is at its call ``wanted``, another thread does ``second``; then a kill.
+
+    False when ``first`` has no such call.
+    """
+    root = os.path.join(path, f"{first}{second}{wanted}")
+
+    def run(ack):
+        files = SneakFiles(wanted, lambda: [other.step(step) for step in second])
+        client = Client(files, root, ack)
+        client.open()
+        other = Client(files, root, ack, next_batch=50, next_table=SECOND_FILE + 1)
+        other.engine = client.engine
+        for step in "aatfaata":
+            client.step(step)
+        files.armed = True
+        client.step(first)
+        files.armed = False
+        if files.finish():
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = Child(run)
+    acked = child.end(killed=None)
+    reached = child.killed
+    if reached:
+        try:
+            apart(lambda: check(root, set(acked), go_on=False))
+        except AssertionError as error:
+            raise AssertionError(f"{second!r} at call {wanted} of {first!r}: {error}") from None
+    shutil.rmtree(root, ignore_errors=True)
+    return reached
+
+
+def interleave_all(path, first, second, step):
+    wanted = done = 0
+    while interleave(path, first, second, wanted):
+        wanted += step
+        done += 1
+    print(f"{second!r} inside {first!r}: {done} calls")
+    assert done
+
+
+@pytest.mark.parametrize("second", ["a", "t", "af"])
+@pytest.mark.parametrize(("first", "step"), [("a", 1), ("t", 11), ("f", 7), ("c", 13)])
+def test_a_step_inside_sampled_calls_of_another_then_a_kill(fast_path, first, second, step):
+    interleave_all(fast_path, first, second, step)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("second", ["a", "t", "f", "c", "af", "ac"])
+@pytest.mark.parametrize("first", "atfc")
+def test_a_step_inside_any_call_of_another_then_a_kill(fast_path, first, second):
+    interleave_all(fast_path, first, second, 1)
 
 
 def test_a_batch_sent_a_hundred_times_is_stored_once(fast_path):
