@@ -37,8 +37,9 @@ def check_links() -> None:
     for link in LINKS:
         if not (ROOT / link).is_dir():
             stop(
-                f"{link} is not a folder. It is a symbolic link in the repository; get the source with "
-                "`git clone` (on Windows: `git config core.symlinks true` first) or from the sdist."
+                f"{link} is not a folder. It is a symbolic link in the repository; get the source "
+                "with `git clone` (on Windows: `git config core.symlinks true` first) or from the "
+                "sdist."
             )
 
 
@@ -94,7 +95,7 @@ def extensions() -> list[Extension]:
 def cythonized() -> list[Extension]:
     from Cython.Build import cythonize
 
-    modules: list[Extension] = cythonize(
+    modules: list[Extension] = cythonize(  # type: ignore[no-untyped-call]
         extensions(),
         build_dir="build/cython",
         compiler_directives={

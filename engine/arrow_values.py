@@ -43,7 +43,7 @@ class Refusals:
     def __init__(self) -> None:
         self.rows: dict[int, tuple[str, str, str]] = {}
 
-    def add(self, rows: np.ndarray, reason: str, path: str, message: str) -> None:  # type: ignore[type-arg]
+    def add(self, rows: I64, reason: str, path: str, message: str) -> None:
         """Refuses ``rows`` (integer indexes)."""
         for row in rows.tolist():
             self.rows.setdefault(row, (reason, path, message))
@@ -62,7 +62,8 @@ def local_to_utc(local: I64, tz: str) -> I64:
         return local
     starts, offsets = calendars.offsets(tz, int(local.min()), int(local.max()))
     if len(starts) == 1:
-        return local - offsets[0]
+        out: I64 = local - offsets[0]
+        return out
     order = np.argsort(local, kind="stable")
     out = np.empty_like(local)
     out[order] = calendars.from_local(np.ascontiguousarray(local[order]), tz)
@@ -80,7 +81,7 @@ def property_column(
     tz: str,
     refused: Refusals,
 ) -> Plain | None:
-    """Values of one property in the kind that the project has for it (the column's own, when new)."""
+    """Values of a property in the kind that the project has for it (the column's own, when new)."""
     column = table.column(source)
     array = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if not 0 < len(name.encode()) <= limits.name_bytes or name.startswith(USER_PREFIX):
@@ -171,7 +172,8 @@ def _plain(array: pa.Array, source: str, tz: str) -> Plain:
         codes = flat.indices.to_numpy(zero_copy_only=False).astype(np.uint32)
         return Plain(Kind.LIST, codes, present, flat.dictionary.to_pylist(), offsets)
     raise InvalidInput(
-        f"column {source!r} is {kind}, which no property can hold; leave it out with `properties` or convert it"
+        f"column {source!r} is {kind}, which no property can hold; leave it out with `properties` "
+        "or convert it"
     )
 
 

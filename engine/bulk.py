@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from zuji.engine.batch.columns import Rejected
-    from zuji.engine.types import I64, U16, U32
+    from zuji.engine.types import I64, U16, U32, Flags
     from zuji.engine.writer import Writer
 
 
@@ -82,7 +82,7 @@ def check_mapping(table: pa.Table, mapping: TableMapping) -> dict[str, str]:
 
 
 def bind_table(
-    writer: Writer, table: pa.Table, mapping: TableMapping
+    writer: Writer, table: pa.Table, mapping: TableMapping, received_ms: int
 ) -> tuple[Frame, list[Rejected], int]:
     """Frame of the rows that fit, the rows that do not, and the number dropped as repeats."""
     props = check_mapping(table, mapping)
@@ -136,7 +136,7 @@ def bind_table(
         event=(event if whole else event[rows]).astype(np.uint16),
         event_names=names,
         time=time if whole else time[rows],
-        received=writer.now_ms(),
+        received=received_ms,
         columns=frame_columns,
     )
     return frame, refused.listed(), duplicates
@@ -193,7 +193,7 @@ def _times(table: pa.Table, mapping: TableMapping, writer: Writer, refused: Refu
 
 
 def _times_of_texts(column: pa.Array, writer: Writer, refused: Refusals, path: str) -> I64:
-    """RFC 3339 texts, with or without offset ("2026-10-01 08:00:00" is local time of the project)."""
+    """RFC 3339 texts; one without offset ("2026-10-01 08:00:00") is local time of the project."""
     encoded = column.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
     values = np.zeros(len(texts) + 1, dtype=np.int64)
@@ -215,7 +215,8 @@ def _times_of_texts(column: pa.Array, writer: Writer, refused: Refusals, path: s
     refused.add(
         np.flatnonzero(bad[codes]), "bad_time", path, "the text is not an RFC 3339 date and time"
     )
-    return values[codes]
+    of_row: I64 = values[codes]
+    return of_row
 
 
 def _events(
@@ -287,7 +288,7 @@ def _as_text(column: pa.Array) -> pa.Array:
 
 def _ids(
     table: pa.Table, mapping: TableMapping, n: int, refused: Refusals
-) -> tuple[list[bytes], np.ndarray, I64]:  # type: ignore[type-arg]
+) -> tuple[list[bytes], Flags, I64]:
     """Distinct id keys, whether each row goes by its device, and the key of each row."""
     keys: list[bytes] = []
     code = np.full(n, -1, dtype=np.int64)
@@ -314,7 +315,7 @@ def _ids(
     return keys, is_device, code
 
 
-def _resolve(writer: Writer, keys: list[bytes], codes: I64, keep: np.ndarray) -> tuple[U16, U32]:  # type: ignore[type-arg]
+def _resolve(writer: Writer, keys: list[bytes], codes: I64, keep: Flags) -> tuple[U16, U32]:
     wanted = codes if keep.all() else codes[keep]
     used = np.flatnonzero(np.bincount(wanted, minlength=1)) if len(wanted) else wanted
     chosen = [keys[i] for i in used.tolist()]
@@ -328,7 +329,7 @@ def _resolve(writer: Writer, keys: list[bytes], codes: I64, keep: np.ndarray) ->
     return shard[wanted], ordinal[wanted]
 
 
-def _drop_repeats(table: pa.Table, mapping: TableMapping, writer: Writer, keep: np.ndarray) -> int:  # type: ignore[type-arg]
+def _drop_repeats(table: pa.Table, mapping: TableMapping, writer: Writer, keep: Flags) -> int:
     if mapping.insert_id is None:
         return 0
     column = table.column(mapping.insert_id)
@@ -360,7 +361,7 @@ def _drop_repeats(table: pa.Table, mapping: TableMapping, writer: Writer, keep: 
     return len(repeats)
 
 
-def _devices(table: pa.Table, mapping: TableMapping, by_user: np.ndarray) -> Plain | None:  # type: ignore[type-arg]
+def _devices(table: pa.Table, mapping: TableMapping, by_user: Flags) -> Plain | None:
     assert mapping.device is not None
     texts, codes = _texts(table, mapping.device)
     present = (by_user & (codes >= 0)).astype(np.uint8)
@@ -376,11 +377,9 @@ def _frame_column(plain: Plain, rows: I64, whole: bool) -> FrameColumn | None:
     if kind == Kind.LIST:
         assert offsets is not None
         having = rows if present is None else rows[present[rows] == 1]
-        where = (
-            None
-            if len(having) == len(rows)
-            else np.flatnonzero(present[rows] == 1).astype(np.uint32)
-        )  # type: ignore[index]
+        where = None
+        if present is not None and len(having) < len(rows):
+            where = np.flatnonzero(present[rows] == 1).astype(np.uint32)
         if not len(having):
             return None
         starts, lengths = (
@@ -422,6 +421,7 @@ def load_table(
     mapping: TableMapping,
     ledger: tuple[str, int] | None,
     bound: Callable[[], object] = lambda: None,
+    received_ms: int | None = None,
 ) -> AppendResult:
     """Binds and stores a table; see ``Engine.append_table``. ``bound`` is called when the next may
     be bound.
@@ -430,7 +430,9 @@ def load_table(
     done: list[AppendResult] = []
 
     def make() -> tuple[Frame | None, dict[str, Any]]:
-        frame, rejected, duplicates = bind_table(writer, table, mapping)
+        frame, rejected, duplicates = bind_table(
+            writer, table, mapping, writer.now_ms() if received_ms is None else received_ms
+        )
         done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
         return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
@@ -446,13 +448,14 @@ def load_tables(
 ) -> Iterator[AppendResult]:
     """Two tables at a time: one being bound, one being written. Results in order."""
     waiting: deque[Future[AppendResult]] = deque()
+    received = writer.now_ms()  # one time for all: it then costs nothing to store
     with ThreadPoolExecutor(2, thread_name_prefix="zuji-bulk") as pool:
         try:
             for item in tables:
                 table, position = item if isinstance(item, tuple) else (item, None)
                 ledger = None if key is None or position is None else (key, position)
                 next_may_bind = threading.Event()
-                future = pool.submit(load_table, writer, table, mapping, ledger, next_may_bind.set)
+                future = pool.submit(load_table, writer, table, mapping, ledger, next_may_bind.set, received)
                 future.add_done_callback(lambda _, event=next_may_bind: event.set())  # type: ignore[misc]
                 waiting.append(future)
                 next_may_bind.wait()

@@ -56,7 +56,10 @@ def _to_text(value: Plain, sent: Kind) -> str:
     if sent == Kind.BOOL:
         return "true" if value else "false"
     if sent == Kind.DATETIME:
-        moment = datetime.fromtimestamp(int(value) / 1000, UTC)  # type: ignore[arg-type]
+        try:
+            moment = datetime.fromtimestamp(int(value) / 1000, UTC)  # type: ignore[arg-type]
+        except (ValueError, OverflowError, OSError):
+            raise NotCastable("the datetime is outside the years 1 to 9999") from None
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return repr(value) if sent == Kind.FLOAT else str(value)
 
@@ -88,7 +91,7 @@ def _to_int(value: Plain, sent: Kind) -> int:
 
 def _to_bool(value: Plain, sent: Kind) -> int:
     if sent in (Kind.INT, Kind.FLOAT) and value in (0, 1):
-        return int(value)  # type: ignore[arg-type]
+        return int(value == 1)
     if sent == Kind.STRING and str(value).lower() in ("true", "false"):
         return int(str(value).lower() == "true")
     raise NotCastable(f"{sent.label} is not a bool")

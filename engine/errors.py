@@ -1,4 +1,5 @@
-"""Every error the engine raises on purpose. Each class has a stable ``code``; servers map codes, not classes.
+"""Every error the engine raises on purpose. Each class has a stable ``code``: servers map codes,
+not classes.
 
 Asserts are for programmers' errors only. Messages say what was expected and what to do.
 """
@@ -20,7 +21,7 @@ class ZujiError(Exception):
 
 
 class InvalidQuery(ZujiError):
-    """The query document is wrong. ``path`` is the JSON path of the wrong place (``$.body.steps[1].e``)."""
+    """The query document is wrong. ``path``: JSON path of the place (``$.body.steps[1].e``)."""
 
     code = "invalid_query"
 
@@ -33,7 +34,7 @@ class InvalidQuery(ZujiError):
 
 
 class InvalidEvent(ZujiError):
-    """An event or batch that cannot be taken in. ``index`` in its batch, or -1 for the whole batch."""
+    """An event or batch that cannot be taken in. ``index`` in its batch, or -1 for all of it."""
 
     code = "invalid_event"
 

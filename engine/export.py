@@ -144,7 +144,7 @@ def _run_table(
     rows = np.flatnonzero(keep)
     ordinals, offsets = run.users()
     users, devices = _ids(view, shard, ordinals)
-    of_row = np.repeat(np.arange(len(ordinals)), np.diff(offsets.astype(np.int64)))[rows]
+    of_row = np.repeat(np.arange(len(ordinals)), np.diff(offsets).astype(np.int64))[rows]
     device_of_row = devices.take(pa.array(of_row))
     raw = run.column(DEVICE_ID)
     if raw is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgpack
 import numpy as np
@@ -31,10 +31,14 @@ from zuji.engine.storage.memtable import BoundChunk
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from zuji.engine.index.dedup import Dedup
     from zuji.engine.index.identity import Identity
     from zuji.engine.limits import Limits
-    from zuji.engine.types import I32, I64, U8, U16, U32
+    from zuji.engine.types import I32, I64, U8, U16, U32, Flags
+
+_T = TypeVar("_T", bound=np.generic)
 
 UNKNOWN = -1
 NULL_CELL = 0
@@ -68,7 +72,7 @@ class Interned:
         return self.events, self._props
 
     def users(self, identity: Identity, codes: U32, is_device: int) -> tuple[U16, U32]:
-        """Shard and ordinal of id codes of one type; new users are added in order of first arrival."""
+        """Shard and ordinal of id codes of one type; new users are added in order of arrival."""
         size = len(self.strings)
         if size > len(self._known[is_device]):
             self._known[is_device] = _grown(self._known[is_device], size, 0)
@@ -89,7 +93,7 @@ class Interned:
 
 @dataclass(slots=True)
 class Bound:
-    """What became of a batch: rows to store (or None), events rejected, events dropped as repeats."""
+    """What became of a batch: rows to store (or None), rejected events, repeats dropped."""
 
     chunk: BoundChunk | None
     rejected: list[Rejected] = field(default_factory=list)
@@ -179,7 +183,8 @@ class Binder:
                 refused[int(row)] = (
                     "too_many_event_names",
                     "event",
-                    f"the project has {self._limits.project_event_names} event names; {name!r} would be one more",
+                    f"the project has {self._limits.project_event_names} event names; "
+                    f"{name!r} would be one more",
                 )
             else:
                 code = self.catalog.add_event(name)
@@ -287,7 +292,8 @@ class Binder:
                     (
                         "type_mismatch",
                         f"properties.{name}",
-                        f"{name!r} is {stored.label} in this project, sent as {sent.label}: {problem}",
+                        f"{name!r} is {stored.label} in this project, "
+                        f"sent as {sent.label}: {problem}",
                     ),
                 )
 
@@ -334,7 +340,7 @@ class Binder:
             counts[pair[0]] += 1
             added[pair] = True
 
-    def _drop_repeats(self, batch: EventBatch, table: Interned, keep: np.ndarray) -> int:  # type: ignore[type-arg]
+    def _drop_repeats(self, batch: EventBatch, table: Interned, keep: Flags) -> int:
         """Clears ``keep`` for events whose insert_id was stored before; returns how many."""
         rows = np.flatnonzero(keep & (batch.insert != NONE))
         if not len(rows):
@@ -345,7 +351,7 @@ class Binder:
         keep[repeats] = False
         return len(repeats)
 
-    def _bind_users(self, batch: EventBatch, table: Interned, keep: np.ndarray) -> tuple[U16, U32]:  # type: ignore[type-arg]
+    def _bind_users(self, batch: EventBatch, table: Interned, keep: Flags) -> tuple[U16, U32]:
         user, device = batch.user[keep], batch.device[keep]
         shard = np.empty(len(user), dtype=np.uint16)
         ordinal = np.empty(len(user), dtype=np.uint32)
@@ -385,8 +391,8 @@ class _Lists:
 
 def _chunk(
     batch: EventBatch,
-    keep: np.ndarray,  # type: ignore[type-arg]
-    cell_keep: np.ndarray,  # type: ignore[type-arg]
+    keep: Flags,
+    cell_keep: Flags,
     row_of_cell: I64,
     shard: U16,
     ordinal: U32,
@@ -478,7 +484,7 @@ def _keys_of(strings: StringTable, codes: U32, prefix: bytes) -> tuple[U8, I64]:
     return out, shifted
 
 
-def _grown(array: np.ndarray, size: int, fill: int) -> np.ndarray:  # type: ignore[type-arg]
+def _grown(array: npt.NDArray[_T], size: int, fill: int) -> npt.NDArray[_T]:
     grown = np.full(max(size, 2 * len(array)), fill, dtype=array.dtype)
     grown[: len(array)] = array
     return grown

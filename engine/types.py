@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     I64 = npt.NDArray[np.int64]
     U64 = npt.NDArray[np.uint64]
     F64 = npt.NDArray[np.float64]
+    Flags = npt.NDArray[np.bool_]
     Values = npt.NDArray[np.generic]
 
 

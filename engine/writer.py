@@ -17,7 +17,6 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,14 +35,15 @@ from zuji.engine.storage.manifest import Edit, SegmentMeta
 from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.segment import Segment, Source
 from zuji.engine.storage.segment_writer import write_frame
+from zuji.engine.storage.source import MEMTABLE_RANK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.config import Config
     from zuji.engine.storage.files import Files
-    from zuji.engine.storage.frame import Frame
+    from zuji.engine.storage.frame import Frame, Sliced
     from zuji.engine.storage.manifest import Manifest
     from zuji.engine.storage.wal import WalWriter
     from zuji.engine.types import U32
@@ -62,7 +62,7 @@ CROWDED = 32
 
 @dataclass(frozen=True, slots=True)
 class AppendResult:
-    """What became of appended events. ``rejected`` are kept in the quarantine with their reasons."""
+    """What became of appended events. ``rejected`` are in the quarantine with their reasons."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -265,9 +265,9 @@ class Writer:
             self.dedup.add(*keys)
         if bound.chunk is not None:
             grown.mem.add(bound.chunk)
-        for rejected in bound.rejected:
-            grown.kept.append(Kept(rejected, received))
-            grown.kept_bytes += 200 + len(rejected.raw)
+        for one in bound.rejected:
+            grown.kept.append(Kept(one, received))
+            grown.kept_bytes += 200 + len(one.raw)
         rows = 0 if bound.chunk is None else bound.chunk.n
         rejected = tuple(sorted(bound.rejected, key=lambda r: r.index))
         return AppendResult(rows, bound.duplicates, rejected)
@@ -279,7 +279,7 @@ class Writer:
         return _Growing(table, Memtable(self.catalog, table.strings, self.tz, self.shards))
 
     def _freeze_if_possible(self) -> bool:
-        """Sets the active memtable aside. A full disk postpones it: the rows are safe in the WAL."""
+        """Sets the active memtable aside. A full disk postpones it: the WAL has the rows."""
         try:
             self._freeze()
         except StorageFull as problem:
@@ -355,7 +355,7 @@ class Writer:
         self.wal.trim(grown.wal_floor)
 
     def write_segments(
-        self, frame: Frame, written: list[str], numbers: Iterator[int] | None = None
+        self, frame: Sliced, written: list[str], numbers: Iterator[int] | None = None
     ) -> list[SegmentMeta]:
         """Writes a frame as one segment a shard and partition; all synced, none named yet."""
 
@@ -471,7 +471,8 @@ class Writer:
         except BaseException as problem:
             self._discard(written)
             with self._lock:
-                # Names, users and keys bound for this frame are ahead of the manifest: only a reopen is safe.
+                # Names, users and keys bound for this frame are ahead of the manifest: only a
+                # reopen is safe.
                 kind = StorageFull if isinstance(problem, StorageFull) else StorageFailed
                 self.last_error = kind(
                     f"a bulk load failed half-way ({problem}); reopen the project"
@@ -500,7 +501,7 @@ class Writer:
         }
 
     def _crowded(self) -> bool:
-        """Whether some place has so many segments that queries suffer; bulk loads wait until then."""
+        """Whether a shard and partition has so many segments that queries suffer."""
         places = Counter((s.shard, s.partition) for s in self.segments)
         return max(places.values(), default=0) > CROWDED
 
@@ -592,7 +593,7 @@ class Writer:
                 self._compact_some()
             except ZujiError as problem:
                 self.last_error = problem
-                log.error("maintenance failed code=%s message=%s", problem.code, problem)
+                log.warning("maintenance failed, goes on code=%s: %s", problem.code, problem)
                 time.sleep(0.2)
             except Exception:
                 log.exception("maintenance failed")
@@ -634,7 +635,7 @@ def sources_of(
     for segment in segments:
         by_shard[segment.shard].append(segment)
     for order, mem in enumerate(mems):
-        for source in mem.views(rank=(1 << 40) + order):
+        for source in mem.views(rank=MEMTABLE_RANK + order):
             by_shard[source.shard].append(source)
     for sources in by_shard:
         sources.sort(key=lambda s: (s.partition, s.rank))

@@ -110,7 +110,7 @@ class Dedup:
         return frozen
 
     def save(self, frozen: Frozen, new_name: Callable[[], str]) -> list[DedupFile]:
-        """Writes frozen keys as one file a generation; returns the files the manifest shall name."""
+        """Writes frozen keys as one file a generation; returns what the manifest is to name."""
         files = list(self._saved)
         by_generation: dict[int, list[tuple[U64, U64]]] = {}
         for generation, hi, lo in frozen.parts:

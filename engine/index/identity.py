@@ -55,7 +55,7 @@ class Identity:
 
     @property
     def pending(self) -> dict[int, U32]:
-        """Ordinals by shard whose users are merged logically but not yet physically: none so far."""
+        """Ordinals by shard whose users are merged logically, not yet physically: none so far."""
         return {}
 
     def counts(self) -> list[int]:

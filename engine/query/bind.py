@@ -46,7 +46,7 @@ class Bound:
         return both(self.query.where, self.where_in_scope(own))
 
     def where_in_scope(self, own: Filter | None) -> Filter | None:
-        """The place's own filter and the scope's, not the query's (an audience looks at all rows)."""
+        """The place's own filter and the scope's, not the query's: an audience sees all rows."""
         return both(None if self.scope is None else self.scope.where, own)
 
 

@@ -1,4 +1,4 @@
-"""The ``by`` of a query over rows: dimension codes for the rows of a run, groups chosen by total."""
+"""The ``by`` of a query over rows: dimension codes for rows of a run, groups chosen by total."""
 
 from __future__ import annotations
 

@@ -90,8 +90,9 @@ class Context:
             over = self.charged > self.memory_bytes
         if over:
             raise QueryBudgetExceeded(
-                f"the query needs more than its {self.memory_bytes >> 20} MiB of memory; narrow the time range, "
-                "add a filter, group by a property with fewer values, or raise the budget"
+                f"the query needs more than its {self.memory_bytes >> 20} MiB of memory; narrow "
+                "the time range, add a filter, group by a property with fewer values, or raise the "
+                "budget"
             )
 
     def check(self) -> None:
@@ -105,8 +106,8 @@ class Context:
 
     def _too_slow(self) -> QueryBudgetExceeded:
         return QueryBudgetExceeded(
-            f"the query took longer than its {self.seconds:g} s; narrow the time range, add a filter, "
-            "or raise the budget"
+            f"the query took longer than its {self.seconds:g} s; narrow the time range, add a "
+            "filter, or raise the budget"
         )
 
     def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:

@@ -81,7 +81,7 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
             out |= _mask(item, bound, reader)
         return out
     if isinstance(node, NotUsers):
-        return _mask(node.item, bound, reader) ^ 1
+        return _mask(node.item, bound, reader) ^ np.uint8(1)
     if isinstance(node, UserIs):
         return reader.user_mask(node.where)
     assert isinstance(node, Did)

@@ -10,6 +10,7 @@ lock around the growing tables.
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,9 +53,10 @@ class Dimension:
         if column is None:
             return np.zeros(rows, dtype=np.uint32), None
         if column.kind == Kind.LIST:
-            return self._of_texts(column)[column.values], column.offsets
+            texts = self._of_texts(column)
+            return texts[column.values.astype(np.uint32, copy=False)], column.offsets
         if column.kind == Kind.STRING:
-            codes = np.take(self._of_texts(column), column.values)
+            codes = self._of_texts(column)[column.values.astype(np.uint32, copy=False)]
         elif self._bounds is not None and column.kind in (Kind.INT, Kind.FLOAT):
             codes = self._of_buckets(column.values)
         else:
@@ -74,7 +76,8 @@ class Dimension:
                 out[i] = code
             if len(self.values) > MAX_GROUPS:
                 raise QueryBudgetExceeded(
-                    f"{self.p} has more than {MAX_GROUPS:,} values here; add a filter or group by another property"
+                    f"{self.p} has more than {MAX_GROUPS:,} values here; add a filter or group by "
+                    "another property"
                 )
             return out
 
@@ -103,7 +106,7 @@ class Dimension:
         assert self._bounds is not None
         bounds = self._bounds
         labels = [_below(bounds[0])]
-        labels += [f"[{_short(a)}, {_short(b)})" for a, b in zip(bounds, bounds[1:], strict=False)]
+        labels += [f"[{_short(a)}, {_short(b)})" for a, b in pairwise(bounds)]
         labels.append(f"[{_short(bounds[-1])}, ∞)")
         at = np.searchsorted(bounds, values.astype(np.float64), side="right")
         used = np.unique(at)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.query.rules import RULES
+from zuji.engine.storage.source import MEMTABLE_RANK
 
 if TYPE_CHECKING:
     from zuji.engine.query.filter_ast import Filter
@@ -78,13 +79,13 @@ def explained(scan: Scan) -> dict[str, Any]:
         "bytes": 0 if scan.index else sum(bytes_of(ref, scan.columns) for ref in runs),
         "columns": sorted(scan.columns),
         "skipped": dict(scan.skipped),
-        "sources": sorted(
-            {
-                f"shard {r.shard} {'memtable' if r.source.rank >= 1 << 40 else 'segment'} {r.source.partition}"
-                for r in runs
-            }
-        ),
+        "sources": sorted({_source_label(ref) for ref in runs}),
     }
+
+
+def _source_label(ref: RunRef) -> str:
+    stored = "memtable" if ref.source.rank >= MEMTABLE_RANK else "segment"
+    return f"shard {ref.shard} {stored} {ref.source.partition}"
 
 
 def bytes_of(ref: RunRef, columns: frozenset[str]) -> int:

@@ -39,9 +39,11 @@ def event_refs(query: Query) -> list[tuple[str, tuple[str, ...] | None, Filter |
         if query.body.measure is not None:
             ref = query.body.measure.events
             found.append(("$.body.measure", ref.names, ref.where))
-    for leaf in audience_leaves(query.audience):
-        if isinstance(leaf, Did):
-            found.append(("$.audience", leaf.events.names, leaf.events.where))
+    found += [
+        ("$.audience", leaf.events.names, leaf.events.where)
+        for leaf in audience_leaves(query.audience)
+        if isinstance(leaf, Did)
+    ]
     return found
 
 

@@ -97,7 +97,7 @@ class ShardReader:
 
     def mask(self, ref: RunRef, where: Filter) -> U8 | bool:
         """Rows of a run that pass a filter: uint8[n], or True/False for all or none."""
-        mask = evaluate(
+        mask: U8 | bool = evaluate(
             where,
             ref.run.rows,
             lambda p: self.column(ref, p),
@@ -142,7 +142,7 @@ class ShardReader:
 
     def user_mask(self, where: Filter) -> U8:
         """Ordinals whose user properties pass a filter, uint8[users]."""
-        mask = evaluate(
+        mask: U8 | bool = evaluate(
             where,
             self.users,
             lambda p: profiles.user_column(self.view, self.shard, p.partition(".")[2]),

@@ -98,9 +98,7 @@ def _history(view: View, shard: int, name: str) -> History | None:
         return None
     codes: dict[str, int] = {}
     parts: list[tuple[U32, I64, U32, Values, U8]] = []
-    order = 0
-    for source in view.sources[shard]:
-        order += 1
+    for order, source in enumerate(view.sources[shard], start=1):
         for event in PROFILE_EVENTS:
             run = source.runs.get(event)
             if run is not None:

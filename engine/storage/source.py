@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Zone = tuple[bool | int | float | str, bool | int | float | str]
 """Smallest and largest value."""
+MEMTABLE_RANK = 1 << 40
+"""Rank of the oldest memtable; newer ones count up from here, segments stay below."""
 
 
 class Run(Protocol):

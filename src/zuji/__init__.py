@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zuji.engine.engine import Config, Engine, Snapshot
+    from zuji.engine.config import Config
+    from zuji.engine.engine import Engine, Snapshot
     from zuji.engine.engine import open_project as open
     from zuji.engine.errors import (
         Corruption,
@@ -50,7 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Config": ("zuji.engine.engine", "Config"),
+    "Config": ("zuji.engine.config", "Config"),
     "Engine": ("zuji.engine.engine", "Engine"),
     "Snapshot": ("zuji.engine.engine", "Snapshot"),
     "open": ("zuji.engine.engine", "open_project"),

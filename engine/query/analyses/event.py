@@ -322,8 +322,7 @@ class _Work:
 
 def _merged(size: int) -> Chosen:
     """All groups as one line, each row once."""
-    chosen = Chosen([], True, size)
-    return chosen
+    return Chosen([], True, size)
 
 
 def _ends(edges: I64) -> I64:

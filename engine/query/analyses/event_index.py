@@ -1,4 +1,4 @@
-"""Event series from the day index: rows and users of an event by local day, without reading rows."""
+"""Event series from the day index: rows and users of an event by local day; no row is read."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine.errors import InvalidQuery
-from zuji.engine.query.grouping import Groups
 from zuji.engine.query.kernels._events import bucketize, expand_users
 from zuji.engine.query.kernels._streams import sessions
 from zuji.engine.query.plan import RunRef, Scan
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.analyses.event import Part, Prepared
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Chosen
+    from zuji.engine.query.grouping import Groups
     from zuji.engine.query.kernels.lane import EventCells
     from zuji.engine.query.measures import Measure
     from zuji.engine.query.model import Pick

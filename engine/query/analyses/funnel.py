@@ -196,7 +196,8 @@ class _Work:
                 allowed=rows.allowed,
             )
 
-        return np.sum(self.context.map(work, self.shards), axis=0)[1:]
+        total: I64 = np.sum(self.context.map(work, self.shards), axis=0)
+        return total[1:]
 
     def records(self) -> list[Records]:
         """Attempts of each shard with their groups."""
@@ -315,8 +316,8 @@ def _answer(
         head = line_values(bound, work.by.groups, chosen, line)
         for b, cell in enumerate(cells[line]):
             bucket = [] if buckets is None else [buckets.labels[b], complete[b]]
-            for row in funnel_records.step_rows(body, cell, measures):
-                rows.append([*head, *bucket, *row])
+            steps = funnel_records.step_rows(body, cell, measures)
+            rows += [[*head, *bucket, *row] for row in steps]
         entered = sum(int(cell.counts[0]) for cell in cells[line])
         converted = sum(int(cell.counts[body.required[-1]]) for cell in cells[line])
         totals.append([*head, entered, converted, converted / entered if entered else None])

@@ -1,4 +1,4 @@
-"""Records of a funnel: attempts from the chain kernel, their groups, and the numbers of each step."""
+"""Records of a funnel: attempts from the chain kernel, their groups, and numbers of each step."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def _groups(by: Breakdown, rows: ShardRows, found: Chains) -> tuple[I64, U32]:
 
 
 def _codes_at(item: By, dimension: Dimension, rows: ShardRows, found: Chains) -> tuple[U32, I64]:
-    """Codes of one breakdown at the row where the attempt reads it, as lists: flat codes, offsets."""
+    """Codes of a breakdown at the row where the attempt reads it, as lists: flat codes, offsets."""
     lane, row = _row_of(item, found)
     count = len(found.user)
     lists: list[tuple[I64, U32]] = []

@@ -146,7 +146,7 @@ def _columns(body: RetentionBody, members: BitMap, row: list[BitMap]) -> list[in
 def _periods(
     scan: Scan, shard: int, edges: I64, *, multi: bool
 ) -> tuple[list[BitMap], list[BitMap], BitMap]:
-    """Users of each period, those with two rows or more in it, and users before the first period."""
+    """Users of each period, those with two or more rows in it, and users before the first one."""
     count = len(edges) - 1
     once: list[list[BitMap]] = [[] for _ in range(count)]
     twice: list[list[BitMap]] = [[] for _ in range(count)]

@@ -50,20 +50,34 @@ def bucketize(times: U32, base_ms: int, edges: I64, out: I32 | None = None) -> I
 
 @overload
 def count_by_user(
-    lanes: Sequence[Lane], from_ms: int, to_ms: int, n_ord: int, values: None = None, value_masks: None = None,
-    cancel: U8 | None = None, allowed: U8 | None = None,
+    lanes: Sequence[Lane],
+    from_ms: int,
+    to_ms: int,
+    n_ord: int,
+    values: None = None,
+    value_masks: None = None,
+    cancel: U8 | None = None,
+    allowed: U8 | None = None,
 ) -> U32: ...
 @overload
 def count_by_user(
-    lanes: Sequence[Lane], from_ms: int, to_ms: int, n_ord: int, values: Sequence[F64 | None],
-    value_masks: Sequence[U8 | None] | None = None, cancel: U8 | None = None, allowed: U8 | None = None,
+    lanes: Sequence[Lane],
+    from_ms: int,
+    to_ms: int,
+    n_ord: int,
+    values: Sequence[F64 | None],
+    value_masks: Sequence[U8 | None] | None = None,
+    cancel: U8 | None = None,
+    allowed: U8 | None = None,
 ) -> tuple[U32, F64]:
     """Rows in [from_ms, to_ms) per ordinal, uint32[n_ord]; with values also their sums, float64[n_ord].
 
     Ordinals >= n_ord are left out.
     """
 
-def expand_users(users: U32, offsets: U32, per_user: npt.NDArray[_T], fill: object = 0) -> npt.NDArray[_T]:
+def expand_users(
+    users: U32, offsets: U32, per_user: npt.NDArray[_T], fill: object = 0
+) -> npt.NDArray[_T]:
     """Value of each row's user. ``per_user`` is indexed by ordinal; ``fill`` for ordinals past its end."""
 
 def expand_lists(lane: Lane, offsets: U32, codes: U32) -> tuple[Lane, U32, U32]:

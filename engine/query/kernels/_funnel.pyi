@@ -12,8 +12,6 @@ COUNTS: dict[str, int]
 WINDOWS: dict[str, int]
 ENTRIES: dict[str, int]
 
-class StepMasks: ...
-
 def funnel_fast(
     lanes: Sequence[Lane],
     step_masks: Sequence[int | U32],

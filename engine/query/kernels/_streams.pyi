@@ -4,7 +4,11 @@ from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.types import I64, U8, U16, U32
 
 def stream_lane(
-    runs: Sequence[tuple[U32, U32, U32]], interleave: U16, base_ms: int, rank: int = 0, cancel: U8 | None = None
+    runs: Sequence[tuple[U32, U32, U32]],
+    interleave: U16,
+    base_ms: int,
+    rank: int = 0,
+    cancel: U8 | None = None,
 ) -> tuple[Lane, U16, U32]:
     """All rows of one source in the order (ordinal, time, tie): (lane, code, row).
 

@@ -4,6 +4,7 @@ are not read.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zuji.engine.query.filters import Zone, may_match
@@ -21,8 +22,8 @@ def prune_zones(scan: Scan, view: View) -> Scan:
     kept = tuple(
         ref
         for ref in scan.runs or ()
-        if may_match(where, lambda p, r=ref: zone_of(r, p), now_ms=view.now_ms)
-    )  # type: ignore[misc]
+        if may_match(where, partial(zone_of, ref), now_ms=view.now_ms)
+    )
     return scan.keeping(kept, "zone maps")
 
 
