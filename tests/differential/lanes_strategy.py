@@ -41,7 +41,9 @@ def lanes(draw, *, max_lanes=4, max_rows=14, users=3, span=12, masks=True):
     ranks = draw(st.permutations([3, 10]))
     sent = draw(
         st.lists(
-            st.tuples(st.integers(0, n_lanes - 1), st.integers(0, users - 1), st.integers(0, span - 1)),
+            st.tuples(
+                st.integers(0, n_lanes - 1), st.integers(0, users - 1), st.integers(0, span - 1)
+            ),
             max_size=max_rows,
         )
     )
@@ -102,7 +104,9 @@ def is_allowed(allowed, user):
     return allowed is None or (user < len(allowed) and bool(allowed[user]))
 
 
-audiences = st.one_of(st.none(), st.lists(st.integers(0, 1), max_size=3).map(lambda a: np.array(a, np.uint8)))
+audiences = st.one_of(
+    st.none(), st.lists(st.integers(0, 1), max_size=3).map(lambda a: np.array(a, np.uint8))
+)
 
 
 def edges(*, span=20):

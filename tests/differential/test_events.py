@@ -68,7 +68,17 @@ def test_many_rows_take_the_block_ways_to_the_same_numbers(n_groups, n_lanes, sp
         owners, first = np.unique(users, return_index=True)
         mask = (rng.random(n) < 0.8).astype(np.uint8) if i % 2 else None
         group = rng.integers(0, n_groups + 1, n).astype(np.uint32) if n_groups > 1 else None
-        many.append(Lane(owners.astype(np.uint32), np.append(first, n).astype(np.uint32), times, -i, 0, None, mask))
+        many.append(
+            Lane(
+                owners.astype(np.uint32),
+                np.append(first, n).astype(np.uint32),
+                times,
+                -i,
+                0,
+                None,
+                mask,
+            )
+        )
         groups.append(group)
         bucket = np.searchsorted(cut, times.astype(np.int64) - i, side="right") - 1
         g = np.zeros(n, np.int64) if group is None else group.astype(np.int64)

@@ -30,7 +30,12 @@ def draw_masks(data, many, k):
 
 
 @settings(max_examples=600, deadline=None)
-@given(data=st.data(), many=lanes(users=2), allowed=audiences, ties=st.sampled_from(["sequence", "any", "strict"]))
+@given(
+    data=st.data(),
+    many=lanes(users=2),
+    allowed=audiences,
+    ties=st.sampled_from(["sequence", "any", "strict"]),
+)
 def test_funnel_fast_agrees_with_brute_force(data, many, allowed, ties):
     k = data.draw(st.integers(1, 4))
     masks = draw_masks(data, many, k)
@@ -45,7 +50,13 @@ def test_lanes_too_far_apart_for_a_short_key_are_answered_from_chains():
     deep = np.array([0, 65535], np.uint16)
     for far in (0, 9 * 10**12):
         first = Lane(one, np.array([0, 2], np.uint32), np.array([5, 5], np.uint32), far, 0, deep)
-        many = [first, *(Lane(one, np.array([0, 1], np.uint32), one + 6, far * (r % 2), r) for r in range(1, 40))]
+        many = [
+            first,
+            *(
+                Lane(one, np.array([0, 1], np.uint32), one + 6, far * (r % 2), r)
+                for r in range(1, 40)
+            ),
+        ]
         got = _funnel.funnel_fast(many, [1, *([2] * 39)], 2, 1, "any", 0, far + 100)
         assert got.tolist() == [0, 1, 1]
 
@@ -56,7 +67,9 @@ def records_of(got):
     for i in range(len(got.user)):
         columns = [
             None if row < 0 else (int(lane), int(row), int(time))
-            for lane, row, time in zip(got.step_lane[i], got.step_row[i], got.step_time[i], strict=True)
+            for lane, row, time in zip(
+                got.step_lane[i], got.step_row[i], got.step_time[i], strict=True
+            )
         ]
         records.append((int(got.user[i]), int(got.bucket[i]), int(got.reached[i]), columns))
     return records
@@ -67,7 +80,11 @@ def draw_funnel(data, many, k):
     order = data.draw(st.sampled_from(["ordered", "ordered", "strict", "any_order"]))
     any_order = order == "any_order"
     spans = [(1, k)] if any_order else [(i, j) for i in range(1, k) for j in range(i + 1, k + 1)]
-    one = st.builds(lambda span, on: (*span, on), st.sampled_from(spans or [(1, 2)]), st.sampled_from(["drop", "remove"]))
+    one = st.builds(
+        lambda span, on: (*span, on),
+        st.sampled_from(spans or [(1, 2)]),
+        st.sampled_from(["drop", "remove"]),
+    )
     exclusions = data.draw(st.lists(one, max_size=2)) if k > 1 else []
     hold = None
     if data.draw(st.sampled_from([True, False, False])):
@@ -77,22 +94,29 @@ def draw_funnel(data, many, k):
             if data.draw(st.sampled_from([True, False, False])):
                 hold.append(None)
                 continue
-            hold.append([
-                None if data.draw(st.sampled_from([True] + [False] * 5))
-                else np.array([data.draw(code) for _ in range(lane.rows)], np.int64)
-                for lane in many
-            ])
+            hold.append(
+                [
+                    None
+                    if data.draw(st.sampled_from([True] + [False] * 5))
+                    else np.array([data.draw(code) for _ in range(lane.rows)], np.int64)
+                    for lane in many
+                ]
+            )
     kind = data.draw(st.sampled_from(["ms", "ms", "ms", "same_day", "session"]))
     count = data.draw(st.sampled_from(["users", "entries", "sessions"]))
     trend = None
     if data.draw(st.booleans()):
-        trend = np.array(sorted(data.draw(st.lists(st.integers(-1, 16), min_size=2, max_size=4))), np.int64)
+        trend = np.array(
+            sorted(data.draw(st.lists(st.integers(-1, 16), min_size=2, max_size=4))), np.int64
+        )
     needs_sessions = kind == "session" or count == "sessions"
     return {
         "excl_masks": draw_masks(data, many, len(exclusions)) if exclusions else None,
         "exclusions": exclusions,
         "hold": hold,
-        "optional": 0 if any_order else data.draw(st.integers(0, (1 << k) - 1)) & ~1 & data.draw(st.sampled_from([0, 255])),
+        "optional": 0
+        if any_order
+        else data.draw(st.integers(0, (1 << k) - 1)) & ~1 & data.draw(st.sampled_from([0, 255])),
         "k": k,
         "order": order,
         "entry": data.draw(st.sampled_from(["any", "any", "first"])),
@@ -155,7 +179,11 @@ def test_long_users_are_merged_like_short_ones(seed, ties):
     whole = Lane(one, np.array([0, n], np.uint32), times, 0, 0, ties_of)
     part = rng.integers(0, 5, n)
     split = [np.flatnonzero(part == p) for p in range(5)]
-    many = [Lane(one, np.array([0, len(s)], np.uint32), times[s], 0, 0, ties_of[s]) for s in split if len(s)]
+    many = [
+        Lane(one, np.array([0, len(s)], np.uint32), times[s], 0, 0, ties_of[s])
+        for s in split
+        if len(s)
+    ]
     many_masks = [masks[s] for s in split if len(s)]
     for window in (0, 1, 4):
         args = (3, window, ties, 20, 90)

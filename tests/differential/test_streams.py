@@ -22,12 +22,18 @@ def test_sessions_agree_with_the_twin(many, gap):
 def test_long_users_over_two_lanes_are_merged():
     rng = np.random.default_rng(3)
     times = [np.sort(rng.choice(1000, 120, replace=False)).astype(np.uint32) for _ in range(2)]
-    many = [Lane(np.zeros(1, np.uint32), np.array([0, 120], np.uint32), t, 0, i) for i, t in enumerate(times)]
+    many = [
+        Lane(np.zeros(1, np.uint32), np.array([0, 120], np.uint32), t, 0, i)
+        for i, t in enumerate(times)
+    ]
     assert [s.tolist() for s in sessions(many, 6)] == twins.sessions(many, 6)
 
 
 @settings(max_examples=200, deadline=None)
-@given(many=lanes(max_lanes=1), history=st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 15)), max_size=12))
+@given(
+    many=lanes(max_lanes=1),
+    history=st.lists(st.tuples(st.integers(0, 3), st.integers(-3, 15)), max_size=12),
+)
 def test_asof_agrees_with_the_twin(many, history):
     history = sorted(history)
     users = np.array([u for u, _t in history], np.uint32)
@@ -48,15 +54,20 @@ def test_the_interleave_gives_back_the_whole_order(sent, empty):
         mine = [(u, t) for u, t, _i, e in whole if e == event]
         users = sorted({u for u, _t in mine})
         offsets = np.cumsum([0, *(sum(u == x for x, _t in mine) for u in users)])
-        runs.append((
-            np.array(users, np.uint32), offsets.astype(np.uint32), np.array([t for _u, t in mine], np.uint32)
-        ))
+        runs.append(
+            (
+                np.array(users, np.uint32),
+                offsets.astype(np.uint32),
+                np.array([t for _u, t in mine], np.uint32),
+            )
+        )
     interleave = np.array([e for *_x, e in whole], np.uint16)
     lane, code, row = stream_lane(runs, interleave, 100, 4)
     assert (lane.base_ms, lane.rank) == (100, 4)
     got = [
         (user, r.time - 100, int(code[r.row]), int(row[r.row]))
-        for user, rows in rows_of([lane]).items() for r in rows
+        for user, rows in rows_of([lane]).items()
+        for r in rows
     ]
     seen = [0] * 4
     want = []

@@ -194,13 +194,16 @@ def is_removed(f, rows, chains):
             if e not in x.exclusions:
                 continue
             standing = [
-                c for c in chains
+                c
+                for c in chains
                 if c[-1].at < x.at
                 and survives(f, rows, c, x.at)
                 and (f.order != "strict" or c[-1].at == x.at - 1)
             ]
             held = max((c[0].time for c in standing if len(c) >= high), default=-(10**18))
-            if any(low <= len(c) < high and f.within(c[0], x) and c[0].time > held for c in standing):
+            if any(
+                low <= len(c) < high and f.within(c[0], x) and c[0].time > held for c in standing
+            ):
                 return True
     return False
 
@@ -220,7 +223,11 @@ def with_optional(f, rows, chain, value):
         if before[-1] not in taken:
             continue
         for row in rows:
-            ends = row.at < taken[after[0]].at if after and after[0] in taken else f.within(chain[0], row)
+            ends = (
+                row.at < taken[after[0]].at
+                if after and after[0] in taken
+                else f.within(chain[0], row)
+            )
             if row in used or row.at <= taken[before[-1]].at or not ends:
                 continue
             if step in row.steps and (step not in f.held or row.codes[step] == value):
@@ -232,14 +239,20 @@ def with_optional(f, rows, chain, value):
 
 def evaluate(f, rows, starters):
     """("removed" | None | (chain, {step: row})) of these rows with these starters."""
-    values = {code for r in rows for s, code in r.codes.items() if s in r.steps and code >= 0} or {None}
+    values = {code for r in rows for s, code in r.codes.items() if s in r.steps and code >= 0} or {
+        None
+    }
     best = None
     for value in sorted(values, key=lambda v: -1 if v is None else v):
         chains = [c for c in all_chains(f, rows, starters, value) if legal(f, rows, c)]
         if is_removed(f, rows, chains):
             return "removed"
         for chain in sorted(chains, key=rank_of)[:1]:
-            taken = dict(enumerate(chain)) if f.order == "any_order" else with_optional(f, rows, chain, value)
+            taken = (
+                dict(enumerate(chain))
+                if f.order == "any_order"
+                else with_optional(f, rows, chain, value)
+            )
             rank = (rank_of(chain), -len(taken))  # values that tie still differ in optional steps
             if best is None or rank < best[0]:
                 best = (rank, chain, taken)
@@ -267,35 +280,68 @@ def unit_records(f, rows, low, high):
 
 
 def funnel_chains(
-    lanes, step_masks, excl_masks, exclusions, hold, optional, k, order, entry, count, ties, window, day_edges,
-    sessions, from_ms, to_ms, trend_edges, allowed,
+    lanes,
+    step_masks,
+    excl_masks,
+    exclusions,
+    hold,
+    optional,
+    k,
+    order,
+    entry,
+    count,
+    ties,
+    window,
+    day_edges,
+    sessions,
+    from_ms,
+    to_ms,
+    trend_edges,
+    allowed,
 ):
     """[(user, bucket, reached, [(lane, row, time) | None per column])]."""
     required = tuple(s for s in range(k) if not optional >> s & 1)
     f = Funnel(
-        k, required, tuple(s for s in range(k) if optional >> s & 1),
-        tuple((sum(s < i for s in required), sum(s < j - 1 for s in required) + 1, on == "remove")
-              for i, j, on in exclusions),
+        k,
+        required,
+        tuple(s for s in range(k) if optional >> s & 1),
+        tuple(
+            (sum(s < i for s in required), sum(s < j - 1 for s in required) + 1, on == "remove")
+            for i, j, on in exclusions
+        ),
         frozenset(s for s in range(k) if hold is not None and hold[s] is not None),
-        order, entry, count, ties, window, from_ms, to_ms,
+        order,
+        entry,
+        count,
+        ties,
+        window,
+        from_ms,
+        to_ms,
     )
     buckets = [(0, from_ms, to_ms)]
     if trend_edges is not None:
         buckets = [
-            (b, max(from_ms, trend_edges[b]), min(to_ms, trend_edges[b + 1])) for b in range(len(trend_edges) - 1)
+            (b, max(from_ms, trend_edges[b]), min(to_ms, trend_edges[b + 1]))
+            for b in range(len(trend_edges) - 1)
         ]
     records = []
     for user, mine in rows_of(lanes).items():
         if not is_allowed(allowed, user):
             continue
-        rows = seen_rows(mine, step_masks, excl_masks, exclusions, hold, k, order, ties, day_edges, sessions)
+        rows = seen_rows(
+            mine, step_masks, excl_masks, exclusions, hold, k, order, ties, day_edges, sessions
+        )
         units = [rows]
         if count == "sessions":
             units = [[r for r in rows if r.session == s] for s in sorted({r.session for r in rows})]
         for unit in units:
             for b, low, high in buckets:
                 for chain, taken in unit_records(f, unit, low, high):
-                    reached = (1 << len(chain)) - 1 if order == "any_order" else sum(1 << s for s in taken)
+                    reached = (
+                        (1 << len(chain)) - 1
+                        if order == "any_order"
+                        else sum(1 << s for s in taken)
+                    )
                     columns = [
                         (taken[s].row.lane, taken[s].row.row, taken[s].time) if s in taken else None
                         for s in range(k)

@@ -1,4 +1,4 @@
-"""Slow twin of the retention kernel: cohorts as sets of (user, entry row), returns as sets of periods."""
+"""Slow twin of the retention kernel: entries as rows, returns as sets of periods, cells as sets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ def returned_periods(entry, period, back, is_start, period_edges, mode, period_m
     for row in back:
         if not row.passes:
             continue
-        starts = bool(is_start[row.lane] if isinstance(is_start[row.lane], int) else is_start[row.lane][row.row])
+        starts = bool(
+            is_start[row.lane]
+            if isinstance(is_start[row.lane], int)
+            else is_start[row.lane][row.row]
+        )
         if mode == "calendar":
             q = bucket_of(period_edges, row.time)
             if q < 0:
@@ -41,7 +45,9 @@ def returned_periods(entry, period, back, is_start, period_edges, mode, period_m
             if k == 0 and starts and order(row) <= order(entry):
                 continue
         else:
-            if row.time < entry.time or (row.time == entry.time and starts and order(row) <= order(entry)):
+            if row.time < entry.time or (
+                row.time == entry.time and starts and order(row) <= order(entry)
+            ):
                 continue
             k = (row.time - entry.time) // period_ms
         if 0 <= k <= n:
@@ -64,8 +70,22 @@ def cell_returned(found, k, n, criterion, brackets):
 
 
 def retention_cells(
-    start_lanes, start_groups, n_groups, return_lanes, is_start, start_edges, period_edges, mode, period_ms, n,
-    cohort, criterion, brackets, metric_lanes, metric_values, allowed,
+    start_lanes,
+    start_groups,
+    n_groups,
+    return_lanes,
+    is_start,
+    start_edges,
+    period_edges,
+    mode,
+    period_ms,
+    n,
+    cohort,
+    criterion,
+    brackets,
+    metric_lanes,
+    metric_values,
+    allowed,
 ):
     """(size {(g, p): users}, returned {(g, p, k): users}, metric {(g, p, k): [values]})."""
     size, returned, metric = {}, {}, {}
@@ -75,7 +95,9 @@ def retention_cells(
         if not is_allowed(allowed, user):
             continue
         for p, entry in entries_of(rows, start_edges, cohort).items():
-            group = 0 if start_groups[entry.lane] is None else int(start_groups[entry.lane][entry.row])
+            group = (
+                0 if start_groups[entry.lane] is None else int(start_groups[entry.lane][entry.row])
+            )
             if group >= n_groups:
                 continue
             size.setdefault((group, p), set()).add(user)
@@ -97,7 +119,11 @@ def retention_cells(
                     continue
                 values = metric_values[row.lane]
                 value = 0.0 if values is None else float(values[row.row])
-                hit = [k] if criterion != 4 else [c for c, (a, b) in enumerate(brackets) if a <= k <= b]
+                hit = (
+                    [k]
+                    if criterion != 4
+                    else [c for c, (a, b) in enumerate(brackets) if a <= k <= b]
+                )
                 for c in hit:
                     metric.setdefault((group, p, c), []).append(value)
     return size, returned, metric

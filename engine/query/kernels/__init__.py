@@ -2,5 +2,5 @@
 
 C in headers (one idea a header) behind thin Cython wrappers that check shapes and release the GIL.
 A leaf of the query layer: kernels know lanes, edges, masks and ordinals, never names or files.
-Each kernel has a slow twin in ``tests/differential/twins_*.py``. See ``lane.py`` for the data model.
+Each kernel has a slow twin in ``tests/differential/twins_*.py``. ``lane.py`` has the data model.
 """

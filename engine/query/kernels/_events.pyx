@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Event kernels: cells of rows, users and values; picks; counts by user; time buckets; expansion.
 
 C in ``events.h`` and ``buckets.h``; this file checks arguments, allocates and converts.

@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Funnel kernels: levels of plain funnels (hot), and canonical chains for everything else.
 
 C in ``funnel_fast.h`` and ``funnel_chains.h``; this file checks arguments and converts.
@@ -90,7 +91,7 @@ def _far(value):
     return max(-FAR_MS, min(FAR_MS, int(value)))
 
 
-cdef class StepMasks:
+cdef class _StepMasks:
     """One uint32 per lane or uint32[n] per row, as the kernels want them."""
 
     cdef RowArrays rows
@@ -117,7 +118,7 @@ cdef class StepMasks:
 
 def funnel_fast(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel=None, allowed=None):
     cdef LaneSet lane_set = LaneSet(lanes)
-    cdef StepMasks masks = StepMasks(lane_set, step_masks, "step_masks")
+    cdef _StepMasks masks = _StepMasks(lane_set, step_masks, "step_masks")
     cdef Guard guard = Guard(cancel, allowed)
     cdef zj_funnel f
     cdef int status
@@ -186,9 +187,9 @@ def funnel_chains(
     sessions, from_ms, to_ms, trend_edges, cancel=None, allowed=None,
 ):
     cdef LaneSet lane_set = LaneSet(lanes)
-    cdef StepMasks masks = StepMasks(lane_set, step_masks, "step_masks")
+    cdef _StepMasks masks = _StepMasks(lane_set, step_masks, "step_masks")
     excl_given = excl_masks if excl_masks is not None else [0] * lane_set.count
-    cdef StepMasks excl = StepMasks(lane_set, excl_given, "excl_masks")
+    cdef _StepMasks excl = _StepMasks(lane_set, excl_given, "excl_masks")
     cdef Guard guard = Guard(cancel, allowed)
     cdef zj_chains q
     cdef zj_records out

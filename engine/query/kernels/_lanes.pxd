@@ -1,3 +1,4 @@
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 cdef extern from "lanes.h" nogil:
@@ -24,18 +25,21 @@ cdef extern from "lanes.h" nogil:
     int zj_lane_sound(const uint32_t *offsets, uint32_t nu, uint32_t n)
 
 
+@cython.final
 cdef class LaneSet:
     cdef zj_lane *lanes
     cdef readonly int count
     cdef list keep
 
 
+@cython.final
 cdef class RowArrays:
     cdef const void **data
     cdef int count
     cdef list keep
 
 
+@cython.final
 cdef class Guard:
     cdef zj_guard c
     cdef object keep

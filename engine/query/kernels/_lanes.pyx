@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Python arrays to C lanes: the one place where shapes and dtypes are checked.
 
 ``LaneSet`` checks every array of every lane, keeps a reference to each and hands C structs to the
@@ -5,6 +6,7 @@ kernels; ``RowArrays`` does the same for "one array of n rows or None per lane" 
 for the audience and the cancel flag. A kernel that got these three cannot read past an array.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free
 
@@ -46,6 +48,7 @@ cdef int finish(int status) except -1:
     return 0
 
 
+@cython.final
 cdef class LaneSet:
     """Checked lanes as C structs. O(users).
 
@@ -94,6 +97,7 @@ cdef class LaneSet:
         free(self.lanes)
 
 
+@cython.final
 cdef class RowArrays:
     """One array of the lane's rows, or None, per lane. ``arrays`` None = None for every lane."""
 
@@ -118,6 +122,7 @@ cdef class RowArrays:
         free(self.data)
 
 
+@cython.final
 cdef class Guard:
     """Audience by ordinal and the cancel flag; None means everybody, and never."""
 

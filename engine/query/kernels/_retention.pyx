@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Retention kernel. C in ``retention.h``; this file checks arguments, allocates and converts.
 
 Thread-safety: a free function without state; the GIL is released while rows are read.

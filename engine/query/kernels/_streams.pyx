@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 """Stream kernels: the whole per-user order of a source, sessions, and as-of joins.
 
 C in ``streams.h``; this file checks arguments, allocates and converts.

@@ -54,8 +54,8 @@ class EventCells:
 
     ``users``: distinct users of the cell. ``new_users``: each user of a group once, in the earliest
     bucket where the user has a row, so ``new_users.sum(axis=1)`` is the group's distinct users.
-    ``sum`` (compensated), ``vmin``, ``vmax``, ``nvals``: of the values of the cell's rows (``vmin`` is
-    +inf and ``vmax`` -inf where ``nvals`` is 0); None when no values were given.
+    ``sum`` (compensated), ``vmin``, ``vmax``, ``nvals``: of the values of the cell's rows (``vmin``
+    is +inf and ``vmax`` -inf where ``nvals`` is 0); None when no values were given.
     """
 
     rows: I64
@@ -79,7 +79,7 @@ class Chains:
 
     ``user`` uint32[m]; ``bucket`` int32[m] (0 without a trend); ``reached`` uint32[m], bit s = step
     s reached; ``step_lane`` int16[m, k], ``step_row`` int64[m, k] the row that took each step (-1 =
-    none); ``step_time`` int64[m, k] ms UTC (0 where there is no row). With ``order="any_order"`` the
+    none); ``step_time`` int64[m, k] ms UTC (0 where there is no row). With order "any_order" the
     columns are the used rows in time order.
     """
 

@@ -11,7 +11,6 @@
 #define ZUJI_RETENTION_H
 
 #include "buckets.h"
-#include "gather.h"
 
 enum { ZJ_FIRST_IN_RANGE = 0, ZJ_FIRST_EVER = 1, ZJ_RECURRING = 2 };
 enum { ZJ_ON = 0, ZJ_ON_OR_AFTER = 1, ZJ_ON_OR_BEFORE = 2, ZJ_CONSECUTIVE = 3, ZJ_BRACKET = 4 };
@@ -44,23 +43,29 @@ typedef struct {
     size_t n_picked;
 } zj_retention_out;
 
+/* Place of a row among its user's rows: time, then rank and tie. */
 typedef struct {
-    zj_key key; /* order of the first start row */
     int64_t time;
+    uint64_t order;
+} zj_place;
+
+typedef struct {
+    zj_place place; /* of the first start row */
     int32_t period;
     int lane;
     uint32_t row, last_row; /* last_row: end of the user's slice in the lane */
-    uint32_t stamp;
 } zj_entry;
 
 typedef struct {
-    zj_entry *entry;      /* [P] by period */
-    int32_t *entered;     /* [P] periods entered by the user */
-    int n_entered;
+    zj_entry *entry;      /* [P] of the user in hand */
+    int n_entries;
+    uint32_t *slot_stamp; /* [P] user that entered period p last, and that entry's number */
+    int32_t *slot;
     uint64_t *back;       /* bit q: a return row in calendar period q */
     uint64_t *back_plain; /* bit q: such a row that is no start row */
-    zj_key *back_last;    /* [P] latest return row of period q */
-    uint64_t *bits;       /* [n / 64 + 2] returns of one entry */
+    zj_place *back_last;  /* [P] latest return row of period q that is a start row */
+    uint64_t *bits;       /* [n / 64 + 1] periods in which one entry returned */
+    uint64_t *cells;      /* [K / 64 + 1] cells in which it counts as returned */
     size_t words;
     uint32_t *group;      /* groups of one entry */
     uint32_t group_room;
@@ -69,20 +74,20 @@ typedef struct {
 ZJ_INLINE int zj_bit(const uint64_t *bits, int i) { return (int)(bits[i >> 6] >> (i & 63) & 1); }
 ZJ_INLINE void zj_bit_set(uint64_t *bits, int i) { bits[i >> 6] |= 1ull << (i & 63); }
 
-/* Any of bits a..b set? */
-ZJ_INLINE int zj_bits_any(const uint64_t *bits, int a, int b) {
-    for (int i = a; i <= b; i++)
-        if (zj_bit(bits, i)) return 1;
-    return 0;
+ZJ_INLINE uint64_t zj_order_of(const zj_lane *lane, uint32_t row) { return (uint64_t)lane->rank << 16 | zj_tie(lane, row); }
+ZJ_INLINE int zj_later(int64_t time, uint64_t order, const zj_place *than) {
+    return time > than->time || (time == than->time && order > than->order);
 }
 
 static void zj_retention_close(zj_retention_work *w) {
     free(w->entry);
-    free(w->entered);
+    free(w->slot_stamp);
+    free(w->slot);
     free(w->back);
     free(w->back_plain);
     free(w->back_last);
     free(w->bits);
+    free(w->cells);
     free(w->group);
 }
 
@@ -92,49 +97,51 @@ static int zj_retention_open(zj_retention_work *w, const zj_retention *q) {
     w->words = (p + (size_t)q->n) / 64 + 3;
     w->group_room = 512;
     w->entry = (zj_entry *)calloc(p, sizeof(zj_entry));
-    w->entered = (int32_t *)calloc(p, sizeof(int32_t));
+    w->slot_stamp = (uint32_t *)calloc(p, sizeof(uint32_t));
+    w->slot = (int32_t *)calloc(p, sizeof(int32_t));
     w->back = (uint64_t *)calloc(w->words, 8);
     w->back_plain = (uint64_t *)calloc(w->words, 8);
-    w->back_last = (zj_key *)calloc(p, sizeof(zj_key));
-    w->bits = (uint64_t *)calloc((size_t)q->n / 64 + 2, 8);
+    w->back_last = (zj_place *)calloc(p, sizeof(zj_place));
+    w->bits = (uint64_t *)calloc((size_t)q->n / 64 + 1, 8);
+    w->cells = (uint64_t *)calloc((size_t)q->k_count / 64 + 1, 8);
     w->group = (uint32_t *)calloc(w->group_room, sizeof(uint32_t));
-    return w->entry && w->entered && w->back && w->back_plain && w->back_last && w->bits && w->group
-               ? ZJ_OK : ZJ_NO_MEMORY;
+    return w->entry && w->slot_stamp && w->slot && w->back && w->back_plain && w->back_last && w->bits &&
+                   w->cells && w->group ? ZJ_OK : ZJ_NO_MEMORY;
 }
 
-/* Entries of one user from one start lane: keeps the first row of each period (recurring) or of all. */
+/* Entries of one user from one start lane: the first row of each period (recurring) or of all. */
 ZJ_INLINE void zj_entries_add(const zj_retention *q, zj_retention_work *w, int l, uint32_t a, uint32_t b,
-                              const zj_buckets *bucket, int64_t origin, uint32_t stamp) {
+                              const zj_buckets *buckets, uint32_t stamp) {
     const zj_lane *lane = &q->start[l];
+    const zj_buckets bucket = *buckets;
+    const int recurring = q->cohort == ZJ_RECURRING, periods = q->periods;
     int32_t previous = -1;
     for (uint32_t r = a; r < b; r++) {
+        int32_t p = zj_bucket(&bucket, lane->times[r]);
+        int inside = p >= 0 && p < periods;
         if (!zj_passes(lane, r)) continue;
-        int32_t p = zj_bucket(bucket, lane->times[r]);
-        int inside = p >= 0 && p < q->periods;
-        if (q->cohort == ZJ_RECURRING) {
-            if (!inside || p == previous) continue; /* rows ascend: only the first of a period matters */
-        } else if (!inside && q->cohort == ZJ_FIRST_IN_RANGE) {
-            continue;
+        if (!inside) p = -1;
+        if (recurring ? p == previous || !inside : !inside && q->cohort == ZJ_FIRST_IN_RANGE) continue;
+        previous = p; /* rows ascend: only the first of a period matters */
+        const int64_t time = lane->base + (int64_t)lane->times[r];
+        const uint64_t order = zj_order_of(lane, r);
+        zj_entry *e = &w->entry[recurring ? w->n_entries : 0];
+        if (recurring && w->slot_stamp[p] == stamp) {
+            e = &w->entry[w->slot[p]];
+            if (zj_later(time, order, &e->place)) continue;
+        } else if (recurring) {
+            w->slot_stamp[p] = stamp;
+            w->slot[p] = w->n_entries++;
+        } else if (w->n_entries++ && zj_later(time, order, &e->place)) {
+            return;
         }
-        previous = p;
-        zj_entry *e = &w->entry[q->cohort == ZJ_RECURRING ? p : 0];
-        zj_key key = zj_row_key(lane, 0, r, origin, 0);
-        if (e->stamp != stamp || key < e->key) {
-            if (e->stamp != stamp && q->cohort == ZJ_RECURRING) w->entered[w->n_entered++] = p;
-            e->stamp = stamp;
-            e->key = key;
-            e->time = lane->base + (int64_t)lane->times[r];
-            e->period = inside ? p : -1;
-            e->lane = l;
-            e->row = r;
-            e->last_row = b;
-        }
-        if (q->cohort != ZJ_RECURRING) return; /* the first row of the slice is its least */
+        *e = (zj_entry){{time, order}, p, l, r, b};
+        if (!recurring) return; /* the first row of the slice is its least */
     }
 }
 
 /* Groups of an entry, distinct: rows at the entry's own (time, tie) are one event in several groups. */
-static int zj_entry_groups(const zj_retention *q, zj_retention_work *w, const zj_entry *e, int *status) {
+ZJ_INLINE int zj_entry_groups(const zj_retention *q, zj_retention_work *w, const zj_entry *e, int *status) {
     const uint32_t *group = q->group[e->lane];
     const zj_lane *lane = &q->start[e->lane];
     int n = 0;
@@ -174,92 +181,103 @@ ZJ_INLINE uint32_t zj_first_at(const zj_lane *lane, uint32_t a, uint32_t b, int6
 
 /* Return periods of one calendar user from one lane. */
 ZJ_INLINE void zj_back_add(const zj_retention *q, zj_retention_work *w, int l, uint32_t a, uint32_t b,
-                           const zj_buckets *bucket, int64_t origin) {
+                           const zj_buckets *buckets) {
     const zj_lane *lane = &q->back[l];
+    const zj_buckets bucket = *buckets;
     const uint8_t *is_start = q->back_start_row[l];
-    const int reach = q->periods + q->n;
+    const uint8_t all_start = q->back_start[l];
+    const uint32_t reach = (uint32_t)(q->periods + q->n);
     for (uint32_t r = a; r < b; r++) {
-        int32_t p = zj_bucket(bucket, lane->times[r]);
-        if (p < 0 || p >= reach || !zj_passes(lane, r)) continue;
-        if (p < q->periods) {
-            if (!(is_start ? is_start[r] : q->back_start[l])) zj_bit_set(w->back_plain, p);
-            zj_key key = zj_row_key(lane, 0, r, origin, 0);
-            if (!zj_bit(w->back, p) || key > w->back_last[p]) w->back_last[p] = key;
-        }
+        int32_t p = zj_bucket(&bucket, lane->times[r]);
+        if ((uint32_t)p >= reach || !zj_passes(lane, r)) continue;
         zj_bit_set(w->back, p);
+        if (p >= q->periods) continue;
+        if (!(is_start ? is_start[r] : all_start)) {
+            zj_bit_set(w->back_plain, p);
+            continue;
+        }
+        const int64_t time = lane->base + (int64_t)lane->times[r];
+        const uint64_t order = zj_order_of(lane, r);
+        if (zj_later(time, order, &w->back_last[p])) w->back_last[p] = (zj_place){time, order};
     }
 }
 
 /* Bits 0..n of one entry, calendar: the return periods shifted to it; period 0 by its own rule. */
 ZJ_INLINE void zj_bits_calendar(const zj_retention *q, zj_retention_work *w, const zj_entry *e) {
-    const int p = e->period, at = p >> 6, shift = p & 63, words = q->n / 64 + 1;
-    for (int i = 0; i < words; i++) {
-        uint64_t low = w->back[at + i] >> shift;
-        uint64_t high = shift ? w->back[at + i + 1] << (64 - shift) : 0;
-        w->bits[i] = low | high;
-    }
-    if ((w->bits[0] & 1) && !zj_bit(w->back_plain, p) && !(w->back_last[p] > e->key)) w->bits[0] &= ~1ull;
-    int tail = (q->n + 1) & 63;
+    const int p = e->period, at = p >> 6, shift = p & 63, words = q->n / 64 + 1, tail = (q->n + 1) & 63;
+    for (int i = 0; i < words; i++)
+        w->bits[i] = w->back[at + i] >> shift | w->back[at + i + 1] << 1 << (63 - shift);
+    if (!zj_bit(w->back_plain, p) && !zj_later(w->back_last[p].time, w->back_last[p].order, &e->place))
+        w->bits[0] &= ~1ull;
     if (tail) w->bits[words - 1] &= (1ull << tail) - 1;
 }
 
 /* Bits 0..n of one entry, rolling. */
 ZJ_INLINE void zj_bits_rolling(const zj_retention *q, zj_retention_work *w, const zj_entry *e,
-                               const zj_heads *heads, uint32_t user, int64_t origin) {
+                               const zj_heads *heads, uint32_t user) {
     memset(w->bits, 0, ((size_t)q->n / 64 + 1) * 8);
-    const int64_t reach = q->period_ms * (q->n + 1);
+    const int64_t reach = q->period_ms * (q->n + 1), start = e->place.time;
     for (int l = 0; l < q->n_back; l++) {
         if (heads->head[l] != user) continue;
         const zj_lane *lane = &q->back[l];
         const uint8_t *is_start = q->back_start_row[l];
         uint32_t b = lane->offsets[heads->pos[l] + 1];
-        for (uint32_t r = zj_first_at(lane, lane->offsets[heads->pos[l]], b, e->time); r < b; r++) {
-            int64_t passed = lane->base + (int64_t)lane->times[r] - e->time;
+        for (uint32_t r = zj_first_at(lane, lane->offsets[heads->pos[l]], b, start); r < b; r++) {
+            int64_t passed = lane->base + (int64_t)lane->times[r] - start;
             if (passed >= reach) break;
             if (!zj_passes(lane, r)) continue;
             if (passed == 0 && (is_start ? is_start[r] : q->back_start[l]) &&
-                !(zj_row_key(lane, 0, r, origin, 0) > e->key))
+                !zj_later(start, zj_order_of(lane, r), &e->place))
                 continue;
             zj_bit_set(w->bits, (int)(passed / q->period_ms));
         }
     }
 }
 
-/* Did the entry with these bits return in cell k? */
-static int zj_returned(const zj_retention *q, const uint64_t *bits, int k) {
-    switch (q->criterion) {
-    case ZJ_ON: return zj_bit(bits, k);
-    case ZJ_ON_OR_AFTER: return zj_bits_any(bits, k, q->n);
-    case ZJ_ON_OR_BEFORE: return k ? zj_bits_any(bits, 1, k) : zj_bit(bits, 0);
-    case ZJ_CONSECUTIVE:
-        for (int i = 1; i < k; i++)
-            if (!zj_bit(bits, i)) return 0;
-        return zj_bit(bits, k);
-    default: return zj_bits_any(bits, q->bracket[2 * k], q->bracket[2 * k + 1]);
+/* Cells 0..K-1 in which an entry with these bits counts as returned. O(K / 64), brackets O(K n). */
+ZJ_INLINE void zj_cells_of_bits(const zj_retention *q, const uint64_t *bits, uint64_t *cells) {
+    const int words = q->n / 64 + 1;
+    if (q->criterion == ZJ_BRACKET) {
+        memset(cells, 0, ((size_t)q->k_count / 64 + 1) * 8);
+        for (int k = 0; k < q->k_count; k++)
+            for (int i = q->bracket[2 * k]; i <= q->bracket[2 * k + 1]; i++)
+                if (zj_bit(bits, i)) zj_bit_set(cells, k);
+        return;
+    }
+    for (int i = 0; i < words; i++) cells[i] = bits[i];
+    if (q->criterion == ZJ_ON_OR_AFTER) { /* every cell up to the last return */
+        int i = words - 1;
+        while (i > 0 && cells[i] == 0) i--;
+        if (cells[i]) cells[i] = ~0ull >> __builtin_clzll(cells[i]);
+        while (i-- > 0) cells[i] = ~0ull;
+    } else if (q->criterion == ZJ_ON_OR_BEFORE) { /* every cell from the first return on, 0 by itself */
+        const int tail = (q->n + 1) & 63;
+        const uint64_t zero = cells[0] & 1;
+        int i = 0;
+        cells[0] &= ~1ull;
+        while (i < words && cells[i] == 0) i++;
+        if (i < words) cells[i] = ~0ull << __builtin_ctzll(cells[i]);
+        while (++i < words) cells[i] = ~0ull;
+        cells[0] |= zero;
+        if (tail) cells[words - 1] &= (1ull << tail) - 1;
+    } else if (q->criterion == ZJ_CONSECUTIVE) { /* the run of ones from 1 on, 0 by itself */
+        uint64_t carry = 1;
+        for (int i = 0; i < words; i++) {
+            uint64_t x = cells[i] | (i == 0), run = x == ~0ull ? ~0ull : (1ull << __builtin_ctzll(~x)) - 1;
+            cells[i] &= carry ? run : 0;
+            carry &= run == ~0ull;
+        }
     }
 }
 
-/* returned[k] += 1 for every cell the entry returned in. O(cells set + n / 64). */
-ZJ_INLINE void zj_returned_add(const zj_retention *q, const uint64_t *bits, int64_t *returned) {
-    const int n = q->n;
-    if (q->criterion == ZJ_ON) {
-        for (int i = 0; i <= n / 64; i++)
-            for (uint64_t x = bits[i]; x; x &= x - 1) returned[i * 64 + __builtin_ctzll(x)]++;
-    } else if (q->criterion == ZJ_ON_OR_AFTER) {
-        int last = n;
-        while (last >= 0 && !zj_bit(bits, last)) last--;
-        for (int k = 0; k <= last; k++) returned[k]++;
-    } else if (q->criterion == ZJ_BRACKET) {
-        for (int k = 0; k < q->k_count; k++) returned[k] += zj_returned(q, bits, k);
-    } else {
-        returned[0] += zj_bit(bits, 0);
-        int k = 1;
-        if (q->criterion == ZJ_CONSECUTIVE) {
-            for (; k <= n && zj_bit(bits, k); k++) returned[k]++;
-        } else {
-            while (k <= n && !zj_bit(bits, k)) k++;
-            for (; k <= n; k++) returned[k]++;
-        }
+/* returned[k] += bit k: whole words, so that nothing depends on how many bits are set. */
+ZJ_INLINE void zj_returned_add(const uint64_t *cells, int k_count, int64_t *returned) {
+    for (int i = 0; i * 64 < k_count; i++) {
+        const uint64_t x = cells[i];
+        const uint64_t n = (uint64_t)(k_count - i * 64 < 64 ? k_count - i * 64 : 64);
+        int64_t *restrict to = returned + (size_t)i * 64;
+        if (x == 0) continue;
+        for (uint64_t k = 0; k < n; k++) to[k] += (int64_t)(x >> k & 1);
     }
 }
 
@@ -273,7 +291,7 @@ ZJ_INLINE void zj_metric_at(const zj_retention *q, zj_retention_out *out, size_t
 /* Metric rows of one entry: all of the cohort's users count, returned or not. */
 static void zj_metric_add(const zj_retention *q, zj_retention_out *out, const zj_entry *e, size_t base,
                           const zj_heads *heads, uint32_t user) {
-    int64_t start = e->time;
+    int64_t start = e->place.time;
     int64_t stop = start + q->period_ms * (q->n + 1);
     if (!q->rolling) {
         start = q->period_edges[e->period];
@@ -307,13 +325,6 @@ ZJ_INLINE uint32_t zj_rows_of_head(const zj_lane *lane, uint32_t pos) {
 ZJ_CLONES static int zj_retention_run(const zj_retention *q, zj_guard *guard, zj_retention_out *out) {
     zj_heads start = {0}, back = {0}, metric = {0};
     zj_retention_work w = {0};
-    int64_t origin = INT64_MAX, far = INT64_MIN;
-    for (int i = 0; i < q->n_start + q->n_back; i++) {
-        const zj_lane *lane = i < q->n_start ? &q->start[i] : &q->back[i - q->n_start];
-        origin = lane->base < origin ? lane->base : origin;
-        far = lane->base > far ? lane->base : far;
-    }
-    if (q->n_start + q->n_back > 0 && far - origin > ZJ_MAX_SPAN) return ZJ_REJECTED;
     zj_buckets *start_bucket = zj_buckets_of(q->start, q->n_start, q->start_edges, q->periods);
     zj_buckets *back_bucket = zj_buckets_of(q->back, q->n_back, q->period_edges, q->period_buckets);
     int status = start_bucket && back_bucket ? zj_retention_open(&w, q) : ZJ_NO_MEMORY;
@@ -325,48 +336,51 @@ ZJ_CLONES static int zj_retention_run(const zj_retention *q, zj_guard *guard, zj
         int counts = zj_allowed(guard, user);
         uint32_t work = 1;
         stamp++;
-        w.n_entered = 0;
+        w.n_entries = 0;
         for (int l = 0; l < q->n_start; l++) {
             if (start.head[l] != user) continue;
             const uint32_t *o = q->start[l].offsets + start.pos[l];
             work += o[1] - o[0];
-            if (counts) zj_entries_add(q, &w, l, o[0], o[1], &start_bucket[l], origin, stamp);
+            if (counts) zj_entries_add(q, &w, l, o[0], o[1], &start_bucket[l], stamp);
             zj_heads_next(&start, q->start, l);
         }
-        if (q->cohort != ZJ_RECURRING && w.entry[0].stamp == stamp && w.entry[0].period >= 0)
-            w.entered[w.n_entered++] = 0;
-        if (counts && w.n_entered) {
+        if (q->cohort != ZJ_RECURRING && w.n_entries) w.n_entries = w.entry[0].period >= 0;
+        if (w.n_entries) {
             int any_back = 0;
             if (!q->rolling) {
                 memset(w.back, 0, w.words * 8);
                 memset(w.back_plain, 0, w.words * 8);
+                for (int i = 0; i < w.n_entries; i++) w.back_last[w.entry[i].period].time = INT64_MIN;
             }
             for (int l = 0; l < q->n_back; l++) {
                 if (!zj_heads_seek(&back, q->back, l, user)) continue;
                 const uint32_t *o = q->back[l].offsets + back.pos[l];
                 any_back = 1;
                 work += o[1] - o[0];
-                if (!q->rolling) zj_back_add(q, &w, l, o[0], o[1], &back_bucket[l], origin);
+                if (!q->rolling) zj_back_add(q, &w, l, o[0], o[1], &back_bucket[l]);
             }
             for (int l = 0; l < q->n_metric; l++)
                 if (zj_heads_seek(&metric, q->metric, l, user)) work += zj_rows_of_head(&q->metric[l], metric.pos[l]);
             int wanted = 0;
-            for (int i = 0; i < w.n_entered && status == ZJ_OK; i++) {
-                const zj_entry *e = &w.entry[w.entered[i]];
+            for (int i = 0; i < w.n_entries && status == ZJ_OK; i++) {
+                const zj_entry *e = &w.entry[i];
                 int n_groups = zj_entry_groups(q, &w, e, &status);
                 if (n_groups == 0) continue;
-                if (!any_back) memset(w.bits, 0, ((size_t)q->n / 64 + 1) * 8);
-                else if (q->rolling) zj_bits_rolling(q, &w, e, &back, user, origin);
-                else zj_bits_calendar(q, &w, e);
+                if (any_back) {
+                    if (q->rolling) zj_bits_rolling(q, &w, e, &back, user);
+                    else zj_bits_calendar(q, &w, e);
+                    zj_cells_of_bits(q, w.bits, w.cells);
+                }
                 for (int g = 0; g < n_groups; g++) {
                     size_t cell = (size_t)w.group[g] * (size_t)q->periods + (size_t)e->period;
                     out->size[cell]++;
-                    if (any_back) zj_returned_add(q, w.bits, out->returned + cell * (size_t)q->k_count);
+                    if (any_back) zj_returned_add(w.cells, q->k_count, out->returned + cell * (size_t)q->k_count);
                     if (q->n_metric) zj_metric_add(q, out, e, cell * (size_t)q->k_count, &metric, user);
                     if (q->pick_returned >= -1 && !wanted &&
                         (q->pick_group < 0 || q->pick_group == (int64_t)w.group[g]) &&
                         (q->pick_period < 0 || q->pick_period == e->period))
-                        wanted = q->pick_returned < 0 || zj_returned(q, w.bits, (int)q->pick_k) == q->pick_returned;
+                        wanted = q->pick_returned < 0 ||
+                                 (any_back && zj_bit(w.cells, (int)q->pick_k)) == q->pick_returned;
                 }
                 if (q->rolling && zj_stop(guard, ZJ_POLL_ROWS / 64)) status = ZJ_CANCELLED;
             }
