@@ -273,5 +273,5 @@ def _fitted(values: Sequence[float | None], width: int) -> list[float | None]:
 def _heat(rate: float) -> Style:
     share = math.sqrt(min(max(rate, 0.0), 1.0))
     mixed = [round(a + (b - a) * share) for a, b in zip(_HEAT_LOW, _HEAT_HIGH, strict=True)]
-    ink = "white" if share > 0.55 else "black"
+    ink = "rgb(255,255,255)" if share > 0.5 else "rgb(10,30,60)"
     return Style.parse(f"{ink} on rgb({mixed[0]},{mixed[1]},{mixed[2]})")

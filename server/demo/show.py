@@ -6,11 +6,14 @@ measured in this run.
 
 from __future__ import annotations
 
+import io
+import re
 import shutil
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.progress import Progress
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
     from zuji.engine.engine import Engine
 
 PROJECT = "demo"
-PICTURE_WIDTH = 118
+PICTURE_WIDTH = 112
+SCREEN_WIDTH = 130
 TABLE_ROWS = 9
 _LEDGER = f"demo:{source.DISTRIBUTION}:1:"
 
@@ -40,24 +44,25 @@ def run(data: Path, *, fresh: bool, svg: Path | None) -> None:
     :raises NotFound: the package with the data is not installed.
     """
     folder = source.data_folder()
-    out = console(most_width=PICTURE_WIDTH)
-    if svg is not None:
-        out = Console(record=True, width=PICTURE_WIDTH, highlight=False)
+    out = console(most_width=SCREEN_WIDTH)
+    picture = _Picture() if svg is not None else None
     if fresh:
         _delete(data)
     _make(data)
     with writing(data, PROJECT) as engine:
-        _load(engine, folder, out)
+        said = _load(engine, folder)
+        out.print(said)
+        if picture is not None:
+            picture.print(said)
         _say_contents(engine, out)
         for place, (title, query) in enumerate(QUESTIONS, 1):
-            _ask(engine, out, f"{place}. {title}", query)
+            _ask(engine, out, f"{place}. {title}", query, picture)
     out.print(
         Text("Ask your own: ", style="bold")
         + Text(f"zuji query FILE --data {data} --project {PROJECT}   ")
     )
-    if svg is not None:
-        svg.parent.mkdir(parents=True, exist_ok=True)
-        out.save_svg(str(svg), title="make demo")
+    if svg is not None and picture is not None:
+        picture.save(svg)
 
 
 def _delete(data: Path) -> None:
@@ -82,7 +87,8 @@ def _make(data: Path) -> None:
         create_project(str(data), PROJECT, tz=source.TZ)
 
 
-def _load(engine: Engine, folder: Path, out: Console) -> None:
+def _load(engine: Engine, folder: Path) -> Text:
+    """Loads what is not loaded yet; returns what to say of it."""
     from zuji.engine.bulk import TableMapping
 
     rows = 0
@@ -109,13 +115,10 @@ def _load(engine: Engine, folder: Path, out: Console) -> None:
             loaded = time.monotonic() - began
             engine.compact()
     if not rows:
-        out.print(Text("the data is loaded already (--fresh loads it again)", style="dim"))
-        return
+        return Text("the data is loaded already (--fresh loads it again)", style="dim")
     seconds = time.monotonic() - began
-    out.print(
-        Text(f"loaded {rows:,} rows in {loaded:.2f} s ({rows / loaded:,.0f} rows/s)")
-        + Text(f", merged in {seconds - loaded:.2f} s more", style="dim")
-    )
+    said = Text(f"loaded {rows:,} rows in {loaded:.2f} s ({rows / loaded:,.0f} rows/s)")
+    return said.append(f", merged in {seconds - loaded:.2f} s more", style="dim")
 
 
 def _say_contents(engine: Engine, out: Console) -> None:
@@ -132,10 +135,13 @@ def _stored_bytes(engine: Engine) -> int:
     return int(value) if isinstance(value, int) else 0
 
 
-def _ask(engine: Engine, out: Console, title: str, query: dict[str, Any]) -> None:
+def _ask(
+    engine: Engine, out: Console, title: str, query: dict[str, Any], picture: _Picture | None
+) -> None:
     began = time.monotonic()
     result = engine.query(query)
     seconds = time.monotonic() - began
+    foot = summary(result.meta, seconds)
     parts = answer(
         result,
         width=min(out.width - 6, 130),
@@ -143,12 +149,38 @@ def _ask(engine: Engine, out: Console, title: str, query: dict[str, Any]) -> Non
         with_totals=query["model"] != "funnel",
         most=TABLE_ROWS,
     )
-    out.print(
-        Panel(
-            Group(*parts),
-            title=title,
-            title_align="left",
-            subtitle=summary(result.meta, seconds),
-            subtitle_align="right",
-        )
+    out.print(_framed(title, foot, parts))
+    if picture is not None:
+        drawn = answer(result, width=PICTURE_WIDTH - 6, unicode=True)[:1]
+        picture.print(_framed(title, foot, drawn))
+
+
+def _framed(title: str, foot: str, parts: list[Any]) -> Panel:
+    return Panel(
+        Group(*parts), title=title, title_align="left", subtitle=foot, subtitle_align="right"
     )
+
+
+class _Picture:
+    """The charts of the demo as an SVG of a terminal; needs no font or file from elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(
+            file=io.StringIO(),
+            record=True,
+            width=PICTURE_WIDTH,
+            force_terminal=True,
+            color_system="truecolor",
+            highlight=False,
+        )
+
+    def print(self, part: Any) -> None:
+        """Adds a part."""
+        self._console.print(part)
+
+    def save(self, path: Path) -> None:
+        """Writes the file."""
+        form = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = self._console.export_svg(title="make demo", code_format=form, unique_id="demo")
+        path.write_text(text, "utf-8")
