@@ -210,10 +210,16 @@ class _Work:
         every = Chosen(list(range(size)), False, size)
         whole = np.array([self.bound.range.from_ms, self.bound.range.to_ms], dtype=np.int64)
         seen = np.zeros(size, dtype=bool)
+        measure = self.series[0].measure
+        first = np.zeros(size)
         for number in range(len(self.series)):
-            cells = self._cells(number, every, whole, values=False)
+            ranks = number == 0 and not event_values.gathers(measure)
+            cells = self._cells(number, every, whole, values=ranks and measure.p is not None)
             seen |= cells.rows[:, 0] > 0
-        first = self.measured(0, every, whole).totals
+            if ranks:
+                first = event_values.of_cells(measure.op, cells, cumulative=False)[1]
+        if event_values.gathers(measure):
+            first = self.measured(0, every, whole).totals
         totals = np.where(np.isnan(first), -np.inf, first)
         return choose(self.bound, self.by.groups, totals.tolist(), np.flatnonzero(seen).tolist())
 
