@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check -q
 SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types bench clean dev
+.PHONY: help setup build demo test check lint types clean dev
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -46,13 +46,14 @@ demo: $(VENV)/.demo $(VENV)/.build  ## load real purchase history and ask it thr
 test: dev        ## all tests of CI
 	$(BIN)/python -m pytest tests -m "not slow" -n 2
 
-lint: dev
+lint: dev        ## ruff and the layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 
-types: dev
+types: dev       ## mypy strict, and every stub against its compiled module
 	$(BIN)/mypy
+	$(BIN)/mypy setup.py
 	$(BIN)/python -m mypy.stubtest $$(find engine -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
 
 check: lint types test  ## ruff, mypy strict, import-linter, stubtest, tests

@@ -105,6 +105,7 @@ def cythonized() -> list[Extension]:
             "initializedcheck": DEBUG,
             "cdivision": True,
             "embedsignature": False,
+            "autotestdict": False,  # no `__test__` beside the stubs
         },
     )
     return modules
