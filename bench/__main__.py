@@ -109,7 +109,8 @@ def _compare(
             line["clickhouse_min_ms"] = min(runs["clickhouse"])
             line["ratio"] = line["clickhouse_ms"] / line["zuji_ms"]
             _say(
-                f"{question.name}: Zuji {line['zuji_ms']:.1f} ms, ClickHouse {line['clickhouse_ms']:.1f} ms "
+                f"{question.name}: Zuji {line['zuji_ms']:.1f} ms, "
+                f"ClickHouse {line['clickhouse_ms']:.1f} ms "
                 f"({line['clickhouse_form']}), {line['ratio']:.1f} ×, equal {line['equal']}"
             )
             for difference in line["differences"][:5]:

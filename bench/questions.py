@@ -104,7 +104,8 @@ def _funnel(shape: Shape, name: str, title: str, steps: Sequence[str]) -> Questi
     conditions = ", ".join(f"event = '{s}'" for s in steps)
     wanted = ", ".join(f"'{s}'" for s in steps)
     sql = (
-        f"SELECT level, count() FROM (SELECT user, windowFunnel({WINDOW_MS})(ts, {conditions}) AS level "
+        f"SELECT level, count() FROM "
+        f"(SELECT user, windowFunnel({WINDOW_MS})(ts, {conditions}) AS level "
         f"FROM {{table}} WHERE event IN ({wanted}) GROUP BY user) GROUP BY level ORDER BY level"
     )
     return Question(
@@ -166,7 +167,8 @@ def _retention(shape: Shape) -> Question:
         f"WHERE k < 0 OR a + k < {shape.days}"
     )
     by_array = (
-        f"SELECT a, if(b < 0, -1, b - a) AS k, count() FROM (SELECT arrayJoin(s) AS a, r FROM ({arrays})) "
+        f"SELECT a, if(b < 0, -1, b - a) AS k, count() FROM "
+        f"(SELECT arrayJoin(s) AS a, r FROM ({arrays})) "
         f"ARRAY JOIN r AS b WHERE b < 0 OR b >= a GROUP BY a, k"
     )
     return Question(

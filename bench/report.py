@@ -43,7 +43,8 @@ def markdown(report: dict[str, Any]) -> str:
     ]
     if report.get("queries"):
         lines += [
-            "| query | Zuji | ClickHouse | ratio | goal | met | answers equal | ClickHouse's best |",
+            "| query | Zuji | ClickHouse | ratio | goal | met | answers equal "
+            "| ClickHouse's best |",
             "|---|---|---|---|---|---|---|---|",
         ]
         lines += [_query_line(q) for q in report["queries"]]
@@ -71,7 +72,8 @@ def _query_line(q: dict[str, Any]) -> str:
 def _load_lines(report: dict[str, Any]) -> list[str]:
     load, start = report["load"], report["start"]
     lines = [
-        f"- import from Parquet to durable compacted segments: {load['rows_per_s'] / 1e6:.2f} M rows/s "
+        "- import from Parquet to durable compacted segments: "
+        f"{load['rows_per_s'] / 1e6:.2f} M rows/s "
         f"({load['total_s']:.1f} s; goal ≥ 1.5 M): {_verdict(load['rows_per_s'] >= 1.5e6)}",
         f"- peak memory of the import: {load['peak_rss_bytes'] / MIB:,.0f} MiB (goal ≤ 2,048): "
         f"{_verdict(load['peak_rss_bytes'] <= 2048 * MIB)}",
@@ -88,7 +90,8 @@ def _load_lines(report: dict[str, Any]) -> list[str]:
         f"{_verdict(start['import_s'] <= 0.15)}; until `zuji.open` can be called: "
         f"{start['import_engine_s'] * 1000:.0f} ms",
         f"- import + open + first query, fresh process: {start['open_and_query_s'] * 1000:.0f} ms "
-        f"(import + open {start['open_s'] * 1000:.0f}; goal ≤ 1,000): {_verdict(start['open_and_query_s'] <= 1)}",
+        f"(import + open {start['open_s'] * 1000:.0f}; goal ≤ 1,000): "
+        f"{_verdict(start['open_and_query_s'] <= 1)}",
     ]
     return lines
 

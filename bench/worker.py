@@ -64,7 +64,9 @@ class Worker:
 
 
 def run_alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Result of a function run in a fresh process; None when the process ended itself on purpose."""
+    """Result of a function run in a fresh process; None when the process ended itself on
+    purpose.
+    """
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=_once, args=(function, arguments, theirs))
     process.start()

@@ -110,7 +110,9 @@ class Zuji:
 
 
 def import_seconds(runs: int = 7) -> dict[str, float]:
-    """Medians in fresh interpreters: ``import zuji`` alone, and until ``zuji.open`` can be called."""
+    """Medians in fresh interpreters: ``import zuji`` alone, and until ``zuji.open`` can be
+    called.
+    """
     code = (
         "import time; t = time.perf_counter(); import zuji; a = time.perf_counter() - t\n"
         "zuji.open; print(a, time.perf_counter() - t)"

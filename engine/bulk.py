@@ -455,7 +455,9 @@ def load_tables(
                 table, position = item if isinstance(item, tuple) else (item, None)
                 ledger = None if key is None or position is None else (key, position)
                 next_may_bind = threading.Event()
-                future = pool.submit(load_table, writer, table, mapping, ledger, next_may_bind.set, received)
+                future = pool.submit(
+                    load_table, writer, table, mapping, ledger, next_may_bind.set, received
+                )
                 future.add_done_callback(lambda _, event=next_may_bind: event.set())  # type: ignore[misc]
                 waiting.append(future)
                 next_may_bind.wait()

@@ -91,7 +91,7 @@ class State(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Edit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One atomic change. None leaves a field as it is; in ``extra_updates`` None removes the key."""
+    """One atomic change. None leaves a field as it is; in ``extra_updates`` it removes the key."""
 
     add: tuple[SegmentMeta, ...] = ()
     remove: tuple[int, ...] = ()

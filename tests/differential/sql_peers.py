@@ -1,8 +1,8 @@
 """DuckDB and ClickHouse (chdb) over one Parquet file of events, asked in SQL that both understand.
 
 The table ``events``: ``seq`` (order sent), ``t`` (ms UTC), ``day`` (local day number, each engine's
-own calendar), ``event``, ``user``, and properties as nullable columns. Both engines get the file, not
-our arrays, so nothing of Zuji's reading is shared.
+own calendar), ``event``, ``user``, and properties as nullable columns. Both engines get the file,
+not our arrays, so nothing of Zuji's reading is shared.
 """
 
 from __future__ import annotations
@@ -91,10 +91,12 @@ class ClickPeer:
 
 
 def funnel(steps: Sequence[str], window_ms: int, low: int, high: int, ties: str) -> str:
-    """Users by level, for an ordered funnel: the latest start of a chain, carried by window functions.
+    """Users by level, for an ordered funnel: the latest start of a chain, carried by window
+    functions.
 
-    ``steps`` are SQL conditions. ``s_k`` of a row is the latest start of a chain of k steps that ends
-    with it: the running maximum of ``s_(k-1)`` over earlier rows, when it is still in the window.
+    ``steps`` are SQL conditions. ``s_k`` of a row is the latest start of a chain of k steps that
+    ends with it: the running maximum of ``s_(k-1)`` over earlier rows, when it is still in the
+    window.
     """
     # "sequence": earlier in the order sent; "strict": at an earlier instant.
     order = "ORDER BY t, seq ROWS" if ties == "sequence" else "ORDER BY t RANGE"
@@ -140,7 +142,8 @@ def retention(start: str, back: str, first_day: int, days: int, n: int, cohort: 
     backs = f'SELECT DISTINCT "user", day AS r FROM events WHERE ({back})'
     return (
         f"SELECT d, -1 AS k, count(*) AS c FROM ({inside}) AS s1 GROUP BY d UNION ALL "
-        f"SELECT s2.d AS d, b.r - s2.d AS k, count(*) AS c FROM ({inside}) AS s2 JOIN ({backs}) AS b "
+        f"SELECT s2.d AS d, b.r - s2.d AS k, count(*) AS c "
+        f"FROM ({inside}) AS s2 JOIN ({backs}) AS b "
         f'ON s2."user" = b."user" WHERE b.r >= s2.d AND b.r - s2.d <= {n} GROUP BY s2.d, b.r - s2.d'
     )
 

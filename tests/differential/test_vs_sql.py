@@ -1,4 +1,5 @@
-"""Event, funnel and retention beside DuckDB and ClickHouse, on a million seeded events and on real data.
+"""Event, funnel and retention beside DuckDB and ClickHouse, on a million seeded events and on real
+data.
 
 Only questions whose meaning is the same in all three are asked; the others, with what each engine
 makes of them, are listed in docs/notes/differences.md, and the ClickHouse ones are pinned here so
@@ -189,7 +190,8 @@ def test_two_breakdowns_by_week(million):
     for peer in million.peers:
         # 1970-01-01 was a Thursday: day + 3 counts from a Monday.
         theirs = peer.rows(
-            'SELECT CAST(floor((day + 3) / 7.0) AS BIGINT) AS w, os, channel, count(DISTINCT "user") '
+            "SELECT CAST(floor((day + 3) / 7.0) AS BIGINT) AS w, os, channel, "
+            'count(DISTINCT "user") '
             f"FROM events WHERE event IN ('event_06', 'event_07') AND t >= {LOW} AND t < {HIGH} "
             "GROUP BY w, os, channel"
         )
@@ -233,7 +235,9 @@ def test_funnel_with_conditions_on_steps(million):
 
 
 def test_window_funnel_of_clickhouse(million):
-    """``windowFunnel`` sorts an instant by step: that is ``ties: any``. Starts have no range of their own."""
+    """``windowFunnel`` sorts an instant by step: that is ``ties: any``. Starts have no range of
+    their own.
+    """
     steps, conditions = steps_of(3, 5, 7)
     time = {"from": SHAPE.first_day, "to": SHAPE.last_day, "tz": SHAPE.tz}
     body = {"steps": steps, "window": {"n": 7, "unit": "day"}, "ties": "any"}
@@ -292,7 +296,9 @@ def test_rolling_retention(million):
 
 
 def cells_of(rows: list[dict[str, Any]]) -> dict[tuple[int, int], int]:
-    """(cohort day, period) → users; period -1 is the size. The range is old enough to be complete."""
+    """(cohort day, period) → users; period -1 is the size. The range is old enough to be
+    complete.
+    """
     found: dict[tuple[int, int], int] = {}
     for row in rows:
         assert row["complete"], row
@@ -360,7 +366,8 @@ def test_journey_sales_by_department_and_month(journey):
     for peer in journey.peers:
         theirs = peer.rows(
             f"SELECT {months[peer.name]} AS m, department, sum(sales_value) AS s FROM events "
-            f"WHERE event = 'purchase' AND t >= {YEAR_LOW} AND t < {YEAR_HIGH} GROUP BY m, department"
+            f"WHERE event = 'purchase' AND t >= {YEAR_LOW} AND t < {YEAR_HIGH} "
+            "GROUP BY m, department"
         )
         wanted = {(int(m), name): s for m, name, s in theirs if s}
         assert ours.keys() == wanted.keys()

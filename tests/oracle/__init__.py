@@ -1,4 +1,5 @@
-"""The oracle: a second engine in plain Python, slow and by definition, that shares no code with the first.
+"""The oracle: a second engine in plain Python, slow and by definition, that shares no code with the
+first.
 
 It keeps every event as a Python object and answers event, funnel and retention queries by brute
 force: chains are enumerated, not folded; buckets are found by asking the clock on the wall. Where

@@ -189,7 +189,9 @@ def removed(openings: list[int], spots: list[Spot], rules: Rules) -> bool:
 def waiting_starts(
     openings: list[int], position: int, spots: list[Spot], rules: Rules
 ) -> dict[int, int]:
-    """For each level: the latest start of a chain of that level that nothing cleared before ``position``."""
+    """For each level: the latest start of a chain of that level that nothing cleared before
+    ``position``.
+    """
     latest: dict[int, int] = {}
     for start in openings:
         if start >= position:
@@ -209,7 +211,9 @@ def waiting_starts(
 
 
 def with_optional(chain: tuple[int, ...], spots: list[Spot], rules: Rules) -> Chain:
-    """Adds the optional steps: an unused row between the chain's rows of the required neighbours."""
+    """Adds the optional steps: an unused row between the chain's rows of the required
+    neighbours.
+    """
     picked = tuple(spots[i] for i in chain)
     used = set(chain)
     found: dict[int, Spot] = {}

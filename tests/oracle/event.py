@@ -32,7 +32,9 @@ def numbers(project: OracleProject, rows: list[Row], p: str) -> list[float]:
 
 
 def session_of(project: OracleProject, body: dict[str, Any]) -> dict[int, tuple[Any, int]]:
-    """Row (by its order) → its session: cut over all rows of the user, whatever the query filters."""
+    """Row (by its order) → its session: cut over all rows of the user, whatever the query
+    filters.
+    """
     found: dict[int, tuple[Any, int]] = {}
     for user in project.users():
         rows = project.rows_of(user)

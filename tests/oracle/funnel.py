@@ -45,7 +45,9 @@ class Attempt:
 
 
 def sessions(rows: list[Row], gap_ms: int) -> list[int]:
-    """Session number of each row of one user: cut where more than the gap lies between neighbours."""
+    """Session number of each row of one user: cut where more than the gap lies between
+    neighbours.
+    """
     found: list[int] = []
     for i, row in enumerate(rows):
         if i == 0:
@@ -83,7 +85,9 @@ def attempts(
     buckets: list[tuple[int, int, str]] | None,
     now: int,
 ) -> list[Attempt]:
-    """Every attempt whose first row lies in the range (with ``buckets``: each bucket on its own)."""
+    """Every attempt whose first row lies in the range (with ``buckets``: each bucket on its
+    own).
+    """
     rules = _rules(body)
     spans = (
         [(None, *span)]
@@ -205,7 +209,9 @@ def _chains(
 
 
 def _best(rules: Rules, spots: list[Spot], may_start: Callable[[Spot], bool]) -> Chain | None:
-    """The best chain over all values of the held properties; None when nothing starts or all is removed."""
+    """The best chain over all values of the held properties; None when nothing starts or all is
+    removed.
+    """
     openings = starts(spots, rules, may_start)
     best: tuple[tuple[Any, ...], tuple[int, ...], list[Spot]] | None = None
     for held in _held_values(spots, rules):

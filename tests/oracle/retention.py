@@ -17,7 +17,9 @@ ROLLING_MS = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 
 @dataclass
 class Member:
-    """One user in one cohort period: the row that made it a member, and the periods of its returns."""
+    """One user in one cohort period: the row that made it a member, and the periods of its
+    returns.
+    """
 
     user: User
     period: int
@@ -37,9 +39,11 @@ def members(
     cohorts: int,
     period_ms: int | None,
 ) -> list[Member]:
-    """Cohort memberships of one user, rows in order. ``buckets``: the cohort periods, then later ones.
+    """Cohort memberships of one user, rows in order. ``buckets``: the cohort periods, then later
+    ones.
 
-    ``cohorts``: how many of the buckets are cohort periods. ``period_ms``: rolling periods, or None.
+    ``cohorts``: how many of the buckets are cohort periods. ``period_ms``: rolling periods, or
+    None.
     """
     starts = [r for r in rows if is_start(r)]
     if cohort == "first_ever":

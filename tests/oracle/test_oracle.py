@@ -178,7 +178,9 @@ def test_trend_buckets_stand_alone_and_immature_ones_are_marked():
 
 
 def level_by_fold(events: list[tuple[int, str]], steps: str, window: int, ties: str) -> int:
-    """The folding algorithm that the semantics name: L[k], the latest start of a chain at step k."""
+    """The folding algorithm that the semantics name: L[k], the latest start of a chain at step
+    k.
+    """
     k = len(steps)
     order = events
     if ties == "any":

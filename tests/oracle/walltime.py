@@ -1,4 +1,5 @@
-"""Local calendars by asking the wall clock: what date and hour it is, quarter of an hour by quarter of an hour.
+"""Local calendars by asking the wall clock: what date and hour it is, quarter of an hour by quarter
+of an hour.
 
 Zone offsets since 1972 are multiples of 15 minutes and change at such instants, so a scan in steps
 of 15 minutes misses nothing. No arithmetic on days or hours: only ``datetime.astimezone``.
@@ -64,7 +65,9 @@ def next_date(day: date, grain: str) -> date:
 def buckets(
     tz: str, from_ms: int, to_ms: int, grain: str, week_start: int = 1, more: int = 0
 ) -> list[tuple[int, int, str]]:
-    """(start, end, label) of the whole local buckets that cover [from, to), then ``more`` of them."""
+    """(start, end, label) of the whole local buckets that cover [from, to), then ``more`` of
+    them.
+    """
     if grain == "all":
         return [(from_ms, to_ms, local_date(from_ms, tz).isoformat())]
     if grain == "hour":
@@ -122,7 +125,9 @@ def instant(text: str) -> int:
 
 
 def shift_date(day: date, text: str) -> date:
-    """``day`` moved by ``-1M``, ``-7d``, ``-2w``, ``-1y``; a day past the end of a month is its last day."""
+    """``day`` moved by ``-1M``, ``-7d``, ``-2w``, ``-1y``; a day past the end of a month is its
+    last day.
+    """
     count, unit = int(text[:-1]), text[-1]
     if unit in "dw":
         return day + timedelta(days=count * (7 if unit == "w" else 1))

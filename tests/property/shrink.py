@@ -1,4 +1,6 @@
-"""Makes a differing (project, query) pair small: drops events and query parts while the answers still differ."""
+"""Makes a differing (project, query) pair small: drops events and query parts while the answers
+still differ.
+"""
 
 from __future__ import annotations
 

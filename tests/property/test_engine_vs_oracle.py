@@ -1,7 +1,7 @@
 """The engine against the oracle: random projects and queries, in every state that files can be in.
 
-CI runs a few hundred pairs from a fixed seed and some from a new one (printed); the long campaign is
-``python -m tests.property.campaign``. Cells that count users must also list as many users.
+CI runs a few hundred pairs from a fixed seed and some from a new one (printed); the long campaign
+is ``python -m tests.property.campaign``. Cells that count users must also list as many users.
 """
 
 from __future__ import annotations
