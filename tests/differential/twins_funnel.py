@@ -239,11 +239,14 @@ def with_optional(f, rows, chain, value):
 
 def evaluate(f, rows, starters):
     """("removed" | None | (chain, {step: row})) of these rows with these starters."""
-    values = {code for r in rows for s, code in r.codes.items() if s in r.steps and code >= 0} or {
-        None
-    }
+    first, last = starters[0], starters[-1]
+    near = [
+        r for r in rows if first.at <= r.at <= last.at or (r.at > last.at and f.within(last, r))
+    ]
+    codes = {code for r in near for s, code in r.codes.items() if s in r.steps and code >= 0}
+    values = sorted(codes) or [None]
     best = None
-    for value in sorted(values, key=lambda v: -1 if v is None else v):
+    for value in values:
         chains = [c for c in all_chains(f, rows, starters, value) if legal(f, rows, c)]
         if is_removed(f, rows, chains):
             return "removed"

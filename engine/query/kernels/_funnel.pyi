@@ -57,8 +57,9 @@ def funnel_chains(
     exclusions: (i, j, "drop" | "remove"), 1-based steps i < j; on an exclusion row every check for removal
     comes before any state is cleared. With "any_order" only (1, k) is supported, and no optional steps.
     hold: per step a list per lane of int64[n] codes (-1, or None for the lane = no value), or None for a
-    step that holds nothing; of two values with one chain, the one with more optional steps, then the lower
-    code. optional: bit s = step s + 1 is optional (not the first).
+    step that holds nothing. The values tried are those of rows from the first start to the last start's
+    window; of two values with one chain, the one with more optional steps, then the lower code.
+    optional: bit s = step s + 1 is optional (not the first).
     order "ordered" | "strict" (lanes hold every event of the users; rows that do not pass still break a
     chain) | "any_order" (columns of the record are the used rows in time order; entry "first" means the
     first row of any step). entry "any" | "first". count "users" | "entries" | "sessions".

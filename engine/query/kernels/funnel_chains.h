@@ -240,6 +240,26 @@ ZJ_INLINE int zj_starter(const zj_chains *q, const zj_step_row *x) {
     return q->rules.order == ZJ_ANY_ORDER ? x->need != 0 : x->need & 1;
 }
 
+/* The attempt that starts at row i, of rows below b: each step takes the first row that it can. REQUIRES:
+ * ordered, nothing held, no exclusions. next[m]: a row before which no row of level m + 1 is left to find;
+ * attempts do not overlap, so it only moves forward and all attempts together read each row k times. */
+static void zj_attempt(const zj_chains *q, const zj_chain_work *w, uint32_t i, uint32_t b, uint32_t *next, zj_chain *c) {
+    const zj_step_row *e = w->all;
+    uint32_t row[ZJ_STEPS_MAX], stop = i + 1;
+    int level = 1;
+    row[0] = i;
+    for (; level < q->rules.levels; level++) {
+        uint32_t last = row[level - 1], r = next[level] > last ? next[level] : last + 1;
+        while (r < b && (!(e[r].need >> level & 1) || (q->rules.ties_strict && e[r].time == e[last].time))) r++;
+        next[level] = r;
+        if (r == b || !zj_within(&q->rules, &e[i], &e[r])) break;
+        row[level] = r;
+    }
+    if (q->rules.optional)
+        while (stop < b && zj_within(&q->rules, &e[i], &e[stop])) stop++;
+    zj_chain_finish(&q->rules, e, stop, row, level, c);
+}
+
 /* One bucket of one unit: rows [a, b), of which row a may start. */
 static int zj_chain_bucket(const zj_chains *q, zj_chain_work *w, uint32_t user, int32_t bucket, uint32_t a, uint32_t b,
                            zj_starts starts, zj_guard *guard, zj_records *out) {
@@ -252,17 +272,24 @@ static int zj_chain_bucket(const zj_chains *q, zj_chain_work *w, uint32_t user, 
         if (status == ZJ_OK && !removed && best.level > 0) status = zj_record_add(q, w, out, user, bucket, &best);
         return status;
     }
+    const int plain = q->rules.order == ZJ_ORDERED && !q->holds && !q->rules.n_exclusions;
+    uint32_t next[ZJ_STEPS_MAX];
+    for (int m = 0; m < q->rules.levels; m++) next[m] = a;
     for (uint32_t i = a; i < b;) {
         const zj_step_row *x = &w->all[i];
         if (!zj_starter(q, x) || x->time < starts.from || x->time >= starts.to) {
             i++;
             continue;
         }
-        uint32_t stop = i + 1;
-        while (stop < b && zj_within(&q->rules, x, &w->all[stop])) stop++;
-        starts.only = i;
-        status = zj_evaluate_values(q, w, i, stop, &starts, guard, &best, &removed);
-        if (status != ZJ_OK) return status;
+        if (plain) {
+            zj_attempt(q, w, i, b, next, &best);
+        } else {
+            uint32_t stop = i + 1;
+            while (stop < b && zj_within(&q->rules, x, &w->all[stop])) stop++;
+            starts.only = i;
+            status = zj_evaluate_values(q, w, i, stop, &starts, guard, &best, &removed);
+            if (status != ZJ_OK) return status;
+        }
         if (removed) {
             out->count = before;
             return ZJ_OK;
