@@ -19,7 +19,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: $(BIN)/python pyproject.toml requirements-dev.lock
-	$(PIP) install -c requirements-dev.lock setuptools wheel cython numpy
+	$(PIP) install -c requirements-dev.lock setuptools cython numpy
 	$(PIP) install -c requirements-dev.lock --no-build-isolation -e .
 	@touch $@
 

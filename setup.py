@@ -112,12 +112,8 @@ def cythonized() -> list[Extension]:
 
 
 check_links()
-if (
-    not {"egg_info", "dist_info", "--version", "clean"} >= set(sys.argv[1:2])
-    and "sdist" not in sys.argv
-):
-    check_toolchain()
-if "sdist" in sys.argv or "egg_info" in sys.argv:
-    setup()
+if {"sdist", "egg_info", "dist_info", "clean", "--version"} & set(sys.argv):
+    setup()  # nothing is compiled: neither a compiler nor Cython's time is needed
 else:
+    check_toolchain()
     setup(ext_modules=cythonized())
