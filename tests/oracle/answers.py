@@ -92,10 +92,10 @@ def shifted(span: Span, shift: str) -> Span:
 
 
 class RefusedQuery(Exception):
-    """The query is an error: it aggregates something that is not a number."""
+    """The query is an error: a property is of a kind that does not fit its use."""
 
 
-def _check_numbers(project: OracleProject, query: dict[str, Any]) -> None:
+def _check_kinds(project: OracleProject, query: dict[str, Any]) -> None:
     body = query["body"]
     measures = [s.get("measure") for s in body.get("series", [])]
     asked = body.get("measure") or []
@@ -106,14 +106,26 @@ def _check_numbers(project: OracleProject, query: dict[str, Any]) -> None:
         op, p = next((k, v) for k, v in measure.items() if k not in ("e", "where", "step"))
         if op in ("distinct", "count"):
             continue
-        kind = project.event_kinds.get(p.partition(".")[2])
+        kind = _kind(project, p)
         if kind not in (None, "bool", "int", "float"):
             raise RefusedQuery(f"{p} is a {kind}")
+    for by in query.get("by") or []:
+        if by.get("buckets") and _kind(project, by["p"]) not in (None, "int", "float"):
+            raise RefusedQuery(f"{by['p']} has no buckets")
+    for by_step in funnels.hold_maps(body) if query["model"] == "funnel" else []:
+        for p in by_step.values():
+            if _kind(project, p) == "list":
+                raise RefusedQuery(f"{p} is a list and cannot be held")
+
+
+def _kind(project: OracleProject, p: str) -> str | None:
+    scope, _, name = p.partition(".")
+    return (project.user_kinds if scope == "user" else project.event_kinds).get(name)
 
 
 def answer(project: OracleProject, query: dict[str, Any], now: int) -> list[dict[str, Any]]:
     """The rows of the answer, in no particular order."""
-    _check_numbers(project, query)
+    _check_kinds(project, query)
     span = span_of(project, query)
     rows = _answer(project, query, span, now)
     if query.get("compare"):
@@ -131,7 +143,7 @@ def _answer(
     users = [
         u
         for u in project.users()
-        if in_audience(project, u, query.get("audience"), (span.low, span.high), now)
+        if in_audience(project, u, query.get("audience"), (span.low, span.high, span.tz), now)
     ]
     return model(project, query, span, users, now)
 
@@ -220,6 +232,25 @@ def _with_other(query: dict[str, Any], rest: list[Key]) -> bool:
 
 
 # -------------------------------------------------------------------------------------- event
+
+
+def event_totals(
+    project: OracleProject, query: dict[str, Any], now: int
+) -> tuple[dict[Key, float | None], dict[str, float | None]]:
+    """Values over the whole range: by (series, is_other, group values), and by series over all groups."""
+    whole = {**query, "time": {**query["time"], "grain": "all"}, "compare": None}
+    plain = [
+        {k: v for k, v in s.items() if k not in ("cumulative", "moving_average")}
+        for s in query["body"]["series"]
+    ]
+    whole["body"] = {**query["body"], "series": plain}
+    by = [item["p"] for item in query.get("by") or []]
+    lines = {
+        (row["series"], row.get("is_other", False), *(row[p] for p in by)): row["value"]
+        for row in answer(project, whole, now)
+    }
+    together = {row["series"]: row["value"] for row in answer(project, {**whole, "by": []}, now)}
+    return lines, together
 
 
 def _event(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.oracle.project import Row, Value
-from tests.oracle.walltime import instant
+from tests.oracle.walltime import instant, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,10 +126,10 @@ def in_audience(
     project: OracleProject,
     user: tuple[str, str],
     node: dict[str, Any] | None,
-    span: tuple[int, int],
+    span: tuple[int, int, str],
     now: int,
 ) -> bool:
-    """Is the user in the audience? ``span``: the query's range, where ``did`` looks by default."""
+    """Is the user in the audience? ``span``: the query's range and zone; ``did`` looks there by default."""
     if node is None:
         return True
     if "all" in node:
@@ -143,10 +144,13 @@ def in_audience(
     if "did_not" in node:
         return not in_audience(project, user, {"did": node["did_not"]}, span, now)
     did = node["did"]
-    low, high = span
+    low, high, tz = span
     within = did.get("within")
     if within is not None and "n" in within:
         low = high - within["n"] * UNIT_MS[within["unit"]]
+    elif within is not None:
+        first, last = date.fromisoformat(within["from"]), date.fromisoformat(within["to"])
+        low, high = start_of(first, tz), start_of(last + timedelta(days=1), tz)
     times = sum(
         1 for r in project.rows_of(user) if low <= r.time < high and is_event(project, r, did, now)
     )

@@ -187,7 +187,7 @@ def query(case: Case, number: int) -> dict[str, Any]:
         if rng.random() < 0.6:
             document["top"] = {"n": rng.choice([1, 2, 3, 20]), "other": rng.random() < 0.7}
     if rng.random() < 0.1:
-        document["compare"] = {"shift": rng.choice(["-1d", "-7d", "-1M", "-2w"])}
+        document["compare"] = {"shift": rng.choice(["-1d", "-7d", "-1M", "-2w", "-1q", "-1y"])}
     if model == "event":
         document["body"] = _event_body(rng, document["time"]["grain"])
     else:
@@ -342,7 +342,12 @@ def _audience(rng: random.Random, depth: int) -> dict[str, Any]:
             "op": rng.choice(["gte", "gt", "eq", "ne", "lt", "lte"]),
             "v": rng.randint(0, 3),
         }
-    if rng.random() < 0.4:
+    if rng.random() < 0.1:
+        did["count"] = {"op": "between", "v": [0, rng.randint(0, 2)]}
+    if rng.random() < 0.1:
+        days = sorted(f"20{rng.choice([18, 24, 25])}-{rng.randint(1, 12):02d}-01" for _ in range(2))
+        did["within"] = {"from": days[0], "to": days[1]}
+    elif rng.random() < 0.4:
         did["within"] = {"n": rng.choice([1, 3, 30]), "unit": rng.choice(["hour", "day", "week"])}
     return {rng.choice(["did", "did_not"]): did}
 
@@ -363,7 +368,7 @@ def _ref(rng: random.Random) -> dict[str, Any]:
 
 def _by(rng: random.Random, model: str) -> list[dict[str, Any]]:
     names = ["event.city", "event.product", "event.vip", "event.tags", "event.n", "user.plan"]
-    names += ["user.age", "user.home", "event.no", "event.$name", "user.likes"]
+    names += ["user.age", "user.home", "event.no", "event.$name", "user.likes", "event.due"]
     found: list[dict[str, Any]] = []
     for p in rng.sample(names, rng.choice([1, 1, 1, 2])):
         item: dict[str, Any] = {"p": p}
@@ -430,7 +435,8 @@ def _funnel_body(rng: random.Random) -> dict[str, Any]:
     required = [i + 1 for i, s in enumerate(steps) if not s.get("optional")]
     if rng.random() < 0.25:
         if rng.random() < 0.6:
-            body["hold"] = [rng.choice(["event.product", "event.n", "event.vip"])]
+            names = rng.sample(["event.product", "event.n", "event.vip"], rng.choice([1, 1, 2]))
+            body["hold"] = list(names)
         else:
             names = ["event.product", "event.city"]
             body["hold"] = [[{"step": s, "p": rng.choice(names)} for s in range(1, k + 1)]]
@@ -439,6 +445,11 @@ def _funnel_body(rng: random.Random) -> dict[str, Any]:
         item["between"] = sorted(rng.sample(required, 2))
         item["on"] = rng.choice(["drop", "remove"])
         body["exclude"] = [item]
+        if rng.random() < 0.3:
+            ends = sorted(rng.sample(required, 2))
+            body["exclude"].append(
+                {**_ref(rng), "between": ends, "on": rng.choice(["drop", "remove"])}
+            )
     if rng.random() < 0.4:
         body["measure"] = [
             "count",

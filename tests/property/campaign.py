@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.oracle import generate
 from tests.oracle.answers import answer
-from tests.property.pairs import NOW, Pair
+from tests.property.pairs import NOW, STATES, Pair
 from tests.property.shrink import shrink
 
 QUERIES_A_PROJECT = 20
@@ -74,7 +74,7 @@ def _run(pairs: int, seed: int, stop_after: int) -> int:
             break
     seconds = time.perf_counter() - began
     print(
-        f"{done:,} (project, query) pairs over {number:,} projects, {compared:,} comparisons in 4 states, "
+        f"{done:,} (project, query) pairs over {number:,} projects, {compared:,} comparisons in {len(STATES)} states, "
         f"seed {seed}, {seconds:.0f} s: {len(bad)} differ {dict(failures) or ''}"
     )
     return int(bool(bad))

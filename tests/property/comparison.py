@@ -54,3 +54,58 @@ def differences(
             found.append(f"{dict(at[: len(at)]) if False else at}: " + "; ".join(wrong + more))
     found += [f"only in the engine: {row}" for at, row in ours.items() if at not in theirs]
     return found[:most]
+
+
+def total_differences(
+    query: dict[str, Any],
+    totals: dict[str, Any],
+    rows: list[dict[str, Any]],
+    lines: dict[tuple[Any, ...], Any],
+    overall: dict[str, Any],
+) -> list[str]:
+    """What is wrong with an answer's totals.
+
+    ``rows``: the oracle's rows. ``lines`` and ``overall``: its totals of an event query, computed over
+    the whole range; those of the other models follow from the rows.
+    """
+    by = [item["p"] for item in query.get("by") or []]
+    given = [dict(zip(totals["columns"], row, strict=True)) for row in totals["rows"]]
+    if query["model"] == "event":
+        found = {
+            (g["series"], g.get("is_other", False), *(g[p] for p in by)): g["value"] for g in given
+        }
+        wrong = [
+            f"total {k}: engine {found.get(k)}, oracle {v}"
+            for k, v in lines.items()
+            if not same(found.get(k), v)
+        ]
+        together = dict(totals["overall"])
+        wrong += [
+            f"overall {k}: engine {together.get(k)}, oracle {v}"
+            for k, v in overall.items()
+            if not same(together.get(k), v)
+        ]
+        return wrong
+    wrong = []
+    for g in given:
+        mine = [
+            r
+            for r in rows
+            if all(same(r[name], g[name]) for name in [*by, "is_other"] if name in g)
+        ]
+        mine = [r for r in mine if r.get("range", "current") == "current"]
+        if query["model"] == "retention":
+            mine = [r for r in mine if r["period"] == g["period"] and r["complete"]]
+            size, back = sum(r["size"] for r in mine), sum(r["returned"] for r in mine)
+            expected = (size, back, back / size if size else None)
+            told = (g["size"], g["returned"], g["rate"])
+        else:
+            steps = query["body"]["steps"]
+            last = max(i for i, s in enumerate(steps, 1) if not s.get("optional"))
+            entered = sum(r["count"] for r in mine if r["step"] == 1)
+            converted = sum(r["count"] for r in mine if r["step"] == last)
+            expected = (entered, converted, converted / entered if entered else None)
+            told = (g["entered"], g["converted"], g["rate"])
+        if not same(told, expected):
+            wrong.append(f"totals {g}: oracle {expected}")
+    return wrong
