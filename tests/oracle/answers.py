@@ -237,7 +237,7 @@ def _with_other(query: dict[str, Any], rest: list[Key]) -> bool:
 def event_totals(
     project: OracleProject, query: dict[str, Any], now: int
 ) -> tuple[dict[Key, float | None], dict[str, float | None]]:
-    """Values over the whole range: by (series, is_other, group values), and by series over all groups."""
+    """Values over the whole range: by (series, is_other, group values), and by series alone."""
     whole = {**query, "time": {**query["time"], "grain": "all"}, "compare": None}
     plain = [
         {k: v for k, v in s.items() if k not in ("cumulative", "moving_average")}

@@ -129,7 +129,7 @@ def in_audience(
     span: tuple[int, int, str],
     now: int,
 ) -> bool:
-    """Is the user in the audience? ``span``: the query's range and zone; ``did`` looks there by default."""
+    """Is the user in the audience? ``span``: the query's range and zone, where ``did`` looks."""
     if node is None:
         return True
     if "all" in node:

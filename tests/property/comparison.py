@@ -51,7 +51,7 @@ def differences(
         ]
         more = [f"{name}: only in the engine" for name in ours[at] if name not in row]
         if wrong or more:
-            found.append(f"{dict(at[: len(at)]) if False else at}: " + "; ".join(wrong + more))
+            found.append(f"{at}: " + "; ".join(wrong + more))
     found += [f"only in the engine: {row}" for at, row in ours.items() if at not in theirs]
     return found[:most]
 
@@ -65,8 +65,8 @@ def total_differences(
 ) -> list[str]:
     """What is wrong with an answer's totals.
 
-    ``rows``: the oracle's rows. ``lines`` and ``overall``: its totals of an event query, computed over
-    the whole range; those of the other models follow from the rows.
+    ``rows``: the oracle's rows. ``lines`` and ``overall``: its totals of an event query, computed
+    over the whole range; those of the other models follow from the rows.
     """
     by = [item["p"] for item in query.get("by") or []]
     given = [dict(zip(totals["columns"], row, strict=True)) for row in totals["rows"]]
