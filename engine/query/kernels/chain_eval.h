@@ -310,64 +310,108 @@ static void zj_match_earliest(const zj_step_row *e, uint32_t s, uint32_t last, i
     }
 }
 
+/* Rows that match one step each: the first row of every other step is all that start s can take. next[m]
+ * and *cut move forward with s, so all starts together read each row k times. Returns the size. */
+ZJ_INLINE int zj_first_of_each(const zj_rules *q, const zj_step_row *e, uint32_t n, uint32_t s, uint32_t *next,
+                               uint32_t *cut, uint32_t *row) {
+    int size = 1;
+    row[0] = s;
+    if (*cut <= s) *cut = s + 1;
+    while (*cut < n && !e[*cut].exclusion) ++*cut;
+    for (int m = 0; m < q->levels; m++) {
+        if (e[s].need >> m & 1) continue;
+        if (next[m] <= s) next[m] = s + 1;
+        while (next[m] < n && !(e[next[m]].need >> m & 1)) next[m]++;
+        if (next[m] >= *cut || !zj_within(q, &e[s], &e[next[m]])) continue;
+        int at = size++;
+        for (; row[at - 1] > next[m]; at--) row[at] = row[at - 1];
+        row[at] = next[m];
+    }
+    return size;
+}
+
+/* The same where rows match several steps or, with strict ties, only one row of an instant may be used:
+ * rows are matched to steps in time order. Returns the size; *last is the row that completes it. */
+static int zj_match_from(const zj_rules *q, const zj_step_row *e, uint32_t n, uint32_t s, uint32_t *last,
+                         uint32_t *read, uint32_t *row) {
+    zj_matching m = {.size = 0};
+    zj_match_add(&m, e[s].need, s);
+    *last = s;
+    uint32_t i = s + 1;
+    while (i < n && m.size < q->levels && zj_within(q, &e[s], &e[i]) && !e[i].exclusion) {
+        uint32_t stop = i + 1, mask = e[i].need, completes = i;
+        if (q->ties_strict) { /* the instant acts as one row */
+            while (stop < n && e[stop].time == e[i].time && !e[stop].exclusion) mask |= e[stop++].need;
+            if (e[i].time == e[s].time) mask = 0;
+            for (zj_matching probe; mask && completes + 1 < stop; completes++) {
+                probe = m;
+                if (zj_match_add(&probe, e[completes].need, completes)) break;
+            }
+        }
+        if (zj_match_add(&m, mask, i)) *last = completes;
+        i = stop;
+    }
+    *read = i - s;
+    memcpy(row, m.row, (size_t)m.size * sizeof(uint32_t)); /* added in time order */
+    return m.size;
+}
+
+/* Is the user removed? complete[s]: row at which the chain of start s is complete, or UINT32_MAX; where
+ * there is one it ascends with s. Only the latest start can be live without an earlier one past it. */
+static int zj_any_order_removes(const zj_rules *q, const zj_step_row *e, uint32_t n, const zj_starts *starts,
+                                const uint32_t *complete) {
+    int64_t held = INT64_MIN;
+    uint32_t cleared = 0, passed = 0, latest = UINT32_MAX;
+    for (uint32_t x = 0; x < n; x++) {
+        int removes = 0;
+        for (int i = 0; i < q->n_exclusions; i++) removes |= (e[x].exclusion >> i & 1) && q->remove[i];
+        if (removes && latest != UINT32_MAX && latest >= cleared && zj_within(q, &e[latest], &e[x])) {
+            for (; passed < x && (complete[passed] == UINT32_MAX || complete[passed] < x); passed++)
+                if (complete[passed] != UINT32_MAX && e[passed].time > held) held = e[passed].time;
+            if (e[latest].time > held) return 1;
+        }
+        if (e[x].exclusion) cleared = x; /* the row itself may start after that */
+        if (e[x].need && zj_may_start(starts, &e[x])) latest = x;
+    }
+    return 0;
+}
+
 /* All steps in any order. REQUIRES: no optional steps; every exclusion clears levels [1, k).
- * complete: scratch of n items, used with `remove`. O(starts * rows in the window * k^2) at worst. */
+ * complete: scratch of n items, used with `remove`. O(rows * k) when rows match one step each, else
+ * O(starts * rows in the window * k^2) at worst. */
 static int zj_eval_any_order(const zj_rules *q, const zj_step_row *e, uint32_t n, const zj_starts *starts,
                              uint32_t *complete, zj_guard *guard, uint32_t *best_row, int *removed, int *status) {
     const int top = q->levels;
-    int best = 0;
-    uint32_t best_last = 0;
-    int64_t best_start = INT64_MIN;
+    uint32_t best_last = 0, cut = 0, row[ZJ_STEPS_MAX], next[ZJ_STEPS_MAX] = {0};
+    int best = 0, single = !q->ties_strict;
+    for (uint32_t i = 0; i < n; i++) single &= (e[i].need & (e[i].need - 1)) == 0;
     for (uint32_t s = 0; s < n; s++) {
-        if (complete && q->any_remove) complete[s] = UINT32_MAX;
+        if (q->any_remove) complete[s] = UINT32_MAX;
         if (!e[s].need || !zj_may_start(starts, &e[s])) continue;
         if (best == top && !q->any_remove && s > best_last) break;
-        zj_matching m = {.size = 0};
-        zj_match_add(&m, e[s].need, s);
-        uint32_t last = s, i = s + 1;
-        while (i < n && m.size < top && zj_within(q, &e[s], &e[i]) && !e[i].exclusion) {
-            uint32_t stop = i + 1, mask = e[i].need, completes = i;
-            if (q->ties_strict) { /* one row of an instant: the instant acts as one row */
-                while (stop < n && e[stop].time == e[i].time && !e[stop].exclusion) mask |= e[stop++].need;
-                if (e[i].time == e[s].time) mask = 0;
-                for (zj_matching probe; mask && completes + 1 < stop; completes++) {
-                    probe = m;
-                    if (zj_match_add(&probe, e[completes].need, completes)) break;
-                }
-            }
-            if (zj_match_add(&m, mask, i)) last = completes;
-            i = stop;
+        uint32_t last, read = 1;
+        int size;
+        if (single) {
+            size = zj_first_of_each(q, e, n, s, next, &cut, row);
+            last = row[size - 1];
+        } else {
+            size = zj_match_from(q, e, n, s, &last, &read, row);
         }
-        if (zj_stop(guard, i - s)) {
+        if (zj_stop(guard, read)) {
             *status = ZJ_CANCELLED;
             return 0;
         }
-        if (m.size == top && q->any_remove) complete[s] = last;
-        if (m.size < best || (m.size == best && (last > best_last || (last == best_last && e[s].time <= best_start))))
+        if (size == top && q->any_remove) complete[s] = last;
+        if (size < best || (size == best && (last > best_last || (last == best_last && e[s].time <= e[best_row[0]].time))))
             continue;
-        best = m.size;
+        best = size;
         best_last = last;
-        best_start = e[s].time;
-        memcpy(best_row, m.row, (size_t)best * sizeof(uint32_t)); /* added in time order */
+        memcpy(best_row, row, (size_t)size * sizeof(uint32_t));
     }
     if (q->ties_strict && best > 1) zj_match_earliest(e, best_row[0], best_last, best, best_row);
-    for (uint32_t x = 0, since = 0; q->any_remove && x < n; x++) {
-        int removes = 0;
-        if (!e[x].exclusion) continue;
-        for (int i = 0; i < q->n_exclusions; i++) removes |= (e[x].exclusion >> i & 1) && q->remove[i];
-        if (removes) {
-            int64_t live = INT64_MIN, held = INT64_MIN;
-            for (uint32_t s = 0; s < x; s++) {
-                if (!e[s].need || !zj_may_start(starts, &e[s])) continue;
-                if (s >= since && zj_within(q, &e[s], &e[x])) live = e[s].time;
-                if (complete[s] < x && e[s].time > held) held = e[s].time;
-            }
-            if (live > held) {
-                *removed = 1;
-                return 0;
-            }
-        }
-        since = x; /* everything before is cleared; the row itself may start after that */
+    if (q->any_remove && zj_any_order_removes(q, e, n, starts, complete)) {
+        *removed = 1;
+        return 0;
     }
     return best;
 }
