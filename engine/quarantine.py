@@ -2,8 +2,8 @@
 and replayed.
 
 A file is written with the flush of the memtable beside whose rows the events came; until then they
-stand in the WAL with their batch. Layout: magic, version, then one CRC'd msgpack record an event;
-``docs/format/quarantine.md``.
+stand in the WAL with their batch. Layout: ``docs/format/quarantine.md``. Pure functions over one
+file each.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 MAGIC = b"ZUJIQUA1"
 VERSION = 1
-_HEADER = struct.Struct("<8sII")
-"""magic, version, records."""
+_HEADER = struct.Struct("<8sHHI")
+"""magic, version, reserved, records; CRC32C of these follows."""
+_START = _HEADER.size + 4
 _RECORD = struct.Struct("<II")
 """stored bytes, CRC32C of them."""
 
@@ -63,7 +64,8 @@ def write_quarantine(files: Files, path: str, kept: Sequence[Kept]) -> None:
     """Writes and syncs one file."""
     out = files.create(path)
     try:
-        parts = [_HEADER.pack(MAGIC, VERSION, len(kept))]
+        head = _HEADER.pack(MAGIC, VERSION, 0, len(kept))
+        parts = [head, struct.pack("<I", crc32c(head))]
         for k in kept:
             r = k.rejected
             body = msgpack.packb([k.received_ms, r.index, r.reason, r.path, r.message, r.raw])
@@ -80,20 +82,23 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
 
     Raises:
         Corruption: a checksum or length is wrong.
+        UnsupportedFormat: written by a newer release.
     """
     from zuji.engine.batch.columns import Rejected
 
     blob = files.read(path)
-    if len(blob) < _HEADER.size:
+    if len(blob) < _START:
         raise Corruption("quarantine file is too short", path, len(blob))
-    magic, version, records = _HEADER.unpack_from(blob)
+    magic, version, _, records = _HEADER.unpack_from(blob)
     if magic != MAGIC:
         raise Corruption("not a quarantine file", path, 0)
+    if struct.unpack_from("<I", blob, _HEADER.size)[0] != crc32c(blob[: _HEADER.size]):
+        raise Corruption("quarantine file header fails its checksum", path, 0)
     if version > VERSION:
         raise UnsupportedFormat(
             f"{path} has format version {version}; this release reads up to {VERSION}"
         )
-    at = _HEADER.size
+    at = _START
     for _ in range(records):
         if at + _RECORD.size > len(blob):
             raise Corruption("quarantine file ends early", path, at)
@@ -106,3 +111,5 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
             Rejected(index=index, reason=reason, path=where, message=message, raw=raw), received
         )
         at += _RECORD.size + length
+    if at != len(blob):
+        raise Corruption("quarantine file goes on after its last record", path, at)

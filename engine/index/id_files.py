@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 MAGIC = b"ZUJIIDS1"
 VERSION = 1
 _HEADER = struct.Struct("<8sHHIIIQQI")
-"""magic, version, shard, first ordinal, ids, reserved, raw bytes, stored bytes, CRC32C of the rest.
-"""
+"""magic, version, shard, first ordinal, ids, reserved, raw bytes, stored bytes, CRC32C of the stored
+bytes; CRC32C of these follows."""
 
 
 def write_ids(files: Files, path: str, shard: int, first: int, data: U8, offsets: I64) -> None:
@@ -71,9 +71,14 @@ def read_ids(files: Files, path: str, shard: int, first: int, count: int) -> tup
         raise Corruption("id file does not hold what the manifest says", path, 0)
     if crc32c(stored) != crc:
         raise Corruption("id file fails its checksum", path, _HEADER.size + 4)
-    raw = lz4.block.decompress(stored, uncompressed_size=raw_bytes)
+    if raw_bytes < 2 * count or raw_bytes > 256 * (stored_bytes + 1):  # lz4 gains 255 × at most
+        raise Corruption("id file lengths do not add up", path, 0)
+    try:
+        raw = lz4.block.decompress(stored, uncompressed_size=raw_bytes)
+    except lz4.block.LZ4BlockError as problem:
+        raise Corruption(f"id file does not unpack: {problem}", path, _HEADER.size + 4) from None
     offsets = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(np.frombuffer(raw, dtype="<u2", count=count), out=offsets[1:])
-    if 2 * count + int(offsets[-1]) != raw_bytes:
+    if 2 * count + int(offsets[-1]) != len(raw) or len(raw) != raw_bytes:
         raise Corruption("id file lengths do not add up", path, _HEADER.size + 4)
     return np.frombuffer(raw, dtype=np.uint8, offset=2 * count), offsets

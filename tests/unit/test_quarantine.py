@@ -1,0 +1,96 @@
+"""Quarantine files: what was refused comes back byte for byte; damage is noticed."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from pathlib import Path
+
+import msgpack
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.format_page import example
+from zuji.engine.batch.columns import Rejected
+from zuji.engine.errors import Corruption, UnsupportedFormat
+from zuji.engine.quarantine import Kept, read_quarantine, write_quarantine
+from zuji.engine.storage.codecs import crc32c
+from zuji.engine.storage.files import Files
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+KEPT = st.builds(
+    Kept,
+    st.builds(Rejected, st.integers(0, 5000), TEXT, TEXT, TEXT, st.binary(max_size=200)),
+    st.integers(-(2**62), 2**62),
+)
+ONE = [Kept(Rejected(5, "missing_id", "", "no id", b"\x80"), 1000)]
+
+
+def plain(kept):
+    return [(k.received_ms, k.rejected) for k in kept]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(KEPT, max_size=8))
+def test_what_was_written_is_read(kept):
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "x.rejected")
+        write_quarantine(Files(), path, kept)
+        assert plain(read_quarantine(Files(), path)) == plain(kept)
+
+
+def test_every_flipped_byte_is_corruption(tmp_path):
+    path = tmp_path / "x.rejected"
+    write_quarantine(Files(), str(path), ONE * 2)
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[position] ^= 1 << bit
+            path.write_bytes(flipped)
+            with pytest.raises(Corruption) as caught:
+                list(read_quarantine(Files(), str(path)))
+            assert caught.value.path == str(path)
+
+
+def test_every_cut_is_corruption(tmp_path):
+    path = tmp_path / "x.rejected"
+    write_quarantine(Files(), str(path), ONE * 2)
+    whole = path.read_bytes()
+    for data in [*[whole[:n] for n in range(len(whole))], whole + b"\0"]:
+        path.write_bytes(data)
+        with pytest.raises(Corruption):
+            list(read_quarantine(Files(), str(path)))
+
+
+def test_records_before_the_damage_are_handed_out(tmp_path):
+    path = tmp_path / "x.rejected"
+    write_quarantine(Files(), str(path), ONE * 2)
+    path.write_bytes(path.read_bytes()[:-1])
+    rows = read_quarantine(Files(), str(path))
+    assert plain([next(rows)]) == plain(ONE)
+    with pytest.raises(Corruption):
+        next(rows)
+
+
+def test_a_later_version_is_refused_and_named(tmp_path):
+    head = struct.pack("<8sHHI", b"ZUJIQUA1", 2, 0, 0)
+    path = tmp_path / "x.rejected"
+    path.write_bytes(head + struct.pack("<I", crc32c(head)))
+    with pytest.raises(UnsupportedFormat, match="version 2"):
+        list(read_quarantine(Files(), str(path)))
+
+
+def test_a_row_for_people_shows_the_event_or_its_bytes():
+    sent = {"event": "buy", "time": -1}
+    good = Kept(Rejected(0, "bad_time", "time", "…", msgpack.packb(sent)), 7).to_dict()
+    assert good["event"] == sent
+    assert (good["reason"], good["received_ms"]) == ("bad_time", 7)
+    assert Kept(Rejected(0, "not_a_map", "", "…", b"\xc1"), 7).to_dict()["event"] == "c1"
+
+
+def test_the_example_of_the_page_reads_as_it_says(tmp_path):
+    path = tmp_path / "x.rejected"
+    path.write_bytes(example("quarantine.md"))
+    assert plain(read_quarantine(Files(), str(path))) == plain(ONE)
