@@ -1,0 +1,53 @@
+"""Pairs that once differed, shrunk: each stays as it was found, with what was wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.oracle.generate import Case
+from tests.property.shrink import differs
+
+START = 1_541_041_200_000
+WEEK = 7 * 86_400_000
+
+
+def event(name: str, at: int) -> dict[str, Any]:
+    return {"user_id": "u", "event": name, "time": START + at, "properties": {}}
+
+
+def funnel(steps: list[Any], **body: Any) -> dict[str, Any]:
+    time = {"from": "2018-10-31", "to": "2018-11-30", "tz": "UTC"}
+    return {"model": "funnel", "time": time, "body": {"steps": [{"e": e} for e in steps], **body}}
+
+
+CASES = {
+    # The chain is complete with the first row of the later instant (open as step 2 first, then
+    # "leave page" as step 1); taking the second row swallowed the start of the next attempt.
+    "any_order_strict_ties_end_at_the_earliest_row": (
+        [[event("leave page", WEEK)], [event("open", 0), event("open", WEEK)]],
+        funnel([["open", "leave page"], "open"], order="any_order", ties="strict", count="entries"),
+    ),
+    # A strict chain that another event has ended is not between its steps any more, so an
+    # exclusion after that does not remove the user.
+    "a_broken_strict_chain_is_not_removed": (
+        [[event("pay", 0), event("open", 1), event("view", 2)]],
+        funnel(
+            ["pay", "view"],
+            order="strict",
+            exclude=[{"e": "view", "between": [1, 2], "on": "remove"}],
+        ),
+    ),
+    # With ties "any" the last row of a chain is the last in the funnel's order, not as sent.
+    "the_last_row_of_a_chain_under_ties_any": (
+        [[{**event("pay", 0), "properties": {"c": "x"}}, event("view", 0)]],
+        {**funnel(["view", "pay"], ties="any"), "by": [{"p": "event.c", "attr": "last"}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_found_case(name):
+    batches, query = CASES[name]
+    assert not differs(Case(0, "UTC", 1, [(None, events) for events in batches]), query)
