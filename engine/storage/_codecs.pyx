@@ -1,9 +1,9 @@
 # cython: auto_pickle=False, autotestdict=False
 """Native part of the page codecs: one page in, one page out; many pages in, one array out.
 
-The C is in ``codecs.h`` (pages), ``bitpack.h`` (blocks of 512, compiled for three instruction sets,
-chosen at import) and ``crc32c.h``. ``codecs.py`` is the public side; the format is
-docs/format/page.md.
+The C is in ``codecs.h`` (pages), ``section.h`` (their building block), ``bitpack.h`` (blocks of 512,
+compiled for three instruction sets, chosen at import) and ``crc32c.h``. ``codecs.py`` is the public
+side; the format is docs/format/page.md.
 
 Threads: functions are pure and release the GIL; ``set_isa`` is for tests only.
 """

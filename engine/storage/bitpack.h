@@ -77,14 +77,21 @@ ZJ_TARGET static void ZJ_ISA(range)(const int64_t *v, size_t n, int64_t *low, in
     *high = b;
 }
 
-/* Number of places where v[i] != v[i-1], and whether the values ascend. */
-ZJ_TARGET static size_t ZJ_ISA(changes)(const int64_t *v, size_t n, int *ascends) {
+/* Largest of n >= 1 codes. */
+ZJ_TARGET static uint16_t ZJ_ISA(largest)(const uint16_t *v, size_t n) {
+    uint16_t a = v[0];
+    for (size_t i = 0; i < n; i++) a = v[i] > a ? v[i] : a;
+    return a;
+}
+
+/* Number of places where v[i] != v[i-1], and of those where v[i] < v[i-1]. */
+ZJ_TARGET static size_t ZJ_ISA(changes)(const int64_t *v, size_t n, size_t *down) {
     uint64_t changed = 0, falls = 0;
     for (size_t i = 1; i < n; i++) {
         changed += v[i] != v[i - 1];
         falls += v[i] < v[i - 1];
     }
-    *ascends = falls == 0;
+    *down = (size_t)falls;
     return (size_t)changed;
 }
 
@@ -93,12 +100,55 @@ ZJ_TARGET static void ZJ_ISA(differences)(const int64_t *v, size_t n, int64_t *o
     for (size_t i = 0; i < n; i++) out[i] = (int64_t)((uint64_t)v[i + 1] - (uint64_t)v[i]);
 }
 
-/* Halves of v[i] - base, for packing. */
-ZJ_TARGET static void ZJ_ISA(offsets_low)(const int64_t *v, size_t n, uint64_t base, uint32_t *out) {
-    for (size_t i = 0; i < n; i++) out[i] = (uint32_t)((uint64_t)v[i] - base);
+/* 32 bits of v[i] - base from bit `shift` on: halves for packing, leading bits for planning. */
+ZJ_TARGET static void ZJ_ISA(offsets)(const int64_t *v, size_t n, uint64_t base, int shift,
+                                      uint32_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = (uint32_t)(((uint64_t)v[i] - base) >> shift);
 }
-ZJ_TARGET static void ZJ_ISA(offsets_high)(const int64_t *v, size_t n, uint64_t base, uint32_t *out) {
-    for (size_t i = 0; i < n; i++) out[i] = (uint32_t)(((uint64_t)v[i] - base) >> 32);
+
+/* out[i] = v[i] & mask for 512 values. */
+ZJ_TARGET static void ZJ_ISA(mask)(uint32_t *v, uint32_t mask) {
+    for (size_t i = 0; i < 512; i++) v[i] &= mask;
+}
+
+/* Number of 512 values above `limit`. */
+ZJ_TARGET static uint32_t ZJ_ISA(above)(const uint32_t *v, uint32_t limit) {
+    uint32_t found = 0;
+    for (size_t i = 0; i < 512; i++) found += v[i] > limit;
+    return found;
+}
+
+/* Bit i of out: v[i] > limit, for 512 values. */
+ZJ_TARGET static void ZJ_ISA(flags)(const uint32_t *v, uint32_t limit, uint64_t *out) {
+    uint8_t found[512];
+    for (size_t i = 0; i < 512; i++) found[i] = v[i] > limit;
+    for (size_t word = 0; word < 8; word++) {
+        uint64_t bits = 0;
+        for (size_t i = 0; i < 8; i++) {
+            uint64_t eight;
+            memcpy(&eight, found + 64 * word + 8 * i, 8);
+            /* The product gathers bit 0 of byte j at bit 56 + j. */
+            bits |= (eight * 0x0102040810204080u >> 56) << (8 * i);
+        }
+        out[word] = bits;
+    }
+}
+
+/* v[i] = carry + v[0] + ... + v[i], modulo 2^32: four shifted additions for each 16 values. */
+ZJ_TARGET static void ZJ_ISA(sums)(uint32_t *v, size_t n, uint32_t carry) {
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        ZJ_ISA(v16) x = *(const ZJ_ISA(v16) *)(v + i);
+        x += __builtin_shuffle(x, (ZJ_ISA(v16)){0}, (ZJ_ISA(v16)){16, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14});
+        x += __builtin_shuffle(x, (ZJ_ISA(v16)){0}, (ZJ_ISA(v16)){16, 16, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13});
+        x += __builtin_shuffle(x, (ZJ_ISA(v16)){0}, (ZJ_ISA(v16)){16, 16, 16, 16, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+        x += __builtin_shuffle(x, (ZJ_ISA(v16)){0}, (ZJ_ISA(v16)){16, 16, 16, 16, 16, 16, 16, 16, 0, 1, 2, 3, 4, 5, 6, 7});
+        const uint32_t last = x[15];
+        x += carry;
+        carry += last;
+        *(ZJ_ISA(v16) *)(v + i) = x;
+    }
+    for (; i < n; i++) v[i] = carry += v[i];
 }
 
 #define ZJ_ADD(T)                                                                                \
@@ -111,6 +161,10 @@ ZJ_TARGET static void ZJ_ISA(offsets_high)(const int64_t *v, size_t n, uint64_t 
     }                                                                                            \
     ZJ_TARGET static void ZJ_ISA(widen_##T)(const T *v, size_t n, int64_t *out) {                 \
         for (size_t i = 0; i < n; i++) out[i] = (int64_t)v[i];                                   \
+    }                                                                                            \
+    ZJ_TARGET static void ZJ_ISA(take_##T)(const T *table, const uint16_t *codes, size_t n,       \
+                                           T *out) {                                             \
+        for (size_t i = 0; i < n; i++) out[i] = table[codes[i]];                                 \
     }
 ZJ_ADD(uint8_t)
 ZJ_ADD(uint16_t)
@@ -142,9 +196,11 @@ ZJ_TARGET static void ZJ_ISA(undecimals)(const int64_t *v, size_t n, double scal
 }
 
 static const zj_isa ZJ_ISA(isa) = {
-    ZJ_ISA(unpack),        ZJ_ISA(pack),          ZJ_ISA(range),          ZJ_ISA(changes),
-    ZJ_ISA(differences),   ZJ_ISA(offsets_low),   ZJ_ISA(offsets_high),   ZJ_ISA(add_uint8_t),
-    ZJ_ISA(add_uint16_t),  ZJ_ISA(add_uint32_t),  ZJ_ISA(add_int64_t),    ZJ_ISA(add2_uint8_t),
-    ZJ_ISA(add2_uint16_t), ZJ_ISA(add2_uint32_t), ZJ_ISA(add2_int64_t),   ZJ_ISA(widen_uint8_t),
-    ZJ_ISA(widen_uint16_t), ZJ_ISA(widen_uint32_t), ZJ_ISA(decimals),     ZJ_ISA(undecimals),
+    ZJ_ISA(unpack),         ZJ_ISA(pack),          ZJ_ISA(range),          ZJ_ISA(changes),
+    ZJ_ISA(differences),    ZJ_ISA(offsets),       ZJ_ISA(mask),           ZJ_ISA(above),
+    ZJ_ISA(flags),          ZJ_ISA(sums),          ZJ_ISA(largest),        ZJ_ISA(add_uint8_t),
+    ZJ_ISA(add_uint16_t),   ZJ_ISA(add_uint32_t),  ZJ_ISA(add_int64_t),    ZJ_ISA(add2_uint8_t),
+    ZJ_ISA(add2_uint16_t),  ZJ_ISA(add2_uint32_t), ZJ_ISA(add2_int64_t),   ZJ_ISA(widen_uint8_t),
+    ZJ_ISA(widen_uint16_t), ZJ_ISA(widen_uint32_t), ZJ_ISA(take_uint8_t),  ZJ_ISA(take_uint16_t),
+    ZJ_ISA(take_uint32_t),  ZJ_ISA(take_int64_t),  ZJ_ISA(decimals),       ZJ_ISA(undecimals),
 };

@@ -14,85 +14,10 @@
 #include <string.h>
 
 #include "crc32c.h"
+#include "section.h"
 
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "zuji stores little-endian words and does not support big-endian machines"
-#endif
-
-#define ZJ_PAGE_ROWS 65536u
-#define ZJ_BLOCK 512u
-
-enum { ZJ_CONST = 0, ZJ_FOR = 1, ZJ_DELTA = 2, ZJ_RLE = 3, ZJ_RAW_LZ4 = 4, ZJ_RAW = 5 };
-
-typedef struct {
-    void (*unpack)(const uint8_t *, uint32_t *, int);
-    void (*pack)(const uint32_t *, uint8_t *, int);
-    void (*range)(const int64_t *, size_t, int64_t *, int64_t *);
-    size_t (*changes)(const int64_t *, size_t, int *);
-    void (*differences)(const int64_t *, size_t, int64_t *);
-    void (*offsets_low)(const int64_t *, size_t, uint64_t, uint32_t *);
-    void (*offsets_high)(const int64_t *, size_t, uint64_t, uint32_t *);
-    void (*add_uint8_t)(const uint32_t *, size_t, uint64_t, uint8_t *);
-    void (*add_uint16_t)(const uint32_t *, size_t, uint64_t, uint16_t *);
-    void (*add_uint32_t)(const uint32_t *, size_t, uint64_t, uint32_t *);
-    void (*add_int64_t)(const uint32_t *, size_t, uint64_t, int64_t *);
-    void (*add2_uint8_t)(const uint32_t *, const uint32_t *, size_t, uint64_t, uint8_t *);
-    void (*add2_uint16_t)(const uint32_t *, const uint32_t *, size_t, uint64_t, uint16_t *);
-    void (*add2_uint32_t)(const uint32_t *, const uint32_t *, size_t, uint64_t, uint32_t *);
-    void (*add2_int64_t)(const uint32_t *, const uint32_t *, size_t, uint64_t, int64_t *);
-    void (*widen_uint8_t)(const uint8_t *, size_t, int64_t *);
-    void (*widen_uint16_t)(const uint16_t *, size_t, int64_t *);
-    void (*widen_uint32_t)(const uint32_t *, size_t, int64_t *);
-    int (*decimals)(const double *, size_t, double, int64_t *);
-    void (*undecimals)(const int64_t *, size_t, double, double *);
-} zj_isa;
-
-#define ZJ_ISA(name) zj_base_##name
-#define ZJ_TARGET
-#include "bitpack.h"
-#undef ZJ_ISA
-#undef ZJ_TARGET
-
-#if defined(__x86_64__) && defined(__GNUC__)
-#define ZJ_X86 1
-#define ZJ_ISA(name) zj_avx2_##name
-#define ZJ_TARGET __attribute__((target("avx2")))
-#include "bitpack.h"
-#undef ZJ_ISA
-#undef ZJ_TARGET
-#define ZJ_ISA(name) zj_avx512_##name
-#define ZJ_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
-#include "bitpack.h"
-#undef ZJ_ISA
-#undef ZJ_TARGET
-#endif
-
-static const zj_isa *zj_ops = &zj_base_isa;
-
-/* Best level of this CPU: 0 baseline, 1 AVX2, 2 AVX-512. */
-static inline int zj_best_isa(void) {
-#ifdef ZJ_X86
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return 2;
-    if (__builtin_cpu_supports("avx2")) return 1;
-#endif
-    return 0;
-}
-
-/* Uses `level`, or the best below it that this CPU has; returns the level in use. */
-static inline int zj_set_isa(int level) {
-    const int best = zj_best_isa();
-    if (level > best) level = best;
-    if (level < 0) level = 0;
-    zj_ops = &zj_base_isa;
-#ifdef ZJ_X86
-    if (level == 1) zj_ops = &zj_avx2_isa;
-    if (level == 2) zj_ops = &zj_avx512_isa;
-#endif
-    return level;
-}
+enum { ZJ_CONST = 0, ZJ_FOR = 1, ZJ_DELTA = 2, ZJ_RLE = 3, ZJ_RAW_LZ4 = 4, ZJ_RAW = 5,
+       ZJ_DELTA32 = 6, ZJ_DICT = 7 };
 
 static inline void zj_codecs_init(void) {
     zj_crc_init();
@@ -100,180 +25,31 @@ static inline void zj_codecs_init(void) {
     zj_crc_use_hardware = zj_crc_supported();
 }
 
-static inline int zj_width(uint64_t range) { return range ? 64 - __builtin_clzll(range) : 0; }
-static inline size_t zj_blocks(size_t n) { return (n + ZJ_BLOCK - 1) / ZJ_BLOCK; }
-static inline size_t zj_block_rows(size_t n, size_t block) {
-    const size_t left = n - block * ZJ_BLOCK;
-    return left < ZJ_BLOCK ? left : ZJ_BLOCK;
-}
-/* Bytes of a packed block: whole blocks are vertical, a shorter last one is a plain bit stream. */
-static inline size_t zj_packed_bytes(size_t rows, int width) { return (rows * (size_t)width + 7) / 8; }
-
-/* ---- a section: n values in frames of reference -------------------------------------------------
- * reference i64 | base_bytes u8 | width u8 [blocks] | base [blocks] of base_bytes each | packed blocks
- */
-#define ZJ_SECTION_HEAD 9u
-
-typedef struct {
-    int64_t low;   /* of all values: the reference */
-    size_t bytes;  /* of the encoded section */
-    int base_bytes;
-    uint8_t widths[ZJ_PAGE_ROWS / ZJ_BLOCK];
-    uint64_t bases[ZJ_PAGE_ROWS / ZJ_BLOCK]; /* block minimum - low */
-} zj_plan;
-
-static void zj_plan_section(const int64_t *v, size_t n, zj_plan *plan) {
-    const size_t blocks = zj_blocks(n);
-    int64_t lows[ZJ_PAGE_ROWS / ZJ_BLOCK], low = INT64_MAX;
-    uint64_t furthest = 0;
-    size_t packed = 0;
-    for (size_t b = 0; b < blocks; b++) {
-        const size_t rows = zj_block_rows(n, b);
-        int64_t high;
-        zj_ops->range(v + b * ZJ_BLOCK, rows, &lows[b], &high);
-        plan->widths[b] = (uint8_t)zj_width((uint64_t)high - (uint64_t)lows[b]);
-        packed += zj_packed_bytes(rows, plan->widths[b]);
-        if (lows[b] < low) low = lows[b];
-    }
-    for (size_t b = 0; b < blocks; b++) {
-        plan->bases[b] = (uint64_t)lows[b] - (uint64_t)low;
-        if (plan->bases[b] > furthest) furthest = plan->bases[b];
-    }
-    plan->low = low;
-    plan->base_bytes = furthest == 0            ? 0
-                       : furthest <= 0xFF       ? 1
-                       : furthest <= 0xFFFF     ? 2
-                       : furthest <= 0xFFFFFFFF ? 4
-                                                : 8;
-    plan->bytes = ZJ_SECTION_HEAD + blocks * (1 + (size_t)plan->base_bytes) + packed;
-}
-
-/* Plain bit stream of fewer than 512 values, lowest bits first. */
-static void zj_pack_tail(const int64_t *v, size_t n, uint64_t base, int width, uint8_t *out) {
-    __uint128_t word = 0;
-    int held = 0;
-    for (size_t i = 0; i < n; i++) {
-        word |= (__uint128_t)((uint64_t)v[i] - base) << held;
-        for (held += width; held >= 8; held -= 8, word >>= 8) *out++ = (uint8_t)word;
-    }
-    if (held > 0) *out = (uint8_t)word;
-}
-
-/* REQUIRES: in[0..size) holds the n values: size == zj_packed_bytes(n, width), 1 <= width <= 64. */
-static void zj_unpack_tail(const uint8_t *in, size_t size, size_t n, int width, uint32_t *low,
-                           uint32_t *high) {
-    const uint64_t mask = width == 64 ? ~(uint64_t)0 : ((uint64_t)1 << width) - 1;
-    for (size_t i = 0; i < n; i++) {
-        const size_t bit = i * (size_t)width, at = bit >> 3;
-        const size_t have = size - at < 16 ? size - at : 16;
-        __uint128_t word = 0;
-        memcpy(&word, in + at, have);
-        const uint64_t value = (uint64_t)(word >> (bit & 7)) & mask;
-        low[i] = (uint32_t)value;
-        high[i] = (uint32_t)(value >> 32);
-    }
-}
-
-/* Writes plan->bytes bytes. */
-static size_t zj_write_section(const int64_t *v, size_t n, const zj_plan *plan, uint8_t *out) {
-    const size_t blocks = zj_blocks(n);
-    uint32_t half[ZJ_BLOCK];
-    uint8_t *p = out;
-    memcpy(p, &plan->low, 8);
-    p[8] = (uint8_t)plan->base_bytes;
-    p += ZJ_SECTION_HEAD;
-    memcpy(p, plan->widths, blocks);
-    p += blocks;
-    for (size_t b = 0; b < blocks; b++, p += plan->base_bytes)
-        memcpy(p, &plan->bases[b], (size_t)plan->base_bytes);
-    for (size_t b = 0; b < blocks; b++) {
-        const size_t rows = zj_block_rows(n, b);
-        const int64_t *values = v + b * ZJ_BLOCK;
-        const int width = plan->widths[b];
-        const uint64_t base = (uint64_t)plan->low + plan->bases[b];
-        if (width == 0) continue;
-        if (rows < ZJ_BLOCK) {
-            zj_pack_tail(values, rows, base, width, p);
-        } else {
-            zj_ops->offsets_low(values, rows, base, half);
-            zj_ops->pack(half, p, width < 32 ? width : 32);
-            if (width > 32) {
-                zj_ops->offsets_high(values, rows, base, half);
-                zj_ops->pack(half, p + 64 * 32, width - 32);
-            }
-        }
-        p += zj_packed_bytes(rows, width);
-    }
-    return (size_t)(p - out);
-}
-
-/* 0, or -1 when the bytes are not a section of n values that fills exactly `size` bytes. */
-static int zj_check_section(const uint8_t *in, size_t size, size_t n) {
-    const size_t blocks = zj_blocks(n);
-    size_t need;
-    if (n == 0 || n > ZJ_PAGE_ROWS || size < ZJ_SECTION_HEAD) return -1;
-    const uint8_t wide = in[8];
-    if (!(wide == 0 || wide == 1 || wide == 2 || wide == 4 || wide == 8)) return -1;
-    need = ZJ_SECTION_HEAD + blocks * (1 + (size_t)wide);
-    if (size < need) return -1;
-    for (size_t b = 0; b < blocks; b++) {
-        const int width = in[ZJ_SECTION_HEAD + b];
-        if (width > 64) return -1;
-        need += zj_packed_bytes(zj_block_rows(n, b), width);
-    }
-    return need == size ? 0 : -1;
-}
-
-/* Decodes n values to T. REQUIRES: zj_check_section(in, ., n) == 0. */
-#define ZJ_READ_SECTION(T)                                                                      \
-    static void zj_read_section_##T(const uint8_t *in, size_t n, T *out) {                      \
-        const size_t blocks = zj_blocks(n);                                                     \
-        const int wide = in[8];                                                                 \
-        const uint8_t *widths = in + ZJ_SECTION_HEAD, *bases = widths + blocks;                 \
-        const uint8_t *p = bases + blocks * (size_t)wide;                                       \
-        uint32_t low[ZJ_BLOCK], high[ZJ_BLOCK];                                                 \
-        int64_t reference;                                                                      \
-        memcpy(&reference, in, 8);                                                              \
-        for (size_t b = 0; b < blocks; b++, out += ZJ_BLOCK) {                                  \
-            const size_t rows = zj_block_rows(n, b);                                            \
-            const int width = widths[b];                                                        \
-            const size_t bytes = zj_packed_bytes(rows, width);                                  \
-            uint64_t base = 0;                                                                  \
-            memcpy(&base, bases + b * (size_t)wide, (size_t)wide);                              \
-            base += (uint64_t)reference;                                                        \
-            if (width == 0) {                                                                   \
-                for (size_t i = 0; i < rows; i++) out[i] = (T)base;                             \
-                continue;                                                                       \
-            }                                                                                   \
-            if (rows < ZJ_BLOCK) {                                                              \
-                zj_unpack_tail(p, bytes, rows, width, low, high);                               \
-            } else {                                                                            \
-                zj_ops->unpack(p, low, width < 32 ? width : 32);                                \
-                if (width > 32) zj_ops->unpack(p + 64 * 32, high, width - 32);                  \
-            }                                                                                   \
-            if (width > 32) zj_ops->add2_##T(low, high, rows, base, out);                       \
-            else zj_ops->add_##T(low, rows, base, out);                                         \
-            p += bytes;                                                                         \
-        }                                                                                       \
-    }
-ZJ_READ_SECTION(uint8_t)
-ZJ_READ_SECTION(uint16_t)
-ZJ_READ_SECTION(uint32_t)
-ZJ_READ_SECTION(int64_t)
-
 /* ---- pages ---------------------------------------------------------------------------------------
  * CONST: value i64            FOR: section of n values
- * DELTA: first i64 | section of the n - 1 differences
+ * DELTA, DELTA32: first i64 | section of the n - 1 differences (DELTA32: modulo 2^32)
  * RLE:   runs u32 | bytes of the next section u32 | section of values | section of lengths
+ * DICT:  entries u32 | bytes of the next section u32 | section of entries | section of n codes
  */
-#define ZJ_RLE_HEAD 8u
+#define ZJ_PAIR_HEAD 8u
+#define ZJ_DICT_MAX 4096u
+#define ZJ_DICT_SLOTS 16384u
+#define ZJ_DICT_SAMPLE 8192u
+/* DICT costs a lookup a value: not tried where values take no more bits than this already. */
+#define ZJ_DICT_MIN_BITS 3u
 
 typedef struct {
     int64_t values[ZJ_PAGE_ROWS];
     int64_t deltas[ZJ_PAGE_ROWS];
-    int64_t run_values[ZJ_PAGE_ROWS];
-    int64_t run_lengths[ZJ_PAGE_ROWS];
-    zj_plan plan, plan_deltas, plan_values, plan_lengths;
+    int64_t first[ZJ_PAGE_ROWS];  /* RLE: values of the runs; DICT: entries */
+    int64_t second[ZJ_PAGE_ROWS]; /* RLE: lengths of the runs; DICT: codes */
+    int64_t highs[ZJ_PAGE_ROWS / 2];
+    uint16_t codes[ZJ_PAGE_ROWS];
+    uint16_t slots[ZJ_DICT_SLOTS];
+    int64_t entries[ZJ_DICT_MAX];
+    uint32_t counts[ZJ_DICT_MAX];
+    uint16_t ranks[ZJ_DICT_MAX];
+    zj_plan plan, plan_deltas, plan_first, plan_second;
 } zj_scratch;
 
 typedef struct {
@@ -285,13 +61,117 @@ typedef struct {
 /* Largest page that zj_encode_page can write. */
 #define ZJ_PAGE_BYTES_MAX (8u * ZJ_PAGE_ROWS + 9u * (ZJ_PAGE_ROWS / ZJ_BLOCK) + 64u)
 
-/* Encodes s->values[0..n) to out by the smallest of CONST, FOR, RLE and (when asked for and when the
- * values ascend) DELTA. REQUIRES: 1 <= n <= ZJ_PAGE_ROWS; out has ZJ_PAGE_BYTES_MAX bytes. */
+/* Runs of s->values to first (values) and second (lengths); returns how many. */
+static size_t zj_find_runs(zj_scratch *s, size_t n) {
+    const int64_t *v = s->values;
+    size_t runs = 0;
+    for (size_t i = 1; i <= n; i++) { /* without branches: second holds the ends first */
+        s->first[runs] = v[i - 1];
+        s->second[runs] = (int64_t)i;
+        runs += i == n || v[i] != v[i - 1];
+    }
+    for (size_t r = runs; --r > 0;) s->second[r] -= s->second[r - 1];
+    return runs;
+}
+
+/* Adds rows [from, to) to the distinct values in s->entries, their s->counts and s->codes. Returns how
+ * many there are now, or 0 when they are more than `most`. */
+static size_t zj_find_distinct(zj_scratch *s, size_t from, size_t to, size_t found, size_t most) {
+    const int64_t *v = s->values;
+    for (size_t i = from; i < to; i++) {
+        uint32_t at = (uint32_t)((uint64_t)v[i] * 0x9E3779B97F4A7C15u >> 50);
+        while (s->slots[at] && s->entries[s->slots[at] - 1] != v[i]) at = (at + 1) % ZJ_DICT_SLOTS;
+        if (!s->slots[at]) {
+            if (found == most) return 0;
+            s->entries[found] = v[i];
+            s->counts[found++] = 0;
+            s->slots[at] = (uint16_t)found;
+        }
+        const uint16_t code = (uint16_t)(s->slots[at] - 1);
+        s->counts[code]++;
+        s->codes[i] = code;
+    }
+    return found;
+}
+
+/* Class of a count, frequent first: eight to an octave, which is order enough to keep the codes of
+ * frequent values short. */
+static inline size_t zj_count_class(uint32_t count) {
+    const int top = 31 - __builtin_clz(count);
+    const uint32_t eighths = top >= 3 ? (count >> (top - 3)) & 7 : (count << (3 - top)) & 7;
+    return 8u * (size_t)(16 - top) + 7 - eighths;
+}
+
+/* Entries, the most frequent first, to first and codes to second. */
+static void zj_rank(zj_scratch *s, size_t n, size_t distinct) {
+    uint16_t starts[8 * 17 + 1] = {0};
+    for (size_t i = 0; i < distinct; i++) starts[zj_count_class(s->counts[i]) + 1]++;
+    for (size_t c = 1; c < 8 * 17; c++) starts[c] = (uint16_t)(starts[c] + starts[c - 1]);
+    for (size_t i = 0; i < distinct; i++) {
+        s->ranks[i] = starts[zj_count_class(s->counts[i])]++;
+        s->first[s->ranks[i]] = s->entries[i];
+    }
+    for (size_t i = 0; i < n; i++) s->second[i] = s->ranks[s->codes[i]];
+}
+
+/* Bytes that n codes take at least: their entropy, from below (log2 by its chord in each octave). */
+static size_t zj_codes_bound(const zj_scratch *s, size_t n, size_t distinct) {
+    double bits = 0;
+    for (size_t i = 0; i < distinct; i++) {
+        const double share = (double)n / s->counts[i];
+        uint64_t raw;
+        memcpy(&raw, &share, 8);
+        /* exponent and mantissa of a double, read as a fixed-point number, are that chord */
+        bits += s->counts[i] * ((double)(int64_t)(raw - 0x3FF0000000000000u) / 4503599627370496.0);
+    }
+    return (size_t)(bits / 8);
+}
+
+/* Whether n rows of `distinct` values could pay as a dictionary, were the page of `bytes` like them.
+ * Widths and patches come within an eighth of the entropy at best. */
+static int zj_dict_may_pay(const zj_scratch *s, size_t n, size_t distinct, size_t bytes) {
+    const size_t bound = zj_codes_bound(s, n, distinct);
+    return distinct > 0 && bound + bound / 8 < bytes - bytes / 16;
+}
+
+/* Makes first the entries and second the codes of a dictionary; returns its entries, 0 when it cannot
+ * be smaller than `bytes`. Most pages that have none are known by their first rows. */
+static size_t zj_find_dict(zj_scratch *s, size_t n, size_t bytes) {
+    const size_t sample = n < ZJ_DICT_SAMPLE ? n : ZJ_DICT_SAMPLE;
+    const size_t most = n / 8 < ZJ_DICT_MAX ? n / 8 : ZJ_DICT_MAX;
+    memset(s->slots, 0, sizeof s->slots);
+    size_t distinct = zj_find_distinct(s, 0, sample, 0, most);
+    if (!zj_dict_may_pay(s, sample, distinct, bytes * sample / n)) return 0;
+    distinct = zj_find_distinct(s, sample, n, distinct, most);
+    if (!zj_dict_may_pay(s, n, distinct, bytes)) return 0;
+    zj_rank(s, n, distinct);
+    return distinct;
+}
+
+/* Two sections with their head: RLE and DICT. */
+static size_t zj_write_pair(zj_scratch *s, size_t n_first, size_t n_second, uint8_t *out) {
+    const uint32_t head[2] = {(uint32_t)n_first, (uint32_t)s->plan_first.bytes};
+    memcpy(out, head, sizeof head);
+    size_t at = ZJ_PAIR_HEAD;
+    at += zj_write_section(s->first, n_first, &s->plan_first, out + at, s->highs);
+    at += zj_write_section(s->second, n_second, &s->plan_second, out + at, s->highs);
+    return at;
+}
+
+static size_t zj_plan_pair(zj_scratch *s, size_t n_first, size_t n_second) {
+    zj_plan_section(s->first, n_first, &s->plan_first, s->highs);
+    zj_plan_section(s->second, n_second, &s->plan_second, s->highs);
+    return ZJ_PAIR_HEAD + s->plan_first.bytes + s->plan_second.bytes;
+}
+
+/* Encodes s->values[0..n) to out by the smallest of CONST, FOR, RLE, (when asked for and when the
+ * values ascend) DELTA, and DELTA32 and DICT where they pay.
+ * REQUIRES: 1 <= n <= ZJ_PAGE_ROWS; out has ZJ_PAGE_BYTES_MAX bytes. */
 static zj_page zj_encode_page(zj_scratch *s, size_t n, int try_delta, uint8_t *out) {
     const int64_t *v = s->values;
     zj_page page;
-    int ascends;
-    const size_t changes = zj_ops->changes(v, n, &ascends);
+    size_t falls, runs = 0;
+    const size_t changes = zj_ops->changes(v, n, &falls);
     zj_ops->range(v, n, &page.low, &page.high);
     if (changes == 0) {
         memcpy(out, &v[0], 8);
@@ -299,59 +179,99 @@ static zj_page zj_encode_page(zj_scratch *s, size_t n, int try_delta, uint8_t *o
         page.bytes = 8;
         return page;
     }
-    zj_plan_section(v, n, &s->plan);
+    zj_plan_section(v, n, &s->plan, s->highs);
     page.codec = ZJ_FOR;
     page.bytes = s->plan.bytes;
-    if (try_delta && ascends) {
+    if (try_delta && falls == 0) {
         zj_ops->differences(v, n - 1, s->deltas);
-        zj_plan_section(s->deltas, n - 1, &s->plan_deltas);
+        zj_plan_section(s->deltas, n - 1, &s->plan_deltas, s->highs);
         if (8 + s->plan_deltas.bytes < page.bytes) {
             page.codec = ZJ_DELTA;
             page.bytes = 8 + s->plan_deltas.bytes;
         }
-    }
-    /* A run costs at least a bit of length and a bit of value; below that FOR cannot be beaten. */
-    if ((changes + 1) / 4 < page.bytes && changes + 1 <= n - n / 4) {
-        size_t runs = 0, start = 0;
-        for (size_t i = 1; i <= n; i++) {
-            if (i < n && v[i] == v[i - 1]) continue;
-            s->run_values[runs] = v[start];
-            s->run_lengths[runs++] = (int64_t)(i - start);
-            start = i;
+    } else if (n > ZJ_BLOCK && falls < changes / 8 * 3 && page.low >= 0 && page.high <= UINT32_MAX) {
+        /* Half of the changes of unordered values are falls. */
+        zj_ops->differences(v, n - 1, s->deltas);
+        for (size_t i = 0; i < n - 1; i++) s->deltas[i] &= UINT32_MAX;
+        zj_plan_section(s->deltas, n - 1, &s->plan_deltas, s->highs);
+        if (zj_pays(8 + s->plan_deltas.bytes, page.bytes)) {
+            page.codec = ZJ_DELTA32;
+            page.bytes = 8 + s->plan_deltas.bytes;
         }
-        zj_plan_section(s->run_values, runs, &s->plan_values);
-        zj_plan_section(s->run_lengths, runs, &s->plan_lengths);
-        if (ZJ_RLE_HEAD + s->plan_values.bytes + s->plan_lengths.bytes < page.bytes) {
-            const uint32_t head[2] = {(uint32_t)runs, (uint32_t)s->plan_values.bytes};
-            memcpy(out, head, sizeof head);
-            zj_write_section(s->run_values, runs, &s->plan_values, out + ZJ_RLE_HEAD);
-            zj_write_section(s->run_lengths, runs, &s->plan_lengths,
-                             out + ZJ_RLE_HEAD + s->plan_values.bytes);
+    }
+    /* A run costs about what a value costs, and a bit and a half of length. */
+    if ((changes + 1) * (16 * page.bytes + 3 * n) < 16 * page.bytes * n) {
+        runs = zj_find_runs(s, n);
+        const size_t bytes = zj_plan_pair(s, runs, runs);
+        if (bytes < page.bytes) {
             page.codec = ZJ_RLE;
-            page.bytes = ZJ_RLE_HEAD + s->plan_values.bytes + s->plan_lengths.bytes;
+            page.bytes = bytes;
+        }
+    }
+    if ((page.codec == ZJ_FOR || (page.codec == ZJ_RLE && runs > n / 4)) && n > ZJ_BLOCK &&
+        page.bytes > n * ZJ_DICT_MIN_BITS / 8) {
+        const size_t distinct = zj_find_dict(s, n, page.bytes);
+        if (distinct && zj_pays(zj_plan_pair(s, distinct, n), page.bytes)) {
+            page.codec = ZJ_DICT;
+            page.bytes = zj_write_pair(s, distinct, n, out);
             return page;
         }
+        if (distinct && page.codec == ZJ_RLE) { /* the dictionary has overwritten the runs */
+            zj_find_runs(s, n);
+            zj_plan_pair(s, runs, runs);
+        }
     }
-    if (page.codec == ZJ_DELTA) {
-        memcpy(out, &v[0], 8);
-        zj_write_section(s->deltas, n - 1, &s->plan_deltas, out + 8);
+    if (page.codec == ZJ_RLE) {
+        zj_write_pair(s, runs, runs, out);
+        return page;
+    }
+    if (page.codec == ZJ_FOR) {
+        zj_write_section(v, n, &s->plan, out, s->highs);
     } else {
-        zj_write_section(v, n, &s->plan, out);
+        memcpy(out, &v[0], 8);
+        zj_write_section(s->deltas, n - 1, &s->plan_deltas, out + 8, s->highs);
     }
     return page;
 }
 
 typedef struct {
     int64_t values[ZJ_PAGE_ROWS];
-    uint32_t lengths[ZJ_PAGE_ROWS];
+    uint32_t words[ZJ_PAGE_ROWS]; /* lengths of runs; differences modulo 2^32; codes, as uint16 */
+    uint32_t highs[ZJ_PAGE_ROWS];
 } zj_decode_scratch;
 
-/* 0, or -1 when the bytes are not a page of `codec` with n rows. */
+/* Splits RLE and DICT pages: *first and *second are checked sections, of *count and n or *count
+ * values. 0, or -1. */
+static int zj_check_pair(const uint8_t *in, size_t size, size_t most, size_t n, size_t *count,
+                         const uint8_t **second) {
+    uint32_t head[2];
+    if (size < ZJ_PAIR_HEAD) return -1;
+    memcpy(head, in, sizeof head);
+    in += ZJ_PAIR_HEAD;
+    size -= ZJ_PAIR_HEAD;
+    if (head[0] == 0 || head[0] > most || head[1] > size) return -1;
+    *count = head[0];
+    *second = in + head[1];
+    if (zj_check_section(in, head[1], head[0], 1) != 0) return -1;
+    return zj_check_section(*second, size - head[1], n ? n : head[0], 1);
+}
+
+/* Differences modulo 2^32 and their sums, to s->words. 0, or -1. */
+static int zj_read_sums(const uint8_t *in, size_t size, size_t n, zj_decode_scratch *s) {
+    if (size < 8 || zj_check_section(in + 8, size - 8, n - 1, 1) != 0) return -1;
+    memcpy(s->words, in, 4);
+    zj_read_section_uint32_t(in + 8, n - 1, s->words + 1, s->highs);
+    zj_ops->sums(s->words, n, 0);
+    return 0;
+}
+
+/* 0, or -1 when the bytes are not a page of `codec` with n rows. DICT: see zj_decode_dict. */
 #define ZJ_DECODE_PAGE(T)                                                                        \
     static int zj_decode_page_##T(int codec, const uint8_t *in, size_t size, size_t n, T *out,   \
                                   zj_decode_scratch *s) {                                        \
         int64_t first;                                                                           \
         if (n == 0 || n > ZJ_PAGE_ROWS) return -1;                                               \
+        if (codec == ZJ_DELTA && sizeof(T) <= 4) codec = ZJ_DELTA32;                             \
         switch (codec) {                                                                         \
             case ZJ_CONST:                                                                       \
                 if (size != 8) return -1;                                                        \
@@ -359,13 +279,13 @@ typedef struct {
                 for (size_t i = 0; i < n; i++) out[i] = (T)first;                                \
                 return 0;                                                                        \
             case ZJ_FOR:                                                                         \
-                if (zj_check_section(in, size, n) != 0) return -1;                               \
-                zj_read_section_##T(in, n, out);                                                 \
+                if (zj_check_section(in, size, n, 1) != 0) return -1;                            \
+                zj_read_section_##T(in, n, out, s->highs);                                       \
                 return 0;                                                                        \
             case ZJ_DELTA: {                                                                     \
-                if (size < 8 || zj_check_section(in + 8, size - 8, n - 1) != 0) return -1;       \
+                if (size < 8 || zj_check_section(in + 8, size - 8, n - 1, 1) != 0) return -1;    \
                 memcpy(&first, in, 8);                                                           \
-                zj_read_section_int64_t(in + 8, n - 1, s->values);                               \
+                zj_read_section_int64_t(in + 8, n - 1, s->values, s->highs);                     \
                 uint64_t sum = (uint64_t)first;                                                  \
                 out[0] = (T)sum;                                                                 \
                 for (size_t i = 1; i < n; i++) {                                                 \
@@ -374,25 +294,21 @@ typedef struct {
                 }                                                                                \
                 return 0;                                                                        \
             }                                                                                    \
+            case ZJ_DELTA32:                                                                     \
+                if (zj_read_sums(in, size, n, s) != 0) return -1;                                \
+                for (size_t i = 0; i < n; i++) out[i] = (T)s->words[i];                          \
+                return 0;                                                                        \
             case ZJ_RLE: {                                                                       \
-                uint32_t head[2];                                                                \
-                size_t total = 0;                                                                \
-                if (size < ZJ_RLE_HEAD) return -1;                                               \
-                memcpy(head, in, sizeof head);                                                   \
-                const size_t runs = head[0], bytes = head[1];                                    \
-                in += ZJ_RLE_HEAD;                                                               \
-                size -= ZJ_RLE_HEAD;                                                             \
-                if (runs == 0 || runs > n || bytes > size ||                                     \
-                    zj_check_section(in, bytes, runs) != 0 ||                                    \
-                    zj_check_section(in + bytes, size - bytes, runs) != 0)                       \
-                    return -1;                                                                   \
-                zj_read_section_int64_t(in, runs, s->values);                                    \
-                zj_read_section_uint32_t(in + bytes, runs, s->lengths);                          \
-                for (size_t r = 0; r < runs; r++) total += s->lengths[r];                        \
+                size_t runs, total = 0;                                                          \
+                const uint8_t *lengths;                                                          \
+                if (zj_check_pair(in, size, n, 0, &runs, &lengths) != 0) return -1;              \
+                zj_read_section_int64_t(in + ZJ_PAIR_HEAD, runs, s->values, s->highs);           \
+                zj_read_section_uint32_t(lengths, runs, s->words, s->highs);                     \
+                for (size_t r = 0; r < runs; r++) total += s->words[r];                          \
                 if (total != n) return -1;                                                       \
                 for (size_t r = 0; r < runs; r++) {                                              \
                     const T value = (T)s->values[r];                                             \
-                    for (uint32_t i = 0; i < s->lengths[r]; i++) *out++ = value;                 \
+                    for (uint32_t i = 0; i < s->words[r]; i++) *out++ = value;                   \
                 }                                                                                \
                 return 0;                                                                        \
             }                                                                                    \
@@ -436,6 +352,39 @@ static int zj_finish_floats(double *out, size_t n, int param) {
     return 0;
 }
 
+/* Decodes a DICT page of n values of `type`; decimals are divided once an entry. 0, or -1. */
+static int zj_decode_dict(const uint8_t *in, size_t size, size_t n, int type, int param, void *out,
+                          zj_decode_scratch *s) {
+    uint16_t *codes = (uint16_t *)s->words;
+    size_t entries;
+    const uint8_t *second;
+    if (zj_check_pair(in, size, ZJ_DICT_MAX, n, &entries, &second) != 0) return -1;
+    zj_read_section_uint16_t(second, n, codes, s->highs);
+    if (zj_ops->largest(codes, n) >= entries) return -1;
+    in += ZJ_PAIR_HEAD;
+#define ZJ_TAKE(T)                                                                  \
+    {                                                                               \
+        T table[ZJ_DICT_MAX];                                                       \
+        zj_read_section_##T(in, entries, table, s->highs);                          \
+        zj_ops->take_##T(table, codes, n, (T *)out);                                \
+        return 0;                                                                   \
+    }
+    switch (type) {
+        case ZJ_U8: ZJ_TAKE(uint8_t)
+        case ZJ_U16: ZJ_TAKE(uint16_t)
+        case ZJ_U32: ZJ_TAKE(uint32_t)
+        case ZJ_I64: ZJ_TAKE(int64_t)
+        default:
+            zj_read_section_int64_t(in, entries, s->values, s->highs);
+            if (zj_finish_floats((double *)s->values, entries, param) != 0) return -1;
+            int64_t table[ZJ_DICT_MAX];
+            memcpy(table, s->values, entries * 8);
+            zj_ops->take_int64_t(table, codes, n, (int64_t *)out);
+            return 0;
+    }
+#undef ZJ_TAKE
+}
+
 /* Decodes pages[first..last) to out, `rows` values of `type`. RAW and RAW_LZ4 pages are checked and
  * left to the caller, counted in *raw. `verified` (may be NULL) holds a flag a page: a set flag skips
  * the checksum, a good checksum sets it. Returns ZJ_OK or what is wrong with page *at. */
@@ -443,6 +392,7 @@ static int zj_decode_pages(const uint8_t *data, size_t size, const zj_entry *pag
                            size_t last, int type, void *out, size_t rows, uint8_t *verified,
                            zj_decode_scratch *s, size_t *at, size_t *raw) {
     static const int64_t limits[5] = {UINT8_MAX, UINT16_MAX, UINT32_MAX, 0, 0};
+    static const size_t sizes[5] = {1, 2, 4, 8, 8};
     size_t done = 0;
     *raw = 0;
     for (size_t i = first; i < last; i++) {
@@ -461,6 +411,12 @@ static int zj_decode_pages(const uint8_t *data, size_t size, const zj_entry *pag
         if (type < ZJ_I64 && (e.low < 0 || e.high > limits[type])) return ZJ_BAD_RANGE;
         if (e.codec == ZJ_RAW || e.codec == ZJ_RAW_LZ4) {
             ++*raw;
+            done += e.rows;
+            continue;
+        }
+        if (e.codec == ZJ_DICT) {
+            uint8_t *to = (uint8_t *)out + done * sizes[type];
+            if (zj_decode_dict(in, e.length, e.rows, type, e.param, to, s) != 0) return ZJ_BAD_PAGE;
             done += e.rows;
             continue;
         }

@@ -2,8 +2,8 @@
 
 A *stream* is an array cut in pages of PAGE_ROWS values (bytes: PAGE_RAW_BYTES). Each page is
 encoded by the codec that makes it smallest and described by one PAGE_DTYPE entry of the stream's
-directory; the caller stores the bytes and the directory. lz4 decodes several times slower than the
-other codecs, so it must save at least a fifth to be chosen.
+directory; the caller stores the bytes and the directory. Codecs that decode slower must save more
+to be chosen: patches, differences modulo 2^32 and dictionaries 1/32, lz4 a fifth.
 
 Invariants: decoding gives back exactly the bits that were encoded; whatever the bytes are, decoding
 ends in the right number of rows or in CodecError, and reads nothing outside ``data``.
@@ -46,8 +46,8 @@ __all__ = [
 PAGE_ROWS: Final = 65_536
 PAGE_RAW_BYTES: Final = 262_144
 
-CONST, FOR, DELTA, RLE, RAW_LZ4, RAW = range(6)
-CODEC_NAMES: Final = ("CONST", "FOR", "DELTA", "RLE", "RAW_LZ4", "RAW")
+CONST, FOR, DELTA, RLE, RAW_LZ4, RAW, DELTA32, DICT = range(8)
+CODEC_NAMES: Final = ("CONST", "FOR", "DELTA", "RLE", "RAW_LZ4", "RAW", "DELTA32", "DICT")
 FLOAT_BITS: Final = 255
 """``param`` of a float page that holds the bits of its values instead of scaled decimals."""
 

@@ -71,14 +71,18 @@ def codecs_of(pages):
 
 
 def twin_section(data, n):
-    reference, wide = struct.unpack_from("<qB", data)
-    blocks = (n + 511) // 512
+    reference, form = struct.unpack_from("<qB", data)
+    wide, patched = form % 16, form // 16
+    assert patched in (0, 1)
+    blocks, whole = (n + 511) // 512, n // 512
     widths = data[9 : 9 + blocks]
     at = 9 + blocks
     bases = [
         int.from_bytes(data[at + b * wide : at + (b + 1) * wide], "little") for b in range(blocks)
     ]
     at += blocks * wide
+    counts = [tuple(data[at + 2 * b : at + 2 * b + 2]) for b in range(whole if patched else 0)]
+    at += 2 * len(counts)
     values = []
     for b in range(blocks):
         rows, width = min(512, n - 512 * b), widths[b]
@@ -94,7 +98,24 @@ def twin_section(data, n):
                 high = twin_vertical(packed[2048:], width - 32)
                 offsets = [low | h << 32 for low, h in zip(offsets, high, strict=True)]
         values += [reference + bases[b] + offset for offset in offsets]
-    assert at == len(data)
+    rows = []
+    for b, (first, second) in enumerate(counts):
+        size = first + second if first + second < 64 else 64
+        places = data[at : at + size]
+        at += size
+        if first + second < 64:
+            places = [*places[:first], *(256 + place for place in places[first:])]
+        else:
+            bits = int.from_bytes(places, "little")
+            places = [i for i in range(512) if bits >> i & 1]
+            assert sum(i < 256 for i in places) == first
+        rows += [512 * b + place for place in places]
+    if patched:
+        assert data[at + 8] < 16
+        for row, high in zip(rows, twin_section(data[at:], len(rows)), strict=True):
+            values[row] += high << widths[row // 512]
+    else:
+        assert at == len(data)
     return [(v + 2**63) % 2**64 - 2**63 for v in values]
 
 
@@ -117,6 +138,15 @@ def twin_page(codec, param, data, n):
         for step in twin_section(data[8:], n - 1):
             values.append(values[-1] + step)
         return values
+    if codec == "DELTA32":
+        values = [struct.unpack_from("<q", data)[0]]
+        for step in twin_section(data[8:], n - 1):
+            values.append((values[-1] + step) % 2**32)
+        return values
+    if codec == "DICT":
+        entries, size = struct.unpack_from("<II", data)
+        table = twin_section(data[8 : 8 + size], entries)
+        return [table[code] for code in twin_section(data[8 + size :], n)]
     if codec == "RLE":
         runs, size = struct.unpack_from("<II", data)
         values = twin_section(data[8 : 8 + size], runs)
@@ -179,7 +209,9 @@ def int_streams(draw):
     for _ in range(draw(st.integers(1, 3))):
         n = draw(st.sampled_from([1, 3, 100, 511, 512, 513, 700, 2_000]))
         width = draw(st.integers(0, 64))
-        shape = draw(st.sampled_from(["random", "runs", "ascending", "pattern"]))
+        shape = draw(
+            st.sampled_from(["random", "runs", "ascending", "pattern", "few", "skewed", "climbs"])
+        )
         values = rng.integers(0, (1 << width) - 1, n, dtype=np.uint64, endpoint=True)
         if shape == "runs":
             values = np.repeat(values[: n // 9 + 1], 9)[:n]
@@ -187,6 +219,13 @@ def int_streams(draw):
             values = np.cumsum(values >> np.uint64(16), dtype=np.uint64)
         elif shape == "pattern":
             values = np.resize(values[:7], n)
+        elif shape == "few":
+            values = values[rng.zipf(1.3, n) % min(n, 50)]
+        elif shape == "skewed":
+            values = values >> rng.integers(0, 64, n, dtype=np.uint64)
+        elif shape == "climbs":
+            low = values & np.uint64(0xFFFF_FFFF)
+            values = np.concatenate([np.sort(part) for part in np.array_split(low, n // 40 + 1)])
         parts.append(values.view(np.int64) + draw(st.integers(-(2**40), 2**40)))
     return np.concatenate(parts)
 
@@ -249,7 +288,10 @@ def test_the_smallest_codec_is_chosen():
     assert codecs_of(encode_ints(np.repeat(rng.integers(0, 900, 90), 50))[1]) == ["RLE"]
     rising = np.cumsum(rng.integers(0, 9, 9_000))
     assert codecs_of(encode_ints(rising, ascending=True)[1]) == ["DELTA"]
-    assert codecs_of(encode_ints(rising)[1]) == ["FOR"]
+    assert codecs_of(encode_ints(rising)[1]) == ["DELTA32"]
+    assert codecs_of(encode_ints(rising + 2**32)[1]) == ["FOR"]
+    few = rng.integers(0, 2**40, 60)[rng.zipf(1.3, 9_000) % 60]
+    assert codecs_of(encode_ints(few)[1]) == ["DICT"]
     pattern = np.tile(rng.integers(0, 2**20, 300), 30)
     assert codecs_of(encode_ints(pattern)[1]) == ["RAW_LZ4"]
 
@@ -318,6 +360,17 @@ def test_the_worked_example_of_the_format_page():
     assert entry in " ".join(page.split())
 
 
+def test_the_patched_example_of_the_format_page():
+    values = np.zeros(512, np.uint32)
+    values[[3, 300]] = 1_000, 7
+    data, pages = round_trip(values)
+    assert codecs_of(pages) == ["FOR"]
+    page = (Path(__file__).parents[2] / "docs/format/page.md").read_text(encoding="utf-8")
+    example = page[page.index("A patched section: 512") : page.index("Twenty-seven bytes")]
+    shown = [line.split("   ")[0] for line in example.split("```")[1].splitlines()]
+    assert " ".join(shown).strip() == data.hex(" ")
+
+
 def test_directory_entry_is_forty_bytes():
     assert PAGE_DTYPE.itemsize == 40
     assert [PAGE_DTYPE.fields[n][1] for n in PAGE_DTYPE.names] == [0, 8, 12, 16, 20, 21, 22, 24, 32]
@@ -348,6 +401,14 @@ def test_crc32c_is_the_same_on_every_instruction_set():
 # ---- hostile pages ------------------------------------------------------------------------------
 
 
+def skewed(rng, n, outliers, times):
+    """Small values but for a few in each 512, which are up to ``times`` larger."""
+    values = rng.integers(0, 16, n)
+    rows = rng.choice(n, outliers * n // 512, replace=False)
+    values[rows] *= rng.integers(2, times, len(rows))
+    return values
+
+
 def samples():
     """Small streams, one or more for each codec and layout."""
     rng = np.random.default_rng(5)
@@ -358,6 +419,17 @@ def samples():
     yield "delta", np.cumsum(rng.integers(0, 9, 800)).astype(np.uint32), True
     yield "rle", np.repeat(rng.integers(0, 200, 60), 12).astype(np.uint8), False
     yield "lz4", np.tile(rng.integers(0, 2**30, 90), 12), False
+    yield "for-patched", skewed(rng, 1_100, 30, 40), False
+    yield "for-bitmap", skewed(rng, 1_100, 90, 9_000).astype(np.uint32), False
+    yield "for-patched-wide", skewed(rng, 600, 20, 2**22) << 36 | rng.integers(0, 2**36, 600), False
+    yield (
+        "delta32",
+        np.sort(rng.integers(0, 2**32, (3, 300)), axis=1).ravel().astype(np.uint32),
+        False,
+    )
+    yield "delta32-i64", np.sort(rng.integers(0, 2**32, (3, 300)), axis=1).ravel(), False
+    yield "dict", rng.integers(0, 2**30, 9)[rng.zipf(1.5, 700) % 9].astype(np.uint32), False
+    yield "dict-floats", np.round(rng.random(9) * 1e5, 2)[rng.zipf(1.5, 700) % 9], False
     yield "decimal", np.round(rng.random(80) * 100, 2), False
     yield "float-raw", rng.integers(0, 2**64 - 1, 90, np.uint64).view(np.float64), False
     yield "float-lz4", np.tile(rng.random(60), 20), False
@@ -420,7 +492,7 @@ def test_hostile_bytes_with_a_right_checksum_never_leave_the_page(values, ascend
             range(len(data))
         ):
             outcomes.add(attempt(data[:size], pages.copy(), out))
-        for codec in range(8):
+        for codec in range(len(CODEC_NAMES) + 2):
             changed = pages.copy()
             changed["codec"] = codec
             outcomes.add(attempt(data, changed, out))
@@ -443,7 +515,7 @@ def attempt(data, pages, out):
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.integers(0, 7), st.integers(0, 255), st.integers(1, 1_100), st.binary(max_size=200))
+@given(st.integers(0, 9), st.integers(0, 255), st.integers(1, 1_100), st.binary(max_size=200))
 def test_random_bytes_never_leave_the_page(codec, param, rows, data):
     pages = np.zeros(1, PAGE_DTYPE)
     pages["codec"], pages["param"], pages["rows"] = codec, param, rows
@@ -463,7 +535,7 @@ def test_random_bytes_never_leave_the_page(codec, param, rows, data):
         ("rows", 91),
         ("rows", PAGE_ROWS + 1),
         ("rows", 2**32 - 1),
-        ("codec", 6),
+        ("codec", 8),
         ("codec", 255),
         ("min", -1),
         ("max", 2**32),
@@ -490,6 +562,80 @@ def test_rle_lengths_must_add_up_to_the_rows():
         pages["rows"] = rows
         with pytest.raises(CodecError, match="malformed page"):
             decode_ints(data, pages, np.empty(rows, np.int64))
+
+
+def test_the_samples_reach_what_they_are_named_for():
+    found = {}
+    for name, values, ascending in samples():
+        data, pages = encode(values, ascending=ascending)
+        found[name] = codecs_of(pages)[0], data[8] >> 4 if name.startswith("for") else None
+    assert {name: found[name] for name in found if name.startswith("for")} == {
+        "for-tail": ("FOR", 0),
+        "for-block": ("FOR", 0),
+        "for-wide": ("FOR", 0),
+        "for-patched": ("FOR", 1),
+        "for-bitmap": ("FOR", 1),
+        "for-patched-wide": ("FOR", 1),
+    }
+    assert [found[name][0] for name in ("delta32", "delta32-i64", "dict", "dict-floats")] == [
+        "DELTA32",
+        "DELTA32",
+        "DICT",
+        "DICT",
+    ]
+
+
+@pytest.mark.parametrize("outliers", [1, 5, 62, 63, 64, 65, 100, 254, 255, 256, 400])
+@pytest.mark.parametrize("bits", [1, 7, 30, 40, 58])
+def test_outliers_cost_themselves_only(isa, outliers, bits):
+    rng = np.random.default_rng(outliers)
+    values = rng.integers(0, 1 << (bits // 8), 512 * 3 + 40)
+    for start in (0, 512):
+        values[start + rng.choice(512, outliers, replace=False)] |= 1 << bits
+    data, pages = round_trip(values)
+    assert twin(data, pages) == values.tolist()
+    if bits >= 30 and outliers < 64:
+        packed = max(bits // 8, bits - 31)  # the bits of a patch must fit 32
+        assert len(data) < 1_576 * packed / 8 + 2 * outliers * (1 + bits / 8) + 60
+
+
+@pytest.mark.parametrize(
+    "values", [v for n, v, _ in samples() if n in ("for-patched", "for-bitmap")]
+)
+def test_patches_must_be_what_their_counts_say(values):
+    data, pages = encode(values)
+    blocks, whole = (len(values) + 511) // 512, len(values) // 512
+    counts = 9 + blocks * (1 + data[8] % 16)
+    out = np.empty_like(values)
+    assert sum(data[counts : counts + 2 * whole])
+    for at in range(counts, counts + 2 * whole):
+        for step in (1, 255):
+            broken = bytearray(data)
+            broken[at] = (broken[at] + step) % 256
+            assert attempt(bytes(broken), pages.copy(), out) == "refused"
+
+
+def test_patches_have_no_patches_themselves():
+    data, pages = encode(skewed(np.random.default_rng(5), 1_100, 30, 40))
+    highs = max(at for at in range(9, len(data) - 9) if data[at : at + 8] == b"\1" + bytes(7))
+    broken = bytearray(data)
+    broken[highs + 8] |= 16
+    assert attempt(bytes(broken), pages, np.empty(1_100, np.int64)) == "refused"
+
+
+def test_codes_must_be_in_their_dictionary():
+    """Nine entries, codes of four bits: 9 to 15 fit the code but not the table."""
+    rng = np.random.default_rng(3)
+    values = rng.integers(0, 2**30, 9)[rng.integers(0, 9, 700)]
+    data, pages = encode_ints(values)
+    assert codecs_of(pages) == ["DICT"]
+    at = 8 + struct.unpack_from("<II", data)[1] + 9 + 2
+    outcomes = set()
+    for code in range(16):
+        broken = bytearray(data)
+        broken[at + (data[8 + struct.unpack_from("<II", data)[1] + 8] % 16) * 2] = code
+        outcomes.add((code, attempt(bytes(broken), pages.copy(), np.empty(700, np.int64))))
+    assert outcomes >= {(15, "refused"), (0, "decoded")}
 
 
 def test_lz4_pages_must_have_the_promised_size():
