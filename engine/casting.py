@@ -1,9 +1,9 @@
 """Casting a value to the kind its property already has: which casts are exact enough to be stored.
 
-The first kind seen of a property holds. A value of another kind is cast when nothing is lost, else
-the event goes to quarantine with reason ``type_mismatch``. The table (rows: sent, columns: stored)
-stands in ``docs/format/batch.md``. Values are in the transport form of a batch cell: bool 0/1, int,
-float, datetime ms, text, list of texts.
+The first kind seen of a property holds. A value of another kind is cast when nothing is lost (an
+int64 beyond 2^53 becomes the nearest float64), else the event goes to quarantine with reason
+``type_mismatch``. The table stands in ``docs/format/batch.md``. Values are in the transport form of
+a batch cell: bool 0/1, int, float, datetime ms, text, list of texts. Pure functions.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from zuji.engine.types import Kind
 
 Plain = int | float | str | list[str]
 
-_INT = re.compile(r"[+-]?\d{1,19}\Z")
-_FLOAT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z")
+_INT = re.compile(r"[+-]?\d{1,19}\Z", re.ASCII)
+_FLOAT = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?\Z", re.ASCII)
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1
 
 
