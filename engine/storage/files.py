@@ -17,6 +17,7 @@ import errno
 import fcntl
 import mmap
 import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -141,7 +142,7 @@ class Files:
                 size = os.fstat(fd).st_size
                 if size == 0:
                     return memoryview(b"")
-                return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
+                return memoryview(_map(fd, size))
             finally:
                 os.close(fd)
 
@@ -232,6 +233,13 @@ class Files:
 
     def _appender(self, path: str, fd: int, size: int) -> Appender:
         return Appender(path, fd, size)
+
+
+def _map(fd: int, size: int) -> mmap.mmap:
+    """Read-only mapping; from Python 3.13 on it keeps no file descriptor of its own."""
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(fd, size, access=mmap.ACCESS_READ, trackfd=False)
+    return mmap.mmap(fd, size, access=mmap.ACCESS_READ)
 
 
 @contextmanager

@@ -204,6 +204,16 @@ class Manifest:
         """Length of the log file in force."""
         return self._log.end
 
+    @property
+    def failed(self) -> bool:
+        """Whether it is not known which edit holds: no file named before or after may be removed."""
+        return self._failure is not None and not isinstance(self._failure, EngineClosed)
+
+    def check(self) -> None:
+        """Raise what ``commit`` would raise for any edit: ``StorageFailed``, ``EngineClosed``."""
+        with self._lock:
+            self._check()
+
     def commit(self, edit: Edit) -> State:
         """Make an edit durable; the state after it.
 

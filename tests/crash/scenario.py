@@ -18,6 +18,7 @@ import msgpack
 import numpy as np
 import pyarrow as pa
 
+import zuji.engine.bulk  # noqa: F401  (for the same reason)
 from zuji.engine.config import Config
 from zuji.engine.engine import open_project
 from zuji.engine.errors import StorageFull
@@ -97,6 +98,7 @@ def table(n: int) -> pa.Table:
     )
 
 
+table(1)  # children are forked often: what this imports must not be imported in each of them
 MAPPING = {"event_name": "order", "user": "customer", "time": "at", "insert_id": "receipt"}
 
 

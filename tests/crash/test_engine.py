@@ -100,6 +100,7 @@ def test_a_kill_at_sampled_calls_loses_nothing(fast_path, half):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("half", [False, True])
 def test_a_kill_at_every_call_loses_nothing(fast_path, half):
     found = sites_of(os.path.join(fast_path, "count"))
@@ -154,6 +155,7 @@ def test_sampled_states_after_a_power_cut_recover(fast_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_every_state_after_a_power_cut_recovers(fast_path):
     counts = power_cuts(fast_path, limit=4, every=1, again=60)
     assert counts["states"] > 3000
@@ -197,6 +199,7 @@ def test_a_failed_call_among_a_sample_acknowledges_nothing_false(fast_path, kind
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("kinds", [SYNCS, None], ids=["sync", "any"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC])
 def test_a_failed_call_anywhere_acknowledges_nothing_false(fast_path, kinds, code):
@@ -252,6 +255,7 @@ def test_a_disk_full_at_sampled_calls_then_freed(fast_path, steps, partial):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("steps", [BATCHES_ONLY, STEPS.replace("o", "")], ids=["batches", "tables"])
 @pytest.mark.parametrize("partial", [0, 1, 30])
 def test_a_disk_full_anywhere_then_freed(fast_path, steps, partial):
@@ -311,6 +315,7 @@ def test_a_step_inside_sampled_calls_of_another_then_a_kill(fast_path, first, se
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 @pytest.mark.parametrize("second", ["a", "t", "f", "c", "af", "ac"])
 @pytest.mark.parametrize("first", "atfc")
 def test_a_step_inside_any_call_of_another_then_a_kill(fast_path, first, second):

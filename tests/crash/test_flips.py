@@ -132,6 +132,7 @@ def test_sampled_flips_in_every_file_of_a_project(fast_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7200)
 def test_a_flip_in_every_byte_of_a_project(fast_path):
     run(fast_path, lambda size: ((k, k * 5 % 8) for k in range(size)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import threading
@@ -143,6 +144,7 @@ def test_opening_and_closing_leaks_no_descriptors_and_no_threads(fast_path):
         def once():
             open_engine(Files(), fast_path).close()
             reader(fast_path).close()
+            gc.collect()
             return len(os.listdir("/proc/self/fd")), threading.active_count()
 
         first = once()

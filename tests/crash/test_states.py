@@ -46,7 +46,8 @@ def _short_manifest_logs(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("drawn", "again"), [(DRAWN, AGAIN), pytest.param(60, 10, marks=pytest.mark.slow)]
+    ("drawn", "again"),
+    [(DRAWN, AGAIN), pytest.param(60, 10, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])],
 )
 def test_every_legal_state_after_a_power_cut_recovers(fast_path, drawn, again):
     """Also when the power fails a second time, while the first recovery runs."""
