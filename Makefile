@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check -q
+# Installing only links the package: native modules are compiled once, by the rule of .build.
+INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
 .PHONY: help setup build demo test check lint types clean dev
@@ -20,7 +22,7 @@ $(BIN)/python:
 
 $(VENV)/.base: $(BIN)/python pyproject.toml requirements-dev.lock
 	$(PIP) install -c requirements-dev.lock setuptools cython numpy
-	$(PIP) install -c requirements-dev.lock --no-build-isolation -e .
+	$(INSTALL) .
 	@touch $@
 
 $(VENV)/.build: $(VENV)/.base $(SOURCES)
@@ -28,11 +30,11 @@ $(VENV)/.build: $(VENV)/.base $(SOURCES)
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.base
-	$(PIP) install -c requirements-dev.lock --no-build-isolation -e '.[demo]'
+	$(INSTALL) '.[demo]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(PIP) install -c requirements-dev.lock --no-build-isolation -e '.[demo,bench,test,dev]'
+	$(INSTALL) '.[demo,bench,test,dev]'
 	@touch $@
 
 setup: $(VENV)/.build  ## the library and the command line, in .venv

@@ -116,4 +116,4 @@ if {"sdist", "egg_info", "dist_info", "clean", "--version"} & set(sys.argv):
     setup()  # nothing is compiled: neither a compiler nor Cython's time is needed
 else:
     check_toolchain()
-    setup(ext_modules=cythonized())
+    setup(ext_modules=cythonized(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
