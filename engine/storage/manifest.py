@@ -206,7 +206,7 @@ class Manifest:
 
     @property
     def failed(self) -> bool:
-        """Whether it is not known which edit holds: no file named before or after may be removed."""
+        """It is not known which edit holds: no file named before or after may be removed."""
         return self._failure is not None and not isinstance(self._failure, EngineClosed)
 
     def check(self) -> None:
