@@ -17,6 +17,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "zuji: Python 3.11 or newer is needed, $(PYTHON) is $$($(PYTHON) -V)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "zuji: the venv module is missing. Install it: apt-get install python3-venv"; exit 1; }
 	@command -v cc >/dev/null || command -v gcc >/dev/null || { echo "zuji: no C compiler. Install one: apt-get install gcc libc6-dev"; exit 1; }
+	@echo '#include <stdlib.h>' | $$(command -v cc || command -v gcc) -xc -fsyntax-only - 2>/dev/null || { echo "zuji: the C library's headers are missing. Install them: apt-get install libc6-dev"; exit 1; }
 	@$(PYTHON) -c 'import sysconfig, pathlib, sys; sys.exit(not (pathlib.Path(sysconfig.get_paths()["include"]) / "Python.h").exists())' || { echo "zuji: Python.h is missing. Install it: apt-get install python3-dev"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -52,6 +53,14 @@ def check_toolchain() -> None:
         and shutil.which("gcc") is None
     ):
         stop("no C compiler found. Install one: `apt-get install gcc libc6-dev` (Debian, Ubuntu).")
+    probe = subprocess.run(
+        [shutil.which(compiler) or shutil.which("cc") or "gcc", "-xc", "-fsyntax-only", "-"],
+        input=b"#include <stdlib.h>\n",
+        capture_output=True,
+        check=False,
+    )
+    if probe.returncode:
+        stop("the C library's headers are missing. Install them: `apt-get install libc6-dev`.")
     header = Path(sysconfig.get_paths()["include"]) / "Python.h"
     if not header.exists():
         stop(f"{header} is missing. Install it: `apt-get install python3-dev` (Debian, Ubuntu).")
