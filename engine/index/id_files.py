@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 MAGIC = b"ZUJIIDS1"
 VERSION = 1
 _HEADER = struct.Struct("<8sHHIIIQQI")
-"""magic, version, shard, first ordinal, ids, reserved, raw bytes, stored bytes, CRC32C of the stored
-bytes; CRC32C of these follows."""
+"""magic, version, shard, first ordinal, ids, reserved, raw bytes, stored bytes, CRC32C of the
+stored bytes; CRC32C of these follows.
+"""
 
 
 def write_ids(files: Files, path: str, shard: int, first: int, data: U8, offsets: I64) -> None:
