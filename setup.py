@@ -66,15 +66,22 @@ def check_toolchain() -> None:
         stop(f"{header} is missing. Install it: `apt-get install python3-dev` (Debian, Ubuntu).")
 
 
+def files(suffix: str) -> list[Path]:
+    """Files of the engine, relative to here: through the link, or in the folder of an sdist."""
+    return sorted(
+        Path(folder).relative_to(ROOT) / name
+        for folder, _, names in os.walk(ROOT / "src/zuji/engine", followlinks=True)
+        for name in names
+        if name.endswith(suffix)
+    )
+
+
 def extensions() -> list[Extension]:
     """One extension module a ``.pyx`` file, named ``zuji.engine.….module``."""
     import numpy
 
-    sources = sorted((ROOT / "src/zuji/engine").rglob("*.pyx")) or sorted(
-        ROOT.glob("engine/**/*.pyx")
-    )
+    sources = files(".pyx")
     if not sources:
-        # rglob does not follow symbolic links on every Python, hence the second look above.
         stop("no .pyx file found under engine/: this source tree is incomplete.")
     args = ["-O1", "-g"] if DEBUG or SANITIZE else ["-O3", "-g0"]
     links: list[str] = []
@@ -83,19 +90,18 @@ def extensions() -> list[Extension]:
         links += ["-fsanitize=address,undefined"]
     found = []
     for source in sources:
-        real = source.resolve().relative_to(ROOT)
-        name = "zuji." + ".".join(real.with_suffix("").parts)
+        name = ".".join(source.with_suffix("").parts[1:])
         if ONLY and ONLY not in name:
             continue
         found.append(
             Extension(
                 name,
-                [str(Path("src/zuji") / real)],
-                include_dirs=[numpy.get_include(), str(ROOT / "engine"), str(ROOT / real.parent)],
+                [str(source)],
+                include_dirs=[numpy.get_include(), "src/zuji/engine", str(source.parent)],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 extra_compile_args=[*args, "-std=gnu11", "-fno-math-errno", "-Wno-unused-function"],
                 extra_link_args=links,
-                depends=[str(p.relative_to(ROOT)) for p in ROOT.glob("engine/**/*.h")],
+                depends=[str(header) for header in files(".h")],
             )
         )
     return found
