@@ -46,6 +46,12 @@ class Days(Protocol):
     def multi(self, day: int) -> BitMap:
         """Users with two rows or more on the day, a new bitmap at each call."""
 
+    def user_list(self, day: int) -> U32:
+        """Ascending users of :meth:`users`."""
+
+    def multi_list(self, day: int) -> U32:
+        """Ascending users of :meth:`multi`."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedDays:
@@ -64,11 +70,15 @@ class ListedDays:
 
     def multi(self, day: int) -> BitMap:
         """See :class:`Days`."""
-        return bitmap(self.user_list(day)[self.flags(day).view(np.bool_)])
+        return bitmap(self.multi_list(day))
 
     def user_list(self, day: int) -> U32:
         """Ascending users of the day."""
         return self.pairs[self.starts[day] : self.starts[day + 1]]
+
+    def multi_list(self, day: int) -> U32:
+        """Ascending users with two rows or more on the day."""
+        return self.user_list(day)[self.flags(day).view(np.bool_)]
 
     def flags(self, day: int) -> U8:
         """1 for each of :meth:`user_list` with two rows or more."""

@@ -477,6 +477,27 @@ class StoredDays:
         flags = self._owner.ints(stream, np.empty(len(users), np.uint8))
         return bitmap(users[flags != 0])
 
+    def user_list(self, day: int) -> U32:
+        """See :class:`days.Days`."""
+        entry = self._table[day]
+        if not entry["users"]:
+            return np.empty(0, np.uint32)
+        stream = (int(entry["page"]), int(entry["pages"]))
+        if entry["form"] == DAY_BITMAP:
+            return np.frombuffer(self._bitmap(stream, int(entry["users"])).to_array(), np.uint32)
+        return self._list(entry, stream)
+
+    def multi_list(self, day: int) -> U32:
+        """See :class:`days.Days`."""
+        entry = self._table[day]
+        if not entry["users"]:
+            return np.empty(0, np.uint32)
+        stream = (int(entry["multi_page"]), int(entry["multi_pages"]))
+        if entry["form"] == DAY_BITMAP:
+            return np.frombuffer(self._bitmap(stream, None).to_array(), np.uint32)
+        users = self._list(entry, (int(entry["page"]), int(entry["pages"])))
+        return users[self._owner.ints(stream, np.empty(len(users), np.uint8)) != 0]
+
     def _list(self, entry: Any, stream: Stream) -> U32:
         if entry["form"] != DAY_LIST:
             raise self._owner.damage("a day of an unknown form", stream)

@@ -72,12 +72,17 @@ class Setting:
             return criterion.bracket[k][1]
         return self.body.periods if criterion == "on_or_after" else k
 
-    def complete_at(self, cohort: int, k: int) -> int:
-        """When column k of a cohort is decided for all its users (ms)."""
-        last = self.last_period(k)
+    def complete(self, mark: int | None) -> U8:
+        """Which cells are decided for all users of their cohort, uint8[cohorts, columns]."""
+        if mark is None:
+            return np.zeros((self.cohorts, self.columns), dtype=np.uint8)
+        last = np.array([self.last_period(k) for k in range(self.columns)], dtype=np.int64)
+        cohort = np.arange(self.cohorts)[:, None]
         if self.body.mode == "calendar":
-            return int(self.periods[cohort + last + 1])
-        return int(self.buckets.edges[cohort + 1]) + (last + 1) * self.rolling_ms
+            ends = self.periods[cohort + last + 1]
+        else:
+            ends = self.buckets.edges[cohort + 1] + (last + 1) * self.rolling_ms
+        return (ends <= mark).astype(np.uint8)
 
 
 def setting(bound: Bound) -> Setting:
@@ -339,22 +344,17 @@ def _answer(bound: Bound, s: Setting, by: Breakdown, chosen: Chosen, cells: Any)
         columns.append(
             ColumnInfo(measure.column, "int64" if measure.p is None else "float64", None)
         )
-    complete = np.array(
-        [
-            [mark is not None and s.complete_at(p, k) <= mark for k in range(s.columns)]
-            for p in range(s.cohorts)
-        ],
-        dtype=bool,
-    ).reshape(s.cohorts, s.columns)
+    complete = s.complete(mark).astype(bool)
     bound.context.charge(150 * chosen.lines * s.cohorts * s.columns)
     rows: list[list[Any]] = []
+    known = complete.tolist()
     for g in range(chosen.lines):
         head = line_values(bound, by.groups, chosen, g)
+        sizes, returned = cells.size[g].tolist(), cells.returned[g].tolist()
         for p, label in enumerate(s.buckets.labels):
-            size = int(cells.size[g, p])
+            size = sizes[p]
             for k in range(s.columns):
-                done = bool(complete[p, k])
-                back = int(cells.returned[g, p, k])
+                done, back = known[p][k], returned[p][k]
                 if body.churn:
                     back = size - back
                 row = [*head, label, size, k, back if done else None]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyroaring import BitMap
 
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.model import Bracket
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.model import RetentionBody
     from zuji.engine.query.plan import Scan
-    from zuji.engine.types import F64, I64
+    from zuji.engine.types import F64, I64, U32, U64
 
 
 @dataclass(slots=True)
@@ -75,118 +74,103 @@ def cells(bound: Bound, start: Scan, back: Scan, s: Setting) -> IndexCells:
 
 def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> IndexCells:
     body = s.body
-    same = body.start.names == body.return_.names or (
-        body.start.names is not None
-        and body.return_.names is not None
-        and set(body.start.names) == set(body.return_.names)
-    )
-    starts, _, before = _periods(start, shard, s.buckets.edges, multi=False)
-    returns, again, _ = _periods(back, shard, s.periods, multi=same)
+    same = start.events is None or set(start.events) == set(back.events or ())
+    width = (bound.view.users[shard] + 63) // 64
+    bound.context.charge(8 * width * (len(s.periods) + 3 * s.cohorts))
+    starts, _, before = _periods(start, shard, s.buckets.edges, width, multi=False)
+    returns, again, _ = _periods(back, shard, s.periods, width, multi=same)
     if same and not np.array_equal(s.buckets.edges, s.buckets.whole):
-        again = _cut_again(back, shard, s, again)
+        # Period 0 of a first cohort that the range cuts: two rows from the cut on.
+        edges = s.periods.copy()
+        edges[0] = s.buckets.edges[0]
+        _, first, _ = _periods(back, shard, edges[: s.cohorts + 1], width, multi=True)
+        again[: s.cohorts] = first
     audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
     if audience is not None:
-        only = BitMap(np.flatnonzero(audience).astype(np.uint32))
-        starts = [members & only for members in starts]
+        starts &= _packed(np.flatnonzero(audience).astype(np.uint32), width)
     cohorts = _cohorts(body.cohort, starts, before)
     size = np.zeros((1, s.cohorts), dtype=np.int64)
     returned = np.zeros((1, s.cohorts, s.columns), dtype=np.int64)
-    for p, members in enumerate(cohorts):
+    for p in range(s.cohorts):
         bound.context.check()
-        size[0, p] = len(members)
-        if not members:
+        size[0, p] = _count(cohorts[p])
+        if not size[0, p]:
             continue
         zero = again[p] if same else returns[p]
-        row = [zero, *returns[p + 1 : p + body.periods + 1]]
-        returned[0, p] = _columns(body, members, row)
+        row = returns[p : p + body.periods + 1] & cohorts[p]
+        row[0] = zero & cohorts[p]
+        returned[0, p] = _columns(body, cohorts[p], row)
     return IndexCells(size, returned)
 
 
-def _cohorts(kind: str, starts: list[BitMap], before: BitMap) -> list[BitMap]:
+def _cohorts(kind: str, starts: U64, before: U64) -> U64:
+    """Members of each cohort."""
     if kind == "recurring":
         return starts
-    seen = before.copy() if kind == "first_ever" else BitMap()
-    found = []
-    for members in starts:
-        found.append(members - seen)
+    seen = before.copy() if kind == "first_ever" else np.zeros_like(before)
+    found = np.empty_like(starts)
+    for p, members in enumerate(starts):
+        found[p] = members & ~seen
         seen |= members
     return found
 
 
-def _columns(body: RetentionBody, members: BitMap, row: list[BitMap]) -> list[int]:
-    """Users of a cohort in each column, from the users who were there in each period 0…n."""
+def _columns(body: RetentionBody, members: U64, row: U64) -> I64:
+    """Users of a cohort in each column. ``row`` uint64[n+1, words]: members there in each period."""
     criterion = body.criterion
     if isinstance(criterion, Bracket):
-        return [
-            members.intersection_cardinality(BitMap.union(*row[low : high + 1]))
-            for low, high in criterion.bracket
-        ]
+        there = [np.bitwise_or.reduce(row[low : high + 1]) for low, high in criterion.bracket]
+        return np.array([_count(bits) for bits in there], dtype=np.int64)
     if criterion == "on":
-        return [members.intersection_cardinality(there) for there in row]
-    found = []
+        return _counts(row)
     if criterion == "on_or_after":
-        seen = BitMap()
-        for there in reversed(row):
-            seen |= there & members
-            found.append(len(seen))
-        return found[::-1]
+        return _counts(np.bitwise_or.accumulate(row[::-1])[::-1])
     if criterion == "on_or_before":
-        seen = BitMap()
-        for there in row[1:]:
-            seen |= there & members
-            found.append(len(seen))
-        return [members.intersection_cardinality(row[0]), *found]
-    still = members
-    for there in row[1:]:
-        still = still & there
-        found.append(len(still))
-    return [members.intersection_cardinality(row[0]), *found]
+        rest = np.bitwise_or.accumulate(row[1:])
+    else:
+        rest = np.bitwise_and.accumulate(row[1:])
+    return np.concatenate([_counts(row[:1]), _counts(rest)])
 
 
 def _periods(
-    scan: Scan, shard: int, edges: I64, *, multi: bool
-) -> tuple[list[BitMap], list[BitMap], BitMap]:
-    """Users of each period, those with two or more rows in it, and users before the first one."""
+    scan: Scan, shard: int, edges: I64, width: int, *, multi: bool
+) -> tuple[U64, U64, U64]:
+    """Bits uint64[periods, width]: users of each period, those with two rows or more in it; and
+    users before the first.
+    """
     count = len(edges) - 1
-    once: list[list[BitMap]] = [[] for _ in range(count)]
-    twice: list[list[BitMap]] = [[] for _ in range(count)]
-    before: list[BitMap] = []
+    users = np.zeros((count, width), dtype=np.uint64)
+    again = np.zeros((count if multi else 0, width), dtype=np.uint64)
+    before = np.zeros(width, dtype=np.uint64)
     for ref in scan.of_shard(shard):
         index = ref.run.index
         assert index is not None
         at = np.searchsorted(edges, index.edges[:-1], side="right") - 1
         for day in np.flatnonzero(index.rows > 0).tolist():
             period = int(at[day])
+            if period >= count:
+                continue
+            bits = _packed(index.user_list(day), width)
             if period < 0:
-                before.append(index.users(day))
-            elif period < count:
-                once[period].append(index.users(day))
-                if multi:
-                    twice[period].append(index.multi(day))
-    users = [BitMap.union(*maps) if maps else BitMap() for maps in once]
-    again = [_two(maps, more) for maps, more in zip(once, twice, strict=True)] if multi else []
-    return users, again, BitMap.union(*before) if before else BitMap()
+                before |= bits
+                continue
+            if multi:
+                again[period] |= _packed(index.multi_list(day), width) | (users[period] & bits)
+            users[period] |= bits
+    return users, again, before
 
 
-def _two(maps: list[BitMap], more: list[BitMap]) -> BitMap:
-    """Users with two rows or more: in one bitmap of ``more``, or in two of ``maps``. O(users ·
-    maps).
-    """
-    twice = BitMap.union(*more) if more else BitMap()
-    seen = BitMap()
-    for members in maps:
-        twice |= seen & members
-        seen |= members
-    return twice
+def _packed(users: U32, width: int) -> U64:
+    """Ordinals as bits."""
+    flags = np.zeros(width * 64, dtype=np.bool_)
+    flags[users] = True
+    return np.packbits(flags, bitorder="little").view(np.uint64)
 
 
-def _cut_again(back: Scan, shard: int, s: Setting, again: list[BitMap]) -> list[BitMap]:
-    """Period 0 of a cohort that the range cuts: only rows inside the range can be its start.
+def _count(bits: U64) -> int:
+    return int(np.bitwise_count(bits).sum())
 
-    A row after the start may lie in the period's part after the range. So: two rows from the cut
-    on.
-    """
-    edges = s.periods.copy()
-    edges[0] = s.buckets.edges[0]
-    _, first, _ = _periods(back, shard, edges[: s.cohorts + 1], multi=True)
-    return [*first, *again[s.cohorts :]]
+
+def _counts(rows: U64) -> I64:
+    """Set bits of each row."""
+    return np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
