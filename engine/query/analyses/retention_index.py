@@ -116,7 +116,7 @@ def _cohorts(kind: str, starts: U64, before: U64) -> U64:
 
 
 def _columns(body: RetentionBody, members: U64, row: U64) -> I64:
-    """Users of a cohort in each column. ``row`` uint64[n+1, words]: members there in each period."""
+    """Users of a cohort by column. ``row`` uint64[n+1, words]: members there in each period."""
     criterion = body.criterion
     if isinstance(criterion, Bracket):
         there = [np.bitwise_or.reduce(row[low : high + 1]) for low, high in criterion.bracket]
