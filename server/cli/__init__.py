@@ -10,13 +10,26 @@ traceback; ``--debug`` (or ``ZUJI_DEBUG=1``) shows it.
 from __future__ import annotations
 
 import sys
+from importlib.abc import MetaPathFinder
 
 from zuji.server.cli.outcome import guarded
 
 
 def main() -> None:
     """Runs the command line of this process and exits with its status."""
+    sys.meta_path.insert(0, _WithoutPandas())
     sys.exit(run(sys.argv[1:]))
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Hides pandas from this process.
+
+    pyarrow imports it, when there is one, at its first conversion: 0.5 s that no command needs.
+    """
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("pandas is not used by the command line", name=fullname)
 
 
 def run(argv: list[str]) -> int:

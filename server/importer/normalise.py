@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zuji.server.importer.readers.base import Chunk, Reject
+from zuji.server.importer.readers.base import Chunk, Reject, row_values
 from zuji.server.importer.readers.conform import TEXTS, typed_column
 from zuji.server.importer.times import Clock
 
@@ -162,12 +162,6 @@ def _lost(raw: pa.ChunkedArray, done: Any) -> list[int]:
         return []
     mask = pc.and_(pc.is_null(_flat(done)), pc.is_valid(_flat(raw)))
     return [int(i) for i in np.flatnonzero(mask.to_numpy(zero_copy_only=False))]
-
-
-def row_values(table: pa.Table, index: int) -> dict[str, Any]:
-    """One row for people, without its empty cells."""
-    row: dict[str, Any] = table.slice(index, 1).to_pylist()[0]
-    return {k: v for k, v in row.items() if v is not None}
 
 
 def _get(table: pa.Table, column: str) -> pa.ChunkedArray:

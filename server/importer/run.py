@@ -26,9 +26,8 @@ from zuji.server.importer.normalise import (
     USER,
     Normaliser,
     read_types,
-    row_values,
 )
-from zuji.server.importer.readers.base import Chunk, Reject
+from zuji.server.importer.readers.base import Chunk, Reject, row_values
 from zuji.server.importer.times import Clock
 
 if TYPE_CHECKING:

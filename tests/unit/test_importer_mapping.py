@@ -309,3 +309,15 @@ def test_the_types_of_the_project_hold_unless_the_mapping_says_otherwise():
     )
     got = with_kinds(resolve(base, ["u", "t", "a", "b"], FILE), {"a": "string", "b": "float64"})
     assert got.properties == {"a": ("a", "int64"), "b": ("b", "float64")}
+
+
+def test_refused_rows_show_nanoseconds_without_pandas(monkeypatch):
+    import sys
+
+    from zuji.server.importer.readers.base import row_values
+
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    table = pa.table(
+        {"at": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns", "UTC")), "n": pa.nulls(1)}
+    )
+    assert row_values(table, 0) == {"at": datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)}

@@ -12,13 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,18 @@ class Chunk:
     def row_number(self, index: int) -> int:
         """Row number of the ``index``-th row of the table."""
         return self.first_row + index if self.numbers is None else int(self.numbers[index])
+
+
+def row_values(table: pa.Table, index: int) -> dict[str, Any]:
+    """One row for people, without its empty cells."""
+    row: dict[str, Any] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        value = column[index]
+        if pa.types.is_timestamp(value.type) and value.type.unit == "ns":
+            value = pc.cast(value, pa.timestamp("us", value.type.tz), safe=False)
+        if value.is_valid:
+            row[name] = value.as_py()
+    return row
 
 
 class Reader(Protocol):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from zuji.engine.casting import NotCastable, cast
 from zuji.engine.types import Kind
-from zuji.server.importer.readers.base import Reject
+from zuji.server.importer.readers.base import Reject, row_values
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -136,6 +136,4 @@ def _lists_of_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _refusal(table: pa.Table, numbers: npt.NDArray[np.int64], index: int, message: str) -> Reject:
-    row = table.slice(index, 1).to_pylist()[0]
-    values = {k: v for k, v in row.items() if v is not None}
-    return Reject(int(numbers[index]), "type_mismatch", message, values)
+    return Reject(int(numbers[index]), "type_mismatch", message, row_values(table, index))

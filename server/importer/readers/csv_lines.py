@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.importer.readers.base import Chunk, Reject
+from zuji.server.importer.readers.base import Chunk, Reject, row_values
 from zuji.server.importer.readers.blocks import BLOCK_BYTES, Block, read_blocks
 from zuji.server.importer.readers.conform import typed_column
 
@@ -234,8 +234,8 @@ class CsvReader:
             return table, numbers, []
         rejects = []
         for index, message in sorted(told.items()):
-            values = source.slice(index, 1).to_pylist()[0]
-            rejects.append(Reject(int(numbers[index]), "type_mismatch", message, values))
+            number = int(numbers[index])
+            rejects.append(Reject(number, "type_mismatch", message, row_values(source, index)))
         keep = np.ones(table.num_rows, bool)
         keep[list(told)] = False
         return table.filter(pa.array(keep)), numbers[keep], rejects
