@@ -52,8 +52,8 @@ def load(shape: Shape, parquet: Path, data: Path, threads: int) -> dict[str, Any
     config = zuji.Config(threads=threads)
     rows = 0
     with zuji.open(data, PROJECT, tz=shape.tz, config=config) as engine:
-        for table in _tables(parquet):
-            rows += engine.append_table(table, mapping).accepted
+        for stored in engine.append_tables(_tables(parquet), mapping):
+            rows += stored.accepted
         appended = time.perf_counter() - began
         engine.flush()
         flushed = time.perf_counter() - began
