@@ -496,7 +496,8 @@ class StoredDays:
         if entry["form"] == DAY_BITMAP:
             return np.frombuffer(self._bitmap(stream, None).to_array(), np.uint32)
         users = self._list(entry, (int(entry["page"]), int(entry["pages"])))
-        return users[self._owner.ints(stream, np.empty(len(users), np.uint8)) != 0]
+        flags: U8 = self._owner.ints(stream, np.empty(len(users), np.uint8))
+        return users[flags != 0]
 
     def _list(self, entry: Any, stream: Stream) -> U32:
         if entry["form"] != DAY_LIST:

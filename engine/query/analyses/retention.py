@@ -82,7 +82,8 @@ class Setting:
             ends = self.periods[cohort + last + 1]
         else:
             ends = self.buckets.edges[cohort + 1] + (last + 1) * self.rolling_ms
-        return (ends <= mark).astype(np.uint8)
+        done: U8 = (ends <= mark).astype(np.uint8)
+        return done
 
 
 def setting(bound: Bound) -> Setting:

@@ -173,4 +173,5 @@ def _count(bits: U64) -> int:
 
 def _counts(rows: U64) -> I64:
     """Set bits of each row."""
-    return np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
+    counts: I64 = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
+    return counts
