@@ -497,7 +497,8 @@ class StoredDays:
             return np.frombuffer(self._bitmap(stream, None).to_array(), np.uint32)
         users = self._list(entry, (int(entry["page"]), int(entry["pages"])))
         flags: U8 = self._owner.ints(stream, np.empty(len(users), np.uint8))
-        return users[flags != 0]
+        twice: U32 = users[flags != 0]
+        return twice
 
     def _list(self, entry: Any, stream: Stream) -> U32:
         if entry["form"] != DAY_LIST:
