@@ -7,7 +7,8 @@ file is complete and durable before ``CURRENT`` names it, and the old one is rem
 sync, or a switch of ``CURRENT`` that may or may not have happened, poisons the manifest until the
 project is opened again; a full disk does not.
 An unfinished last record is cut when the project is opened for writing (nobody was told that it was
-committed); bytes that changed anywhere else raise ``Corruption``: nothing is guessed.
+committed), and what is found then is synced before anything relies on it. Bytes that changed
+anywhere else raise ``Corruption``: nothing is guessed.
 Thread-safety: ``commit`` from any thread, one at a time under a lock; ``state`` is an immutable
 snapshot. O(state) to open, O(edit) to commit.
 """
@@ -180,9 +181,12 @@ class Manifest:
             return cls(files, root, state, log, None)
         appender = files.append_open(names.path(root, names.manifest(log.number)))
         try:
+            # A killed process may have written this edit, or switched CURRENT, and not synced it.
+            # What is done from now on relies on it.
             if appender.size > log.end:
                 appender.truncate(log.end)
-                appender.sync()
+            appender.sync()
+            files.sync_dir(root)
             _remove_leftovers(files, root, log.number)
         except ZujiError:
             appender.close()

@@ -347,7 +347,8 @@ def _report_gaps(
     repair: bool,
     report: WalReport,
 ) -> None:
-    """Copy every gap to quarantine; cut a torn end off the last file."""
+    """Copy every gap to quarantine; cut a torn end off the last file; make the rest durable."""
+    end = len(data)
     for gap in gaps:
         unfinished = gap.torn or len(data) < HEADER_BYTES
         torn = last and unfinished and gap.end == len(data)
@@ -362,9 +363,14 @@ def _report_gaps(
             continue  # nothing is cut that was not kept
         report.quarantined.append(copy)
         if torn:
-            with files.append_open(names.path(root, name)) as file:
-                file.truncate(gap.offset)
-                file.sync()
+            end = gap.offset
+    if repair and last:
+        # A process that was killed may have written these records and not synced them. They are
+        # answered from now on, so they must not go when the power does.
+        with files.append_open(names.path(root, name)) as file:
+            if end < len(data):
+                file.truncate(end)
+            file.sync()
 
 
 def _keep(files: Files, root: str, name: str, data: bytes) -> None:

@@ -5,4 +5,5 @@
 ``miniature``    the smallest engine there is over WAL + manifest, to test those two alone
 ``scenario``     the whole engine under a scripted client that counts acknowledgements
 ``killer``       kill -9 loop: ``python -m tests.crash.killer --cycles 500``
+``power``        power cuts of a real ext4: ``python -m tests.crash.power --cycles 200`` (root)
 """

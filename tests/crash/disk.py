@@ -213,9 +213,15 @@ class Disk:
 
 
 def states(
-    ops: list[Op], root: str, *, seed: int, limit: int, start: CrashState | None = None
+    ops: list[Op],
+    root: str,
+    *,
+    seed: int,
+    limit: int,
+    start: CrashState | None = None,
+    first: int = 0,
 ) -> Iterator[CrashState]:
-    """Distinct crash states of a run, cut after every call.
+    """Distinct crash states of a run, cut after every call from number ``first`` on.
 
     ``limit``: combinations drawn a cut, on top of the extremes. ``start``: what was there before
     the run (the state of an earlier crash, when the run is a recovery).
@@ -225,13 +231,22 @@ def states(
     seen: set[bytes] = set()
     for cut, op in enumerate(ops):
         disk.apply(op)
-        if op.kind == "mark":
+        if op.kind == "mark" or cut < first:
             continue
         for kept, contents in disk.choices(rng, limit):
             state = disk.state(cut, kept, contents)
             if state.digest not in seen:
                 seen.add(state.digest)
                 yield state
+
+
+def everything(ops: list[Op], root: str) -> CrashState:
+    """What a killed process leaves: all it did, whether synced or not. The disk goes on."""
+    disk = Disk(root)
+    for op in ops:
+        disk.apply(op)
+    kept, contents = next(disk.choices(random.Random(0), 0))
+    return disk.state(len(ops), kept, contents)
 
 
 def _merge(names: dict, change: dict) -> None:

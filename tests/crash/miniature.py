@@ -125,10 +125,13 @@ class Miniature:
                 self.files.remove(names.path(self.root, f"{names.SEGMENT_DIR}/{name}"))
 
 
-def check(files, root: str, acked: set[int], mark=lambda _seq: None) -> WalReport:
+def check(
+    files, root: str, acked: set[int], mark=lambda _seq: None, seen=lambda _seq: None
+) -> WalReport:
     """Open what a crash left: nothing acknowledged is lost, nothing is wrong, work goes on.
 
-    ``mark`` hears of the rows acknowledged meanwhile.
+    ``mark`` hears of the rows acknowledged meanwhile, ``seen`` of the rows that opening found: a
+    client that asks is told that they are there, so from then on they must not go.
     """
     store = Miniature(files, root)
     lost = acked - store.rows.keys()
@@ -137,6 +140,8 @@ def check(files, root: str, acked: set[int], mark=lambda _seq: None) -> WalRepor
         assert body == payload(seq), f"row {seq} changed"
     report = store.report
     before = dict(store.rows)
+    for seq in before:
+        seen(seq)
     added = store.append()
     mark(added)
     store.flush()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import select
 import signal
 import time
 import traceback
@@ -50,15 +51,29 @@ class Child:
             self._data += found
         return True
 
+    def heard(self) -> set[int]:
+        """What was acknowledged until now. Does not wait."""
+        while select.select([self._acks], [], [], 0)[0]:
+            found = os.read(self._acks, 65536)
+            if not found:
+                break
+            self._data += found
+        return set(self._numbers())
+
+    def _numbers(self) -> list[int]:
+        whole = len(self._data) // 8 * 8
+        return [int.from_bytes(self._data[k : k + 8], "little") for k in range(0, whole, 8)]
+
     def kill(self) -> None:
         """SIGKILL, now."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def end(self, *, killed: bool | None = True) -> list[int]:
+    def end(self, *, killed: bool | None = True, failed: bool = False) -> list[int]:
         """Wait for the end; everything that was acknowledged.
 
         ``killed``: it must end by SIGKILL (True), by itself (False), or either (None).
+        ``failed``: it may also have ended by an error.
         """
         self.hear(1 << 60)
         with os.fdopen(self._errors, "rb") as pipe:
@@ -69,9 +84,8 @@ class Child:
         by_itself = os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0
         self.killed = by_kill
         good = {True: by_kill, False: by_itself, None: by_kill or by_itself}[killed]
-        assert good, f"process ended with status {status}\n{text}"
-        whole = len(self._data) // 8 * 8
-        return [int.from_bytes(self._data[k : k + 8], "little") for k in range(0, whole, 8)]
+        assert good or failed, f"process ended with status {status}\n{text}"
+        return self._numbers()
 
 
 def run_killed(work: Callable[[Ack], object], *, killed: bool | None = True) -> list[int]:

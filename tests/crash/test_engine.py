@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 
-from tests.crash import killer
+from tests.crash import killer, power
 from tests.crash.disk import states
 from tests.crash.fault_files import (
     SYNCS,
@@ -382,3 +382,13 @@ def test_a_second_process_cannot_write_and_a_reader_needs_no_lock(fast_path):
         return seen
 
     assert apart(run) == ({1, 2, 3}, {1})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_power_cuts_of_a_real_file_system(tmp_path):
+    if not power.available():
+        pytest.skip("needs root, ext4 and loop devices")
+    figures = power.loop(str(tmp_path), cycles=40, seed=7)
+    print(figures.line())
+    assert figures.cycles == 40

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.crash.disk import states
+from tests.crash.disk import everything, states
 from tests.crash.fault_files import KillFiles, RecordingFiles
 from tests.crash.miniature import Miniature, check
 from tests.crash.process import run_killed
@@ -74,6 +74,40 @@ def test_every_legal_state_after_a_power_cut_recovers(fast_path, drawn, again):
     assert counts["states"] > 900
     assert counts["second"] > 500
     assert counts["torn"] > 100
+
+
+@pytest.mark.parametrize(
+    "every", [6, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+)
+def test_a_kill_then_a_power_cut_while_recovering(fast_path, every):
+    """What a killed process wrote but did not sync is seen by the next one, and still not safe.
+
+    The next process must make it durable before it acknowledges or removes anything because of it.
+    """
+    root = os.path.join(fast_path, "run")
+    files = RecordingFiles()
+    script(files, root, files.mark)
+    target = os.path.join(fast_path, "state")
+    explored = 0
+    for cut in range(1, len(files.ops), every):
+        killed = everything(files.ops[:cut], root)
+        if killed.directories < {"wal", "quarantine"}:
+            continue
+        killed.write(root)
+        recovery = RecordingFiles()
+
+        def mark(seq, recovery=recovery):
+            recovery.mark(seq)
+
+        check(recovery, root, set(killed.notes), mark, seen=mark)
+        ops = files.ops[:cut] + recovery.ops
+        for k, state in enumerate(states(ops, root, seed=cut, limit=0, first=cut)):
+            if k % (every + 1) == 0:
+                state.write(target)
+                check(Files(), target, set(state.notes))
+                explored += 1
+    print(f"states={explored}")
+    assert explored > 300
 
 
 @pytest.mark.parametrize("forgotten", ["sync", "sync_dir", "trim too early"])
