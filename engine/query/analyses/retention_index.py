@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.query.crowd import allowed
+from zuji.engine.query.kernels._bits import count_and, set_bits
 from zuji.engine.query.model import Bracket
 from zuji.engine.query.reader import ShardReader
 
@@ -97,9 +98,13 @@ def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> Ind
         if not size[0, p]:
             continue
         zero = again[p] if same else returns[p]
+        if body.criterion == "on":
+            returned[0, p] = count_and(returns[p : p + body.periods + 1], cohorts[p])
+            returned[0, p, 0] = count_and(zero[np.newaxis], cohorts[p])[0]
+            continue
         row = returns[p : p + body.periods + 1] & cohorts[p]
         row[0] = zero & cohorts[p]
-        returned[0, p] = _columns(body, cohorts[p], row)
+        returned[0, p] = _columns(body, row)
     return IndexCells(size, returned)
 
 
@@ -115,14 +120,12 @@ def _cohorts(kind: str, starts: U64, before: U64) -> U64:
     return found
 
 
-def _columns(body: RetentionBody, members: U64, row: U64) -> I64:
+def _columns(body: RetentionBody, row: U64) -> I64:
     """Users of a cohort by column. ``row`` uint64[n+1, words]: members there in each period."""
     criterion = body.criterion
     if isinstance(criterion, Bracket):
         there = [np.bitwise_or.reduce(row[low : high + 1]) for low, high in criterion.bracket]
         return np.array([_count(bits) for bits in there], dtype=np.int64)
-    if criterion == "on":
-        return _counts(row)
     if criterion == "on_or_after":
         return _counts(np.bitwise_or.accumulate(row[::-1])[::-1])
     if criterion == "on_or_before":
@@ -150,21 +153,23 @@ def _periods(
             period = int(at[day])
             if period >= count:
                 continue
-            bits = _packed(index.user_list(day), width)
             if period < 0:
-                before |= bits
-                continue
-            if multi:
-                again[period] |= _packed(index.multi_list(day), width) | (users[period] & bits)
-            users[period] |= bits
+                set_bits(index.user_list(day), before)
+            elif multi:
+                bits = _packed(index.user_list(day), width)
+                again[period] |= users[period] & bits
+                set_bits(index.multi_list(day), again[period])
+                users[period] |= bits
+            else:
+                set_bits(index.user_list(day), users[period])
     return users, again, before
 
 
 def _packed(users: U32, width: int) -> U64:
     """Ordinals as bits."""
-    flags = np.zeros(width * 64, dtype=np.bool_)
-    flags[users] = True
-    return np.packbits(flags, bitorder="little").view(np.uint64)
+    row = np.zeros(width, dtype=np.uint64)
+    set_bits(users, row)
+    return row
 
 
 def _count(bits: U64) -> int:
