@@ -3,7 +3,7 @@
 A *stream* is an array cut in pages of PAGE_ROWS values (bytes: PAGE_RAW_BYTES). Each page is
 encoded by the codec that makes it smallest and described by one PAGE_DTYPE entry of the stream's
 directory; the caller stores the bytes and the directory. Codecs that decode slower must save more
-to be chosen: patches, differences modulo 2^32 and dictionaries 1/32, lz4 a fifth.
+to be chosen: patches and dictionaries 1/32, differences modulo 2^32 an eighth, lz4 a fifth.
 
 Invariants: decoding gives back exactly the bits that were encoded; whatever the bytes are, decoding
 ends in the right number of rows or in CodecError, and reads nothing outside ``data``.
