@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from zuji.engine import recovery
+from zuji.engine.allocator import keep_freed_memory
 from zuji.engine.batch import encode_events
 from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound
@@ -84,6 +85,8 @@ def open_project(
         raise InvalidInput(f"mode is 'rw' or 'r', got {mode!r}")
     files = files or Files()
     config = config or Config()
+    if config.keep_freed_memory:
+        keep_freed_memory()
     directory = _project_dir(path, project)
     there = files.exists(names.path(directory, names.CURRENT))
     if mode == "r":

@@ -1,0 +1,30 @@
+"""Keeping freed memory: glibc gives large blocks back to the system at every free, and the next
+query pays for getting the same pages again (17 % of a five-step funnel at 20 M rows).
+
+:func:`keep_freed_memory` tells it to keep up to 512 MiB. It is a setting of the whole process, made
+once, when a project is opened with ``Config.keep_freed_memory`` (the default); elsewhere than on
+glibc it does nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+
+M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
+KEEP_BYTES = 512 << 20
+MMAP_BYTES = 32 << 20
+"""The largest threshold that glibc takes."""
+
+
+@functools.cache
+def keep_freed_memory() -> bool:
+    """Sets the thresholds; True when the C library took them. Idempotent."""
+    try:
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018  (AttributeError elsewhere than on glibc)
+        kept = library.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        return bool(kept and library.mallopt(M_TRIM_THRESHOLD, KEEP_BYTES))
+    except (OSError, AttributeError):
+        return False
