@@ -445,6 +445,7 @@ class Engine:
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._view = None
+            self._writer.release()
             if self._lock_handle is not None:
                 self._lock_handle.release()
 

@@ -15,7 +15,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from zuji.engine import calendars
-from zuji.engine.errors import InvalidInput, NotFound, ZujiError
+from zuji.engine.errors import Corruption, InvalidInput, NotFound, ZujiError
 from zuji.engine.storage import names
 from zuji.engine.storage.lock import lock_project
 from zuji.engine.storage.manifest import Manifest, ProjectInfo
@@ -97,13 +97,27 @@ def open_for_reading(
         try:
             manifest = Manifest.open(files, directory, read_only=True)
             writer = Writer(files, directory, manifest, config, now_ms)
-            return writer, _replay(files, writer, repair=False)
+            report = _replay(files, writer, repair=False)
+            _check_unmoved(files, directory, manifest, report)
+            return writer, report
         except NotFound:
             # A compaction or flush of the live writer removed a file between two steps of ours.
             if attempt == _READ_TRIES - 1:
                 raise
             time.sleep(0.05 * (attempt + 1))
     raise AssertionError("unreachable")
+
+
+def _check_unmoved(files: Files, directory: str, manifest: Manifest, report: WalReport) -> None:
+    """A live writer may have moved rows from the log to segments while we read the one, then the
+    other. Raises NotFound to look again, Corruption when log files are gone for good.
+    """
+    now = Manifest.open(files, directory, read_only=True).state
+    if now.wal_floor != manifest.state.wal_floor:
+        raise NotFound("the log moved on while it was read")
+    if report.missing:
+        file = names.wal(report.missing[0])
+        raise Corruption("a log file is missing", names.path(directory, file), 0)
 
 
 def _replay(files: Files, writer: Writer, *, repair: bool) -> WalReport:
@@ -124,7 +138,9 @@ def _replay(files: Files, writer: Writer, *, repair: bool) -> WalReport:
             report.bytes,
             time.perf_counter() - started,
         )
-    writer.wal_damage = list(report.damaged)
+    writer.wal_damage = [*report.damaged, *((names.wal(n), 0, 0) for n in report.missing)]
+    for number in report.missing:
+        log.error("wal missing file=%s", names.wal(number))
     for file, offset, length in report.damaged:
         log.error("wal damaged file=%s offset=%d bytes=%d", file, offset, length)
     return report

@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -89,7 +89,6 @@ class _Growing:
     next_seq: int = 0
     keys: Frozen | None = None
     users: list[int] = field(default_factory=list)
-    catalog: dict[str, Any] = field(default_factory=dict)
 
 
 class Writer:
@@ -137,6 +136,7 @@ class Writer:
         self._changes = 0
         self._tickets = 0
         self._loaded = 0
+        self._finished: set[int] = set()
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
         self._maintenance = threading.Lock()
@@ -297,7 +297,6 @@ class Writer:
         grown.next_seq = self.wal.next_seq
         grown.keys = self.dedup.freeze()
         grown.users = self.identity.unsaved()
-        grown.catalog = self.catalog.dump()
         self.catalog.changes = 0
         self.frozen = (*self.frozen, grown)
         self.active = self._grow()
@@ -323,6 +322,7 @@ class Writer:
 
     def _flush_one(self, grown: _Growing) -> None:
         written: list[str] = []
+        committing = False
         try:
             metas = self.write_segments(grown.mem.frame(), written) if grown.mem.rows else []
             extra = self._write_extras(grown, written)
@@ -335,9 +335,10 @@ class Writer:
                 extra_updates=extra,
             )
             fresh = tuple(Segment(self.files, self.path(m.file), m) for m in metas)
+            committing = True
             self.manifest.commit(edit)
         except ZujiError as problem:
-            self._discard(written)
+            self._discard_unless_unknown(written, problem, committing=committing)
             with self._lock:
                 self.last_error = problem
                 self._room.notify_all()
@@ -373,6 +374,8 @@ class Writer:
         """
         with self._lock:  # the tables may not grow while they are read
             new_ids = self.identity.take(grown.users)
+            # As it is now: names only grow, and what is stored may be newer than the freeze point.
+            catalog = self.catalog.dump()
         assert grown.keys is not None
         ids = self.identity.save(new_ids, lambda: self._new(names.ids(self._number()), written))
         keys = self.dedup.save(grown.keys, lambda: self._new(names.dedup(self._number()), written))
@@ -382,7 +385,7 @@ class Writer:
             write_quarantine(self.files, self.path(name), grown.kept)
             quarantine.append([name, len(grown.kept)])
         return {
-            "catalog": grown.catalog,
+            "catalog": catalog,
             "ids": ids,
             "dedup": keys,
             "generation": self.dedup.generation,
@@ -402,6 +405,17 @@ class Writer:
     def _sync_dirs(self) -> None:
         for folder in (names.SEGMENT_DIR, names.IDS_DIR, names.DEDUP_DIR, names.QUARANTINE_DIR):
             self.files.sync_dir(self.path(folder))
+
+    def _discard_unless_unknown(
+        self, written: Iterable[str], problem: BaseException, *, committing: bool
+    ) -> bool:
+        """Removes files that no manifest names. False (and nothing removed) when a commit failed so
+        that it may or may not hold.
+        """
+        if committing and not isinstance(problem, StorageFull):
+            return False
+        self._discard(written)
+        return True
 
     def _discard(self, written: Iterable[str]) -> None:
         """Removes what a failed flush left; what cannot be removed is removed at the next start."""
@@ -440,7 +454,6 @@ class Writer:
             grown = _Growing(self.active.table, self.active.mem)
             grown.keys = self.dedup.freeze()
             grown.users = self.identity.unsaved()
-            grown.catalog = self.catalog.dump()
             self.catalog.changes = 0
             ticket = self._tickets
             self._tickets += 1
@@ -448,6 +461,7 @@ class Writer:
             self._next_id += BULK_IDS * self.shards
         bound()
         written: list[str] = []
+        committing = False
         try:
             metas: list[SegmentMeta] = []
             if frame is not None and frame.n:
@@ -457,6 +471,7 @@ class Writer:
                 extra = {**self._write_extras(grown, written), **self._merged_imports(extra_more)}
                 self._sync_dirs()
                 fresh = tuple(Segment(self.files, self.path(m.file), m) for m in metas)
+                committing = True
                 self.manifest.commit(
                     Edit(add=tuple(metas), next_id=self._next_id, extra_updates=extra)
                 )
@@ -466,19 +481,21 @@ class Writer:
                     self.identity.saved(extra["ids"])
                     self.dedup.saved(extra["dedup"])
                     self.flushes += 1
-                    self._loaded = ticket + 1
-                    self._room.notify_all()
+                    self._finish_turn(ticket)
         except BaseException as problem:
-            self._discard(written)
+            known = self._discard_unless_unknown(written, problem, committing=committing)
             with self._lock:
-                # Names, users and keys bound for this frame are ahead of the manifest: only a
-                # reopen is safe.
-                kind = StorageFull if isinstance(problem, StorageFull) else StorageFailed
-                self.last_error = kind(
-                    f"a bulk load failed half-way ({problem}); reopen the project"
-                )
-                self._closing = True
-                self._room.notify_all()
+                if known:
+                    # Nothing of the frame is stored. Its names and users stay known, which harms
+                    # nobody; its keys must go, or sending it again would be taken for a repeat.
+                    self.dedup.forget(grown.keys)
+                else:
+                    self.last_error = StorageFailed(
+                        f"it is not known whether a bulk load is stored ({problem}); open the "
+                        "project again"
+                    )
+                    self._closing = True
+                self._finish_turn(ticket)
             raise
         if self._thread is None:
             self._compact_some()
@@ -490,6 +507,14 @@ class Writer:
             while self._loaded != ticket:
                 self._check_open()
                 self._room.wait(timeout=60)
+
+    def _finish_turn(self, ticket: int) -> None:
+        """REQUIRES: the lock. Loads after a failed one go on."""
+        self._finished.add(ticket)
+        while self._loaded in self._finished:
+            self._finished.discard(self._loaded)
+            self._loaded += 1
+        self._room.notify_all()
 
     def _merged_imports(self, more: dict[str, Any]) -> dict[str, Any]:
         """Ledger entries beside those that are there; called in commit order."""
@@ -531,29 +556,39 @@ class Writer:
         return done
 
     def _merge_all(self, groups: Sequence[Sequence[Segment]]) -> Iterable[SegmentMeta]:
-        yield from self._pool.map(self._merge_one, groups)
+        """Merges groups beside each other. When this ends, even by an error, none is running."""
+        futures = [self._pool.submit(self._merge_one, group) for group in groups]
+        try:
+            for future in futures:
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
 
     def _merge_one(self, group: Sequence[Segment]) -> SegmentMeta:
         number = self._number()
         file = names.segment(number)
         path = self.path(file)
+        gone = {s.meta.id for s in group}
+        committing = False
         try:
             meta = compaction.merge(
                 self.files, group, path, segment_id=number, file=file, tz=self.tz
             )
             self.files.sync_dir(self.path(names.SEGMENT_DIR))
             merged = Segment(self.files, path, meta)
+            with self._lock:
+                committing = True
+                self.manifest.commit(Edit(add=(meta,), remove=tuple(gone), next_id=self._next_id))
+                kept = [s for s in self.segments if s.meta.id not in gone]
+                self.segments = (*kept, merged)
+                self._changes += 1
+                self.compactions += 1
         except ZujiError as problem:
-            self._discard([path])
+            self._discard_unless_unknown([path], problem, committing=committing)
             self.last_error = problem
             raise
-        gone = {s.meta.id for s in group}
-        with self._lock:
-            self.manifest.commit(Edit(add=(meta,), remove=tuple(gone), next_id=self._next_id))
-            kept = [s for s in self.segments if s.meta.id not in gone]
-            self.segments = (*kept, merged)
-            self._changes += 1
-            self.compactions += 1
         for old in group:  # queries that still read them hold their own mappings
             try:
                 self.files.remove(self.path(old.meta.file))
@@ -625,6 +660,12 @@ class Writer:
             self._pool.shutdown(wait=True)
             if self.wal is not None:
                 self.wal.close()
+            self.manifest.close()
+
+    def release(self) -> None:
+        """Lets go of the files; nobody may be reading any more."""
+        for segment in self.segments:
+            segment.close()
 
 
 def sources_of(

@@ -109,6 +109,13 @@ class Dedup:
         self._fresh = []
         return frozen
 
+    def forget(self, frozen: Frozen | None) -> None:
+        """Takes back keys whose rows were not stored."""
+        for generation, hi, lo in frozen.parts if frozen is not None else []:
+            keys = self._load().get(generation)
+            if keys is not None:
+                keys.discard_bulk(hi, lo)
+
     def save(self, frozen: Frozen, new_name: Callable[[], str]) -> list[DedupFile]:
         """Writes frozen keys as one file a generation; returns what the manifest is to name."""
         files = list(self._saved)
