@@ -99,12 +99,13 @@ def open_for_reading(
             writer = Writer(files, directory, manifest, config, now_ms)
             report = _replay(files, writer, repair=False)
             _check_unmoved(files, directory, manifest, report)
-            return writer, report
         except NotFound:
             # A compaction or flush of the live writer removed a file between two steps of ours.
             if attempt == _READ_TRIES - 1:
                 raise
             time.sleep(0.05 * (attempt + 1))
+        else:
+            return writer, report
     raise AssertionError("unreachable")
 
 

@@ -450,9 +450,15 @@ class Writer:
             self._flush_frozen()
         with self._lock:
             self._check_open()
-            frame, extra_more = make()
-            grown = _Growing(self.active.table, self.active.mem)
-            grown.keys = self.dedup.freeze()
+            # Keys of batches that only the log holds must not be stored with this frame: after a
+            # crash the log would be taken for a repeat.
+            of_log = self.dedup.freeze()
+            try:
+                frame, extra_more = make()
+            finally:
+                grown = _Growing(self.active.table, self.active.mem)
+                grown.keys = self.dedup.freeze()
+                self.dedup.thaw(of_log)
             grown.users = self.identity.unsaved()
             self.catalog.changes = 0
             ticket = self._tickets

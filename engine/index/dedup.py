@@ -109,6 +109,10 @@ class Dedup:
         self._fresh = []
         return frozen
 
+    def thaw(self, frozen: Frozen) -> None:
+        """Gives back what :meth:`freeze` took: it belongs to rows that are frozen later."""
+        self._fresh = [*frozen.parts, *self._fresh]
+
     def forget(self, frozen: Frozen | None) -> None:
         """Takes back keys whose rows were not stored."""
         for generation, hi, lo in frozen.parts if frozen is not None else []:
