@@ -100,7 +100,8 @@ def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> Ind
         zero = again[p] if same else returns[p]
         if body.criterion == "on":
             returned[0, p] = count_and(returns[p : p + body.periods + 1], cohorts[p])
-            returned[0, p, 0] = count_and(zero[np.newaxis], cohorts[p])[0]
+            if same:
+                returned[0, p, 0] = count_and(zero[np.newaxis], cohorts[p])[0]
             continue
         row = returns[p : p + body.periods + 1] & cohorts[p]
         row[0] = zero & cohorts[p]
