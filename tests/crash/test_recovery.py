@@ -10,11 +10,12 @@ import threading
 
 import pytest
 
-from tests.crash.fault_files import FaultyFiles, full_from
+from tests.crash.fault_files import Fault, FaultyFiles, full_from
 from tests.crash.process import apart, run_killed
 from tests.crash.scenario import (
     CONFIG,
     LEDGER,
+    MAPPING,
     NOW_MS,
     Client,
     batch,
@@ -220,3 +221,97 @@ def test_a_refused_batch_leaves_the_next_ones_whole(fast_path):
         return stored
 
     assert apart(work) == ({1, 2}, set())
+
+
+@pytest.mark.usefixtures("same_project")
+def test_a_stream_of_tables_that_fails_in_the_middle_leaves_no_hole(fast_path):
+    """Tables are written two at a time; one that fails must take those after it along.
+
+    Else the ledger says that everything up to a later table is stored, and the hole stays for ever.
+    """
+
+    def stream(engine, first):
+        return engine.append_tables([(table(n), n) for n in range(first, 6)], MAPPING, key=LEDGER)
+
+    def work(failing):
+        root = os.path.join(fast_path, str(failing))
+        files = FaultyFiles()
+        engine = open_engine(files, root)
+        made = []
+
+        def plan(_site, op):
+            if op.kind == "create" and names.SEGMENT_DIR in op.path:
+                made.append(op.path)
+                if len(made) == failing:
+                    return Fault(errno.ENOSPC)
+            return None
+
+        files.plan = plan
+        try:
+            with pytest.raises(StorageFull):
+                list(stream(engine, 1))
+            first = engine.import_position(LEDGER) + 1
+            contents(engine)
+            list(stream(engine, first))
+            return contents(engine)
+        finally:
+            engine.close()
+
+    for failing in range(1, 16):
+        try:
+            assert apart(lambda n=failing: work(n)) == (set(), {1, 2, 3, 4, 5})
+        except AssertionError as error:
+            raise AssertionError(f"segment file {failing} failed: {error}") from None
+
+
+def test_a_failed_manifest_is_not_fed_with_more_files(fast_path):
+    """Every try to flush would leave segments that nobody dares to remove."""
+
+    def work():
+        files = FaultyFiles()
+        client = Client(files, fast_path)
+        client.open()
+        for step in "aaf":
+            client.step(step)
+        client.step("a")
+
+        def plan(_site, op):
+            manifest = op.kind == "sync" and "MANIFEST" in op.path
+            return Fault(errno.EIO) if manifest else None
+
+        files.plan = plan
+        counts = []
+        for _ in range(6):
+            with pytest.raises(ZujiError):
+                client.step("f")
+            counts.append(len(os.listdir(os.path.join(fast_path, "default/segments"))))
+        client.close()
+        return counts
+
+    counts = apart(work)
+    assert counts[-1] == counts[0]
+    apart(lambda: check(fast_path, {1, 2, 3}))
+
+
+def test_a_table_that_cannot_be_bound_can_be_sent_again(fast_path):
+    """Its keys were taken before something went wrong: they must not count as stored."""
+    from zuji.engine.index.identity import Identity
+
+    def work():
+        client = Client(Files(), fast_path)
+        client.open()
+        resolve = Identity.resolve
+
+        def broken(_self, _data, _offsets):
+            raise MemoryError
+
+        Identity.resolve = broken
+        with pytest.raises(MemoryError):
+            client.step("t")
+        Identity.resolve = resolve
+        client.step("t")
+        stored = contents(client.engine)
+        client.close()
+        return stored
+
+    assert apart(work) == (set(), {1})
