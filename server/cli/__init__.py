@@ -9,10 +9,14 @@ traceback; ``--debug`` (or ``ZUJI_DEBUG=1``) shows it.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.abc import MetaPathFinder
 
 from zuji.server.cli.outcome import guarded
+
+
+SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 
 def main() -> None:
@@ -32,10 +36,21 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("pandas is not used by the command line", name=fullname)
 
 
+def _name_the_shell(arguments: list[str]) -> None:
+    """Lets ``--show-completion bash`` name the shell; alone, it is the shell that asks.
+
+    Typer offers the one or the other, chosen by this variable before the options are made.
+    """
+    for option in ("--show-completion", "--install-completion"):
+        if option in arguments and arguments[-1] in SHELLS:
+            os.environ["_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION"] = "1"
+
+
 def run(argv: list[str]) -> int:
     """Runs one command line; returns the exit status."""
 
     def call(arguments: list[str]) -> int:
+        _name_the_shell(arguments)
         from zuji.server.cli.app import app
 
         status = app(args=arguments, prog_name="zuji", standalone_mode=False)
