@@ -15,7 +15,6 @@ from importlib.abc import MetaPathFinder
 
 from zuji.server.cli.outcome import guarded
 
-
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 
