@@ -422,11 +422,17 @@ def load_table(
     ledger: tuple[str, int] | None,
     bound: Callable[[], object] = lambda: None,
     received_ms: int | None = None,
+    failed: list[BaseException] | None = None,
 ) -> AppendResult:
     """Binds and stores a table; see ``Engine.append_table``. ``bound`` is called when the next may
-    be bound.
+    be bound; ``failed`` is shared by the tables of one stream.
     """
-    check_mapping(table, mapping)
+    try:
+        check_mapping(table, mapping)
+    except InvalidInput as problem:
+        if failed is not None:
+            failed.append(problem)
+        raise
     done: list[AppendResult] = []
 
     def make() -> tuple[Frame | None, dict[str, Any]]:
@@ -436,7 +442,7 @@ def load_table(
         done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
         return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
-    writer.load(make, bound)
+    writer.load(make, bound, failed)
     return done[0]
 
 
@@ -448,6 +454,7 @@ def load_tables(
 ) -> Iterator[AppendResult]:
     """Two tables at a time: one being bound, one being written. Results in order."""
     waiting: deque[Future[AppendResult]] = deque()
+    failed: list[BaseException] = []
     received = writer.now_ms()  # one time for all: it then costs nothing to store
     with ThreadPoolExecutor(2, thread_name_prefix="zuji-bulk") as pool:
         try:
@@ -456,7 +463,7 @@ def load_tables(
                 ledger = None if key is None or position is None else (key, position)
                 next_may_bind = threading.Event()
                 future = pool.submit(
-                    load_table, writer, table, mapping, ledger, next_may_bind.set, received
+                    load_table, writer, table, mapping, ledger, next_may_bind.set, received, failed
                 )
                 future.add_done_callback(lambda _, event=next_may_bind: event.set())  # type: ignore[misc]
                 waiting.append(future)

@@ -136,6 +136,8 @@ class Writer:
         self._changes = 0
         self._tickets = 0
         self._loaded = 0
+        self._loading: dict[int, _Growing] = {}  # bulk loads bound and not yet ended, by ticket
+        self._void: dict[int, BaseException] = {}  # those that must fail, and why
         self._finished: set[int] = set()
         self._lock = threading.RLock()
         self._room = threading.Condition(self._lock)
@@ -321,6 +323,7 @@ class Writer:
                 self._flush_one(self.frozen[0])
 
     def _flush_one(self, grown: _Growing) -> None:
+        self.manifest.check()  # else every try leaves files that nobody dares to remove
         written: list[str] = []
         committing = False
         try:
@@ -433,6 +436,7 @@ class Writer:
         self,
         make: Callable[[], tuple[Frame | None, dict[str, Any]]],
         bound: Callable[[], object] = lambda: None,
+        failed: list[BaseException] | None = None,
     ) -> None:
         """Makes one frame durable without the WAL: segments and everything else in one manifest
         edit.
@@ -440,7 +444,8 @@ class Writer:
         ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and
         further manifest entries (the import ledger). ``bound`` is called when the next load may be
         bound. Loads of several threads are bound one after the other, written beside each other,
-        and committed in the order in which they were bound.
+        and committed in the order in which they were bound. ``failed`` is shared by the loads of
+        one stream: after a failure, which is put in it, none of them is stored.
         """
         with self._lock:
             self._check_open()
@@ -450,19 +455,31 @@ class Writer:
             self._flush_frozen()
         with self._lock:
             self._check_open()
+            self.manifest.check()
+            if failed:
+                raise _after(failed[0])
             # Keys of batches that only the log holds must not be stored with this frame: after a
             # crash the log would be taken for a repeat.
             of_log = self.dedup.freeze()
+            problem: BaseException | None = None
             try:
                 frame, extra_more = make()
+            except BaseException as raised:
+                problem = raised
+                raise
             finally:
                 grown = _Growing(self.active.table, self.active.mem)
                 grown.keys = self.dedup.freeze()
                 self.dedup.thaw(of_log)
+                if problem is not None:
+                    self.dedup.forget(grown.keys)
+                    if failed is not None:
+                        failed.append(problem)
             grown.users = self.identity.unsaved()
             self.catalog.changes = 0
             ticket = self._tickets
             self._tickets += 1
+            self._loading[ticket] = grown
             numbers = iter(range(self._next_id, self._next_id + BULK_IDS * self.shards))
             self._next_id += BULK_IDS * self.shards
         bound()
@@ -491,10 +508,12 @@ class Writer:
         except BaseException as problem:
             known = self._discard_unless_unknown(written, problem, committing=committing)
             with self._lock:
+                if failed is not None:
+                    failed.append(problem)
                 if known:
                     # Nothing of the frame is stored. Its names and users stay known, which harms
                     # nobody; its keys must go, or sending it again would be taken for a repeat.
-                    self.dedup.forget(grown.keys)
+                    self._forget_from(ticket, problem)
                 else:
                     self.last_error = StorageFailed(
                         f"it is not known whether a bulk load is stored ({problem}); open the "
@@ -510,12 +529,31 @@ class Writer:
 
     def _await_turn(self, ticket: int) -> None:
         with self._lock:
-            while self._loaded != ticket:
+            while True:
+                if (why := self._void.get(ticket)) is not None:
+                    raise _after(why)
+                if self._loaded == ticket:
+                    return
                 self._check_open()
                 self._room.wait(timeout=60)
 
+    def _forget_from(self, ticket: int, why: BaseException) -> None:
+        """Takes back the keys of a load that failed and of all bound after it, which fail too: they
+        were compared with its keys, and the import ledger must not move past a hole.
+
+        REQUIRES: the lock.
+        """
+        if self._void.pop(ticket, None) is not None:
+            return  # done when the load before it failed
+        for later, grown in self._loading.items():
+            if later >= ticket and later not in self._void:
+                self.dedup.forget(grown.keys)
+                if later > ticket:
+                    self._void[later] = why
+
     def _finish_turn(self, ticket: int) -> None:
-        """REQUIRES: the lock. Loads after a failed one go on."""
+        """REQUIRES: the lock."""
+        self._loading.pop(ticket, None)
         self._finished.add(ticket)
         while self._loaded in self._finished:
             self._finished.discard(self._loaded)
@@ -573,6 +611,7 @@ class Writer:
             wait(futures)
 
     def _merge_one(self, group: Sequence[Segment]) -> SegmentMeta:
+        self.manifest.check()
         number = self._number()
         file = names.segment(number)
         path = self.path(file)
@@ -672,6 +711,12 @@ class Writer:
         """Lets go of the files; nobody may be reading any more."""
         for segment in self.segments:
             segment.close()
+
+
+def _after(why: BaseException) -> ZujiError:
+    """Error of a load that is not stored because one before it was not."""
+    kind = StorageFull if isinstance(why, StorageFull) else StorageFailed
+    return kind(f"not stored, because the table before it was not: {why}")
 
 
 def sources_of(
