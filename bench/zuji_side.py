@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.generate import profiles_path
+from bench.shape import PROFILE, PROPERTIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -27,6 +30,15 @@ if TYPE_CHECKING:
 # Rows of one append_table call, as the importer takes them: each call is one durable step.
 APPEND_ROWS = 1_000_000
 PROJECT = "bench"
+# Repeats are Zuji's own to find, by insert_id; only the peers look at the column `repeat`.
+EVENTS = {
+    "event": "event",
+    "user": "user_id",
+    "time": "time",
+    "insert_id": "insert_id",
+    "properties": {name: name for name in PROPERTIES},
+}
+PROFILES = {"user": "user_id", "profile": True, "properties": {name: name for name in PROFILE}}
 
 
 def peak_rss_bytes() -> int:
@@ -48,12 +60,13 @@ def load(shape: Shape, parquet: Path, data: Path, threads: int) -> dict[str, Any
     import zuji
 
     began = time.perf_counter()
-    mapping = {"event": "event", "user": "user_id", "time": "time"}
     config = zuji.Config(threads=threads)
-    rows = 0
+    rows = repeats = 0
     with zuji.open(data, PROJECT, tz=shape.tz, config=config) as engine:
-        for stored in engine.append_tables(_tables(parquet), mapping):
+        engine.append_table(pq.read_table(profiles_path(parquet)), PROFILES)
+        for stored in engine.append_tables(_tables(parquet), EVENTS):
             rows += stored.accepted
+            repeats += stored.duplicates
         appended = time.perf_counter() - began
         engine.flush()
         flushed = time.perf_counter() - began
@@ -62,6 +75,7 @@ def load(shape: Shape, parquet: Path, data: Path, threads: int) -> dict[str, Any
     closed = time.perf_counter() - began
     return {
         "rows": rows,
+        "repeats": repeats,
         "append_s": appended,
         "append_and_flush_s": flushed,
         "compacted_s": compacted,
