@@ -26,6 +26,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         threads: threads of queries, flushes and compactions.
         query_seconds: default time budget of a query.
         query_bytes: default memory budget of a query.
+        queries_bytes: memory of all running queries together; more of them wait for each other.
         dedup_window: keys (batch ids and insert ids) that are surely remembered.
         keep_freed_memory: let the process keep up to 512 MiB of freed memory (glibc), for speed.
         limits: limits of what is taken in.
@@ -38,6 +39,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: int = max(1, min(16, os.cpu_count() or 1))
     query_seconds: float = 10.0
     query_bytes: int = 4 << 30
+    queries_bytes: int = 8 << 30
     dedup_window: int = 4_000_000
     keep_freed_memory: bool = True
     limits: Limits = Limits()

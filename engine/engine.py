@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Self
 
 from zuji.engine import recovery
@@ -20,8 +19,9 @@ from zuji.engine.errors import EngineClosed, InvalidInput, NotFound
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.quarantine import read_quarantine
 from zuji.engine.query.context import Cancel, Context
+from zuji.engine.query.crew import Crew
 from zuji.engine.query.execute import execute, explain_query, users_of
-from zuji.engine.query.view import View, watermark
+from zuji.engine.query.view import View, newest
 from zuji.engine.storage import names
 from zuji.engine.storage.files import Files
 from zuji.engine.writer import AppendResult
@@ -149,7 +149,8 @@ class Engine:
         self.project = project
         self._writer = writer
         self._lock_handle = lock
-        self._pool = ThreadPoolExecutor(writer.config.threads, thread_name_prefix="zuji-query")
+        config = writer.config
+        self._crew = Crew(config.threads, max(config.queries_bytes, config.query_bytes))
         self._closed = False
         self._view_lock = threading.Lock()
         self._view: tuple[Any, View] | None = None
@@ -247,7 +248,7 @@ class Engine:
             QueryCancelled, QueryBudgetExceeded, Corruption, EngineClosed.
         """
         return self._query(
-            self._pin(),
+            None,
             query,
             scope,
             cancel=cancel,
@@ -263,7 +264,7 @@ class Engine:
         scope: Scope | None = None,
     ) -> Result:
         """The users behind one cell of the answer, one row each: ``user_id``, ``device_id``."""
-        return self._users(self._pin(), query, pick, scope)
+        return self._users(None, query, pick, scope)
 
     def explain(
         self, query: dict[str, Any] | str | bytes, scope: Scope | None = None
@@ -277,7 +278,7 @@ class Engine:
 
     def _query(
         self,
-        view: View,
+        view: View | None,
         query: Any,
         scope: Scope | None,
         *,
@@ -286,12 +287,16 @@ class Engine:
         seconds: float | None = None,
         memory_bytes: int | None = None,
     ) -> Result:
-        return execute(view, query, scope, self._context(cancel, progress, seconds, memory_bytes))
+        self._check()
+        with self._context(cancel, progress, seconds, memory_bytes) as context:
+            return execute(view or self._pin(), query, scope, context)
 
     def _users(
-        self, view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None
+        self, view: View | None, query: Any, pick: Mapping[str, Any], scope: Scope | None
     ) -> Result:
-        return users_of(view, query, pick, scope, self._context(None, None, None, None))
+        self._check()
+        with self._context(None, None, None, None) as context:
+            return users_of(view or self._pin(), query, pick, scope, context)
 
     def _context(
         self,
@@ -304,7 +309,7 @@ class Engine:
         return Context(
             seconds=config.query_seconds if seconds is None else seconds,
             memory_bytes=config.query_bytes if memory_bytes is None else memory_bytes,
-            pool=self._pool,
+            crew=self._crew,
             cancel=cancel,
             progress=progress,
         )
@@ -317,23 +322,23 @@ class Engine:
         version = self._writer.version()
         with self._view_lock:
             if self._view is not None and self._view[0] == version:
-                held = self._view[1]
-                return _at(held, self._writer.now_ms(), held.sources)
+                return self._view[1].at(self._writer.now_ms())
             version, sources, catalog, users = self._writer.pinned()
-            now = self._writer.now_ms()
             view = View(
                 project=self.project,
                 tz=self._writer.tz,
                 sources=tuple(tuple(s) for s in sources),
                 catalog=catalog,
                 users=tuple(users),
-                now_ms=now,
-                watermark_ms=watermark(sources, now),
+                now_ms=0,
+                watermark_ms=None,
                 names=self._writer.external,
                 pending=self._writer.identity.pending,
+                newest_ms=newest(sources),
+                rows=sum(source.rows for shard in sources for source in shard),
             )
             self._view = (version, view)
-            return view
+            return view.at(self._writer.now_ms())
 
     # -- what is in here -----------------------------------------------------------------------
 
@@ -398,12 +403,11 @@ class Engine:
             "tz": view.tz,
             "shards": view.shards,
             "users": sum(view.users),
-            "rows": sum(s.rows for shard in view.sources for s in shard),
+            "rows": view.rows,
             "segments": len(segments),
             "segment_rows": sum(s.rows for s in segments),
             "segment_bytes": sum(s.meta.bytes for s in segments if s.meta is not None),
-            "memtable_rows": sum(s.rows for shard in view.sources for s in shard)
-            - sum(s.rows for s in segments),
+            "memtable_rows": view.rows - sum(s.rows for s in segments),
             "wal_bytes": writer.wal.size_bytes if writer.wal is not None else 0,
             "partitions": len({s.partition for s in segments}),
             "events": len(view.catalog.events) - len(PROFILE_EVENTS),
@@ -443,7 +447,7 @@ class Engine:
         try:
             self._writer.close()
         finally:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._crew.close()
             self._view = None
             self._writer.release()
             if self._lock_handle is not None:
@@ -463,10 +467,3 @@ class Engine:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _at(view: View, now: int, sources: Any) -> View:
-    """The same pinned state at a later clock; caches are shared."""
-    from dataclasses import replace
-
-    return replace(view, now_ms=now, watermark_ms=watermark(sources, now))

@@ -1,23 +1,27 @@
 """One running query: its budgets, its cancel flag, its counters and the threads it may use.
 
-Kernels poll :attr:`Context.flag`; the calling thread waits for the workers and raises the flag at
-the deadline, so a query of any shape ends within 200 ms of its end being asked for. Thread-safe.
+Kernels poll :attr:`Context.flag`. It is raised by :meth:`Cancel.cancel`, by the first piece that
+fails, and at the deadline by the crew's watcher, so a query of any shape ends within 200 ms of its
+end being asked for. Use it as a context manager around the query: entering waits for the query's
+turn. Thread-safe.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
-from zuji.engine.errors import QueryBudgetExceeded, QueryCancelled
+from zuji.engine.errors import EngineClosed, QueryBudgetExceeded, QueryCancelled
+from zuji.engine.query.crew import Pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
 
+    from zuji.engine.query.crew import Crew
     from zuji.engine.types import U8
 
 T = TypeVar("T")
@@ -29,26 +33,36 @@ class Cancel:
 
     def __init__(self) -> None:
         self.flag: U8 = np.zeros(1, dtype=np.uint8)
+        self._flags: list[U8] = []
 
     def cancel(self) -> None:
         """Ends the query with :class:`QueryCancelled`."""
         self.flag[0] = 1
+        for flag in tuple(self._flags):
+            flag[0] = 1
 
     @property
     def cancelled(self) -> bool:
         """True once :meth:`cancel` was called."""
         return bool(self.flag[0])
 
+    def _link(self, flag: U8) -> None:
+        """Raises ``flag`` too when cancelled."""
+        self._flags.append(flag)
+
+    def _unlink(self, flag: U8) -> None:
+        self._flags = [f for f in self._flags if f is not flag]
+
 
 class Context:
-    """Budgets and counters of one query."""
+    """Budgets and counters of one query. ``small``: so little to read that one thread is best."""
 
     def __init__(
         self,
         *,
         seconds: float,
         memory_bytes: int,
-        pool: ThreadPoolExecutor,
+        crew: Crew,
         cancel: Cancel | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
@@ -63,9 +77,30 @@ class Context:
         self.charged = 0
         self.warnings: list[str] = []
         self.used_index = False
-        self._pool = pool
+        self.small = False
+        self._crew = crew
         self._progress = progress
         self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self.cancel._link(self.flag)
+        try:
+            self._crew.enter(self)
+        except BaseException:
+            self.cancel._unlink(self.flag)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.cancel._unlink(self.flag)
+        self._crew.leave(self)
+        if isinstance(error, QueryCancelled):  # kernels know the flag, not why it was raised
+            self._raise_end()
 
     def warn(self, message: str) -> None:
         """Adds a warning once."""
@@ -80,10 +115,11 @@ class Context:
             self.bytes_read += nbytes
 
     def charge(self, nbytes: int) -> None:
-        """Takes memory from the budget.
+        """Takes memory from the budget, and from what all queries together may hold.
 
         Raises:
             QueryBudgetExceeded: the budget is used up.
+            QueryCancelled, EngineClosed: the query ended while it waited for memory of others.
         """
         with self._lock:
             self.charged += nbytes
@@ -94,51 +130,64 @@ class Context:
                 "the time range, add a filter, group by a property with fewer values, or raise the "
                 "budget"
             )
+        self._crew.memory.take(self, nbytes)
 
     def check(self) -> None:
-        """Raises when the query was cancelled or is past its deadline."""
+        """Raises when the query was cancelled, is past its deadline or failed in another thread."""
+        if self.flag[0] or self.cancel.flag[0] or time.perf_counter() > self.deadline:
+            self.flag[0] = 1
+            self._raise_end()
+            raise QueryCancelled("the query was ended")
+
+    def tick(self) -> None:
+        """Raises the flag when the query is to end; called by the crew's watcher."""
+        if self.cancel.flag[0] or time.perf_counter() > self.deadline:
+            self.flag[0] = 1
+
+    def _raise_end(self) -> None:
+        """Raises what ended the query, if it was ended from outside."""
         if self.cancel.flag[0]:
-            self.flag[0] = 1
-            raise QueryCancelled("the query was cancelled")
+            raise QueryCancelled("the query was cancelled") from None
         if time.perf_counter() > self.deadline:
-            self.flag[0] = 1
-            raise self._too_slow()
+            raise QueryBudgetExceeded(
+                f"the query took longer than its {self.seconds:g} s; narrow the time range, add a "
+                "filter, or raise the budget"
+            ) from None
+        if self._crew.closed:
+            raise EngineClosed("the engine is closed") from None
 
-    def _too_slow(self) -> QueryBudgetExceeded:
-        return QueryBudgetExceeded(
-            f"the query took longer than its {self.seconds:g} s; narrow the time range, add a "
-            "filter, or raise the budget"
-        )
+    def map(self, work: Callable[[T], R], items: Sequence[T], *, light: bool = False) -> list[R]:
+        """``work`` over ``items``, in order; on this thread, and on idle ones unless ``light``.
 
-    def map(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
-        """``work`` over ``items`` on the pool, in order. Ends early on cancel, deadline or the
-        first error.
+        ``light``: well under a millisecond in all, so that handing over costs more than it gives.
+        Ends early on cancel, deadline or the first error.
         """
         self.check()
-        futures: list[Future[R]] = [self._pool.submit(self._guarded, work, item) for item in items]
-        waiting: set[Future[Any]] = set(futures)
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.02, return_when=FIRST_COMPLETED)
-            if done:
-                self._report(1 - len(waiting) / len(futures))
-            problem = next((f.exception() for f in done if f.exception() is not None), None)
-            if problem is None and self.cancel.flag[0]:
-                problem = QueryCancelled("the query was cancelled")
-            if problem is None and time.perf_counter() > self.deadline:
-                problem = self._too_slow()
-            if problem is not None:
-                self._stop(futures, problem)
-        return [f.result() for f in futures]
+        if light or self.small or len(items) < 2 or self._crew.threads < 2:
+            return self._alone(work, items)
+        pieces = Pieces(self, work, items)
+        self._crew.share(pieces, len(items) - 1)
+        try:
+            while pieces.one():
+                self._report(pieces.done / len(items))
+            pieces.wait()
+        finally:
+            self._crew.unshare(pieces)
+        if pieces.problem is not None:
+            raise pieces.problem
+        if pieces.done < len(items):
+            self.check()
+        self._report(1.0)
+        results: list[Any] = pieces.results
+        return results
 
-    def _stop(self, futures: Iterable[Future[Any]], problem: BaseException) -> None:
-        self.flag[0] = 1
-        for future in futures:
-            future.cancel()
-        raise problem
-
-    def _guarded(self, work: Callable[[T], R], item: T) -> R:
-        self.check()
-        return work(item)
+    def _alone(self, work: Callable[[T], R], items: Sequence[T]) -> list[R]:
+        results = []
+        for item in items:
+            self.check()
+            results.append(work(item))
+            self._report(len(results) / len(items))
+        return results
 
     def _report(self, share: float) -> None:
         if self._progress is not None:

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from zuji.engine.query.scope import Scope
     from zuji.engine.query.view import View
 
+SMALL_ROWS = 100_000
+"""A project with fewer rows is read on one thread: handing over costs more than it gives."""
+
 
 def _parsed(query: Any) -> Query:
     return query if isinstance(query, msgspec.Struct) else parse.parse(query)  # type: ignore[return-value]
@@ -41,6 +44,7 @@ def execute(view: View, query: Any, scope: Scope | None, context: Context) -> Re
     Raises:
         InvalidQuery, QueryCancelled, QueryBudgetExceeded, Corruption.
     """
+    context.small = view.rows < SMALL_ROWS
     typed = _named(_parsed(query), view)
     bound = bind(typed, view, context, scope)
     analysis = ANALYSES[typed.model]
@@ -61,6 +65,7 @@ def users_of(
     view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None, context: Context
 ) -> Result:
     """The users behind a cell: ``user_id``, ``device_id``, sorted by id."""
+    context.small = view.rows < SMALL_ROWS
     typed = _named(_parsed(query), view)
     chosen = parse.parse_pick(dict(pick), typed)
     bound = bind(typed, view, context, scope)

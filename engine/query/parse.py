@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _AT = re.compile(r"^(?P<text>.*?)(?: - at `(?P<path>\$[^`]*)`)?$", re.DOTALL)
 _QUOTED = re.compile(r"`([^`]*)`")
 
+_SCALARS = (str, int, float, bool)
 _READERS: dict[type, Callable[[object], object]] = {
     Filter: filter_from,
     Audience: audience_from,
@@ -203,6 +204,8 @@ def _explained(message: str, values: dict[str, Any], model: Any) -> InvalidQuery
 
 def plain(value: Any) -> Any:
     """A struct, filter, audience, measure or tuple of them as JSON values."""
+    if value is None or type(value) in _SCALARS:
+        return value
     if isinstance(value, Filter):
         return filter_to(value)
     if isinstance(value, Audience):
@@ -212,8 +215,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         config = value.__struct_config__
         out = {} if config.tag is None else {str(config.tag_field): config.tag}
-        for field in msgspec.structs.fields(value):
-            out[field.encode_name] = plain(getattr(value, field.name))
+        for name, key in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+            out[key] = plain(getattr(value, name))
         return out
     if isinstance(value, tuple):
         return [plain(item) for item in value]

@@ -8,7 +8,7 @@ as the view.
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ class View:
 
     ``sources[shard]`` are ordered by (partition, rank). ``users[shard]`` is the number of ordinals.
     ``watermark_ms`` is the time of the newest event, at most now; None when there is no event.
+    ``newest_ms``: the same without looking at the clock. ``rows``: of all sources.
     """
 
     project: str
@@ -36,8 +37,17 @@ class View:
     watermark_ms: int | None
     names: Callable[[int, U32], list[tuple[str | None, str | None]]]
     pending: dict[int, U32] = field(default_factory=dict)
+    newest_ms: int | None = None
+    rows: int = 0
     cache: dict[Any, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def at(self, now_ms: int) -> View:
+        """The same pinned state at a later clock; caches are shared."""
+        newest = self.newest_ms
+        return replace(
+            self, now_ms=now_ms, watermark_ms=None if newest is None else min(newest, now_ms)
+        )
 
     @property
     def shards(self) -> int:
@@ -54,8 +64,8 @@ class View:
             return self.cache.setdefault(key, value)
 
 
-def watermark(sources: Sequence[Sequence[Source]], now_ms: int) -> int | None:
-    """Time of the newest event that is not a profile record, at most ``now_ms``."""
+def newest(sources: Sequence[Sequence[Source]]) -> int | None:
+    """Time of the newest event that is not a profile record."""
     from zuji.engine.index.catalog import PROFILE_EVENTS
 
     latest = [
@@ -65,4 +75,4 @@ def watermark(sources: Sequence[Sequence[Source]], now_ms: int) -> int | None:
         for name, run in source.runs.items()
         if name not in PROFILE_EVENTS
     ]
-    return min(max(latest), now_ms) if latest else None
+    return max(latest) if latest else None

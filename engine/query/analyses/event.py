@@ -20,6 +20,7 @@ from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.checks import formulas
 from zuji.engine.query.crowd import allowed
+from zuji.engine.query.edges import unions_of_days
 from zuji.engine.query.formula import evaluate as evaluate_formula
 from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._events import event_cells, pick_users
@@ -104,7 +105,7 @@ def answer(bound: Bound) -> Answer:
     plans = scans(bound)
     lines: list[Line | None] = [None] * len(plans)
     for i, scan in enumerate(plans):
-        if scan.index and event_index.aligned(scan, buckets.edges):
+        if scan.index and unions_of_days(scan, buckets.edges):
             lines[i] = event_index.line(bound, scan, query.body.series[i], buckets.edges)
             bound.context.used_index = True
     rest = [i for i, line in enumerate(lines) if line is None]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 UNION_DAYS = 16
 """With more days than this, the users of whole runs are joined instead of the users of days."""
+LIGHT_USERS = 200_000
+"""With fewer users in its runs, one thread is faster than several."""
 
 
 def fits(bound: Bound, series: Series) -> bool:
@@ -35,20 +37,11 @@ def fits(bound: Bound, series: Series) -> bool:
     )
 
 
-def aligned(scan: Scan, edges: I64) -> bool:
-    """Whether the buckets are unions of the days of every run."""
-    for ref in scan.runs or ():
-        days = ref.run.days
-        assert days is not None
-        inner = edges[(edges > days[0]) & (edges < days[-1])]
-        if not np.isin(inner, days).all():
-            return False
-    return True
-
-
 def line(bound: Bound, scan: Scan, series: Series, edges: I64) -> Line:
     """Values of the series, shards in parallel."""
     from zuji.engine.query.analyses.event import Line
+
+    light = sum(ref.run.user_count for ref in scan.runs or ()) < LIGHT_USERS
 
     def work(shard: int) -> Sums:
         if series.measure.op == "count":
@@ -57,7 +50,7 @@ def line(bound: Bound, scan: Scan, series: Series, edges: I64) -> Line:
             return _counted(bound, scan, shard, edges)
         return _united(bound, scan, shard, edges)
 
-    cells = added(bound.context.map(work, list(range(bound.view.shards))))
+    cells = added(bound.context.map(work, list(range(bound.view.shards)), light=light))
     values, totals = of_cells(series.measure.op, cells, cumulative=series.cumulative)
     if series.moving_average is not None:
         values = moving_average(values, series.moving_average)

@@ -145,7 +145,7 @@ def answer(bound: Bound) -> Answer:
     """Rows: by…, cohort, size, period, returned, rate, complete and the metric."""
     s, by = setting(bound), Breakdown(bound)
     plans = scans(bound)
-    if plans[0].index and plans[1].index and retention_index.aligned(plans[:2], s):
+    if plans[0].index and plans[1].index and retention_index.aligned(plans[0], plans[1], s):
         bound.context.used_index = True
         return _answer(
             bound, s, by, one_line(), retention_index.cells(bound, plans[0], plans[1], s)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.query.crowd import allowed
+from zuji.engine.query.edges import unions_of_days
 from zuji.engine.query.kernels._bits import count_and, set_bits
 from zuji.engine.query.model import Bracket
 from zuji.engine.query.reader import ShardReader
@@ -49,16 +50,9 @@ def fits(bound: Bound) -> bool:
     return set(starts) == set(returns) or not set(starts) & set(returns)
 
 
-def aligned(plans: list[Scan], s: Setting) -> bool:
+def aligned(start: Scan, back: Scan, s: Setting) -> bool:
     """Whether all periods are unions of the days of every run."""
-    for scan, edges in ((plans[0], s.buckets.edges), (plans[1], s.periods)):
-        for ref in scan.runs or ():
-            days = ref.run.days
-            assert days is not None
-            inner = edges[(edges > days[0]) & (edges < days[-1])]
-            if not np.isin(inner, days).all():
-                return False
-    return True
+    return unions_of_days(start, s.buckets.edges) and unions_of_days(back, s.periods)
 
 
 def cells(bound: Bound, start: Scan, back: Scan, s: Setting) -> IndexCells:
