@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.generic]
 
 
+PROFILE_SET = "$profile_set"
+PROFILE_UNSET = "$profile_unset"
+PROFILE_EVENTS = (PROFILE_SET, PROFILE_UNSET)
+"""Records about a user, stored as events: nobody's behaviour, so no part of "any event"."""
+
+
 class Kind(IntEnum):
     """Type of a property. The number is what segments and the manifest store: never renumber."""
 

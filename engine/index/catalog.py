@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.types import PROFILE_EVENTS as PROFILE_EVENTS
+from zuji.engine.types import PROFILE_SET as PROFILE_SET
+from zuji.engine.types import PROFILE_UNSET as PROFILE_UNSET
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.types import U8
 
-PROFILE_SET = "$profile_set"
-PROFILE_UNSET = "$profile_unset"
-PROFILE_EVENTS = (PROFILE_SET, PROFILE_UNSET)
 USER_PREFIX = "$user."
 UNSET_LIST = "$user.$unset"
 DEVICE_ID = "$device_id"

@@ -17,12 +17,16 @@ import numpy as np
 from pyroaring import BitMap
 
 from zuji.engine.storage._rows import days_of
+from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
+    from zuji.engine.storage.source import Source
     from zuji.engine.types import I64, U8, U32
 
 DENSE_SHARE = 1 / 24
 """From this share of the span of ordinals on, a bitmap is tried."""
+INDEX_ROWS = 8_192
+"""Runs with fewer rows store no day index; it is made from the rows in under 50 µs."""
 BITMAP_SLACK = 1.25
 """A bitmap may be this much larger than the list: it loads ten times faster."""
 
@@ -89,6 +93,20 @@ def days_from_rows(ordinal: U32, time: U32, base_ms: int, edges: I64) -> ListedD
     """Day index of rows in (ordinal, time) order, ``time`` in ms after ``base_ms``. O(rows)."""
     rows, starts, users, multi = days_of(ordinal, time, edges - base_ms)
     return ListedDays(edges, rows, np.diff(starts).astype(np.uint32), starts, users, multi)
+
+
+def users_of_runs(source: Source) -> U32:
+    """Ascending users of all runs of a source but profile records."""
+    lists = [run.users()[0] for name, run in source.runs.items() if name not in PROFILE_EVENTS]
+    if len(lists) < 2:
+        return lists[0] if lists else np.empty(0, np.uint32)
+    top = max(int(users[-1]) for users in lists)
+    if top > 64 * sum(map(len, lists)):
+        return np.unique(np.concatenate(lists))
+    seen = np.zeros(top + 1, np.bool_)
+    for users in lists:
+        seen[users] = True
+    return np.flatnonzero(seen).astype(np.uint32)
 
 
 def bitmap(users: U32) -> BitMap:

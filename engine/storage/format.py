@@ -157,6 +157,8 @@ class Footer(msgspec.Struct, frozen=True):
     day_table: Stream
     days: int = -1
     writer: str = ""
+    any_days: int = -1
+    any_all: int = -1
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -15,8 +15,8 @@ import numpy as np
 
 from zuji.engine.storage._sort import csr
 from zuji.engine.storage.build import SortedProp, SortedRows
-from zuji.engine.storage.days import days_from_rows
-from zuji.engine.storage.merge import keys_in_order
+from zuji.engine.storage.days import days_from_rows, users_of_runs
+from zuji.engine.storage.merge import behaviour_in_order
 from zuji.engine.storage.source import DayViews
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class MemorySource:
         self.rows = self.sorted.rows
         self._props: dict[str, MemoryProp] = {}
         self._index: Days | None = None
+        self._users: U32 | None = None
         self.runs: Mapping[str, MemoryRun] = {
             name: MemoryRun(self, i) for i, name in enumerate(self.sorted.names)
         }
@@ -100,9 +101,20 @@ class MemorySource:
     def index(self) -> Days | None:
         """See :class:`Source`."""
         if self._index is None and len(self.day_edges) > 1:
-            ordinal, time = keys_in_order(self)
+            ordinal, time = behaviour_in_order(self)
             self._index = days_from_rows(ordinal, time, self.base_ms, self.day_edges)
         return self._index
+
+    @property
+    def user_count(self) -> int:
+        """See :class:`Source`."""
+        return len(self.user_list())
+
+    def user_list(self) -> U32:
+        """See :class:`Source`. Made once."""
+        if self._users is None:
+            self._users = users_of_runs(self)
+        return self._users
 
     def close(self) -> None:
         """Nothing to do: memory goes with the last reader."""

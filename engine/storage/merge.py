@@ -15,7 +15,7 @@ from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage._rows import expand_users, merge, merge_index, user_keys
 from zuji.engine.storage.build import Packed, taken
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary, merge_sorted
-from zuji.engine.types import Kind
+from zuji.engine.types import PROFILE_EVENTS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,6 +167,17 @@ def keys_in_order(source: Source) -> tuple[U32, U32]:
     keys = np.empty(source.rows, np.uint64)
     _keys_of(source, {name: i for i, name in enumerate(source.runs)}, keys)
     return (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+
+
+def behaviour_in_order(source: Source) -> tuple[U32, U32]:
+    """:func:`keys_in_order` without profile records. O(rows)."""
+    ordinal, time = keys_in_order(source)
+    codes, names = source.interleave()
+    hidden = [i for i, name in enumerate(names) if name in PROFILE_EVENTS]
+    if not hidden:
+        return ordinal, time
+    shown = ~np.isin(codes, hidden)
+    return ordinal[shown], time[shown]
 
 
 def _keys_of(source: Source, place: dict[str, int], keys: U64) -> U16:

@@ -16,7 +16,7 @@ import numpy as np
 from zuji.engine.errors import Corruption
 from zuji.engine.storage._rows import expand_users
 from zuji.engine.storage.days import days_from_rows
-from zuji.engine.storage.merge import keys_in_order
+from zuji.engine.storage.merge import behaviour_in_order, keys_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,13 +75,20 @@ def _check_order(segment: Segment) -> None:
     keys = ordinal.astype(np.uint64) << np.uint64(32) | time
     if (keys[1:] < keys[:-1]).any():
         raise segment.damage("the interleave is out of order", segment.footer.interleave)
-    if segment.footer.days >= 0:
-        _check_days(segment, segment.index, ordinal, time)
+    footer = segment.footer
+    if footer.days >= 0:
+        _check_days(segment, segment.stored_days(footer.days), ordinal, time)
+    if footer.any_days >= 0:
+        shown = behaviour_in_order(segment)
+        if footer.any_days != footer.days:
+            _check_days(segment, segment.index, *shown)
+        if footer.any_all >= 0:
+            _check_days(segment, segment.everybody, *shown)
 
 
 def _check_days(segment: Segment, stored: Days | None, ordinal: U32, time: U32) -> None:
     assert stored is not None
-    made = days_from_rows(ordinal, time, segment.base_ms, segment.day_edges)
+    made = days_from_rows(ordinal, time, segment.base_ms, stored.edges)
     wrong = (stored.rows != made.rows).any() or (stored.cards != made.cards).any()
     for day in np.flatnonzero(made.rows).tolist():
         wrong = (

@@ -21,7 +21,7 @@ from zuji.engine.errors import Corruption
 from zuji.engine.storage._rows import expand_users
 from zuji.engine.storage.build import Packed
 from zuji.engine.storage.codecs import CodecError, decode_bytes, decode_floats, decode_ints
-from zuji.engine.storage.days import bitmap, days_from_rows
+from zuji.engine.storage.days import INDEX_ROWS, bitmap, days_from_rows, users_of_runs
 from zuji.engine.storage.dictionary import Dictionary
 from zuji.engine.storage.format import (
     DAY_BITMAP,
@@ -40,7 +40,7 @@ from zuji.engine.storage.manifest import SegmentMeta
 from zuji.engine.storage.source import DayViews
 from zuji.engine.storage.source import Run as Run
 from zuji.engine.storage.source import Source as Source
-from zuji.engine.types import Column, Kind
+from zuji.engine.types import PROFILE_EVENTS, Column, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,6 +79,11 @@ class Segment:
         self._props = {prop.name: i for i, prop in enumerate(footer.props)}
         self._dictionaries: dict[str, Dictionary] = {}
         self._index: StoredDays | None = None
+        self._everybody: StoredDays | None = None
+        self._user_count = -1
+        self.day_edges: I64 = np.array(footer.day_edges, np.int64)
+        """Edges of the partition's local days, int64[n+1] ms UTC."""
+        self.day_edges.flags.writeable = False
         self._day_table: np.ndarray[Any, Any] | None = None
         self._check_numbers()
 
@@ -148,31 +153,54 @@ class Segment:
     def index(self) -> Days | None:
         """See :class:`Source`; from the interleave when it is not stored."""
         if self._index is None and len(self.footer.day_edges) > 1:
-            if self.footer.days >= 0:
-                self._index = StoredDays(self, self.footer.days)
-            else:
+            first = self.footer.any_days
+            if first < 0 and not any(name in self.runs for name in PROFILE_EVENTS):
+                first = self.footer.days
+            if first >= 0:
+                self._index = self.stored_days(first)
+            elif self.rows < INDEX_ROWS:
                 return self._index_from_rows()
         return self._index
 
     def _index_from_rows(self) -> Days:
-        from zuji.engine.storage.merge import keys_in_order
+        from zuji.engine.storage.merge import behaviour_in_order
 
-        ordinal, time = keys_in_order(self)
+        ordinal, time = behaviour_in_order(self)
         return days_from_rows(ordinal, time, self.base_ms, self.day_edges)
 
-    @property
-    def day_edges(self) -> I64:
-        """Edges of the partition's local days, int64[n+1] ms UTC."""
-        return np.array(self.footer.day_edges, np.int64)
+    def stored_days(self, first: int) -> StoredDays:
+        """The day index that starts at a row of the day table."""
+        return StoredDays(self, self.day_table(first), self.day_edges)
 
-    def day_table(self, first: int) -> np.ndarray[Any, Any]:
-        """Rows of the day table of one run."""
+    @property
+    def everybody(self) -> StoredDays | None:
+        """The whole partition as one day of any event; None when it is not stored."""
+        if self._everybody is None and self.footer.any_all >= 0:
+            row = self.day_table(self.footer.any_all, 1)
+            self._everybody = StoredDays(self, row, self.day_edges[[0, -1]])
+        return self._everybody
+
+    @property
+    def user_count(self) -> int:
+        """See :class:`Source`; counted once when it is not stored."""
+        if self._user_count < 0:
+            whole = self.everybody
+            self._user_count = len(self.user_list()) if whole is None else int(whole.cards[0])
+        return self._user_count
+
+    def user_list(self) -> U32:
+        """See :class:`Source`."""
+        whole = self.everybody
+        return users_of_runs(self) if whole is None else whole.user_list(0)
+
+    def day_table(self, first: int, days: int = -1) -> np.ndarray[Any, Any]:
+        """Rows of the day table from ``first`` on: ``days``, or those of the whole partition."""
         if self._day_table is None:
             raw = self.blob(self.footer.day_table)
             if len(raw) % DAY_DTYPE.itemsize:
                 raise self.damage("the day table has a broken row", self.footer.day_table)
             self._day_table = np.frombuffer(raw, DAY_DTYPE)
-        days = len(self.footer.day_edges) - 1
+        days = len(self.footer.day_edges) - 1 if days < 0 else days
         part = self._day_table[first : first + days]
         if len(part) != days:
             raise self.damage("a run's days lie outside the day table", self.footer.day_table)
@@ -311,7 +339,7 @@ class SegmentRun(DayViews):
         """See :class:`Run`."""
         if self._index is None and len(self._owner.footer.day_edges) > 1:
             if self._meta.days >= 0:
-                self._index = StoredDays(self._owner, self._meta.days)
+                self._index = self._owner.stored_days(self._meta.days)
             else:
                 ordinal = np.empty(self.rows, np.uint32)
                 expand_users(*self.users(), ordinal)
@@ -448,10 +476,10 @@ class StoredDays:
 
     __slots__ = ("_owner", "_table", "cards", "edges", "rows")
 
-    def __init__(self, owner: Segment, first: int) -> None:
+    def __init__(self, owner: Segment, table: np.ndarray[Any, Any], edges: I64) -> None:
         self._owner = owner
-        self._table = owner.day_table(first)
-        self.edges = owner.day_edges
+        self._table = table
+        self.edges = edges
         self.rows: I64 = self._table["rows"].astype(np.int64)
         self.cards: U32 = np.ascontiguousarray(self._table["users"])
 

@@ -21,7 +21,7 @@ from zuji.engine.errors import ZujiError
 from zuji.engine.storage import names as file_names
 from zuji.engine.storage._rows import few_values, user_keys
 from zuji.engine.storage._sort import csr
-from zuji.engine.storage.days import BITMAP_SLACK, bitmap, days_from_rows, dense
+from zuji.engine.storage.days import BITMAP_SLACK, INDEX_ROWS, bitmap, days_from_rows, dense
 from zuji.engine.storage.format import (
     DAY_BITMAP,
     DAY_LIST,
@@ -40,7 +40,7 @@ from zuji.engine.storage.manifest import SegmentMeta
 from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.streams import StreamWriter
-from zuji.engine.types import Kind
+from zuji.engine.types import PROFILE_EVENTS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,8 +58,6 @@ TIME_UNITS = (1_000, 60_000, 3_600_000)
 """Times and datetimes all divisible by one of these are stored divided: 10 bits a row less for
 whole seconds.
 """
-INDEX_ROWS = 8_192
-"""Runs with fewer rows store no day index; it is made from the rows in under 50 µs."""
 FEW_RECEIVED = 4_096
 WRITER = "zuji 0.1"
 
@@ -189,6 +187,7 @@ class _SegmentWriter:
         self._base_ms = base_ms
         self._edges = edges
         self._days: list[tuple[int, ...]] = []
+        self._records = [i for i, name in enumerate(rows.names) if name in PROFILE_EVENTS]
 
     def write(self, shard: int, partition: Partition) -> Footer:
         """The whole file."""
@@ -201,7 +200,7 @@ class _SegmentWriter:
             msgspec.structs.replace(head, columns=mine)
             for head, mine in zip(heads, columns, strict=True)
         ]
-        days = self._all_days() if len(rows.names) != 1 else runs[0].days
+        any_days, any_all = self._any_event(runs)
         table = np.array(self._days, np.uint32)
         day_table = self._to.blob(table.tobytes()) if len(table) else (0, 0)
         pages_offset, pages, pages_crc = self._to.page_table()
@@ -221,8 +220,10 @@ class _SegmentWriter:
             interleave=interleave,
             day_edges=self._edges.tolist(),
             day_table=day_table,
-            days=days,
+            days=any_days if not self._records else -1,
             writer=WRITER,
+            any_days=any_days,
+            any_all=any_all,
         )
         self._to.put(pack_footer(footer, self._to.position))
         self._to.flush()
@@ -276,16 +277,26 @@ class _SegmentWriter:
 
     # -- days ----------------------------------------------------------------------------------
 
-    def _all_days(self) -> int:
+    def _any_event(self, runs: Sequence[RunMeta]) -> tuple[int, int]:
+        """First row of the days of any event, and the row of the whole partition; −1: not stored.
+
+        Profile records are no behaviour and left out. One run alone has all this itself.
+        """
         rows = self._rows
-        if rows.rows < INDEX_ROWS or len(self._edges) < 2:
-            return -1
+        acts = [run for run in runs if run.event not in PROFILE_EVENTS]
+        if len(acts) == 1:
+            return acts[0].days, -1
+        if sum(run.rows for run in acts) < INDEX_ROWS or len(self._edges) < 2:
+            return -1, -1
         keys = np.empty(rows.rows, np.uint64)
         user_keys(rows.interleave, rows.ordinal, rows.time, rows.starts, keys)
+        if self._records:
+            keys = keys[~np.isin(rows.interleave, self._records)]
         ordinal = (keys >> np.uint64(32)).astype(np.uint32)
-        return self._day_index(
-            days_from_rows(ordinal, keys.astype(np.uint32), self._base_ms, self._edges)
-        )
+        time = keys.astype(np.uint32)
+        days = self._day_index(days_from_rows(ordinal, time, self._base_ms, self._edges))
+        whole = np.array([self._edges[0], self._edges[-1]], np.int64)
+        return days, self._day_index(days_from_rows(ordinal, time, self._base_ms, whole))
 
     def _day_index(self, days: ListedDays) -> int:
         first = len(self._days)

@@ -136,7 +136,16 @@ class Source(Protocol):
 
     @property
     def index(self) -> Days | None:
-        """Day index over all events."""
+        """Day index over all events but profile records; None when there are no local days, or
+        when an old file does not store it and has too many rows to make it.
+        """
+
+    @property
+    def user_count(self) -> int:
+        """Distinct users over all events but profile records."""
+
+    def user_list(self) -> U32:
+        """Ascending ordinals of the same users."""
 
     def interleave(self) -> tuple[U16, list[str]]:
         """Event of each row in (ordinal, time, tie) order, as an index into the names."""

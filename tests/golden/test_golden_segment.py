@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.golden import segment_v1
+from tests.golden import segment_v1, segment_v1_any
 from tests.property.segment_rows import check
 from zuji.engine.errors import UnsupportedFormat
 from zuji.engine.storage.codecs import crc32c
@@ -23,6 +23,29 @@ def test_version_1_answers_its_rows() -> None:
     segment = Segment(Files(), str(segment_v1.PATH))
     check(segment, segment_v1.rows())
     assert list(segment.scrub()) == []
+
+
+def test_version_1_without_any_event_still_answers_it() -> None:
+    """Written before ``any_days``: days of all events serve, users are joined."""
+    segment = Segment(Files(), str(segment_v1.PATH))
+    assert segment.footer.any_days == segment.footer.any_all == -1
+    assert segment.index is not None
+    users = sorted({row.ordinal for row in segment_v1.rows()})
+    assert segment.user_list().tolist() == users
+    assert segment.user_count == len(users)
+
+
+def test_any_event_is_stored_without_profile_records() -> None:
+    segment = Segment(Files(), str(segment_v1_any.PATH))
+    check(segment, segment_v1_any.rows())
+    assert list(segment.scrub()) == []
+    assert segment.footer.days == -1
+    assert segment.footer.any_days >= 0
+    assert segment.everybody is not None
+    users = sorted({row.ordinal for row in segment_v1.rows()})
+    assert segment.everybody.user_list(0).tolist() == segment.user_list().tolist() == users
+    assert segment.everybody.rows.tolist() == [len(segment_v1.rows())]
+    assert segment.user_count == len(users)
 
 
 def test_version_1_holds_every_form() -> None:

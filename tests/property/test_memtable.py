@@ -29,7 +29,7 @@ FILES = Files()
 class Names:
     """A catalog with the events and properties of the test rows."""
 
-    events: ClassVar = ["never", "Ω", "buy", "view"]
+    events: ClassVar = ["never", "Ω", "buy", "view", "$profile_set"]
     props: ClassVar = ["unseen", *KINDS]
     kinds: ClassVar = [Kind.INT, *KINDS.values()]
 
