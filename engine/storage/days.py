@@ -53,6 +53,9 @@ class Days(Protocol):
     def user_list(self, day: int) -> U32:
         """Ascending users of :meth:`users`."""
 
+    def people(self, day: int) -> BitMap | U32:
+        """Users of :meth:`users` in the form they are kept in."""
+
     def multi_list(self, day: int) -> U32:
         """Ascending users of :meth:`multi`."""
 
@@ -75,6 +78,10 @@ class ListedDays:
     def multi(self, day: int) -> BitMap:
         """See :class:`Days`."""
         return bitmap(self.multi_list(day))
+
+    def people(self, day: int) -> BitMap | U32:
+        """See :class:`Days`."""
+        return self.user_list(day)
 
     def user_list(self, day: int) -> U32:
         """Ascending users of the day."""

@@ -493,6 +493,11 @@ class StoredDays:
             return self._bitmap(stream, int(entry["users"]))
         return bitmap(self._list(entry, stream))
 
+    def people(self, day: int) -> BitMap | U32:
+        """See :class:`days.Days`."""
+        stored = self._table["form"][day] == DAY_BITMAP
+        return self.users(day) if stored else self.user_list(day)
+
     def multi(self, day: int) -> BitMap:
         """See :class:`days.Days`."""
         entry = self._table[day]

@@ -16,11 +16,11 @@ import numpy as np
 
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import event_index, event_values
+from zuji.engine.query.analyses.event_values import Line
 from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.checks import formulas
 from zuji.engine.query.crowd import allowed
-from zuji.engine.query.edges import unions_of_days
 from zuji.engine.query.formula import evaluate as evaluate_formula
 from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._events import event_cells, pick_users
@@ -31,6 +31,8 @@ from zuji.engine.query.result import ColumnInfo
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.model import EventPick, EventQuery, Series
@@ -65,21 +67,16 @@ class Prepared:
     series: list[list[Part]] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Line:
-    """Values of one series: [lines, buckets] and their totals over the whole range."""
-
-    values: F64
-    totals: F64
-    overall: float
-
-
 def scans(bound: Bound) -> list[Scan]:
     """One scan a series."""
     query: EventQuery = bound.query  # type: ignore[assignment]
+    return _scans(bound, query.body.series)
+
+
+def _scans(bound: Bound, wanted: Sequence[Series]) -> list[Scan]:
     by = Breakdown(bound)
     found = []
-    for series in query.body.series:
+    for series in wanted:
         where = bound.where(series.where)
         found.append(
             planned(
@@ -102,18 +99,13 @@ def answer(bound: Bound) -> Answer:
     """Rows: series, bucket, by…, value."""
     query: EventQuery = bound.query  # type: ignore[assignment]
     buckets = ranges.buckets(bound.range)
-    plans = scans(bound)
-    lines: list[Line | None] = [None] * len(plans)
-    for i, scan in enumerate(plans):
-        if scan.index and unions_of_days(scan, buckets.edges):
-            lines[i] = event_index.line(bound, scan, query.body.series[i], buckets.edges)
-            bound.context.used_index = True
+    lines = event_index.lines(bound, query.body.series, buckets.edges)
+    bound.context.used_index |= any(line is not None for line in lines)
     rest = [i for i, line in enumerate(lines) if line is None]
     breakdown, chosen = Breakdown(bound), one_line()
     if rest:
-        work = _Work(
-            bound, [plans[i] for i in rest], [query.body.series[i] for i in rest], breakdown
-        )
+        wanted = [query.body.series[i] for i in rest]
+        work = _Work(bound, _scans(bound, wanted), wanted, breakdown)
         chosen = work.choose()
         for i, line in zip(rest, work.lines(chosen, buckets.edges), strict=True):
             lines[i] = line

@@ -1,30 +1,36 @@
-"""Event series from the day index: rows and users of an event by local day; no row is read."""
+"""Event series from the day index: rows and users of events by local day; no row is read.
+
+Rows add up, and so do users over shards. Users of a bucket are a stored number where the bucket is
+one day of one source, or all days of one; else the stored sets of its days are joined. Any event
+(``"*"``) has an index of its own in each source. O(days of the range · sources), and O(users) for
+each set that is joined.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pyroaring import BitMap
 
-from zuji.engine.query.analyses.event_values import Sums, added, moving_average, of_cells
+from zuji.engine.query.analyses.event_values import Line, Sums, moving_average, of_cells
 from zuji.engine.query.crowd import allowed
+from zuji.engine.query.kernels._bits import set_bits
 from zuji.engine.query.reader import ShardReader
+from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
-    from zuji.engine.query.analyses.event import Line
+    from collections.abc import Iterable, Sequence
+
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.model import Series
-    from zuji.engine.query.plan import Scan
     from zuji.engine.storage.days import Days
-    from zuji.engine.types import I64
+    from zuji.engine.storage.segment import Run, Source
+    from zuji.engine.types import I64, U32
 
-    DayOf = tuple[Days, int]
-
-UNION_DAYS = 16
-"""With more days than this, the users of whole runs are joined instead of the users of days."""
 LIGHT_USERS = 200_000
-"""With fewer users in its runs, one thread is faster than several."""
+"""Up to so many users in all, sets are joined on the caller's thread."""
 
 
 def fits(bound: Bound, series: Series) -> bool:
@@ -34,106 +40,289 @@ def fits(bound: Bound, series: Series) -> bool:
         and series.measure.op in ("count", "users", "per_user")
         and bound.range.grain != "hour"
         and not (bound.query.audience is not None and series.measure.op != "users")
+        and bound.where(series.where) is None
     )
 
 
-def line(bound: Bound, scan: Scan, series: Series, edges: I64) -> Line:
-    """Values of the series, shards in parallel."""
-    from zuji.engine.query.analyses.event import Line
+def lines(bound: Bound, series: Sequence[Series], edges: I64) -> list[Line | None]:
+    """Values of each series that the day index answers, else None. Equal events are read once."""
+    found: list[Line | None] = [None] * len(series)
+    fitting: dict[int, _Fit | None] = {}
+    by_events: dict[tuple[str, ...] | None, list[int]] = {}
+    for number, one in enumerate(series):
+        if fits(bound, one):
+            by_events.setdefault(one.names, []).append(number)
+    for names, numbers in by_events.items():
+        shards = _shards(bound, names, edges, fitting)
+        if shards is None:
+            continue
+        wanted = [series[number] for number in numbers]
+        sums = _measured(bound, shards, wanted, len(edges) - 1)
+        for number in numbers:
+            found[number] = _line(series[number], sums)
+    return found
 
-    light = sum(ref.run.user_count for ref in scan.runs or ()) < LIGHT_USERS
 
-    def work(shard: int) -> Sums:
-        if series.measure.op == "count":
-            return _rows(scan, shard, edges)[0]
-        if bound.query.audience is None and not series.cumulative:
-            return _counted(bound, scan, shard, edges)
-        return _united(bound, scan, shard, edges)
-
-    cells = added(bound.context.map(work, list(range(bound.view.shards)), light=light))
-    values, totals = of_cells(series.measure.op, cells, cumulative=series.cumulative)
+def _line(series: Series, sums: Sums) -> Line:
+    values, totals = of_cells(series.measure.op, sums, cumulative=series.cumulative)
     if series.moving_average is not None:
         values = moving_average(values, series.moving_average)
     return Line(values, totals, float(totals[0]))
 
 
-def _rows(scan: Scan, shard: int, edges: I64) -> tuple[Sums, list[list[DayOf]]]:
-    """Rows of each bucket, and the days that make it up."""
-    buckets = len(edges) - 1
-    rows = np.zeros((1, buckets), dtype=np.int64)
-    days_of: list[list[DayOf]] = [[] for _ in range(buckets)]
-    for ref in scan.of_shard(shard):
-        index = ref.run.index
-        assert index is not None
-        at = np.searchsorted(edges, index.edges[:-1], side="right") - 1
-        used = np.flatnonzero((at >= 0) & (at < buckets) & (index.rows > 0))
-        np.add.at(rows[0], at[used], index.rows[used])
-        for day in used.tolist():
-            days_of[int(at[day])].append((index, day))
-    zero = np.zeros_like(rows)
-    return Sums(rows, zero, zero.copy()), days_of
+# ------------------------------------------------------------------------- what is in the range
 
 
-def _counted(bound: Bound, scan: Scan, shard: int, edges: I64) -> Sums:
-    """Stored cardinalities where a bucket is one day of one run; unions elsewhere. Only totals of
-    ``new_users``.
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Which buckets the days of a partition are in: day ``first + i`` is in bucket ``at[i]``.
+
+    ``one``: each day is a bucket of its own, ``at`` counting up by one.
     """
-    sums, days_of = _rows(scan, shard, edges)
-    users = np.zeros_like(sums.rows)
-    for b, days in enumerate(days_of):
-        if len(days) == 1:
-            users[0, b] = int(days[0][0].cards[days[0][1]])
-        elif days:
-            bound.context.check()
-            users[0, b] = len(BitMap.union(*[index.users(day) for index, day in days]))
-    new = np.zeros_like(users)
-    new[0, 0] = _everybody(bound, scan, shard, days_of)
-    return Sums(sums.rows, users, new)
+
+    first: int
+    last: int
+    at: I64
+    one: bool
 
 
-def _everybody(bound: Bound, scan: Scan, shard: int, days_of: list[list[DayOf]]) -> int:
-    """Distinct users of the whole range."""
-    refs = scan.of_shard(shard)
-    used = sum(len(days) for days in days_of)
-    if (
-        len(refs) == 1
-        and refs[0].run.index is not None
-        and used == int((refs[0].run.index.rows > 0).sum())
-    ):
-        return refs[0].run.user_count
-    if used > UNION_DAYS or not used:
-        lists = (
-            [ref.run.users()[0] for ref in refs if ref.inside]
-            if all(r.inside for r in refs)
-            else None
-        )
-        if lists is not None:
-            return len(np.unique(np.concatenate(lists))) if lists else 0
-    seen = BitMap()
-    for days in days_of:
-        bound.context.check()
-        for index, day in days:
-            seen |= index.users(day)
-    return len(seen)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Days of one run, or of any event of a source, that lie in the range."""
+
+    index: Days
+    fit: _Fit
+    source: Source
+    run: Run | None
+
+    @property
+    def rows(self) -> I64:
+        return self.index.rows[self.fit.first : self.fit.last]
+
+    @property
+    def cards(self) -> U32:
+        return self.index.cards[self.fit.first : self.fit.last]
+
+    @property
+    def inside(self) -> bool:
+        """Whether no row lies outside the range."""
+        rows, fit = self.index.rows, self.fit
+        return not (rows[: fit.first].any() or rows[fit.last :].any())
+
+    def user_count(self) -> int:
+        return self.source.user_count if self.run is None else self.run.user_count
+
+    def user_list(self) -> U32:
+        return self.source.user_list() if self.run is None else self.run.users()[0]
 
 
-def _united(bound: Bound, scan: Scan, shard: int, edges: I64) -> Sums:
-    """Users by unions, each counted in its first bucket; the audience cut out."""
-    sums, days_of = _rows(scan, shard, edges)
-    users, new = np.zeros_like(sums.rows), np.zeros_like(sums.rows)
+def _shards(
+    bound: Bound,
+    names: tuple[str, ...] | None,
+    edges: I64,
+    fitting: dict[int, _Fit | None],
+) -> list[list[_Part]] | None:
+    """Parts of each shard; None when a bucket cuts a day of a source, or an index is missing."""
+    from_ms, to_ms = int(edges[0]), int(edges[-1])
+    shards: list[list[_Part]] = []
+    for sources in bound.view.sources:
+        parts: list[_Part] = []
+        shards.append(parts)
+        for source in sources:
+            if source.end_ms <= from_ms or source.base_ms >= to_ms:
+                continue
+            for index, run in _indexes(source, names):
+                if index is None:
+                    return None
+                if source.partition not in fitting:
+                    fitting[source.partition] = _fit(index.edges, edges)
+                fit = fitting[source.partition]
+                if fit is None:
+                    return None
+                if fit.last > fit.first:
+                    parts.append(_Part(index, fit, source, run))
+    return shards
+
+
+def _indexes(
+    source: Source, names: tuple[str, ...] | None
+) -> Iterable[tuple[Days | None, Run | None]]:
+    if names is None:
+        runs = [run for name, run in source.runs.items() if name not in PROFILE_EVENTS]
+        if not runs:
+            return ()
+        index = source.index if len(runs) > 1 else None
+        if index is not None:
+            return ((index, None),)
+    else:
+        held = source.runs
+        runs = [
+            held[name]
+            for name in dict.fromkeys(names)
+            if name in held and name not in PROFILE_EVENTS
+        ]
+    return ((run.index, run) for run in runs)
+
+
+def _fit(days: I64, edges: I64) -> _Fit | None:
+    """How the buckets are unions of the partition's days; None when they are not."""
+    inner = edges[(edges > days[0]) & (edges < days[-1])]
+    if (days[np.searchsorted(days, inner)] != inner).any():
+        return None
+    at = np.searchsorted(edges, days[:-1], side="right") - 1
+    first, last = np.searchsorted(days[:-1], edges[[0, -1]], side="left").tolist()
+    at = at[first:last]
+    one = bool((np.diff(at) == 1).all())
+    return _Fit(first, last, at, one)
+
+
+# ---------------------------------------------------------------------------------- what it sums
+
+
+def _measured(bound: Bound, shards: list[list[_Part]], series: list[Series], buckets: int) -> Sums:
+    rows = np.zeros((1, buckets), np.int64)
+    users, new = np.zeros((1, buckets), np.int64), np.zeros((1, buckets), np.int64)
+    for parts in shards:
+        for part in parts:
+            _add(rows[0], part, part.rows)
+    if all(one.measure.op == "count" for one in series):
+        return Sums(rows, users, new)
+    if bound.query.audience is not None or any(one.cumulative for one in series):
+        work = list(range(len(shards)))
+        for seen, fresh in bound.context.map(lambda s: _united(bound, s, shards[s], buckets), work):
+            users[0] += seen
+            new[0] += fresh
+        return Sums(rows, users, new)
+    unions: list[_Union] = []
+    for shard, parts in enumerate(shards):
+        _count(parts, bound.view.users[shard], users[0], new[0], unions)
+    if unions:
+        light = sum(union.weight for union in unions) < LIGHT_USERS
+        counts = bound.context.map(_Union.count, unions, light=light)
+        for union, count in zip(unions, counts, strict=True):
+            (new[0] if union.bucket < 0 else users[0])[max(union.bucket, 0)] += count
+    return Sums(rows, users, new)
+
+
+def _add(out: I64, part: _Part, values: Any) -> None:
+    """Adds a number a day to its bucket."""
+    at = part.fit.at
+    if part.fit.one:
+        out[at[0] : at[0] + len(at)] += values
+    else:
+        np.add.at(out, at, values)
+
+
+@dataclass(slots=True)
+class _Union:
+    """Users of a bucket (−1: of the whole range) that must be joined from stored sets."""
+
+    bucket: int
+    ordinals: int
+    days: list[tuple[Days, int]] = field(default_factory=list)
+    whole: list[_Part] = field(default_factory=list)
+    weight: int = 0
+
+    def count(self) -> int:
+        sets = [index.people(day) for index, day in self.days]
+        sets += [part.user_list() for part in self.whole]
+        return distinct(sets, self.ordinals)
+
+
+def _count(parts: list[_Part], ordinals: int, users: I64, new: I64, unions: list[_Union]) -> None:
+    """Adds the users of one shard to each bucket, and those of the whole range to ``new[0]``; what
+    is no stored number goes to ``unions``.
+    """
+    alone = len(parts) == 1 and parts[0].fit.one
+    if alone:
+        _add(users, parts[0], parts[0].cards)
+    else:
+        days_of: dict[int, list[tuple[_Part, int]]] = {}
+        for part in parts:
+            for i in np.flatnonzero(part.rows).tolist():
+                days_of.setdefault(int(part.fit.at[i]), []).append((part, part.fit.first + i))
+        for bucket, days in days_of.items():
+            _count_bucket(bucket, days, ordinals, users, unions)
+    held = [part for part in parts if part.rows.any()]
+    if len(held) == 1 and held[0].inside:
+        new[0] += held[0].user_count()
+    elif len(held) == 1 and np.count_nonzero(held[0].rows) == 1:
+        new[0] += int(held[0].cards.sum())
+    elif held:
+        union = _Union(-1, ordinals)
+        for part in held:
+            union.weight += int(part.cards.sum())
+            if part.inside:
+                union.whole.append(part)
+            else:
+                first = part.fit.first
+                union.days += [(part.index, first + i) for i in np.flatnonzero(part.rows).tolist()]
+        unions.append(union)
+
+
+def _count_bucket(
+    bucket: int,
+    days: list[tuple[_Part, int]],
+    ordinals: int,
+    users: I64,
+    unions: list[_Union],
+) -> None:
+    """Users of one bucket, from its days that have rows."""
+    if len(days) == 1:
+        users[bucket] += int(days[0][0].index.cards[days[0][1]])
+        return
+    by_part: dict[int, list[tuple[_Part, int]]] = {}
+    for part, day in days:
+        by_part.setdefault(id(part), []).append((part, day))
+    union = _Union(bucket, ordinals)
+    for held in by_part.values():
+        part = held[0][0]
+        if len(held) > 1 and len(held) == np.count_nonzero(part.index.rows):
+            if len(by_part) == 1:
+                users[bucket] += part.user_count()
+                return
+            union.whole.append(part)
+        else:
+            union.days += [(part.index, day) for _, day in held]
+        union.weight += sum(int(part.index.cards[day]) for _, day in held)
+    unions.append(union)
+
+
+def distinct(sets: Sequence[BitMap | U32], ordinals: int) -> int:
+    """Users in at least one of the sets; all of them below ``ordinals``."""
+    maps = [users for users in sets if isinstance(users, BitMap)]
+    lists = [users for users in sets if not isinstance(users, BitMap)]
+    if not lists:
+        return len(BitMap.union(*maps)) if maps else 0
+    if maps:
+        lists.append(np.frombuffer(BitMap.union(*maps).to_array(), np.uint32))
+    if 64 * sum(map(len, lists)) < ordinals:
+        return len(np.unique(np.concatenate(lists)))
+    row = np.zeros(ordinals // 64 + 1, np.uint64)
+    for users in lists:
+        set_bits(users, row)
+    return int(np.bitwise_count(row).sum())
+
+
+def _united(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tuple[I64, I64]:
+    """Users of each bucket, and those that no earlier bucket has; the audience alone."""
+    users, new = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
     audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
     only = None if audience is None else BitMap(np.flatnonzero(audience).astype(np.uint32))
     seen = BitMap()
     before = 0
-    for b, days in enumerate(days_of):
+    days_of: dict[int, list[BitMap]] = {}
+    for part in parts:
+        for i in np.flatnonzero(part.rows).tolist():
+            day = part.index.users(part.fit.first + i)
+            days_of.setdefault(int(part.fit.at[i]), []).append(day)
+    for bucket in sorted(days_of):
         bound.context.check()
-        if not days:
-            continue
-        here = BitMap.union(*[index.users(day) for index, day in days])
+        here = BitMap.union(*days_of[bucket])
         if only is not None:
             here &= only
-        users[0, b] = len(here)
+        users[bucket] = len(here)
         seen |= here
-        new[0, b] = len(seen) - before
+        new[bucket] = len(seen) - before
         before = len(seen)
-    return Sums(sums.rows, users, new)
+    return users, new

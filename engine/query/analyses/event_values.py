@@ -32,6 +32,15 @@ NO_GROUP = 0xFFFFFFFF
 
 
 @dataclass(slots=True)
+class Line:
+    """Values of one series: [lines, buckets] and their totals over the whole range."""
+
+    values: F64
+    totals: F64
+    overall: float
+
+
+@dataclass(slots=True)
 class Sums:
     """Cells that add up over shards. All arrays [lines, buckets]."""
 
