@@ -20,6 +20,7 @@ from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USE
 from zuji.engine.quarantine import read_quarantine
 from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
+from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
 from zuji.engine.query.view import View, newest
 from zuji.engine.storage import names
@@ -150,6 +151,7 @@ class Engine:
         self._writer = writer
         self._lock_handle = lock
         config = writer.config
+        self._day_bits = DayBitsKept()
         self._crew = Crew(config.threads, max(config.queries_bytes, config.query_bytes))
         self._closed = False
         self._view_lock = threading.Lock()
@@ -334,6 +336,7 @@ class Engine:
                 watermark_ms=None,
                 names=self._writer.external,
                 pending=self._writer.identity.pending,
+                day_bits=self._day_bits,
                 newest_ms=newest(sources),
                 rows=sum(source.rows for shard in sources for source in shard),
             )

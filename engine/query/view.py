@@ -11,6 +11,8 @@ import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from zuji.engine.query.daybits import DayBitsKept
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -39,6 +41,7 @@ class View:
     pending: dict[int, U32] = field(default_factory=dict)
     newest_ms: int | None = None
     rows: int = 0
+    day_bits: DayBitsKept = field(default_factory=DayBitsKept)
     cache: dict[Any, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 

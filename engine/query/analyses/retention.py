@@ -17,6 +17,7 @@ from zuji.engine import calendars
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import retention_index
 from zuji.engine.query.analyses.event_values import label_number, picked_line
+from zuji.engine.query.analyses.retention_index import COHORTS, CRITERIA
 from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.crowd import allowed
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
 
 DAY_MS = 86_400_000
 ROLLING_MS = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
-COHORTS = {"first_in_range": 0, "first_ever": 1, "recurring": 2}
-CRITERIA = {"on": 0, "on_or_after": 1, "on_or_before": 2, "consecutive": 3}
 EARLIEST_MS = -(1 << 60)
 
 
@@ -352,17 +351,19 @@ def _answer(bound: Bound, s: Setting, by: Breakdown, chosen: Chosen, cells: Any)
     for g in range(chosen.lines):
         head = line_values(bound, by.groups, chosen, g)
         sizes, returned = cells.size[g].tolist(), cells.returned[g].tolist()
-        for p, label in enumerate(s.buckets.labels):
-            size = sizes[p]
-            for k in range(s.columns):
-                done, back = known[p][k], returned[p][k]
-                if body.churn:
-                    back = size - back
-                row = [*head, label, size, k, back if done else None]
-                row += [back / size if done and size else None, done]
-                if measure is not None:
-                    row.append(_metric_value(measure.op, cells, (g, p, k)) if done else None)
-                rows.append(row)
+        for p, (label, size) in enumerate(zip(s.buckets.labels, sizes, strict=True)):
+            lead = [*head, label, size]
+            backs = [size - back for back in returned[p]] if body.churn else returned[p]
+            line = [
+                [*lead, k, back, back / size if size else None, True]
+                if done
+                else [*lead, k, None, None, False]
+                for k, (back, done) in enumerate(zip(backs, known[p], strict=True))
+            ]
+            if measure is not None:
+                for k, row in enumerate(line):
+                    row.append(_metric_value(measure.op, cells, (g, p, k)) if row[-1] else None)
+            rows += line
     return Answer(columns, rows, _totals(s, cells, complete, chosen, bound, by))
 
 

@@ -15,16 +15,22 @@ import numpy as np
 
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.edges import unions_of_days
-from zuji.engine.query.kernels._bits import count_and, set_bits
+from zuji.engine.query.kernels._retention_bits import retention_bits
 from zuji.engine.query.model import Bracket
 from zuji.engine.query.reader import ShardReader
 
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.retention import Setting
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.kernels._retention_bits import Rows
     from zuji.engine.query.model import RetentionBody
-    from zuji.engine.query.plan import Scan
-    from zuji.engine.types import F64, I64, U32, U64
+    from zuji.engine.query.plan import RunRef, Scan
+    from zuji.engine.types import F64, I64, U8, U64
+
+COHORTS = {"first_in_range": 0, "first_ever": 1, "recurring": 2}
+LIGHT_USERS = 100_000
+"""With fewer users the cells are counted on one thread: there is a word for 64 of them."""
+CRITERIA = {"on": 0, "on_or_after": 1, "on_or_before": 2, "consecutive": 3}
 
 
 @dataclass(slots=True)
@@ -57,8 +63,11 @@ def aligned(start: Scan, back: Scan, s: Setting) -> bool:
 
 def cells(bound: Bound, start: Scan, back: Scan, s: Setting) -> IndexCells:
     """Sizes [1, P] and returns [1, P, K], shards in parallel."""
+    light = sum(bound.view.users) < LIGHT_USERS and bound.query.audience is None
     parts = bound.context.map(
-        lambda shard: _shard(bound, start, back, s, shard), list(range(bound.view.shards))
+        lambda shard: _shard(bound, start, back, s, shard),
+        list(range(bound.view.shards)),
+        light=light,
     )
     total = parts[0]
     for part in parts[1:]:
@@ -68,110 +77,91 @@ def cells(bound: Bound, start: Scan, back: Scan, s: Setting) -> IndexCells:
 
 
 def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> IndexCells:
-    body = s.body
+    body, context = s.body, bound.context
     same = start.events is None or set(start.events) == set(back.events or ())
-    width = (bound.view.users[shard] + 63) // 64
-    bound.context.charge(8 * width * (len(s.periods) + 3 * s.cohorts))
-    starts, _, before = _periods(start, shard, s.buckets.edges, width, multi=False)
-    returns, again, _ = _periods(back, shard, s.periods, width, multi=same)
-    if same and not np.array_equal(s.buckets.edges, s.buckets.whole):
-        # Period 0 of a first cohort that the range cuts: two rows from the cut on.
-        edges = s.periods.copy()
+    words = (bound.view.users[shard] + 63) // 64
+    runs = _Runs(bound, multi=same)
+    starts, before = runs.rows(start.of_shard(shard), s.buckets.edges)
+    returns, _ = runs.rows(back.of_shard(shard), s.periods[: s.cohorts + body.periods + 1])
+    zeros = None
+    if same:
+        # A first cohort that the range cuts: two rows from the cut on.
+        edges = s.periods[: s.cohorts + 1].copy()
         edges[0] = s.buckets.edges[0]
-        _, first, _ = _periods(back, shard, edges[: s.cohorts + 1], width, multi=True)
-        again[: s.cohorts] = first
-    audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
-    if audience is not None:
-        starts &= _packed(np.flatnonzero(audience).astype(np.uint32), width)
-    cohorts = _cohorts(body.cohort, starts, before)
-    size = np.zeros((1, s.cohorts), dtype=np.int64)
-    returned = np.zeros((1, s.cohorts, s.columns), dtype=np.int64)
-    for p in range(s.cohorts):
-        bound.context.check()
-        size[0, p] = _count(cohorts[p])
-        if not size[0, p]:
-            continue
-        zero = again[p] if same else returns[p]
-        if body.criterion == "on":
-            returned[0, p] = count_and(returns[p : p + body.periods + 1], cohorts[p])
-            if same:
-                returned[0, p, 0] = count_and(zero[np.newaxis], cohorts[p])[0]
-            continue
-        row = returns[p : p + body.periods + 1] & cohorts[p]
-        row[0] = zero & cohorts[p]
-        returned[0, p] = _columns(body, row)
-    return IndexCells(size, returned)
-
-
-def _cohorts(kind: str, starts: U64, before: U64) -> U64:
-    """Members of each cohort."""
-    if kind == "recurring":
-        return starts
-    seen = before.copy() if kind == "first_ever" else np.zeros_like(before)
-    found = np.empty_like(starts)
-    for p, members in enumerate(starts):
-        found[p] = members & ~seen
-        seen |= members
-    return found
-
-
-def _columns(body: RetentionBody, row: U64) -> I64:
-    """Users of a cohort by column. ``row`` uint64[n+1, words]: members there in each period."""
+        zeros, _ = runs.rows(back.of_shard(shard), edges)
+    audience = allowed(bound, ShardReader(bound.view, shard, context))
     criterion = body.criterion
-    if isinstance(criterion, Bracket):
-        there = [np.bitwise_or.reduce(row[low : high + 1]) for low, high in criterion.bracket]
-        return np.array([_count(bits) for bits in there], dtype=np.int64)
-    if criterion == "on_or_after":
-        return _counts(np.bitwise_or.accumulate(row[::-1])[::-1])
-    if criterion == "on_or_before":
-        rest = np.bitwise_or.accumulate(row[1:])
-    else:
-        rest = np.bitwise_and.accumulate(row[1:])
-    return np.concatenate([_counts(row[:1]), _counts(rest)])
+    size, returned = retention_bits(
+        runs.days,
+        starts,
+        returns,
+        zeros,
+        before,
+        None if audience is None else _packed(audience, words),
+        words=words,
+        periods=s.cohorts,
+        n=body.periods,
+        cohort=COHORTS[body.cohort],
+        criterion=4 if isinstance(criterion, Bracket) else CRITERIA[criterion],
+        brackets=criterion.bracket if isinstance(criterion, Bracket) else None,
+        cancel=context.flag,
+    )
+    return IndexCells(size[np.newaxis], returned[np.newaxis])
 
 
-def _periods(
-    scan: Scan, shard: int, edges: I64, width: int, *, multi: bool
-) -> tuple[U64, U64, U64]:
-    """Bits uint64[periods, width]: users of each period, those with two rows or more in it; and
-    users before the first.
-    """
-    count = len(edges) - 1
-    users = np.zeros((count, width), dtype=np.uint64)
-    again = np.zeros((count if multi else 0, width), dtype=np.uint64)
-    before = np.zeros(width, dtype=np.uint64)
-    for ref in scan.of_shard(shard):
-        index = ref.run.index
-        assert index is not None
-        at = np.searchsorted(edges, index.edges[:-1], side="right") - 1
-        for day in np.flatnonzero(index.rows > 0).tolist():
-            period = int(at[day])
-            if period >= count:
-                continue
-            if period < 0:
-                set_bits(index.user_list(day), before)
-            elif multi:
-                bits = _packed(index.user_list(day), width)
-                again[period] |= users[period] & bits
-                set_bits(index.multi_list(day), again[period])
-                users[period] |= bits
-            else:
-                set_bits(index.user_list(day), users[period])
-    return users, again, before
+class _Runs:
+    """Day bits of the runs that the rows name by number."""
+
+    def __init__(self, bound: Bound, *, multi: bool) -> None:
+        self.bound = bound
+        self.multi = multi
+        self.days: list[tuple[U64, U64 | None]] = []
+        self._numbers: dict[int, int] = {}
+
+    def rows(self, refs: list[RunRef], edges: I64) -> tuple[Rows, Rows]:
+        """Users of each period as unions of days, and those before the first."""
+        periods, runs, days = [], [], []
+        for ref in refs:
+            index = ref.run.index
+            assert index is not None
+            at = np.searchsorted(edges, index.edges[:-1], side="right") - 1
+            used = np.flatnonzero((index.rows > 0) & (at < len(edges) - 1))
+            periods.append(at[used])
+            days.append(used)
+            runs.append(np.full(len(used), self._number(ref), dtype=np.int32))
+        if not periods:
+            nothing = np.empty(0, dtype=np.int32)
+            return (
+                (np.zeros(len(edges), dtype=np.int32), nothing, nothing),
+                (np.zeros(2, dtype=np.int32), nothing, nothing),
+            )
+        period, run, day = (
+            np.concatenate(periods),
+            np.concatenate(runs),
+            np.concatenate(days).astype(np.int32),
+        )
+        order = np.argsort(period, kind="stable")
+        period, run, day = period[order], run[order], day[order]
+        bounds = np.searchsorted(period, np.arange(len(edges))).astype(np.int32)
+        first = int(bounds[0])
+        return (
+            (bounds - first, run[first:], day[first:]),
+            (np.array([0, first], dtype=np.int32), run[:first], day[:first]),
+        )
+
+    def _number(self, ref: RunRef) -> int:
+        key = id(ref.run)
+        if key not in self._numbers:
+            self.bound.context.check()
+            self._numbers[key] = len(self.days)
+            bits = self.bound.view.day_bits.of(ref.source, ref.run, multi=self.multi)
+            self.days.append((bits.users, bits.multi))
+        return self._numbers[key]
 
 
-def _packed(users: U32, width: int) -> U64:
-    """Ordinals as bits."""
-    row = np.zeros(width, dtype=np.uint64)
-    set_bits(users, row)
-    return row
-
-
-def _count(bits: U64) -> int:
-    return int(np.bitwise_count(bits).sum())
-
-
-def _counts(rows: U64) -> I64:
-    """Set bits of each row."""
-    counts: I64 = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
-    return counts
+def _packed(audience: U8, words: int) -> U64:
+    """One byte a user as bits."""
+    packed = np.zeros(words * 8, dtype=np.uint8)
+    bits = np.packbits(audience, bitorder="little")
+    packed[: len(bits)] = bits
+    return packed.view(np.uint64)

@@ -1,15 +1,9 @@
 """Sets of users as rows of bits: bit o of a row stands for ordinal o."""
 
-from zuji.engine.types import I64, U32, U64
+from zuji.engine.types import U32, U64
 
 def set_bits(users: U32, row: U64) -> None:
     """Sets the bits of ``users`` uint32[n] in ``row`` uint64[words]. O(n). GIL released.
 
     Raises ValueError when a user lies beyond the row; bits of users before it are then set.
-    """
-
-def count_and(rows: U64, members: U64) -> I64:
-    """Bits that each of ``rows`` uint64[n, words] shares with ``members`` uint64[words], int64[n].
-
-    O(n · words). GIL released. Raises ValueError when the lengths differ.
     """

@@ -1,0 +1,36 @@
+"""Retention from sets of users: rows of bits, bit o of a row stands for ordinal o."""
+
+from collections.abc import Sequence
+
+from zuji.engine.types import I32, I64, U8, U64
+
+Rows = tuple[I32, I32, I32]
+"""Rows as unions of days: offsets int32[rows + 1], and of each day its run and number, int32[m]."""
+
+def retention_bits(
+    days: Sequence[tuple[U64, U64 | None]],
+    starts: Rows,
+    backs: Rows,
+    zeros: Rows | None,
+    before: Rows,
+    allowed: U64 | None,
+    *,
+    words: int,
+    periods: int,
+    n: int,
+    cohort: int,
+    criterion: int,
+    brackets: Sequence[tuple[int, int]] | None = None,
+    cancel: U8 | None = None,
+    level: int = -1,
+) -> tuple[I64, I64]:
+    """Sizes int64[P] and returns int64[P, K] of P cohorts, K = n + 1 or the number of brackets.
+
+    ``days``: of each run the users of its days and those with two rows or more on a day, both
+    uint64[days, words'], words' <= words (the second is needed when ``zeros`` are given).
+    ``starts`` P rows; ``backs`` P + n rows; ``zeros`` P rows: who has two rows or more there
+    returned in period 0 (None: who is in ``backs`` did); ``before`` one row, users of earlier
+    starts. ``allowed`` uint64[words]. Numbers of cohort and criterion as in ``retention_cells``.
+    ``level``: 0 plain code, 1 popcnt, 2 AVX-512, -1 the best that the CPU has.
+    O(words · (days + P · n)). GIL released. Raises ValueError, QueryCancelled.
+    """
