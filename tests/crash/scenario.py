@@ -319,14 +319,16 @@ def check(
     client = Client(files, root, mark)
     client.open()
     try:
-        _check_opened(client, acked)
+        there = _check_opened(client, acked)
+        for number in sorted(there - acked):
+            mark(number)  # it was answered from: from now on it must stay
         if go_on:
             _check_going_on(client, acked)
     finally:
         client.close()
 
 
-def _check_opened(client: Client, acked: set[int]) -> None:
+def _check_opened(client: Client, acked: set[int]) -> set[int]:
     batches, tables = contents(client.engine)
     there = batches | {TABLE + n for n in tables}
     lost = acked - there
@@ -338,6 +340,7 @@ def _check_opened(client: Client, acked: set[int]) -> None:
     assert not status["wal_damage"]
     client.next_batch = max(batches, default=0) + 1
     client.next_table = max((n for n in tables if n <= SECOND_FILE), default=0) + 1
+    return there
 
 
 def _check_going_on(client: Client, acked: set[int]) -> None:

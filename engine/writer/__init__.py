@@ -1,0 +1,14 @@
+"""The one writer of a project: WAL, memtables, flush, compaction, and the order in which they
+become durable.
+
+A file an idea: ``state`` (what the parts share, and its lock), ``intake`` (a batch: decode → dedup
+→ WAL record → bind → memtable → sync → ack), ``flusher`` (freeze point; segments and all that
+belongs to them → one manifest edit → WAL trimmed), ``loader`` (bulk tables, in turns), ``merger``
+(compaction), ``writer`` (wiring, the maintenance thread, the end). Lock order: ``maintenance`` →
+``lock``.
+"""
+
+from zuji.engine.writer.state import KIND_BATCH, AppendResult
+from zuji.engine.writer.writer import Writer
+
+__all__ = ["KIND_BATCH", "AppendResult", "Writer"]

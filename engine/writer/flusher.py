@@ -1,0 +1,153 @@
+"""Freezing and flushing: how a memtable becomes segments.
+
+Freeze: the WAL rotates and the memtable with everything that its rows changed (catalog, users,
+dedup keys, rejects) is set aside at one point of the record order. Flush: segments, ids, keys and
+rejects are written and synced, one manifest edit names them and moves the WAL floor, only then is
+the WAL trimmed (I4). A failed flush leaves the frozen memtable where it is, readable, and is tried
+again. Thread-safe; one flush at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from zuji.engine.errors import StorageFull, ZujiError
+from zuji.engine.quarantine import write_quarantine
+from zuji.engine.storage import names
+from zuji.engine.storage.manifest import Edit
+from zuji.engine.storage.segment import Segment
+from zuji.engine.storage.segment_writer import write_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from zuji.engine.storage.frame import Sliced
+    from zuji.engine.storage.manifest import SegmentMeta
+    from zuji.engine.writer.state import Growing, State
+
+log = logging.getLogger(__name__)
+
+
+class Flusher:
+    """Flushes a writer's memtables."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def freeze_if_possible(self) -> bool:
+        """Sets the active memtable aside. A full disk postpones it: the WAL has the rows.
+
+        REQUIRES: the lock.
+        """
+        try:
+            self.freeze()
+        except StorageFull as problem:
+            self._state.last_error = problem
+            log.warning("freeze postponed reason=%s", problem.code)
+            return False
+        return True
+
+    def freeze(self) -> None:
+        """Sets the active memtable aside, unless nothing changed. REQUIRES: the lock."""
+        state = self._state
+        grown = state.active
+        if not grown.mem.rows and not grown.kept and not state.catalog.changes:
+            return
+        assert state.wal is not None
+        grown.wal_floor = state.wal.rotate()
+        grown.next_seq = state.wal.next_seq
+        grown.keys = state.dedup.freeze()
+        grown.users = state.identity.unsaved()
+        state.catalog.changes = 0
+        state.frozen = (*state.frozen, grown)
+        state.active = state.grow()
+
+    def flush(self) -> None:
+        """Writes everything appended so far to segments. Returns when the manifest names them."""
+        with self._state.lock:
+            self._state.check_open()
+            self.freeze()
+        self.flush_frozen()
+
+    def flush_frozen(self) -> None:
+        """Writes the memtables that are set aside, oldest first."""
+        with self._state.maintenance:
+            while self._state.frozen:
+                self._flush_one(self._state.frozen[0])
+
+    def _flush_one(self, grown: Growing) -> None:
+        state = self._state
+        state.manifest.check()  # else every try leaves files that nobody dares to remove
+        written: list[str] = []
+        committing = False
+        try:
+            metas = self.write_segments(grown.mem.frame(), written) if grown.mem.rows else []
+            extra = self.write_extras(grown, written)
+            state.sync_dirs()
+            edit = Edit(
+                add=tuple(metas),
+                wal_floor=grown.wal_floor,
+                next_seq=grown.next_seq,
+                next_id=state.next_id,
+                extra_updates=extra,
+            )
+            fresh = tuple(Segment(state.files, state.path(m.file), m) for m in metas)
+            committing = True
+            state.manifest.commit(edit)
+        except ZujiError as problem:
+            state.discard_unless_unknown(written, problem, committing=committing)
+            with state.lock:
+                state.last_error = problem
+                state.room.notify_all()
+            raise
+        with state.lock:
+            state.segments = state.segments + fresh
+            state.changes += 1
+            state.frozen = state.frozen[1:]
+            state.identity.saved(extra["ids"])
+            state.dedup.saved(extra["dedup"])
+            state.last_error = None
+            state.flushes += 1
+            state.room.notify_all()
+        assert state.wal is not None
+        state.wal.trim(grown.wal_floor)
+
+    def write_segments(
+        self, frame: Sliced, written: list[str], numbers: Iterator[int] | None = None
+    ) -> list[SegmentMeta]:
+        """Writes a frame as one segment a shard and partition; all synced, none named yet."""
+        state = self._state
+
+        def new_file() -> tuple[int, str]:
+            number = state.number() if numbers is None else next(numbers)
+            return number, state.new(names.segment(number), written)
+
+        return write_frame(
+            state.files, state.directory, frame, tz=state.tz, new_file=new_file, pool=state.pool
+        )
+
+    def write_extras(self, grown: Growing, written: list[str]) -> dict[str, Any]:
+        """Id chunks, dedup keys and rejects of a frozen memtable, and what the manifest says of
+        them.
+        """
+        state = self._state
+        with state.lock:  # the tables may not grow while they are read
+            new_ids = state.identity.take(grown.users)
+            # As it is now: names only grow, and what is stored may be newer than the freeze point.
+            catalog = state.catalog.dump()
+        assert grown.keys is not None
+        ids = state.identity.save(new_ids, lambda: state.new(names.ids(state.number()), written))
+        keys = state.dedup.save(grown.keys, lambda: state.new(names.dedup(state.number()), written))
+        quarantine = list(state.manifest.state.extra.get("quarantine", []))
+        if grown.kept:
+            name = state.new(names.rejected(state.number()), written)
+            write_quarantine(state.files, state.path(name), grown.kept)
+            quarantine.append([name, len(grown.kept)])
+        return {
+            "catalog": catalog,
+            "ids": ids,
+            "dedup": keys,
+            "generation": state.dedup.generation,
+            "quarantine": quarantine,
+        }

@@ -1,0 +1,193 @@
+"""Bulk loads: frames that become durable without the WAL, in turns.
+
+Loads of several threads are bound one after the other (each takes a ticket), written beside each
+other, and committed in ticket order: segments and everything else of a load in one manifest edit.
+A load that fails takes those bound after it along: they were compared with its keys, and the import
+ledger must not move past a hole. Thread-safe.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from zuji.engine.errors import StorageFailed, StorageFull, ZujiError
+from zuji.engine.storage.manifest import Edit
+from zuji.engine.storage.segment import Segment
+from zuji.engine.writer.state import Growing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zuji.engine.storage.frame import Frame
+    from zuji.engine.storage.manifest import SegmentMeta
+    from zuji.engine.writer.flusher import Flusher
+    from zuji.engine.writer.state import State
+
+BULK_IDS = 1_200
+"""Segment numbers set aside for a bulk load, a shard: it may span this many months."""
+CROWDED = 32
+"""Segments in one shard and partition after which a bulk load wakes compaction."""
+
+
+class Loader:
+    """Bulk loads of a writer. ``maintain`` is called with whether a place is crowded."""
+
+    def __init__(self, state: State, flusher: Flusher, maintain: Callable[[bool], None]) -> None:
+        self._state = state
+        self._flusher = flusher
+        self._maintain = maintain
+        self._tickets = 0
+        self._ended = 0  # all tickets below have ended
+        self._loading: dict[int, Growing] = {}  # bound and not yet ended, by ticket
+        self._void: dict[int, BaseException] = {}  # those that must fail, and why
+        self._finished: set[int] = set()
+
+    def load(
+        self,
+        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        bound: Callable[[], object] = lambda: None,
+        failed: list[BaseException] | None = None,
+    ) -> None:
+        """See :meth:`Writer.load`."""
+        state = self._state
+        with state.lock:
+            state.check_open()
+            if state.active.mem.rows or state.active.kept:
+                self._flusher.freeze()
+        if state.frozen:
+            self._flusher.flush_frozen()
+        with state.lock:
+            state.check_open()
+            state.manifest.check()
+            if failed:
+                raise _after(failed[0])
+            frame, more, grown = self._bind(make, failed)
+            ticket = self._tickets
+            self._tickets += 1
+            self._loading[ticket] = grown
+            numbers = iter(range(state.next_id, state.next_id + BULK_IDS * state.shards))
+            state.next_id += BULK_IDS * state.shards
+        bound()
+        written: list[str] = []
+        committing = False
+        try:
+            metas: list[SegmentMeta] = []
+            if frame is not None and frame.n:
+                metas = self._flusher.write_segments(frame, written, numbers)
+            self._await_turn(ticket)
+            with state.maintenance:
+                extra = {
+                    **self._flusher.write_extras(grown, written),
+                    **self._merged_imports(more),
+                }
+                state.sync_dirs()
+                fresh = tuple(Segment(state.files, state.path(m.file), m) for m in metas)
+                committing = True
+                state.manifest.commit(
+                    Edit(add=tuple(metas), next_id=state.next_id, extra_updates=extra)
+                )
+                with state.lock:
+                    state.segments = state.segments + fresh
+                    state.changes += 1
+                    state.identity.saved(extra["ids"])
+                    state.dedup.saved(extra["dedup"])
+                    state.flushes += 1
+                    self._finish_turn(ticket)
+        except BaseException as problem:
+            known = state.discard_unless_unknown(written, problem, committing=committing)
+            with state.lock:
+                if failed is not None:
+                    failed.append(problem)
+                if known:
+                    # Nothing of the frame is stored. Its names and users stay known, which harms
+                    # nobody; its keys must go, or sending it again would be taken for a repeat.
+                    self._forget_from(ticket, problem)
+                else:
+                    state.last_error = StorageFailed(
+                        f"it is not known whether a bulk load is stored ({problem}); open the "
+                        "project again"
+                    )
+                    state.closing = True
+                self._finish_turn(ticket)
+            raise
+        self._maintain(self._crowded())
+
+    def _bind(
+        self,
+        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        failed: list[BaseException] | None,
+    ) -> tuple[Frame | None, dict[str, Any], Growing]:
+        """What ``make`` gives, and what its rows changed. REQUIRES: the lock."""
+        state = self._state
+        # Keys of batches that only the log holds must not be stored with this frame: after a
+        # crash the log would be taken for a repeat.
+        of_log = state.dedup.freeze()
+        problem: BaseException | None = None
+        try:
+            frame, more = make()
+        except BaseException as raised:
+            problem = raised
+            raise
+        finally:
+            grown = Growing(state.active.table, state.active.mem)
+            grown.keys = state.dedup.freeze()
+            state.dedup.thaw(of_log)
+            if problem is not None:
+                state.dedup.forget(grown.keys)
+                if failed is not None:
+                    failed.append(problem)
+        grown.users = state.identity.unsaved()
+        state.catalog.changes = 0
+        return frame, more, grown
+
+    def _await_turn(self, ticket: int) -> None:
+        state = self._state
+        with state.lock:
+            while True:
+                if (why := self._void.get(ticket)) is not None:
+                    raise _after(why)
+                if self._ended == ticket:
+                    return
+                state.check_open()
+                state.room.wait(timeout=60)
+
+    def _forget_from(self, ticket: int, why: BaseException) -> None:
+        """Takes back the keys of a load that failed and of all bound after it, which fail too.
+
+        REQUIRES: the lock.
+        """
+        if self._void.pop(ticket, None) is not None:
+            return  # done when the load before it failed
+        for later, grown in self._loading.items():
+            if later >= ticket and later not in self._void:
+                self._state.dedup.forget(grown.keys)
+                if later > ticket:
+                    self._void[later] = why
+
+    def _finish_turn(self, ticket: int) -> None:
+        """REQUIRES: the lock."""
+        self._loading.pop(ticket, None)
+        self._finished.add(ticket)
+        while self._ended in self._finished:
+            self._finished.discard(self._ended)
+            self._ended += 1
+        self._state.room.notify_all()
+
+    def _merged_imports(self, more: dict[str, Any]) -> dict[str, Any]:
+        """Ledger entries beside those that are there; called in commit order."""
+        if "imports" not in more:
+            return more
+        known = self._state.manifest.state.extra.get("imports", {})
+        return {**more, "imports": {**known, **more["imports"]}}
+
+    def _crowded(self) -> bool:
+        """Whether a shard and partition has so many segments that queries suffer."""
+        places = Counter((s.shard, s.partition) for s in self._state.segments)
+        return max(places.values(), default=0) > CROWDED
+
+
+def _after(why: BaseException) -> ZujiError:
+    """Error of a load that is not stored because one before it was not."""
+    kind = StorageFull if isinstance(why, StorageFull) else StorageFailed
+    return kind(f"not stored, because the table before it was not: {why}")

@@ -1,0 +1,180 @@
+"""What the parts of a writer share: the project's mutable state, its locks, and the rules for files
+that no manifest names yet.
+
+``lock`` guards everything here that changes; ``maintenance`` is held by whoever writes segments and
+commits them (a flush, the end of a bulk load, compaction), and is taken first.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, StorageFull, ZujiError
+from zuji.engine.index.catalog import Catalog
+from zuji.engine.index.dedup import Dedup
+from zuji.engine.index.identity import Identity
+from zuji.engine.ingest import Binder, Interned
+from zuji.engine.storage import names
+from zuji.engine.storage.memtable import Memtable
+from zuji.engine.storage.segment import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zuji.engine.batch.columns import Rejected
+    from zuji.engine.config import Config
+    from zuji.engine.index.dedup import Frozen
+    from zuji.engine.quarantine import Kept
+    from zuji.engine.storage.files import Files
+    from zuji.engine.storage.manifest import Manifest
+    from zuji.engine.storage.wal import WalWriter
+
+log = logging.getLogger(__name__)
+
+KIND_BATCH = 1
+"""WAL record: one batch as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """What became of appended events. ``rejected`` are in the quarantine with their reasons."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    rejected: tuple[Rejected, ...] = ()
+
+    def __add__(self, other: AppendResult) -> AppendResult:
+        return AppendResult(
+            self.accepted + other.accepted,
+            self.duplicates + other.duplicates,
+            self.rejected + other.rejected,
+        )
+
+
+@dataclass(slots=True)
+class Growing:
+    """A memtable and all that belongs to its rows."""
+
+    table: Interned
+    mem: Memtable
+    kept: list[Kept] = field(default_factory=list)
+    kept_bytes: int = 0
+    # set at the freeze:
+    wal_floor: int = 0
+    next_seq: int = 0
+    keys: Frozen | None = None
+    users: list[int] = field(default_factory=list)
+
+
+class State:
+    """The mutable state of a project opened for writing."""
+
+    def __init__(
+        self,
+        files: Files,
+        directory: str,
+        manifest: Manifest,
+        config: Config,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self.files = files
+        self.directory = directory
+        self.manifest = manifest
+        self.config = config
+        self.now_ms = now_ms
+        state = manifest.state
+        extra = state.extra
+        self.tz = state.project.tz
+        self.shards = state.project.shards
+        self.salt = state.project.hash_salt
+        self.catalog = Catalog.load(extra.get("catalog"))
+        self.identity = Identity(files, directory, self.shards, self.salt, extra.get("ids", []))
+        self.dedup = Dedup(
+            files,
+            directory,
+            self.salt,
+            config.dedup_window,
+            extra.get("dedup", []),
+            extra.get("generation", 0),
+        )
+        self.binder = Binder(self.catalog, self.identity, self.dedup, config.limits)
+        self.segments: tuple[Segment, ...] = tuple(
+            Segment(files, self.path(meta.file), meta) for meta in state.segments
+        )
+        self.frozen: tuple[Growing, ...] = ()
+        self.active = self.grow()
+        self.wal: WalWriter | None = None
+        self.last_error: ZujiError | None = None
+        self.flushes = 0
+        self.compactions = 0
+        self.wal_damage: list[tuple[str, int, int]] = []
+        self.changes = 0
+        self.next_id = state.next_id
+        self.closing = False
+        self.lock = threading.RLock()
+        self.room = threading.Condition(self.lock)
+        self.maintenance = threading.Lock()
+        self.wake = threading.Event()
+        self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="zuji-write")
+
+    def path(self, *parts: str) -> str:
+        """Path of a file of this project."""
+        return "/".join((self.directory, *parts))
+
+    def grow(self) -> Growing:
+        """A new, empty memtable with its tables."""
+        table = Interned(self.salt)
+        return Growing(table, Memtable(self.catalog, table.strings, self.tz, self.shards))
+
+    def check_open(self) -> None:
+        """Raises what a caller is to be told when nothing can be written any more."""
+        if self.closing:
+            if isinstance(self.last_error, StorageFailed):
+                raise self.last_error
+            raise EngineClosed("the engine is closed")
+        if self.wal is None:
+            raise ReadOnly("the project is open read-only")
+
+    # -- files -----------------------------------------------------------------------------------
+
+    def number(self) -> int:
+        """A fresh file number."""
+        with self.lock:
+            number = self.next_id
+            self.next_id += 1
+            return number
+
+    def new(self, name: str, written: list[str]) -> str:
+        """``name``, noted in ``written`` as one to be removed if what it is for fails."""
+        written.append(self.path(name))
+        return name
+
+    def sync_dirs(self) -> None:
+        """Makes the names of new files durable."""
+        for folder in (names.SEGMENT_DIR, names.IDS_DIR, names.DEDUP_DIR, names.QUARANTINE_DIR):
+            self.files.sync_dir(self.path(folder))
+
+    def discard_unless_unknown(
+        self, written: Iterable[str], problem: BaseException, *, committing: bool
+    ) -> bool:
+        """Removes files that no manifest names. False (and nothing removed) when a commit failed so
+        that it may or may not hold.
+        """
+        if committing and not isinstance(problem, StorageFull):
+            return False
+        self._discard(written)
+        return True
+
+    def _discard(self, written: Iterable[str]) -> None:
+        """Removes what a failed flush left; what cannot be removed is removed at the next start."""
+        for path in written:
+            for name in (path, names.temporary(path)):
+                try:
+                    if self.files.exists(name):
+                        self.files.remove(name)
+                except ZujiError:
+                    log.warning("could not remove path=%s", name)

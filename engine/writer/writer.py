@@ -1,0 +1,230 @@
+"""Writer: the parts wired together, the maintenance thread, what readers take, and the end.
+
+Thread-safe: all public methods.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from zuji.engine.errors import ZujiError
+from zuji.engine.index.dedup import read_keys
+from zuji.engine.index.id_files import read_ids
+from zuji.engine.quarantine import Kept, read_quarantine
+from zuji.engine.storage.source import MEMTABLE_RANK
+from zuji.engine.writer.flusher import Flusher
+from zuji.engine.writer.intake import Intake
+from zuji.engine.writer.loader import Loader
+from zuji.engine.writer.merger import Merger
+from zuji.engine.writer.state import AppendResult, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from zuji.engine.config import Config
+    from zuji.engine.index.catalog import Catalog
+    from zuji.engine.storage.files import Files
+    from zuji.engine.storage.frame import Frame
+    from zuji.engine.storage.manifest import Manifest
+    from zuji.engine.storage.memtable import Memtable
+    from zuji.engine.storage.segment import Segment, Source
+    from zuji.engine.storage.wal import WalWriter
+    from zuji.engine.types import U32
+
+log = logging.getLogger(__name__)
+
+
+class Writer(State):
+    """Owns the mutable state of a project opened for writing."""
+
+    def __init__(
+        self,
+        files: Files,
+        directory: str,
+        manifest: Manifest,
+        config: Config,
+        now_ms: Callable[[], int],
+    ) -> None:
+        super().__init__(files, directory, manifest, config, now_ms)
+        self._flusher = Flusher(self)
+        self._merger = Merger(self)
+        self._intake = Intake(self, self._flusher, self._maintain)
+        self._loader = Loader(self, self._flusher, self._after_load)
+        self._thread: threading.Thread | None = None
+
+    # -- state that readers take ---------------------------------------------------------------
+
+    def version(self) -> tuple[int, ...]:
+        """Changes whenever a new view would differ."""
+        with self.lock:
+            return (self.changes, self.active.mem.rows, len(self.segments), len(self.frozen))
+
+    def external(self, shard: int, ordinals: U32) -> list[tuple[str | None, str | None]]:
+        """(user_id, device_id) of ordinals."""
+        with self.lock:
+            return self.identity.external(shard, ordinals)
+
+    def pinned(self) -> tuple[tuple[int, ...], list[list[Source]], Catalog, list[int]]:
+        """One consistent view: sources by shard ordered by (partition, rank), catalog, users a
+        shard.
+
+        The active memtable is sorted under the lock, because its string table may not grow
+        meanwhile.
+        """
+        with self.lock:
+            mems = (*(g.mem for g in self.frozen), self.active.mem)
+            sources = sources_of(self.segments, mems, self.shards)
+            return self.version(), sources, self.catalog.copy(), self.identity.counts()
+
+    def kept(self) -> list[Kept]:
+        """Rejected events that no quarantine file holds yet."""
+        with self.lock:
+            return [k for g in (*self.frozen, self.active) for k in g.kept]
+
+    # -- rows in -------------------------------------------------------------------------------
+
+    def start(self, wal: WalWriter) -> None:
+        """Takes the WAL and, when configured, starts the maintenance thread."""
+        self.wal = wal
+        if self.config.background:
+            self._thread = threading.Thread(target=self._run, name="zuji-merger", daemon=True)
+            self._thread.start()
+
+    def append_batch(self, raw: bytes) -> AppendResult:
+        """Stores one msgpack batch; on return it is synced to the WAL (I1) and visible (I3).
+
+        Raises:
+            InvalidEvent: the batch as a whole cannot be read; nothing of it was stored.
+            StorageFull, StorageFailed: nothing of it was acknowledged.
+        """
+        return self._intake.append(raw)
+
+    def replay(self, payload: bytes) -> int:
+        """Applies one WAL record at recovery; returns its events."""
+        return self._intake.replay(payload)
+
+    def load(
+        self,
+        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        bound: Callable[[], object] = lambda: None,
+        failed: list[BaseException] | None = None,
+    ) -> None:
+        """Makes one frame durable without the WAL: segments and everything else in one manifest
+        edit.
+
+        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and
+        further manifest entries (the import ledger). ``bound`` is called when the next load may be
+        bound. Loads of several threads are bound one after the other, written beside each other,
+        and committed in the order in which they were bound. ``failed`` is shared by the loads of
+        one stream: after a failure, which is put in it, none of them is stored.
+        """
+        self._loader.load(make, bound, failed)
+
+    # -- upkeep --------------------------------------------------------------------------------
+
+    def flush(self) -> None:
+        """Writes everything appended so far to segments. Returns when the manifest names them."""
+        self._flusher.flush()
+
+    def compact(
+        self, *, full: bool = True, progress: Callable[[int, int], None] | None = None
+    ) -> int:
+        """Merges segments until nothing is left to merge; returns the number of merges."""
+        self.flush()
+        return self._merger.merge_some(full=full, progress=progress)
+
+    def scrub(self) -> Iterator[ZujiError]:
+        """Checks every byte of segments, id, key and quarantine files; yields what is wrong."""
+        extra = self.manifest.state.extra
+        for segment in self.segments:
+            yield from segment.scrub()
+        checks: list[Callable[[], object]] = []
+        for shard, chunks in enumerate(extra.get("ids", [])):
+            for name, first, count in chunks:
+                checks.append(partial(read_ids, self.files, self.path(name), shard, first, count))
+        for name, _, count in extra.get("dedup", []):
+            checks.append(partial(read_keys, self.files, self.path(name), count))
+        for name, _ in extra.get("quarantine", []):
+            checks.append(lambda n=name: list(read_quarantine(self.files, self.path(n))))  # type: ignore[misc]
+        for check in checks:
+            try:
+                check()
+            except ZujiError as problem:
+                yield problem
+
+    def _maintain(self) -> None:
+        """After a memtable was set aside."""
+        if self._thread is not None:
+            self.wake.set()
+        else:
+            self._flusher.flush_frozen()
+            self._merger.merge_some()
+
+    def _after_load(self, crowded: bool) -> None:
+        if self._thread is None:
+            self._merger.merge_some()
+        elif crowded:
+            self.wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self.wake.wait(timeout=1.0 if self.frozen else None)
+            self.wake.clear()
+            if self.closing:
+                return
+            try:
+                self._flusher.flush_frozen()
+                self._merger.merge_some()
+            except ZujiError as problem:
+                self.last_error = problem
+                log.warning("maintenance failed, goes on code=%s: %s", problem.code, problem)
+                time.sleep(0.2)
+            except Exception:
+                log.exception("maintenance failed")
+                raise
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Flushes and stops. After a failure it only stops: the WAL has everything that was
+        acknowledged.
+        """
+        already = self.closing
+        try:
+            if not already and self.wal is not None:
+                self.flush()
+        except ZujiError as problem:
+            log.warning("close without flush reason=%s", problem.code)
+        finally:
+            self.closing = True
+            self.wake.set()
+            if self._thread is not None:
+                self._thread.join(timeout=30)
+            self.pool.shutdown(wait=True)
+            if self.wal is not None:
+                self.wal.close()
+            self.manifest.close()
+
+    def release(self) -> None:
+        """Lets go of the files; nobody may be reading any more."""
+        for segment in self.segments:
+            segment.close()
+
+
+def sources_of(
+    segments: Sequence[Segment], mems: Sequence[Memtable], shards: int
+) -> list[list[Source]]:
+    """Sources by shard, ordered by (partition, rank)."""
+    by_shard: list[list[Source]] = [[] for _ in range(shards)]
+    for segment in segments:
+        by_shard[segment.shard].append(segment)
+    for order, mem in enumerate(mems):
+        for source in mem.views(rank=MEMTABLE_RANK + order):
+            by_shard[source.shard].append(source)
+    for sources in by_shard:
+        sources.sort(key=lambda s: (s.partition, s.rank))
+    return by_shard
