@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.differential import twins_funnel as twins
 from tests.differential.lanes_strategy import audiences, lanes
+from tests.differential.lanes_strategy import edges as lane_edges
 from tests.differential.random_funnels import case
 from zuji.engine.query.kernels import _funnel
 from zuji.engine.query.kernels._streams import sessions
 from zuji.engine.query.kernels.lane import Lane
+
+
+@pytest.fixture(params=[0, 1, 2])
+def isa(request):
+    """Every instruction set that this machine has."""
+    if _funnel.set_isa(request.param) != request.param:
+        _funnel.set_isa()
+        pytest.skip("not on this machine")
+    yield request.param
+    _funnel.set_isa()
 
 
 def draw_masks(data, many, k):
@@ -43,6 +55,134 @@ def test_funnel_fast_agrees_with_brute_force(data, many, allowed, ties):
     start, stop = data.draw(st.integers(-1, 10)), data.draw(st.integers(0, 22))
     got = _funnel.funnel_fast(many, masks, k, window, ties, start, stop, None, allowed)
     assert got.tolist() == twins.funnel_fast(many, masks, k, window, ties, start, stop, allowed)
+
+
+def cells_of(records, k, edges, groups, n_groups, leftover):
+    """``funnel_cells`` from records: the group is that of the row of step 1."""
+    cells = np.zeros((n_groups, 1 if edges is None else len(edges) - 1, k + 1), np.int64)
+    for user, bucket, reached, columns in records:
+        lane, row, _time = columns[0]
+        code = 0 if groups is None or groups[lane] is None else int(groups[lane][row])
+        if user not in leftover and code < n_groups:
+            cells[code, bucket, int(reached).bit_count()] += 1
+    return cells
+
+
+def plain_knobs(k, window, ties, start, stop, edges):
+    """Arguments of ``funnel_chains`` for a plain funnel."""
+    return {
+        "excl_masks": None,
+        "exclusions": [],
+        "hold": None,
+        "optional": 0,
+        "k": k,
+        "order": "ordered",
+        "entry": "any",
+        "count": "users",
+        "ties": ties,
+        "window": ("ms", window),
+        "day_edges": None,
+        "sessions": None,
+        "from_ms": start,
+        "to_ms": stop,
+        "trend_edges": edges,
+    }
+
+
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    data=st.data(),
+    many=lanes(users=3),
+    allowed=audiences,
+    ties=st.sampled_from(["sequence", "any", "strict"]),
+    edges=st.one_of(st.none(), lane_edges()),
+)
+def test_funnel_cells_agree_with_brute_force(isa, data, many, allowed, ties, edges):
+    k = data.draw(st.integers(1, 4))
+    masks = draw_masks(data, many, k)
+    window = data.draw(st.integers(0, 14))
+    start, stop = data.draw(st.integers(-1, 10)), data.draw(st.integers(0, 22))
+    groups = None
+    if data.draw(st.booleans()):
+        code = st.sampled_from([0, 1, 2, 0xFFFFFFFF])
+        groups = [
+            data.draw(st.sampled_from([None, 1]))
+            and np.array([data.draw(code) for _ in range(lane.rows)], np.uint32)
+            for lane in many
+        ]
+    got = _funnel.funnel_cells(
+        many, masks, k, window, ties, start, stop, edges, groups, 3, None, allowed
+    )
+    assert got is not None
+    cells, leftover = got
+    knobs = plain_knobs(k, window, ties, start, stop, edges)
+    records = twins.funnel_chains(many, masks, **knobs, allowed=allowed)
+    want = cells_of(records, k, edges, groups, 3, set(leftover.tolist()))
+    assert cells.tolist() == want.tolist()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_funnel_cells_of_long_users_agree_with_chains(isa, seed):
+    """Rows in many vectors, users in several blocks, lanes joined and filtered, odd ends."""
+    rng = np.random.default_rng(seed)
+    k, bases = int(rng.integers(1, 6)), [0, 10**9] if seed % 4 == 0 else [0]
+    many, masks, groups = [], [], []
+    for number in range(k + int(rng.integers(0, 3))):
+        users = np.flatnonzero(rng.random(2500) < rng.choice([0.01, 0.5])).astype(np.uint32)
+        counts = rng.geometric(rng.choice([0.03, 0.3]), len(users)) - (rng.random() < 0.3)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)
+        span = int(rng.choice([100, 10**6]))
+        times = rng.integers(0, span, int(offsets[-1])).astype(np.uint32)
+        for a, b in itertools.pairwise(offsets):
+            times[a:b].sort()
+        mask = (rng.random(len(times)) < 0.7).astype(np.uint8) if rng.random() < 0.3 else None
+        base = int(rng.choice(bases))
+        many.append(Lane(users, offsets, times, base, int(rng.integers(0, 2)), None, mask))
+        one = 1 << (number % k)
+        rows = rng.integers(0, 1 << k, len(times)).astype(np.uint32)
+        masks.append(rows if rng.random() < 0.2 else one)
+        groups.append(rng.integers(0, 4, len(times)).astype(np.uint32))
+    window, stop = int(rng.choice([3, 2000, 10**6, 1 << 40])), int(rng.choice([90, 1 << 33]))
+    window = min(window, 10**6) if len(bases) > 1 else window
+    stop = min(stop, 1 << 31) if len(bases) > 1 else stop
+    edges = None if seed % 2 else np.array([0, 20, 20, 10**5, 10**6, 1 << 34], np.int64)
+    for ties in ("sequence", "any", "strict"):
+        args = (k, window, ties, 5, stop, edges)
+        got = _funnel.funnel_cells(many, masks, *args, groups, 4)
+        if got is None:  # many rows at one instant
+            continue
+        cells, leftover = got
+        found = _funnel.funnel_chains(many, masks, **plain_knobs(*args))
+        want = cells_of(records_of(found), k, edges, groups, 4, set(leftover.tolist()))
+        assert cells.tolist() == want.tolist()
+
+
+def test_funnel_cells_leaves_over_whom_ties_decide():
+    one = np.zeros(1, np.uint32)
+    lanes_of = [
+        Lane(one, np.array([0, 1], np.uint32), one + 5, 0, 0, np.array([tie], np.uint16))
+        for tie in (0, 1)
+    ]
+    cells, leftover = _funnel.funnel_cells(lanes_of, [1, 2], 2, 1, "sequence", 0, 9)
+    assert (cells.sum(), leftover.tolist()) == (0, [0])
+    assert _funnel.funnel_fast(lanes_of, [1, 2], 2, 1, "sequence", 0, 9).tolist() == [0, 1, 1]
+    assert _funnel.funnel_fast(lanes_of[::-1], [1, 2], 2, 1, "sequence", 0, 9).tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("time", [0xFFFFFFFD, 0xFFFFFFFE, 0xFFFFFFFF])
+def test_starts_at_the_end_of_32_bits(isa, time):
+    one = np.zeros(1, np.uint32)
+    rows = [
+        Lane(one, np.array([0, 1], np.uint32), np.array([t], np.uint32), 0, rank)
+        for rank, t in enumerate([time, 0xFFFFFFFF])
+    ]
+    for window in (0, 1, 2, 1 << 50):
+        got = _funnel.funnel_fast(rows, [1, 2], 2, window, "sequence", 0, 1 << 40)
+        assert got.tolist() == [0, 1, int(0xFFFFFFFF - time <= window)]
 
 
 def test_lanes_too_far_apart_for_a_short_key_are_answered_from_chains():

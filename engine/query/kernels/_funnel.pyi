@@ -30,6 +30,33 @@ def funnel_fast(
     Raises QueryCancelled, ValueError, TypeError. O(rows of step 1 + matching rows).
     """
 
+def funnel_cells(
+    lanes: Sequence[Lane],
+    step_masks: Sequence[int | U32],
+    k: int,
+    window_ms: int,
+    ties: str,
+    from_ms: int,
+    to_ms: int,
+    trend_edges: I64 | None = None,
+    groups: Sequence[U32 | None] | None = None,
+    n_groups: int = 1,
+    cancel: U8 | None = None,
+    allowed: U8 | None = None,
+) -> tuple[I64, U32] | None:
+    """(cells int64[n_groups, buckets, k + 1], users left over uint32[], ascending).
+
+    Item j of a cell: users whose best level is exactly j, starts being those of the bucket alone; a user
+    is in the group of the row that starts its canonical chain. groups: per lane uint32[n], read at rows
+    that match step 1; from n_groups on = in no group, None = group 0. The other arguments as in
+    ``funnel_fast``. Users left over (rows of several steps at one instant, ordered by ties) are in no cell.
+    None: the runs do not go together (times span 2**32 ms, or many users would be left over).
+    Raises QueryCancelled, ValueError, TypeError. O(rows of step 1 + rows that can be reached + users).
+    """
+
+def set_isa(level: int = 2) -> int:
+    """For tests: lets ``funnel_cells`` use 0 plain, 1 AVX2, 2 AVX-512 at most; returns what it uses."""
+
 def funnel_chains(
     lanes: Sequence[Lane],
     step_masks: Sequence[int | U32],

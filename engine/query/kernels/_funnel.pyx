@@ -1,7 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
-"""Funnel kernels: levels of plain funnels (hot), and canonical chains for everything else.
+"""Funnel kernels: counts of plain funnels (hot), and canonical chains for everything else.
 
-C in ``funnel_fast.h`` and ``funnel_chains.h``; this file checks arguments and converts.
+C in ``funnel_runs.h`` (one run a step, vectorised), ``funnel_fast.h`` (what that leaves over) and
+``funnel_chains.h``; this file checks arguments and converts.
 Thread-safety: free functions without state; the GIL is released while rows are read.
 """
 
@@ -15,7 +16,7 @@ from zuji.engine.query.kernels.lane import Chains
 
 from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, RowArrays, ZJ_REJECTED, finish, pointer, zj_guard, zj_lane
 
-cdef extern from "funnel_fast.h" nogil:
+cdef extern from "funnel_plain.h" nogil:
     ctypedef struct zj_funnel:
         const zj_lane *lanes
         int count
@@ -27,7 +28,20 @@ cdef extern from "funnel_fast.h" nogil:
         int64_t from_ "from"
         int64_t to
 
-    int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, int64_t *levels)
+cdef extern from "funnel_runs.h" nogil:
+    ctypedef struct zj_funnel_cells:
+        const uint32_t **code
+        uint32_t groups
+        const int64_t *edges
+        int32_t buckets
+
+    int zj_funnel_runs(const zj_funnel *f, const zj_funnel_cells *ask, zj_guard *guard, int64_t *cells,
+                       uint32_t **leftover, size_t *left)
+    int zj_runs_isa_limit
+    int zj_runs_isa()
+
+cdef extern from "funnel_fast.h" nogil:
+    int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, const uint32_t *only, size_t n_only, int64_t *cells)
 
 cdef extern from "funnel_chains.h" nogil:
     ctypedef struct zj_rules:
@@ -116,30 +130,93 @@ cdef class _StepMasks:
         free(self.fixed)
 
 
-def funnel_fast(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel=None, allowed=None):
-    cdef LaneSet lane_set = LaneSet(lanes)
-    cdef _StepMasks masks = _StepMasks(lane_set, step_masks, "step_masks")
-    cdef Guard guard = Guard(cancel, allowed)
-    cdef zj_funnel f
+cdef class _Plain:
+    """A plain funnel in C."""
+
+    cdef zj_funnel c
+    cdef LaneSet lanes
+    cdef _StepMasks masks
+    cdef Guard guard
+
+    def __cinit__(self, lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed):
+        if not 1 <= k <= MAX_STEPS:
+            raise ValueError(f"k: 1 to {MAX_STEPS} steps, got {k}")
+        self.lanes = LaneSet(lanes)
+        self.masks = _StepMasks(self.lanes, step_masks, "step_masks")
+        self.guard = Guard(cancel, allowed)
+        self.c.lanes = self.lanes.lanes
+        self.c.count = self.lanes.count
+        self.c.step_mask = self.masks.fixed
+        self.c.row_mask = <const uint32_t **>self.masks.rows.data
+        self.c.steps = k
+        self.c.window = max(0, _far(window_ms))
+        self.c.ties = TIES[ties]
+        self.c.from_ = _far(from_ms)
+        self.c.to = _far(to_ms)
+
+
+def set_isa(int level=2):
+    global zj_runs_isa_limit
+    zj_runs_isa_limit = level
+    return zj_runs_isa()
+
+
+cdef object _cells(_Plain plain, object trend_edges, object groups, object n_groups):
+    """(cells, users left over), or None when the runs do not go together."""
+    cdef RowArrays codes = RowArrays(plain.lanes, groups, _U32, "groups")
+    cdef zj_funnel_cells ask
+    cdef uint32_t *leftover = NULL
+    cdef size_t left = 0
     cdef int status
-    if not 1 <= k <= MAX_STEPS:
-        raise ValueError(f"k: 1 to {MAX_STEPS} steps, got {k}")
-    levels = np.zeros(k + 1, _I64)
+    if not 1 <= n_groups <= 1 << 31:
+        raise ValueError(f"n_groups: 1 to 2**31, got {n_groups}")
+    ask.code = NULL if groups is None else <const uint32_t **>codes.data
+    ask.groups = n_groups
+    ask.edges = NULL
+    ask.buckets = 1
+    if trend_edges is not None:
+        _edges(trend_edges, "trend_edges")
+        ask.edges = <const int64_t *>pointer(trend_edges, _I64, -1, "trend_edges")
+        ask.buckets = len(trend_edges) - 1
+    cells = np.zeros((n_groups, ask.buckets, plain.c.steps + 1), _I64)
+    cdef int64_t *out = <int64_t *>pointer(cells.reshape(-1), _I64, -1, "cells")
+    try:
+        with nogil:
+            status = zj_funnel_runs(&plain.c, &ask, &plain.guard.c, out, &leftover, &left)
+        if status == ZJ_REJECTED:
+            return None
+        finish(status)
+        return cells, _copied(leftover, left, _U32)
+    finally:
+        free(leftover)
+
+
+def funnel_cells(
+    lanes, step_masks, k, window_ms, ties, from_ms, to_ms, trend_edges=None, groups=None, n_groups=1, cancel=None,
+    allowed=None,
+):
+    plain = _Plain(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed)
+    return _cells(plain, trend_edges, groups, n_groups)
+
+
+def funnel_fast(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel=None, allowed=None):
+    cdef _Plain plain = _Plain(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed)
+    cdef const uint32_t *only = NULL
+    cdef size_t n = 0
+    cdef int status
+    found = _cells(plain, None, None, 1)
+    levels, leftover = (np.zeros(k + 1, _I64), None) if found is None else (found[0].reshape(-1), found[1])
     cdef int64_t *out = <int64_t *>pointer(levels, _I64, -1, "levels")
-    f.lanes = lane_set.lanes
-    f.count = lane_set.count
-    f.step_mask = masks.fixed
-    f.row_mask = <const uint32_t **>masks.rows.data
-    f.steps = k
-    f.window = max(0, _far(window_ms))
-    f.ties = TIES[ties]
-    f.from_ = _far(from_ms)
-    f.to = _far(to_ms)
-    with nogil:
-        status = zj_funnel_fast(&f, &guard.c, out)
-    if status == ZJ_REJECTED:
-        return _levels_of_chains(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed)
-    finish(status)
+    if leftover is None or len(leftover):
+        if leftover is not None:
+            only = <const uint32_t *>pointer(leftover, _U32, -1, "leftover")
+            n = len(leftover)
+        with nogil:
+            status = zj_funnel_fast(&plain.c, &plain.guard.c, only, n, out)
+        if status == ZJ_REJECTED:
+            return _levels_of_chains(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed)
+        finish(status)
+    levels[1:] = levels[:0:-1].cumsum()[::-1]
     return levels
 
 

@@ -1,4 +1,4 @@
-/* Funnel levels of all users: ordered, any entry, no exclusions, nothing held. The hot one.
+/* Funnel levels by whole keys: for users and lanes that funnel_runs.h leaves over.
  *
  * Instead of merging all rows of a user and keeping L[level] = the latest start of a chain that has
  * reached the level, the history of L[s] is written down as a list P of (row, start), and step s + 1 is
@@ -15,22 +15,9 @@
 #ifndef ZUJI_FUNNEL_FAST_H
 #define ZUJI_FUNNEL_FAST_H
 
-#include "lanes.h"
+#include "funnel_plain.h"
 
-enum { ZJ_TIES_SEQUENCE = 0, ZJ_TIES_ANY = 1, ZJ_TIES_STRICT = 2 };
-#define ZJ_MAX_STEPS 32
 #define ZJ_NEVER (INT64_MIN / 2) /* far enough back to be out of every window */
-
-typedef struct {
-    const zj_lane *lanes;
-    int count;
-    const uint32_t *step_mask;       /* [count] for lanes without row masks */
-    const uint32_t *const *row_mask; /* [count] uint32[n] or NULL */
-    int steps;                       /* k */
-    int64_t window;                  /* ms, inclusive */
-    int ties;
-    int64_t from, to;                /* starts in [from, to) */
-} zj_funnel;
 
 /* Where the parts of a key lie. Times count from origin. */
 typedef struct {
@@ -290,19 +277,31 @@ ZJ_INLINE uint32_t zj_step_walk(const zj_steps_list *p, const uint64_t *rows, ui
     return m;
 }
 
-/* levels[j] = users whose best level is >= j, j = 1..k; levels[0] stays 0. */
-ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, int64_t *levels) {
+/* The next user with a row of the first step: of all, or of the ascending list only[*i..n). */
+ZJ_INLINE uint32_t zj_next_user(zj_funnel_work *w, const uint32_t *only, size_t n, size_t *i) {
+    if (only == NULL) return zj_heads_min(&w->driver);
+    for (; *i < n; ++*i) {
+        int there = 0;
+        for (int d = 0; d < w->drivers; d++) there |= zj_heads_seek(&w->driver, w->lane, d, only[*i]);
+        if (there) return only[(*i)++];
+    }
+    return ZJ_END;
+}
+
+/* cells[j] += users whose best level is j, j = 1..k; of the n users in `only` alone unless it is NULL. */
+ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, const uint32_t *only, size_t n_only,
+                                    int64_t *cells) {
     const int k = f->steps;
     zj_key_plan plan;
     zj_funnel_work w;
-    memset(levels, 0, sizeof(int64_t) * (size_t)(k + 1));
     int status = zj_key_plan_make(&plan, f);
     if (status != ZJ_OK) return status;
     status = zj_funnel_open(&w, f);
     /* strict ties: an entry of the row's own instant is not before it */
     const uint64_t before = f->ties == ZJ_TIES_STRICT ? ~0ull << plan.time_shift : ~0ull;
     uint32_t user;
-    while (status == ZJ_OK && (user = zj_heads_min(&w.driver)) != ZJ_END) {
+    size_t at = 0;
+    while (status == ZJ_OK && (user = zj_next_user(&w, only, n_only, &at)) != ZJ_END) {
         uint32_t work = 1;
         if (zj_allowed(guard, user)) {
             uint32_t n = 0;
@@ -327,7 +326,7 @@ ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, int64_t
                     w.now = w.next;
                     w.next = turn;
                 }
-                levels[level]++;
+                cells[level]++;
             }
         }
         for (int d = 0; d < w.drivers; d++)
@@ -338,7 +337,6 @@ ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, int64_t
         if (status == ZJ_OK && zj_stop(guard, work)) status = ZJ_CANCELLED;
     }
     zj_funnel_close(&w);
-    for (int s = k - 1; s >= 1; s--) levels[s] += levels[s + 1];
     return status;
 }
 

@@ -1,0 +1,207 @@
+/* The rows of one funnel step as one run: users, offsets, times from a common origin, and a group each.
+ *
+ * A step of one lane without masks is that lane. Otherwise the rows that match are copied: from one lane
+ * without looking at order, from several merged user by user. With groups, users with rows of several
+ * lanes at one instant are left over: which of the rows comes first needs their whole keys.
+ * O(rows of the step's lanes).
+ */
+#ifndef ZUJI_FUNNEL_JOIN_H
+#define ZUJI_FUNNEL_JOIN_H
+
+#include "funnel_plain.h"
+
+typedef struct {
+    const uint32_t *users, *offsets, *times; /* as in zj_lane; times from the origin */
+    const uint32_t *code;                    /* group of each row, or NULL: all 0 */
+    uint32_t nu, n;
+    uint32_t longest; /* most rows of one user */
+    void *owned;
+} zj_run;
+
+typedef struct {
+    const zj_funnel *f;
+    int step;
+    int64_t origin;
+    int cut; /* times do not fit 32 bits but for rows in [from, to + window): leave out the others */
+    const uint32_t *const *code; /* [lanes] uint32[n] or NULL; NULL = no groups */
+    zj_guard *guard;
+    uint32_t *leftover; /* users, ascending */
+    size_t left;
+} zj_join;
+
+/* A run being written. */
+typedef struct {
+    uint32_t *users, *offsets, *times, *code;
+    uint32_t nu, n;
+} zj_joined;
+
+/* Appends the matching rows [a, b) of lane l. */
+ZJ_INLINE void zj_join_rows(const zj_join *q, int l, uint32_t a, uint32_t b, zj_joined *to) {
+    const zj_funnel *f = q->f;
+    const zj_lane *lane = &f->lanes[l];
+    const uint32_t *steps = f->row_mask[l], *code = q->code ? q->code[l] : NULL;
+    const uint8_t *mask = lane->mask;
+    const int64_t base = lane->base - q->origin, low = f->from - q->origin, high = f->to - q->origin + f->window;
+    uint32_t n = to->n;
+    if (!q->cut && mask && !steps && !to->code) { /* a filter: the usual case */
+        for (uint32_t r = a; r < b; r++) {
+            to->times[n] = lane->times[r];
+            n += mask[r] != 0;
+        }
+        to->n = n;
+        return;
+    }
+    for (uint32_t r = a; r < b; r++) {
+        const int64_t t = base + (int64_t)lane->times[r];
+        to->times[n] = (uint32_t)t;
+        if (to->code) to->code[n] = code ? code[r] : 0;
+        n += (!q->cut || (t >= low && t < high)) && (!steps || (steps[r] >> q->step & 1)) && (!mask || mask[r]);
+    }
+    to->n = n;
+}
+
+/* Sorts rows [a, n) by time; groups go along. */
+static int zj_join_sort(zj_joined *to, uint32_t a) {
+    const uint32_t n = to->n - a;
+    uint32_t *times = to->times + a, *code = to->code ? to->code + a : NULL;
+    if (n <= 32) {
+        for (uint32_t i = 1; i < n; i++) {
+            const uint32_t t = times[i], c = code ? code[i] : 0;
+            uint32_t j = i;
+            for (; j > 0 && t < times[j - 1]; j--) {
+                times[j] = times[j - 1];
+                if (code) code[j] = code[j - 1];
+            }
+            times[j] = t;
+            if (code) code[j] = c;
+        }
+        return ZJ_OK;
+    }
+    uint32_t *spare = (uint32_t *)malloc(n * 2 * sizeof(uint32_t)), *codes = spare + n;
+    if (spare == NULL) return ZJ_NO_MEMORY;
+    for (uint32_t width = 1; width < n; width *= 2) { /* bottom up; rows of a lane ascend already */
+        for (uint32_t low = 0; low < n; low += 2 * width) {
+            const uint32_t middle = n - low < width ? n : low + width;
+            const uint32_t high = n - low < 2 * width ? n : low + 2 * width;
+            uint32_t i = low, j = middle;
+            for (uint32_t at = low; at < high; at++) {
+                const int right = i == middle || (j < high && times[j] < times[i]);
+                spare[at] = right ? times[j] : times[i];
+                if (code) codes[at] = right ? code[j] : code[i];
+                i += !right;
+                j += right;
+            }
+        }
+        memcpy(times, spare, n * sizeof(uint32_t));
+        if (code) memcpy(code, codes, n * sizeof(uint32_t));
+    }
+    free(spare);
+    return ZJ_OK;
+}
+
+/* Ends the rows [a, n) of a user, which may be none. */
+ZJ_INLINE void zj_join_end(zj_joined *to, uint32_t user, uint32_t a) {
+    to->users[to->nu] = user;
+    to->nu += to->n > a;
+    to->offsets[to->nu] = to->n;
+}
+
+static int zj_join_one(zj_join *q, int l, zj_joined *to) {
+    const zj_lane *lane = &q->f->lanes[l];
+    for (uint32_t i = 0; i < lane->nu; i++) {
+        const uint32_t a = to->n, rows = lane->offsets[i + 1] - lane->offsets[i];
+        zj_join_rows(q, l, lane->offsets[i], lane->offsets[i + 1], to);
+        zj_join_end(to, lane->users[i], a);
+        if (zj_stop(q->guard, rows)) return ZJ_CANCELLED;
+    }
+    return ZJ_OK;
+}
+
+static int zj_join_several(zj_join *q, zj_joined *to) {
+    const zj_funnel *f = q->f;
+    zj_lane *lanes = (zj_lane *)malloc((size_t)f->count * (sizeof(zj_lane) + sizeof(int)));
+    int *number = (int *)(lanes + f->count), count = 0;
+    zj_heads heads;
+    if (lanes == NULL) return ZJ_NO_MEMORY;
+    for (int l = 0; l < f->count; l++)
+        if (zj_step_in(f, l, q->step)) {
+            lanes[count] = f->lanes[l];
+            number[count++] = l;
+        }
+    int status = zj_heads_open(&heads, lanes, count);
+    uint32_t user;
+    while (status == ZJ_OK && (user = zj_heads_min(&heads)) != ZJ_END) {
+        const uint32_t a = to->n;
+        uint32_t read = 1, ordered = 1, same = 0;
+        for (int i = 0; i < count; i++) {
+            if (heads.head[i] != user) continue;
+            const uint32_t *o = lanes[i].offsets + heads.pos[i];
+            zj_join_rows(q, number[i], o[0], o[1], to);
+            read += o[1] - o[0];
+            zj_heads_next(&heads, lanes, i);
+        }
+        for (uint32_t r = a + 1; r < to->n; r++) ordered &= to->times[r - 1] <= to->times[r];
+        if (!ordered) status = zj_join_sort(to, a);
+        for (uint32_t r = a + 1; to->code && r < to->n; r++) same |= to->times[r - 1] == to->times[r];
+        if (same) {
+            q->leftover[q->left++] = user;
+            to->n = a;
+        }
+        zj_join_end(to, user, a);
+        if (status == ZJ_OK && zj_stop(q->guard, read)) status = ZJ_CANCELLED;
+    }
+    zj_heads_close(&heads);
+    free(lanes);
+    return status;
+}
+
+ZJ_CLONES static uint32_t zj_longest(const uint32_t *offsets, uint32_t nu) {
+    uint32_t longest = 0;
+    for (uint32_t i = 0; i < nu; i++) {
+        const uint32_t n = offsets[i + 1] - offsets[i];
+        longest = n > longest ? n : longest;
+    }
+    return longest;
+}
+
+/* Makes the run of q->step; the caller frees run->owned and q->leftover. */
+static int zj_run_make(zj_join *q, zj_run *run) {
+    const zj_funnel *f = q->f;
+    size_t nu = 0, n = 0;
+    int lanes = 0, only = 0, status;
+    memset(run, 0, sizeof *run);
+    for (int l = 0; l < f->count; l++)
+        if (zj_step_in(f, l, q->step)) {
+            nu += f->lanes[l].nu;
+            n += f->lanes[l].n;
+            lanes++;
+            only = l;
+        }
+    if (n > 0xFFFFFFF0u) return ZJ_REJECTED;
+    if (lanes == 0) return ZJ_OK;
+    const zj_lane *lane = &f->lanes[only];
+    if (lanes == 1 && !lane->mask && !f->row_mask[only] && !q->cut) {
+        *run = (zj_run){lane->users, lane->offsets, lane->times, q->code ? q->code[only] : NULL, lane->nu, lane->n, 0, NULL};
+        run->longest = zj_longest(run->offsets, run->nu);
+        return ZJ_OK;
+    }
+    zj_joined to = {0};
+    to.users = (uint32_t *)malloc((2 * nu + 3 + (n + 1) * (q->code ? 2 : 1)) * sizeof(uint32_t));
+    if (to.users == NULL) return ZJ_NO_MEMORY;
+    run->owned = to.users;
+    to.offsets = to.users + nu + 1;
+    to.times = to.offsets + nu + 2;
+    to.code = q->code ? to.times + n + 1 : NULL;
+    to.offsets[0] = 0;
+    if (lanes == 1) {
+        status = zj_join_one(q, only, &to);
+    } else {
+        q->leftover = (uint32_t *)malloc(nu * sizeof(uint32_t) + 1);
+        status = q->leftover ? zj_join_several(q, &to) : ZJ_NO_MEMORY;
+    }
+    *run = (zj_run){to.users, to.offsets, to.times, to.code, to.nu, to.n, 0, run->owned};
+    run->longest = zj_longest(run->offsets, run->nu);
+    return status;
+}
+
+#endif
