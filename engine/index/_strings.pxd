@@ -15,7 +15,6 @@ cdef extern from "index/stringtable.h" nogil:
     ctypedef struct zj_strings:
         zj_hash_key key
         uint64_t count
-        uint64_t *ends
         uint8_t *arena
         uint64_t arena_used
 
@@ -30,14 +29,9 @@ cdef extern from "index/stringtable.h" nogil:
     uint32_t zj_strings_intern(zj_strings *t, const uint8_t *p, size_t n) noexcept
     uint32_t zj_strings_intern_hashed(zj_strings *t, const uint8_t *p, size_t n, uint64_t hash) noexcept
     int64_t zj_strings_find_hashed(const zj_strings *t, const uint8_t *p, size_t n, uint64_t hash) noexcept
+    uint64_t zj_strings_start(const zj_strings *t, uint64_t code) noexcept
+    int zj_strings_expect(zj_strings *t, uint64_t strings) noexcept
     int zj_strings_reserve(zj_strings *t, uint64_t strings, uint64_t bytes) noexcept
-    int zj_strings_intern_bulk(
-        zj_strings *t, const uint8_t *data, const int64_t *offsets, size_t n, uint32_t *out
-    ) noexcept
-    void zj_strings_find_bulk(
-        const zj_strings *t, const uint8_t *data, const int64_t *offsets, size_t n, int64_t *out
-    ) noexcept
-    int zj_offsets_valid(const int64_t *offsets, size_t n, int64_t bytes) noexcept
 
 
 @cython.final

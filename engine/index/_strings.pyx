@@ -1,7 +1,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """StringTable: byte strings to dense uint32 codes and back, and the keyed hash that places users.
 
-The C is in ``stringtable.h`` (table) and ``hash64.h`` (hash; its values are part of the format).
+The C is in ``stringtable.h`` (table), ``stringbulk.h`` (many strings at once), ``area.h`` (its memory)
+and ``hash64.h`` (hash; its values are part of the format).
 Codes are given in order of first appearance from 0 and never change. Lookup is O(1) expected; the
 table's hash is salted, so a client cannot choose strings that collide.
 
@@ -16,8 +17,32 @@ import numpy as np
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
+
+cdef extern from "index/stringbulk.h" nogil:
+    int zj_strings_intern_bulk(
+        zj_strings *t, const uint8_t *data, const int64_t *offsets, size_t n, uint32_t *out
+    ) noexcept
+    void zj_strings_find_bulk(
+        const zj_strings *t, const uint8_t *data, const int64_t *offsets, size_t n, int64_t *out
+    ) noexcept
+    int zj_strings_append_bulk(
+        zj_strings *t, const uint8_t *data, const int64_t *offsets, size_t n
+    ) noexcept
+    int zj_resolve_bulk(
+        zj_strings **tables, size_t shards, const uint8_t *data, const int64_t *offsets, size_t n,
+        uint16_t *shard_of, uint32_t *out
+    ) noexcept
+    int zj_strings_measure(
+        const zj_strings *t, const uint32_t *codes, size_t n, size_t before, int64_t *offsets
+    ) noexcept
+    void zj_strings_copy(
+        const zj_strings *t, const uint32_t *codes, size_t n, const uint8_t *prefix, size_t before,
+        const int64_t *offsets, uint8_t *out
+    ) noexcept
+    int zj_offsets_valid(const int64_t *offsets, size_t n, int64_t bytes) noexcept
 
 
 cdef inline const uint8_t *_start(const uint8_t[::1] data) noexcept nogil:
@@ -147,6 +172,54 @@ cdef class StringTable:
         self.end_read()
         return out
 
+    def expect(self, uint64_t strings):
+        cdef int failed
+        self.begin_write()
+        with nogil:
+            failed = zj_strings_expect(&self.table, strings)
+        self.end_write()
+        if failed:
+            raise MemoryError("no memory for more strings")
+
+    def append_bulk(self, const uint8_t[::1] data not None, const int64_t[::1] offsets not None):
+        cdef size_t n = _checked(data, offsets)
+        cdef int failed
+        if n == 0:
+            return
+        self.begin_write()
+        with nogil:
+            failed = zj_strings_append_bulk(&self.table, _start(data), &offsets[0], n)
+        self.end_write()
+        if failed:
+            raise MemoryError("no memory for more strings")
+
+    def gather(self, const uint32_t[::1] codes not None, bytes prefix not None=b""):
+        cdef size_t n = <size_t>codes.shape[0]
+        offsets = np.zeros(n + 1, np.int64)
+        cdef int64_t[::1] bounds = offsets
+        cdef uint8_t[::1] text
+        cdef const uint8_t *front = <const uint8_t *>PyBytes_AS_STRING(prefix)
+        cdef size_t before = <size_t>PyBytes_GET_SIZE(prefix)
+        cdef int bad
+        if n == 0:
+            return np.empty(0, np.uint8), offsets
+        self.begin_read()
+        try:
+            with nogil:
+                bad = zj_strings_measure(&self.table, &codes[0], n, before, &bounds[0])
+            if bad:
+                raise IndexError(f"a code outside a table of {self.table.count} strings")
+            data = np.empty(bounds[n], np.uint8)
+            if bounds[n]:
+                text = data
+                with nogil:
+                    zj_strings_copy(
+                        &self.table, &codes[0], n, front, before, &bounds[0], &text[0]
+                    )
+        finally:
+            self.end_read()
+        return data, offsets
+
     def to_list(self, start=0):
         self.begin_read()
         try:
@@ -162,8 +235,8 @@ cdef class StringTable:
         try:
             last = self.table.count if stop is None else min(stop, self.table.count)
             first = min(start, last)
-            base = self.table.ends[first - 1] if first else 0
-            size = (self.table.ends[last - 1] if last else 0) - base
+            base = zj_strings_start(&self.table, first)
+            size = zj_strings_start(&self.table, last) - base
             data = np.empty(size, np.uint8)
             offsets = np.zeros(last - first + 1, np.int64)
             _copy(&self.table, data, offsets, first, base)
@@ -194,7 +267,48 @@ cdef void _copy(
         if data.shape[0]:
             memcpy(&data[0], table.arena + base, <size_t>data.shape[0])
         for i in range(1, offsets.shape[0]):
-            offsets[i] = <int64_t>(table.ends[first + <uint64_t>i - 1] - base)
+            offsets[i] = <int64_t>(zj_strings_start(table, first + <uint64_t>i) - base)
+
+
+def resolve_bulk(
+    list tables not None, const uint8_t[::1] data not None, const int64_t[::1] offsets not None
+):
+    cdef size_t n = _checked(data, offsets)
+    cdef size_t shards = <size_t>len(tables), begun = 0
+    cdef StringTable table
+    cdef zj_strings **all
+    cdef int failed = 0
+    shard_of = np.empty(n, np.uint16)
+    out = np.empty(n, np.uint32)
+    cdef uint16_t[::1] places = shard_of
+    cdef uint32_t[::1] codes = out
+    if not 1 <= shards <= 65536 or shards & (shards - 1):
+        raise ValueError("the number of tables must be a power of two, 65,536 at most")
+    if len({(<StringTable?>each).salt for each in tables}) != 1 or len(set(map(id, tables))) < <Py_ssize_t>shards:
+        raise ValueError("tables must differ and have one salt")
+    if n == 0:
+        return shard_of, out
+    all = <zj_strings **>malloc(shards * sizeof(zj_strings *))
+    if all == NULL:
+        raise MemoryError
+    try:
+        while begun < shards:
+            table = tables[begun]
+            table.begin_write()
+            all[begun] = &table.table
+            begun += 1
+        with nogil:
+            failed = zj_resolve_bulk(
+                all, shards, _start(data), &offsets[0], n, &places[0], &codes[0]
+            )
+    finally:
+        while begun:
+            begun -= 1
+            (<StringTable>tables[begun]).end_write()
+        free(all)
+    if failed:
+        raise MemoryError("no memory for more strings")
+    return shard_of, out
 
 
 def stable_hash64(bytes b not None, uint64_t salt):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from zuji.engine.index._hashset import Set128
-from zuji.engine.index._strings import StringTable, hash_bulk, stable_hash64
+from zuji.engine.index._strings import StringTable, hash_bulk, resolve_bulk, stable_hash64
 
 texts = st.binary(max_size=70) | st.sampled_from([b"", b"a", b"\x00", b"\x00\x00", b"x" * 300])
 
@@ -82,6 +82,64 @@ def test_codes_survive_growth():
     assert table.find_bulk(*packed(strings)).tolist() == list(range(200_000))
     assert table.find(b"user-200000") == -1
     assert len(strings[0]) * 200_000 < table.nbytes < 60 * 200_000
+
+
+def test_a_large_table_answers_as_a_dict_does():
+    """Parts split many times in each of two tables; absent and repeated strings among the found."""
+    tables = [StringTable(salt=3), StringTable(salt=3)]
+    models: list[dict[bytes, int]] = [{}, {}]
+    rng = np.random.default_rng(5)
+    for step in range(6):
+        numbers = rng.integers(0, 300_000 * (step + 1), 200_000)
+        strings = [b"%d" % n if n % 7 else b"a longer string, number %d" % n for n in numbers]
+        shards, codes = resolve_bulk(tables, *packed(strings))
+        expected = [stable_hash64(s, 3) & 1 for s in strings]
+        assert shards.tolist() == expected
+        assert codes.tolist() == [
+            models[t].setdefault(s, len(models[t])) for t, s in zip(expected, strings, strict=True)
+        ]
+    for table, model in zip(tables, models, strict=True):
+        assert len(table) == len(model) > 300_000
+        absent = [b"-%d" % n for n in range(1_000)]
+        assert (table.find_bulk(*packed(absent)) == -1).all()
+        data, offsets = table.dump()
+        assert data.tobytes() == b"".join(model)
+        assert (np.diff(offsets) == [len(s) for s in model]).all()
+        again = StringTable(salt=3)
+        again.expect(len(model))
+        again.append_bulk(data, offsets)
+        assert (again.find_bulk(data, offsets) == np.arange(len(model))).all()
+        assert again.intern_bulk(data, offsets).tolist() == list(range(len(model)))
+        assert abs(again.nbytes - table.nbytes) < 8 * 2**20
+
+
+def test_strings_are_gathered_by_code():
+    table = StringTable()
+    table.intern_bulk(*packed([b"", b"ann", b"x" * 300]))
+    data, offsets = table.gather(np.array([2, 1, 0, 1], np.uint32), b"u")
+    assert data.tobytes() == b"u" + b"x" * 300 + b"uann" + b"u" + b"uann"
+    assert offsets.tolist() == [0, 301, 305, 306, 310]
+    assert table.gather(np.array([1], np.uint32))[0].tobytes() == b"ann"
+    assert table.gather(np.empty(0, np.uint32))[1].tolist() == [0]
+    with pytest.raises(IndexError):
+        table.gather(np.array([3], np.uint32))
+
+
+def test_a_string_of_a_mebibyte_is_refused():
+    table = StringTable()
+    assert table.intern(b"x" * (2**20 - 1)) == 0
+    with pytest.raises(MemoryError):
+        table.intern(b"x" * 2**20)
+    assert (len(table), table.intern(b"next")) == (1, 1)
+
+
+def test_tables_to_resolve_in_are_checked():
+    one, other = StringTable(salt=1), StringTable(salt=2)
+    for tables in ([], [one, one], [one, other], [one] * 3):
+        with pytest.raises(ValueError, match="tables"):
+            resolve_bulk(tables, *packed([b"a"]))
+    with pytest.raises(TypeError):
+        resolve_bulk([None], *packed([b"a"]))
 
 
 def test_text_comes_back():
