@@ -106,6 +106,16 @@ def compress(payload: bytes) -> tuple[bytes, int]:
     return bytes(payload), 0
 
 
+def pack(payload: bytes) -> tuple[bytes, int]:
+    """(stored payload, flags) of a record to be written; needs no lock.
+
+    Raises ValueError for more than ``MAX_PAYLOAD_BYTES``.
+    """
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"a log record of {len(payload)} bytes; split it")
+    return compress(payload)
+
+
 def frame(seed: int, seq: int, kind: int, stored: bytes, flags: int) -> bytes:
     """Bytes of one record from what ``compress`` gave."""
     check = crc32c(_CHECKED.pack(seq, len(stored), kind, flags), seed) & 0xFFFF

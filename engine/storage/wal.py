@@ -105,9 +105,11 @@ class WalWriter:
         space), ``StorageFailed`` when the log is poisoned, ``EngineClosed``, and ``ValueError``
         for more than 256 MiB.
         """
-        if len(payload) > log_format.MAX_PAYLOAD_BYTES:
-            raise ValueError(f"a log record of {len(payload)} bytes; split it")
-        stored, flags = log_format.compress(payload)
+        return self.append_packed(kind, log_format.pack(payload))
+
+    def append_packed(self, kind: int, packed: tuple[bytes, int]) -> int:
+        """:meth:`append` of what ``log_format.pack`` gave, which may be made without a lock."""
+        stored, flags = packed
         with self._changed:
             self._check()
             file = self._file or self._open(self._number)

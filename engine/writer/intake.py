@@ -1,6 +1,8 @@
-"""Taking in batches: decode → dedup → WAL record → bind → memtable, under one lock; then group sync
-outside it, then the ack.
+"""Taking in batches: decode → dedup → WAL record → bind → memtable; then group sync, then the ack.
 
+Decoding and compressing need no lock: every appending thread borrows string tables of its own
+(:class:`~zuji.engine.ingest.Interned`), which stay warm from batch to batch. From the check for
+repeats to the memtable a batch holds the writer's lock, so records and rows have one order.
 I1: what is acknowledged is in the log and synced. I2: a batch id that is in the window is
 acknowledged and not stored again. A record that was written and could not be applied closes the
 writer: the log has it, memory cannot be trusted. Thread-safe.
@@ -9,13 +11,16 @@ writer: the log has it, memory cannot be trusted. Thread-safe.
 from __future__ import annotations
 
 import struct
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zuji.engine.batch import decode_batch
 from zuji.engine.errors import StorageFailed
+from zuji.engine.ingest import Interned
 from zuji.engine.quarantine import Kept
+from zuji.engine.storage.log_format import pack
 from zuji.engine.writer.state import KIND_BATCH, AppendResult
 
 if TYPE_CHECKING:
@@ -31,6 +36,10 @@ if TYPE_CHECKING:
 _BATCH = struct.Struct("<q")
 """received time in ms UTC, then the msgpack batch as it came."""
 MAX_FROZEN = 2
+TABLE_BYTES = 64 << 20
+"""String tables of a decoder larger than this are thrown away: ids and texts that are rare fill
+them.
+"""
 
 
 class Intake:
@@ -40,39 +49,45 @@ class Intake:
         self._state = state
         self._flusher = flusher
         self._maintain = maintain
+        self._tables: deque[Interned] = deque()  # idle; the last used is the warmest
 
     def append(self, raw: bytes) -> AppendResult:
         """See :meth:`Writer.append_batch`."""
         state = self._state
-        with state.lock:
-            state.check_open()
-            self._await_room()
-            assert state.wal is not None
-            received = state.now_ms()
-            grown = state.active
-            batch = self._decode(raw, grown)
+        table = self._borrow()
+        try:
+            batch = self._decode(raw, table)
             keys = self._batch_keys(batch.batch_id)
-            if keys is not None and state.dedup.seen(*keys)[0]:
-                state.wal.sync(
-                    state.wal.next_seq - 1
-                )  # its first copy must be durable before this ack
-                return AppendResult(duplicates=batch.n + len(batch.rejected))
-            if batch.n == 0 and not batch.rejected:
-                return AppendResult()
-            seq = state.wal.append(KIND_BATCH, _BATCH.pack(received) + raw)
-            try:
-                result = self._apply(batch, keys, raw, received, grown)
-            except BaseException as problem:
-                # The record is in the log and half applied: what is in memory cannot be trusted.
-                state.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
-                state.closing = True
-                raise
-            full = (
-                grown.mem.rows >= state.config.memtable_rows
-                or grown.mem.nbytes + grown.kept_bytes >= state.config.memtable_bytes
-            )
-            if full:
-                self._flusher.freeze_if_possible()
+            received = state.now_ms()
+            record = pack(_BATCH.pack(received) + raw)
+            with state.lock:
+                state.check_open()
+                self._await_room()
+                assert state.wal is not None
+                if keys is not None and state.dedup.seen(*keys)[0]:
+                    state.wal.sync(
+                        state.wal.next_seq - 1
+                    )  # its first copy must be durable before this ack
+                    return AppendResult(duplicates=batch.n + len(batch.rejected))
+                if batch.n == 0 and not batch.rejected:
+                    return AppendResult()
+                grown = state.active
+                seq = state.wal.append_packed(KIND_BATCH, record)
+                try:
+                    result = self._apply(batch, table, keys, raw, received, grown)
+                except BaseException as problem:
+                    # The record is in the log and half applied: memory cannot be trusted.
+                    state.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
+                    state.closing = True
+                    raise
+                full = (
+                    grown.mem.rows >= state.config.memtable_rows
+                    or grown.mem.nbytes + grown.kept_bytes >= state.config.memtable_bytes
+                )
+                if full:
+                    self._flusher.freeze_if_possible()
+        finally:
+            self._give_back(table)
         state.wal.sync(seq)
         if full:
             self._maintain()
@@ -83,11 +98,25 @@ class Intake:
         state = self._state
         received = _BATCH.unpack_from(payload)[0]
         raw = payload[_BATCH.size :]
-        batch = self._decode(raw, state.active)
-        keys = self._batch_keys(batch.batch_id)
-        if keys is not None and state.dedup.seen(*keys)[0]:
-            return 0
-        return self._apply(batch, keys, raw, received, state.active).accepted
+        table = self._borrow()
+        try:
+            batch = self._decode(raw, table)
+            keys = self._batch_keys(batch.batch_id)
+            if keys is not None and state.dedup.seen(*keys)[0]:
+                return 0
+            return self._apply(batch, table, keys, raw, received, state.active).accepted
+        finally:
+            self._give_back(table)
+
+    def _borrow(self) -> Interned:
+        try:
+            return self._tables.pop()
+        except IndexError:
+            return Interned(self._state.salt)
+
+    def _give_back(self, table: Interned) -> None:
+        if table.nbytes < TABLE_BYTES:
+            self._tables.append(table)
 
     def _await_room(self) -> None:
         """Waits while the flush is two memtables behind. REQUIRES: the lock."""
@@ -97,12 +126,9 @@ class Intake:
                 raise state.last_error
             state.check_open()
 
-    def _decode(self, raw: bytes, grown: Growing) -> EventBatch:
+    def _decode(self, raw: bytes, table: Interned) -> EventBatch:
         return decode_batch(
-            raw,
-            limits=self._state.config.limits,
-            names=grown.table.names,
-            strings=grown.table.strings,
+            raw, limits=self._state.config.limits, names=table.names, strings=table.strings
         )
 
     def _batch_keys(self, batch_id: bytes | None) -> Keys | None:
@@ -114,9 +140,15 @@ class Intake:
         )
 
     def _apply(
-        self, batch: EventBatch, keys: Keys | None, raw: bytes, received: int, grown: Growing
+        self,
+        batch: EventBatch,
+        table: Interned,
+        keys: Keys | None,
+        raw: bytes,
+        received: int,
+        grown: Growing,
     ) -> AppendResult:
-        bound = self._state.binder.bind(batch, grown.table, received, raw)
+        bound = self._state.binder.bind(batch, table, received, raw, grown.strings)
         if keys is not None:
             self._state.dedup.add(*keys)
         if bound.chunk is not None:

@@ -130,7 +130,7 @@ class Loader:
             problem = raised
             raise
         finally:
-            grown = Growing(state.active.table, state.active.mem)
+            grown = Growing(state.active.strings, state.active.mem)
             grown.keys = state.dedup.freeze()
             state.dedup.thaw(of_log)
             if problem is not None:

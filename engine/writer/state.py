@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, StorageFull, ZujiError
+from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.identity import Identity
-from zuji.engine.ingest import Binder, Interned
+from zuji.engine.ingest import Binder
 from zuji.engine.storage import names
 from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.segment import Segment
@@ -59,7 +60,7 @@ class AppendResult:
 class Growing:
     """A memtable and all that belongs to its rows."""
 
-    table: Interned
+    strings: StringTable
     mem: Memtable
     kept: list[Kept] = field(default_factory=list)
     kept_bytes: int = 0
@@ -126,9 +127,9 @@ class State:
         return "/".join((self.directory, *parts))
 
     def grow(self) -> Growing:
-        """A new, empty memtable with its tables."""
-        table = Interned(self.salt)
-        return Growing(table, Memtable(self.catalog, table.strings, self.tz, self.shards))
+        """A new, empty memtable."""
+        strings = StringTable(salt=self.salt)
+        return Growing(strings, Memtable(self.catalog, strings, self.tz, self.shards))
 
     def check_open(self) -> None:
         """Raises what a caller is to be told when nothing can be written any more."""

@@ -1,23 +1,20 @@
-"""Binding: a decoded batch (local names, local strings) becomes rows of the project.
+"""Binding by column: any decoded batch (local names, local strings) becomes rows of the project.
 
 Names get codes, values the kind their property has, ids a user, repeats are dropped; what does not
 fit is rejected event by event. Work is by column; Python sees single values only where a cast is
-not plain int → float. Deterministic: the same batches in the same order on the same state give the
-same rows, which is what recovery relies on. Thread-safety: the writer's lock.
+not plain int → float. This is the path of everything new or odd; regular batches are bound
+natively (``binder.py``), with the same result. Thread-safety: the writer's lock.
 """
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-import msgpack
 import numpy as np
 
-from zuji.engine.batch.columns import NONE, EventBatch, Rejected
+from zuji.engine.batch.columns import NONE, EventBatch
 from zuji.engine.casting import NotCastable, Plain, cast
-from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import (
     DEVICE_ID,
     PROFILE_SET,
@@ -26,81 +23,21 @@ from zuji.engine.index.catalog import (
     USER_PREFIX,
     Catalog,
 )
-from zuji.engine.index.identity import gather_bytes
-from zuji.engine.storage.memtable import BoundChunk
+from zuji.engine.ingest.chunks import Bound, Lists, chunk_of, rejects, with_devices
+from zuji.engine.ingest.interned import UNKNOWN, Interned, drop_repeats
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from zuji.engine.index.dedup import Dedup
     from zuji.engine.index.identity import Identity
     from zuji.engine.limits import Limits
-    from zuji.engine.types import I32, I64, U8, U16, U32, Flags
+    from zuji.engine.types import I32, I64, U8, Flags
 
-_T = TypeVar("_T", bound=np.generic)
-
-UNKNOWN = -1
 NULL_CELL = 0
 """``cell_kind`` of an explicit null in a profile record."""
 
 
-class Interned:
-    """The string tables of one memtable, and what their codes mean in the project.
-
-    ``names``: event and property names; ``strings``: ids and values. Codes are valid as long as the
-    memtable.
-    """
-
-    __slots__ = ("_known", "_ordinal", "_props", "_shard", "events", "names", "strings")
-
-    def __init__(self, salt: int) -> None:
-        self.names = StringTable(salt=salt)
-        self.strings = StringTable(salt=salt)
-        self.events: I32 = np.full(256, UNKNOWN, dtype=np.int32)
-        self._props: list[I32] = [np.full(256, UNKNOWN, dtype=np.int32) for _ in range(2)]
-        self._known: list[U8] = [np.zeros(1024, dtype=np.uint8) for _ in range(2)]
-        self._shard: list[U16] = [np.zeros(1024, dtype=np.uint16) for _ in range(2)]
-        self._ordinal: list[U32] = [np.zeros(1024, dtype=np.uint32) for _ in range(2)]
-
-    def grow_names(self) -> tuple[I32, list[I32]]:
-        """Maps name code → event code, and name code → property code for event and user scope."""
-        size = len(self.names)
-        if size > len(self.events):
-            self.events = _grown(self.events, size, UNKNOWN)
-            self._props = [_grown(p, size, UNKNOWN) for p in self._props]
-        return self.events, self._props
-
-    def users(self, identity: Identity, codes: U32, is_device: int) -> tuple[U16, U32]:
-        """Shard and ordinal of id codes of one type; new users are added in order of arrival."""
-        size = len(self.strings)
-        if size > len(self._known[is_device]):
-            self._known[is_device] = _grown(self._known[is_device], size, 0)
-            self._shard[is_device] = _grown(self._shard[is_device], size, 0)
-            self._ordinal[is_device] = _grown(self._ordinal[is_device], size, 0)
-        known = self._known[is_device]
-        new = codes[known[codes] == 0]
-        if len(new):
-            _, first = np.unique(new, return_index=True)
-            fresh = new[np.sort(first)]
-            data, offsets = _keys_of(self.strings, fresh, b"d" if is_device else b"u")
-            shard, ordinal = identity.resolve(data, offsets)
-            self._shard[is_device][fresh] = shard
-            self._ordinal[is_device][fresh] = ordinal
-            known[fresh] = 1
-        return self._shard[is_device][codes], self._ordinal[is_device][codes]
-
-
-@dataclass(slots=True)
-class Bound:
-    """What became of a batch: rows to store (or None), rejected events, repeats dropped."""
-
-    chunk: BoundChunk | None
-    rejected: list[Rejected] = field(default_factory=list)
-    duplicates: int = 0
-
-
-class Binder:
+class ColumnBinder:
     """Binds batches against one project's catalog, identity index and dedup window."""
 
     def __init__(self, catalog: Catalog, identity: Identity, dedup: Dedup, limits: Limits) -> None:
@@ -121,7 +58,7 @@ class Binder:
         scope = (batch.kind != 0).astype(np.uint8)
         event = self._bind_events(batch, table, events_of, scope, refused)
         row_of_cell = np.repeat(np.arange(n, dtype=np.int64), np.diff(batch.cell_start))
-        kinds, values, lists = batch.cell_kind.copy(), batch.cell_value.copy(), _Lists(batch)
+        kinds, values, lists = batch.cell_kind.copy(), batch.cell_value.copy(), Lists(batch)
         if scope.any():
             self._bind_unsets(batch, table, row_of_cell, kinds, values, lists)
         prop = self._bind_props(batch, table, props_of, scope, row_of_cell, kinds, refused)
@@ -131,14 +68,16 @@ class Binder:
         if refused:
             keep[list(refused)] = False
         duplicates = self._drop_repeats(batch, table, keep)
-        rejected = list(batch.rejected) + _rejects(batch, refused, raw)
+        rejected = list(batch.rejected) + rejects(batch, refused, raw)
         if not keep.any():
             return Bound(None, rejected, duplicates)
         pairs = self.catalog.pairs()
         cell_keep = (prop >= 0) & keep[row_of_cell]
         pairs[event[row_of_cell[cell_keep]], prop[cell_keep]] = 1
-        shard, ordinal = self._bind_users(batch, table, keep)
-        chunk = _chunk(
+        shard, ordinal = table.users(
+            self._identity, batch.user, batch.device, None if keep.all() else keep.view(np.uint8)
+        )
+        chunk = chunk_of(
             batch,
             keep,
             cell_keep,
@@ -155,7 +94,7 @@ class Binder:
         if len(both):
             code = self.catalog.add_prop(DEVICE_ID, Kind.STRING)
             self.catalog.pairs()[chunk.event[both], code] = 1
-            chunk = _with_devices(chunk, both, code, batch.device[keep][both])
+            chunk = with_devices(chunk, both, code, batch.device[keep][both])
         return Bound(chunk, rejected, duplicates)
 
     def _bind_events(
@@ -199,7 +138,7 @@ class Binder:
         row_of_cell: I64,
         kinds: U8,
         values: I64,
-        lists: _Lists,
+        lists: Lists,
     ) -> None:
         """Turns the nulls of a profile record (and all cells of an unset) into one list of names a
         row.
@@ -270,7 +209,7 @@ class Binder:
         row_of_cell: I64,
         kinds: U8,
         values: I64,
-        lists: _Lists,
+        lists: Lists,
         refused: dict[int, tuple[str, str, str]],
     ) -> None:
         stored_kinds = np.array([0, *self.catalog.kinds], dtype=np.uint8)
@@ -298,7 +237,7 @@ class Binder:
                 )
 
     @staticmethod
-    def _cast_cell(table: Interned, lists: _Lists, bits: int, sent: Kind, stored: Kind) -> int:
+    def _cast_cell(table: Interned, lists: Lists, bits: int, sent: Kind, stored: Kind) -> int:
         value: Plain = bits
         if sent == Kind.STRING:
             value = table.strings.get(bits).decode()
@@ -345,146 +284,4 @@ class Binder:
         rows = np.flatnonzero(keep & (batch.insert != NONE))
         if not len(rows):
             return 0
-        data, offsets = _keys_of(table.strings, batch.insert[rows], b"i")
-        hi, lo = self._dedup.keys(data, offsets)
-        repeats = rows[self._dedup.add(hi, lo) == 0]
-        keep[repeats] = False
-        return len(repeats)
-
-    def _bind_users(self, batch: EventBatch, table: Interned, keep: Flags) -> tuple[U16, U32]:
-        user, device = batch.user[keep], batch.device[keep]
-        shard = np.empty(len(user), dtype=np.uint16)
-        ordinal = np.empty(len(user), dtype=np.uint32)
-        known = user != NONE
-        if known.any():
-            shard[known], ordinal[known] = table.users(self._identity, user[known], 0)
-        if not known.all():
-            shard[~known], ordinal[~known] = table.users(self._identity, device[~known], 1)
-        return shard, ordinal
-
-
-class _Lists:
-    """The lists of a batch plus those that casting adds."""
-
-    __slots__ = ("_items", "_start", "_tail", "_tail_start")
-
-    def __init__(self, batch: EventBatch) -> None:
-        self._start = batch.list_start
-        self._items = batch.list_item
-        self._tail: list[int] = []
-        self._tail_start: list[int] = []
-
-    def add(self, items: list[int]) -> int:
-        self._tail.extend(items)
-        self._tail_start.append(len(self._items) + len(self._tail))
-        return len(self._start) - 2 + len(self._tail_start)
-
-    def arrays(self) -> tuple[I64, U32]:
-        """``list_start`` int64[lists+1] and ``list_item`` uint32[items]."""
-        if not self._tail_start:
-            return self._start, self._items
-        return (
-            np.concatenate([self._start, np.array(self._tail_start, dtype=np.int64)]),
-            np.concatenate([self._items, np.array(self._tail, dtype=np.uint32)]),
-        )
-
-
-def _chunk(
-    batch: EventBatch,
-    keep: Flags,
-    cell_keep: Flags,
-    row_of_cell: I64,
-    shard: U16,
-    ordinal: U32,
-    event: I64,
-    prop: I64,
-    values: I64,
-    lists: _Lists,
-    received_ms: int,
-) -> BoundChunk:
-    if keep.all() and cell_keep.all():
-        starts = batch.cell_start
-    else:
-        per_row = np.bincount(row_of_cell[cell_keep], minlength=batch.n)[keep]
-        starts = np.zeros(len(per_row) + 1, dtype=np.int64)
-        np.cumsum(per_row, out=starts[1:])
-    list_start, list_item = lists.arrays()
-    return BoundChunk(
-        n=len(shard),
-        shard=shard,
-        ordinal=ordinal,
-        event=event[keep].astype(np.uint16),
-        time=batch.time[keep],
-        received=received_ms,
-        cell_start=starts,
-        cell_prop=prop[cell_keep].astype(np.uint16),
-        cell_value=values[cell_keep],
-        list_start=list_start,
-        list_item=list_item,
-    )
-
-
-def _with_devices(chunk: BoundChunk, rows: I64, code: int, devices: U32) -> BoundChunk:
-    """``chunk`` with one more cell, the raw device id, on each of ``rows``."""
-    at = chunk.cell_start[rows + 1]
-    extra = np.zeros(chunk.n, dtype=np.int64)
-    extra[rows] = 1
-    starts = chunk.cell_start.copy()
-    starts[1:] += np.cumsum(extra)
-    return BoundChunk(
-        n=chunk.n,
-        shard=chunk.shard,
-        ordinal=chunk.ordinal,
-        event=chunk.event,
-        time=chunk.time,
-        received=chunk.received,
-        cell_start=starts,
-        cell_prop=np.insert(chunk.cell_prop, at, np.uint16(code)),
-        cell_value=np.insert(chunk.cell_value, at, devices.astype(np.int64)),
-        list_start=chunk.list_start,
-        list_item=chunk.list_item,
-    )
-
-
-def _rejects(
-    batch: EventBatch, refused: dict[int, tuple[str, str, str]], raw: bytes
-) -> list[Rejected]:
-    """Rejected events with their msgpack slice, re-encoded from the document (a slow path, used
-    rarely).
-    """
-    if not refused:
-        return []
-    document = msgpack.unpackb(raw, raw=True, strict_map_key=False)
-    events = document if isinstance(document, list) else document[b"events"]
-    found = []
-    for row, (reason, path, message) in sorted(refused.items()):
-        index = int(batch.index[row])
-        kept = msgpack.packb(events[index], use_bin_type=False)
-        found.append(Rejected(index=index, reason=reason, path=path, message=message, raw=kept))
-    return found
-
-
-def _keys_of(strings: StringTable, codes: U32, prefix: bytes) -> tuple[U8, I64]:
-    """``prefix`` + the string of each code, concatenated: uint8[total], int64[n+1]."""
-    low, high = int(codes.min()), int(codes.max()) + 1
-    if high - low <= 4 * len(codes) + 64:
-        data, offsets = strings.dump(low, high)
-        part, bounds = gather_bytes(data, offsets, codes.astype(np.int64) - low)
-    else:
-        texts = [strings.get(int(code)) for code in codes]
-        part = np.frombuffer(b"".join(texts), dtype=np.uint8)
-        bounds = np.zeros(len(texts) + 1, dtype=np.int64)
-        np.cumsum([len(t) for t in texts], out=bounds[1:])
-    shifted = bounds + np.arange(len(bounds), dtype=np.int64)
-    out = np.empty(int(shifted[-1]), dtype=np.uint8)
-    mask = np.ones(len(out), dtype=bool)
-    mask[shifted[:-1]] = False
-    out[~mask] = prefix[0]
-    out[mask] = part
-    return out, shifted
-
-
-def _grown(array: npt.NDArray[_T], size: int, fill: int) -> npt.NDArray[_T]:
-    grown = np.full(max(size, 2 * len(array)), fill, dtype=array.dtype)
-    grown[: len(array)] = array
-    return grown
+        return drop_repeats(self._dedup, batch, table, keep)

@@ -1,0 +1,141 @@
+"""Interned: the string tables that batches are decoded into, and what their codes mean in the
+project.
+
+A decoder has one for itself, so that decoding needs no lock; codes stay good for its life. What is
+known of a code is kept with it: the event or property of a name, the user of an id (both for ever),
+and the code that a string has in the memtable that grows now. Only the decoder's thread uses it, or
+whoever holds the writer's lock for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from zuji.engine.batch.columns import NONE
+from zuji.engine.index._strings import StringTable
+from zuji.engine.ingest._bind import adopt_strings, fresh_ids, keys_of, rows_of
+from zuji.engine.types import Kind
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from zuji.engine.batch.columns import EventBatch
+    from zuji.engine.index.dedup import Dedup
+    from zuji.engine.index.identity import Identity
+    from zuji.engine.storage.memtable import BoundChunk
+    from zuji.engine.types import I32, U8, U16, U32, Flags
+
+_T = TypeVar("_T", bound=np.generic)
+
+UNKNOWN = -1
+_NO_STRINGS = np.empty(0, np.uint32)
+
+
+class Interned:
+    """The tables of one decoder. ``names``: event and property names; ``strings``: ids, values."""
+
+    __slots__ = (
+        "_known",
+        "_ordinal",
+        "_props",
+        "_shard",
+        "_target",
+        "_there",
+        "events",
+        "names",
+        "strings",
+    )
+
+    def __init__(self, salt: int) -> None:
+        self.names = StringTable(salt=salt)
+        self.strings = StringTable(salt=salt)
+        self.events: I32 = np.full(256, UNKNOWN, dtype=np.int32)
+        self._props: list[I32] = [np.full(256, UNKNOWN, dtype=np.int32) for _ in range(2)]
+        self._known: list[U8] = [np.zeros(1024, dtype=np.uint8) for _ in range(2)]
+        self._shard: list[U16] = [np.zeros(1024, dtype=np.uint16) for _ in range(2)]
+        self._ordinal: list[U32] = [np.zeros(1024, dtype=np.uint32) for _ in range(2)]
+        self._target: StringTable | None = None
+        self._there: U32 = np.full(1024, NONE, dtype=np.uint32)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        ids = 16 * len(self._known[0]) + 4 * len(self._there)
+        return int(self.names.nbytes + self.strings.nbytes) + ids
+
+    def grow_names(self) -> tuple[I32, list[I32]]:
+        """Maps name code → event code, and name code → property code for event and user scope."""
+        size = len(self.names)
+        if size > len(self.events):
+            self.events = _grown(self.events, size, UNKNOWN)
+            self._props = [_grown(p, size, UNKNOWN) for p in self._props]
+        return self.events, self._props
+
+    def users(self, identity: Identity, user: U32, device: U32, keep: U8 | None) -> tuple[U16, U32]:
+        """Shard and ordinal of the kept rows, by user id or else device id; new users are added in
+        order of arrival. ``keep`` uint8[n], None = all.
+        """
+        size = len(self.strings)
+        if size > len(self._known[0]):
+            self._known = [_grown(a, size, 0) for a in self._known]
+            self._shard = [_grown(a, size, 0) for a in self._shard]
+            self._ordinal = [_grown(a, size, 0) for a in self._ordinal]
+        codes, is_device = fresh_ids(user, device, keep, *self._known)
+        if len(codes):
+            shard, ordinal = identity.resolve(
+                *keys_of(self.strings, codes, is_device, ord("u"), ord("d"))
+            )
+            for kind in (0, 1):
+                mine = is_device == kind
+                self._shard[kind][codes[mine]] = shard[mine]
+                self._ordinal[kind][codes[mine]] = ordinal[mine]
+        rows = len(user) if keep is None else int(np.count_nonzero(keep))
+        return rows_of(
+            user,
+            device,
+            keep,
+            rows,
+            self._shard[0],
+            self._ordinal[0],
+            self._shard[1],
+            self._ordinal[1],
+        )
+
+    def adopt(self, chunk: BoundChunk, prop_kinds: U8, target: StringTable) -> None:
+        """Turns the chunk's string codes into those of ``target``, in place. O(rows + cells)."""
+        if target is not self._target:
+            self._target = target
+            self._there[:] = NONE
+        if len(self.strings) > len(self._there):
+            self._there = _grown(self._there, len(self.strings), NONE)
+        adopt_strings(
+            chunk.cell_prop,
+            chunk.cell_value,
+            chunk.list_item if len(chunk.list_item) else _NO_STRINGS,
+            prop_kinds,
+            Kind.STRING,
+            self.strings,
+            target,
+            self._there,
+        )
+
+
+def drop_repeats(dedup: Dedup, batch: EventBatch, table: Interned, keep: Flags) -> int:
+    """Clears ``keep`` for events whose insert_id was stored before; returns how many. Keys of the
+    other kept events are added to the window.
+    """
+    rows = np.flatnonzero(keep & (batch.insert != NONE))
+    if not len(rows):
+        return 0
+    hi, lo = dedup.keys(*keys_of(table.strings, batch.insert[rows], None, ord("i"), 0))
+    repeats = rows[dedup.add(hi, lo) == 0]
+    keep[repeats] = False
+    return len(repeats)
+
+
+def _grown(array: npt.NDArray[_T], size: int, fill: int) -> npt.NDArray[_T]:
+    grown = np.full(max(size, 2 * len(array)), fill, dtype=array.dtype)
+    grown[: len(array)] = array
+    return grown

@@ -1,0 +1,129 @@
+"""The native binding of regular batches gives the rows that binding by column gives."""
+
+from __future__ import annotations
+
+import random
+
+import msgpack
+import numpy as np
+import pytest
+
+from zuji.engine.batch import decode_batch
+from zuji.engine.index._strings import StringTable
+from zuji.engine.index.catalog import Catalog
+from zuji.engine.index.dedup import Dedup
+from zuji.engine.index.identity import Identity
+from zuji.engine.ingest import Binder, Interned
+from zuji.engine.limits import Limits
+from zuji.engine.storage.files import Files
+from zuji.engine.types import Kind
+
+SALT = 11
+
+
+class World:
+    """A project without files, and one decoder's tables."""
+
+    def __init__(self, natively):
+        self.natively = natively
+        self.catalog = Catalog()
+        self.identity = Identity(Files(), "", 4, SALT, [])
+        self.dedup = Dedup(Files(), "", SALT, 1000, [])
+        self.binder = Binder(self.catalog, self.identity, self.dedup, Limits())
+        self.table = Interned(SALT)
+        self.strings = StringTable(salt=SALT)
+        self.regular = 0
+
+    def rows(self, raw):
+        """What the batch stores, in plain values."""
+        batch = decode_batch(
+            raw, limits=Limits(), names=self.table.names, strings=self.table.strings
+        )
+        if self.natively:
+            regular = self.binder._regular
+
+            def counted(*args):
+                found = regular(*args)
+                self.regular += found is not None
+                return found
+
+            self.binder._regular = counted
+        bound = self.binder.bind(batch, self.table, 7, raw, self.strings, natively=self.natively)
+        if self.natively:
+            self.binder._regular = regular
+        rejected = [(r.index, r.reason, r.path) for r in bound.rejected]
+        if bound.chunk is None:
+            return [], rejected, bound.duplicates
+        return list(self._plain(bound.chunk)), rejected, bound.duplicates
+
+    def _plain(self, chunk):
+        assert chunk.cell_start[0] == 0
+        assert chunk.cell_start[-1] == len(chunk.cell_prop) == len(chunk.cell_value)
+        for i in range(chunk.n):
+            pairs = self.identity.external(
+                int(chunk.shard[i]), np.array([chunk.ordinal[i]], np.uint32)
+            )
+            cells = {}
+            for c in range(chunk.cell_start[i], chunk.cell_start[i + 1]):
+                code, value = int(chunk.cell_prop[c]), int(chunk.cell_value[c])
+                kind = self.catalog.prop_kind(code)
+                if kind == Kind.STRING:
+                    value = self.strings.get(value)
+                elif kind == Kind.LIST:
+                    a, b = chunk.list_start[value], chunk.list_start[value + 1]
+                    value = [self.strings.get(int(s)) for s in chunk.list_item[a:b]]
+                cells[self.catalog.prop_name(code)] = value
+            name = self.catalog.event_name(int(chunk.event[i]))
+            yield name, pairs[0], int(chunk.time[i]), cells
+
+
+def event(rng, number):
+    """Mostly of one shape; sometimes a new name, another kind, a removed property, a repeat."""
+    found = {
+        "event": rng.choice(["view", "pay", "打开"]) if rng.random() < 0.99 else f"new{number}",
+        "time": 1_790_000_000_000 + rng.randrange(10**9),
+        "properties": {"city": f"c{rng.randrange(9)}", "amount": rng.choice([1.5, 2, -7])},
+    }
+    if rng.random() < 0.3:
+        found["properties"]["tags"] = rng.sample(["a", "b", "中"], rng.randrange(4))
+    if rng.random() < 0.01:
+        found["properties"]["amount"] = rng.choice(["3", "x", True])
+    if rng.random() < 0.2:
+        found["insert_id"] = f"i{rng.randrange(60)}"
+    who = rng.random()
+    if who < 0.8:
+        found["user_id"] = f"u{rng.randrange(20)}"
+    if who > 0.6:
+        found["device_id"] = f"u{rng.randrange(20)}"
+    if rng.random() < 0.1:
+        value = None if rng.random() < 0.1 else rng.randrange(3)
+        found = {k: v for k, v in found.items() if k != "event"}
+        found |= {"type": "profile_set", "properties": {"level": value, "name": "x"}}
+    return found
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_native_and_by_column_agree(seed):
+    rng = random.Random(seed)
+    fast, slow = World(True), World(False)
+    for number in range(60):
+        raw = msgpack.packb({"events": [event(rng, number) for _ in range(rng.randrange(9))]})
+        assert fast.rows(raw) == slow.rows(raw)
+        if rng.random() < 0.1:  # a new memtable, or a new decoder
+            fast.strings, slow.strings = StringTable(salt=SALT), StringTable(salt=SALT)
+        if rng.random() < 0.02:
+            fast.table, slow.table = Interned(SALT), Interned(SALT)
+    assert fast.catalog.dump() == slow.catalog.dump()
+    assert fast.regular > 0
+
+
+def test_a_regular_batch_is_bound_natively():
+    world = World(True)
+    one = {"event": "pay", "time": 5, "user_id": "a", "device_id": "d", "properties": {"x": 1.0}}
+    two = {"type": "profile_set", "time": 6, "device_id": "d", "properties": {"y": "z"}}
+    for number in range(3):
+        rows, rejected, _ = world.rows(msgpack.packb({"events": [one, two]}))
+        assert not rejected
+        assert [r[0] for r in rows] == ["pay", "$profile_set"]
+        assert rows[0][3]["$device_id"] == b"d"
+        assert world.regular == number
