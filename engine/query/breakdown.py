@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.query.bind import kind_of
 from zuji.engine.query.grouping import Dimension, Groups, ranked
+from zuji.engine.query.texts import texts_of
+from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.kernels.groups import RowGroups
     from zuji.engine.query.model import By
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.reader import ShardReader
-    from zuji.engine.types import U32, Column
+    from zuji.engine.query.texts import Texts
+    from zuji.engine.types import F64, I64, U32, Column
 
 
 class Breakdown:
@@ -23,7 +28,9 @@ class Breakdown:
 
     def __init__(self, bound: Bound) -> None:
         self.by: tuple[By, ...] = bound.query.by
-        self.dimensions = [Dimension(by.p, bound.range.tz, by.buckets) for by in self.by]
+        self.dimensions = [
+            Dimension(by.p, bound.range.tz, by.buckets, _texts(bound, by.p)) for by in self.by
+        ]
         self.groups = Groups(self.dimensions)
 
     @property
@@ -37,6 +44,19 @@ class Breakdown:
             dimension.codes(read_by(reader, ref, by), ref.run.rows)
             for by, dimension in zip(self.by, self.dimensions, strict=True)
         ]
+
+    def coded(self, reader: ShardReader, ref: RunRef) -> list[tuple[RowGroups, U32 | None]]:
+        """As :meth:`codes`, by way of tables."""
+        return [
+            dimension.coded(read_by(reader, ref, by), ref.run.rows)
+            for by, dimension in zip(self.by, self.dimensions, strict=True)
+        ]
+
+
+def _texts(bound: Bound, p: str) -> Texts | None:
+    """Where the strings of a property have their codes; None when it has other values."""
+    kind = kind_of(bound.view.catalog, p)
+    return texts_of(bound.view, p) if kind in (Kind.STRING, Kind.LIST) else None
 
 
 def read_by(reader: ShardReader, ref: RunRef, by: By) -> Column | None:
@@ -62,11 +82,14 @@ class Chosen:
         return len(self.shown) + self.other
 
 
-def choose(bound: Bound, groups: Groups, totals: Sequence[float], seen: Sequence[int]) -> Chosen:
-    """Top n of the groups that were seen."""
-    order = ranked(groups, totals, seen)
+def choose(
+    bound: Bound, groups: Groups, totals: Sequence[float] | F64, seen: Sequence[int] | I64
+) -> Chosen:
+    """Top n of the groups that were seen. O(groups + n log n)."""
     top = bound.query.top
-    return Chosen(order[: top.n], len(order) > top.n and top.other, groups.size)
+    given = np.asarray(seen, np.int64)
+    order = ranked(groups, np.asarray(totals, np.float64), given, top.n)
+    return Chosen(order, len(given) > top.n and top.other, groups.size)
 
 
 def line_values(bound: Bound, groups: Groups, chosen: Chosen, line: int) -> list[Any]:

@@ -10,6 +10,7 @@ lock around the growing tables.
 from __future__ import annotations
 
 import threading
+from heapq import nsmallest
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ import numpy as np
 from zuji.engine import calendars
 from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query.kernels._events import expand_lists
+from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.kernels.lane import NO_CODE
 from zuji.engine.types import Column, Kind
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.query.kernels.lane import Lane
-    from zuji.engine.types import I64, U32, Values
+    from zuji.engine.query.texts import Texts
+    from zuji.engine.types import F64, I64, U32, Values
 
 MAX_GROUPS = 2_000_000
 _DENSE = 1 << 22
@@ -34,36 +37,59 @@ _DENSE = 1 << 22
 class Dimension:
     """Codes of one property's values. Code 0 is the missing value."""
 
-    def __init__(self, p: str, tz: str, buckets: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        p: str,
+        tz: str,
+        buckets: Sequence[float] | None = None,
+        texts: Texts | None = None,
+    ) -> None:
+        """``texts``: where strings get their codes, when all values are strings."""
         self.p = p
+        self._texts = texts
         self._tz = tz
         self._bounds = None if buckets is None else np.asarray(buckets, dtype=np.float64)
         self._codes: dict[Any, int] = {}
-        self.values: list[Any] = [None]
+        self._values: list[Any] = [None]
         self._lock = threading.Lock()
         self._maps: dict[int, tuple[Any, U32]] = {}
 
     @property
     def size(self) -> int:
         """Number of codes, the missing value included."""
-        return len(self.values)
+        if self._texts is not None and len(self._values) == 1:
+            return self._texts.size
+        return len(self._values)
+
+    def value(self, code: int) -> Any:
+        """The value that a code stands for."""
+        if self._texts is not None and len(self._values) == 1:
+            return self._texts.text(code)
+        return self._values[code]
 
     def codes(self, column: Column | None, rows: int) -> tuple[U32, U32 | None]:
         """uint32[rows] codes; for a list property flat codes and offsets uint32[rows+1]."""
+        groups, offsets = self.coded(column, rows)
+        return groups.rows(), offsets
+
+    def coded(self, column: Column | None, rows: int) -> tuple[RowGroups, U32 | None]:
+        """Codes of rows (of list items, with offsets uint32[rows+1]) by way of a table: for
+        strings no array is made.
+        """
         if column is None:
-            return np.zeros(rows, dtype=np.uint32), None
+            return RowGroups(np.zeros(rows, dtype=np.uint8)), None
         if column.kind == Kind.LIST:
-            texts = self._of_texts(column)
-            return texts[column.values.astype(np.uint32, copy=False)], column.offsets
+            return RowGroups(
+                np.ascontiguousarray(column.values), self._of_texts(column)
+            ), column.offsets
         if column.kind == Kind.STRING:
-            codes = self._of_texts(column)[column.values.astype(np.uint32, copy=False)]
-        elif self._bounds is not None and column.kind in (Kind.INT, Kind.FLOAT):
+            codes = np.ascontiguousarray(column.values)
+            return RowGroups(codes, self._of_texts(column), column.present, 0), None
+        if self._bounds is not None and column.kind in (Kind.INT, Kind.FLOAT):
             codes = self._of_buckets(column.values)
         else:
             codes = self._of_numbers(column.values, column.kind)
-        if column.present is not None:
-            codes = np.where(column.present == 1, codes, 0).astype(np.uint32)
-        return codes, None
+        return RowGroups(codes, None, column.present, 0), None
 
     def _intern(self, values: Sequence[Any]) -> U32:
         with self._lock:
@@ -71,10 +97,10 @@ class Dimension:
             for i, value in enumerate(values):
                 code = self._codes.get(value)
                 if code is None:
-                    code = self._codes[value] = len(self.values)
-                    self.values.append(value)
+                    code = self._codes[value] = len(self._values)
+                    self._values.append(value)
                 out[i] = code
-            if len(self.values) > MAX_GROUPS:
+            if len(self._values) > MAX_GROUPS:
                 raise QueryBudgetExceeded(
                     f"{self.p} has more than {MAX_GROUPS:,} values here; add a filter or group by "
                     "another property"
@@ -82,6 +108,8 @@ class Dimension:
             return out
 
     def _of_texts(self, column: Column) -> U32:
+        if self._texts is not None:
+            return self._texts.codes(column.dictionary)
         dictionary = column.dictionary if column.dictionary is not None else ()
         known = self._maps.get(id(dictionary))
         if known is None or known[0] is not dictionary:
@@ -164,6 +192,16 @@ class Groups:
             parts.append(np.where(items == NO_CODE, 0, items).astype(np.uint32))
         return lane, rows, self._combine(parts)
 
+    def grouped(
+        self, lane: Lane, columns: Sequence[tuple[RowGroups, U32 | None]]
+    ) -> tuple[Lane, U32 | None, RowGroups | None]:
+        """As :meth:`of_rows`, from and to codes with tables."""
+        if len(columns) == 1 and columns[0][1] is None:
+            return lane, None, columns[0][0]
+        plain = [(groups.rows(), offsets) for groups, offsets in columns]
+        lane, rows, made = self.of_rows(lane, plain)
+        return lane, rows, None if made is None else RowGroups(made)
+
     def of_values(self, columns: Sequence[U32]) -> U32:
         """Group of each element of parallel code arrays."""
         return self._combine(list(columns))
@@ -212,8 +250,8 @@ class Groups:
         if not self.dimensions:
             return []
         if len(self.dimensions) == 1:
-            return [self.dimensions[0].values[group]]
-        return [d.values[c] for d, c in zip(self.dimensions, self.keys[group], strict=True)]
+            return [self.dimensions[0].value(group)]
+        return [d.value(c) for d, c in zip(self.dimensions, self.keys[group], strict=True)]
 
 
 def _gather_lists(codes: U32, offsets: U32, rows: U32) -> tuple[U32, U32]:
@@ -238,6 +276,13 @@ def _value_key(value: Any) -> tuple[int, float, str]:
     return (1, 0.0, str(value))
 
 
-def ranked(groups: Groups, totals: Sequence[float], shown: Sequence[int]) -> list[int]:
-    """Group numbers by total, largest first; ties by value."""
-    return sorted(shown, key=lambda g: (-totals[g], sort_key(groups.values(g))))
+def ranked(groups: Groups, totals: F64, shown: I64, n: int) -> list[int]:
+    """The n group numbers of ``shown`` with the greatest totals, largest first; ties by value.
+
+    Values are looked at only of groups that may be among them.
+    """
+    if len(shown) > n > 0:
+        least = np.partition(totals[shown], len(shown) - n)[len(shown) - n]
+        shown = shown[totals[shown] >= least]
+    order: list[int] = shown.tolist()
+    return nsmallest(n, order, key=lambda g: (-totals[g], sort_key(groups.values(g))))

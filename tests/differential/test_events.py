@@ -13,6 +13,7 @@ from tests.differential import twins_events as twins
 from tests.differential.lanes_strategy import audiences, edges, lanes
 from zuji.engine.errors import QueryCancelled
 from zuji.engine.query.kernels import _events
+from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP, Lane
 
 
@@ -48,6 +49,44 @@ def test_event_cells_and_picks_agree_with_the_twin(data, many, cut, allowed):
         assert picked.tolist() == sorted(cell["users"])
     everybody = _events.pick_users(many, cut, groups, -1, -1, None, allowed).tolist()
     assert everybody == twins.pick_users(many, cut, groups, -1, -1, allowed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), many=lanes(), cut=edges(), allowed=audiences)
+def test_groups_by_way_of_tables_are_the_groups_row_by_row(data, many, cut, allowed):
+    """Codes of every width, tables that are too short, absent values, and users of any cell."""
+    n_groups = data.draw(st.integers(1, 3))
+    given_groups = []
+    for lane in many:
+        dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
+        codes = np.array([data.draw(st.integers(0, 4)) for _ in range(lane.rows)], dtype)
+        lut = data.draw(st.none() | st.lists(st.sampled_from([0, 1, 2, NO_GROUP]), max_size=5))
+        present = np.array([data.draw(st.integers(0, 1)) for _ in range(lane.rows)], np.uint8)
+        given_groups.append(
+            RowGroups(
+                codes,
+                None if lut is None else np.array(lut, np.uint32),
+                data.draw(st.sampled_from([None, present])),
+                data.draw(st.sampled_from([0, 2, NO_GROUP])),
+            )
+        )
+    flat = [groups.rows() for groups in given_groups]
+    for groups, want in zip(given_groups, flat, strict=True):
+        assert want.tolist() == [twins.group_of(groups, r) for r in range(len(want))]
+    got = _events.event_cells(many, cut, given_groups, n_groups, allowed=allowed)
+    want = _events.event_cells(many, cut, flat, n_groups, allowed=allowed)
+    assert got.rows.tolist() == want.rows.tolist()
+    assert got.users.tolist() == want.users.tolist()
+    assert got.new_users.tolist() == want.new_users.tolist()
+    cells = twins.event_cells(many, cut, flat, n_groups, None, None, allowed)
+    if got.anybody is not None:
+        assert got.anybody == len(set().union(*(cell["users"] for cell in cells.values())))
+    table = np.array(data.draw(st.lists(st.sampled_from([0, 1, NO_GROUP]), max_size=4)), np.uint32)
+    for groups, rows in zip(given_groups, flat, strict=True):
+        through = [int(table[g]) if g < len(table) else NO_GROUP for g in rows.tolist()]
+        assert groups.through(table).rows().tolist() == through
+    picked = _events.pick_users(many, cut, given_groups, 0, 0, None, allowed)
+    assert picked.tolist() == _events.pick_users(many, cut, flat, 0, 0, None, allowed).tolist()
 
 
 @pytest.mark.parametrize("n_groups", [1, 3, 700])
@@ -96,6 +135,8 @@ def test_many_rows_take_the_block_ways_to_the_same_numbers(n_groups, n_lanes, sp
     assert got.rows.tolist() == want[0].tolist()
     assert got.users.tolist() == want[1].tolist()
     assert got.new_users.tolist() == want[2].tolist()
+    assert got.anybody in (None, len(np.unique(rows[:, 2])))
+    assert got.anybody is not None or (n_lanes > 1 and n_groups > 1)
 
 
 @settings(max_examples=200, deadline=None)

@@ -15,6 +15,16 @@ def bucket_of(edges, time):
     return -1
 
 
+def group_of(groups, row):
+    """Group of a row of RowGroups."""
+    if groups.present is not None and not groups.present[row]:
+        return groups.missing
+    code = int(groups.codes[row])
+    if groups.lut is None:
+        return code
+    return int(groups.lut[code]) if code < len(groups.lut) else 0xFFFFFFFF
+
+
 def event_cells(lanes, edges, groups, n_groups, values, value_masks, allowed):
     """``{(group, bucket): {rows, users, new, values}}``."""
     cells = {

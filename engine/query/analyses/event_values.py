@@ -18,7 +18,7 @@ from zuji.engine.query.rules import choose_runs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from zuji.engine.query.analyses.event import Part, Prepared
+    from zuji.engine.query.analyses.event_rows import Part, Prepared
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Chosen
     from zuji.engine.query.grouping import Groups
@@ -51,12 +51,55 @@ class Sums:
     low: F64 | None = None
     high: F64 | None = None
     count: I64 | None = None
+    anybody: int | None = None
 
     @classmethod
     def of(cls, cells: EventCells) -> Sums:
         """From the kernel's answer."""
         return cls(
-            cells.rows, cells.users, cells.new_users, cells.sum, cells.vmin, cells.vmax, cells.nvals
+            cells.rows,
+            cells.users,
+            cells.new_users,
+            cells.sum,
+            cells.vmin,
+            cells.vmax,
+            cells.nvals,
+            cells.anybody,
+        )
+
+    def of_lines(self, lines: list[int]) -> Sums:
+        """Some lines, in that order."""
+        return Sums(*(None if a is None else a[lines] for a in self._arrays()))  # type: ignore[arg-type]
+
+    def of_rest(self, lines: list[int]) -> Sums:
+        """All other lines as one, users left out: they do not add up."""
+        rest = np.ones(len(self.rows), np.bool_)
+        rest[lines] = False
+        zero = np.zeros((1, self.rows.shape[1]), np.int64)
+        sums = Sums(self.rows[rest].sum(axis=0, keepdims=True), zero, zero.copy())
+        if self.total is not None and self.low is not None:
+            assert self.high is not None
+            assert self.count is not None
+            sums.total = self.total[rest].sum(axis=0, keepdims=True)
+            sums.low = self.low[rest].min(axis=0, keepdims=True, initial=np.inf)
+            sums.high = self.high[rest].max(axis=0, keepdims=True, initial=-np.inf)
+            sums.count = self.count[rest].sum(axis=0, keepdims=True)
+        return sums
+
+    def with_line(self, more: Sums) -> Sums:
+        """These lines and those of ``more``."""
+        pairs = zip(self._arrays(), more._arrays(), strict=True)
+        return Sums(*(None if a is None or b is None else np.concatenate([a, b]) for a, b in pairs))  # type: ignore[arg-type]
+
+    def _arrays(self) -> tuple[Any, ...]:
+        return (
+            self.rows,
+            self.users,
+            self.new_users,
+            self.total,
+            self.low,
+            self.high,
+            self.count,
         )
 
 
@@ -67,6 +110,8 @@ def added(parts: Sequence[Sums]) -> Sums:
         first.rows = first.rows + part.rows
         first.users = first.users + part.users
         first.new_users = first.new_users + part.new_users
+        known = first.anybody is not None and part.anybody is not None
+        first.anybody = first.anybody + part.anybody if known else None  # type: ignore[operator]
         if first.total is not None and part.total is not None:
             first.total = first.total + part.total
             first.low = np.minimum(first.low, part.low)  # type: ignore[arg-type]
@@ -135,7 +180,15 @@ class Gathered:
     buckets: list[Any] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
 
-    def take(self, part: Part, groups: U32 | None, edges: I64, done: Prepared, lines: int) -> None:
+    def take(
+        self,
+        part: Part,
+        measure: Measure,
+        groups: U32 | None,
+        edges: I64,
+        done: Prepared,
+        lines: int,
+    ) -> None:
         """Adds the counted rows of a part."""
         lane = part.lane
         bucket = bucketize(lane.times, lane.base_ms, edges)
@@ -146,17 +199,17 @@ class Gathered:
             keep &= groups < lines
         if done.allowed is not None:
             keep &= expand_users(lane.users, lane.offsets, done.allowed) == 1
-        if part.value_mask is not None:
-            keep &= part.value_mask == 1
-        source: Any = part.values
-        if part.codes is not None:
-            if part.codes.ndim == 2:
-                self._take_lists(part.codes, keep, bucket, groups)
+        source: Any = part.sessions
+        if measure.op == "distinct":
+            source = part.codes[measure.p or ""]
+            if source.ndim == 2:
+                self._take_lists(source, keep, bucket, groups)
                 return
-            keep &= part.codes != 0
-            source = part.codes
-        elif part.sessions is not None:
-            source = part.sessions
+            keep &= source != 0
+        elif measure.op != "sessions":
+            source, mask = part.values[measure.p or ""]
+            if mask is not None:
+                keep &= mask == 1
         rows = np.flatnonzero(keep)
         self.lines.append(np.zeros(len(rows), np.uint32) if groups is None else groups[rows])
         self.buckets.append(bucket[rows])
@@ -237,11 +290,14 @@ def _distinct(line: I64, bucket: I64, key: I64, lines: int, buckets: int, cumula
     return np.cumsum(out, axis=1) if cumulative else out
 
 
-def distinct_codes(part: Part, codes: U32, offsets: U32 | None) -> U32:
-    """Code of each row (0 = no value), or uint32[2, m] pairs (row, code) for a list property."""
+def distinct_codes(of_rows: U32 | None, codes: U32, offsets: U32 | None) -> U32:
+    """Code of each row (0 = no value), or uint32[2, m] pairs (row, code) for a list property.
+
+    ``of_rows``: which row of the run each row is, None = itself.
+    """
     if offsets is None:
-        return codes if part.rows is None else codes[part.rows]
-    own = np.arange(len(offsets) - 1) if part.rows is None else part.rows.astype(np.int64)
+        return codes if of_rows is None else codes[of_rows]
+    own = np.arange(len(offsets) - 1) if of_rows is None else of_rows.astype(np.int64)
     starts = offsets[own].astype(np.int64)
     lengths = offsets[own + 1].astype(np.int64) - starts
     rows = np.repeat(np.arange(len(own)), lengths)

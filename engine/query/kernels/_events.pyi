@@ -4,6 +4,7 @@ from typing import TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.kernels.lane import EventCells, Lane
 from zuji.engine.types import F64, I32, I64, U8, U32
 
@@ -14,7 +15,7 @@ MAX_CELLS: int
 def event_cells(
     lanes: Sequence[Lane],
     edges: I64,
-    groups: Sequence[U32 | None] | None = None,
+    groups: Sequence[U32 | RowGroups | None] | None = None,
     n_groups: int = 1,
     values: Sequence[F64 | None] | None = None,
     value_masks: Sequence[U8 | None] | None = None,
@@ -24,8 +25,8 @@ def event_cells(
     """Rows, exact users and value aggregates per (group, bucket).
 
     edges int64[B + 1] ascending, ms UTC; bucket b is [edges[b], edges[b + 1]); rows outside are skipped.
-    groups: per lane uint32[n] group of each row, or None = group 0; a group >= n_groups (so also
-    0xFFFFFFFF) skips the row. values: per lane float64[n] or None (rows count, no values);
+    groups: per lane uint32[n] group of each row, RowGroups, or None = group 0; a group >= n_groups
+    (so also 0xFFFFFFFF) skips the row. values: per lane float64[n] or None (rows count, no values);
     value_masks: per lane uint8[n], 1 = the row has a value, or None = all.
     allowed uint8[]: audience by ordinal, ordinals past its end are out. cancel uint8[1].
     Raises QueryCancelled, ValueError, TypeError. O(rows + users).
@@ -34,7 +35,7 @@ def event_cells(
 def pick_users(
     lanes: Sequence[Lane],
     edges: I64,
-    groups: Sequence[U32 | None] | None = None,
+    groups: Sequence[U32 | RowGroups | None] | None = None,
     bucket: int = -1,
     group: int = -1,
     cancel: U8 | None = None,

@@ -6,10 +6,11 @@ Thread-safety: free functions without state; the GIL is released while rows are 
 """
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport calloc, free
 
 import numpy as np
 
+from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.kernels.lane import EventCells, Lane
 
 from zuji.engine.query.kernels._lanes cimport (
@@ -26,11 +27,19 @@ from zuji.engine.query.kernels._lanes cimport (
 )
 
 cdef extern from "events.h" nogil:
+    ctypedef struct zj_groups:
+        const void *codes
+        const uint8_t *present
+        const uint32_t *lut
+        uint32_t size, missing
+        int width
+
     ctypedef struct zj_buckets:
         int32_t count
 
     ctypedef struct zj_cell:
-        int64_t rows, users, fresh
+        int64_t rows
+        uint32_t users, fresh
 
     ctypedef struct zj_value_cell:
         double sum, lost, low, high
@@ -39,6 +48,7 @@ cdef extern from "events.h" nogil:
     ctypedef struct zj_event_cells:
         zj_cell *cell
         zj_value_cell *value
+        int64_t anybody
 
     int zj_buckets_open(zj_buckets *k, const int64_t *edges, int32_t count, int64_t base)
     void zj_buckets_close(zj_buckets *k)
@@ -47,9 +57,9 @@ cdef extern from "events.h" nogil:
     void zj_bucketize(const uint32_t *times, uint32_t n, const zj_buckets *k, int32_t *out)
     int zj_event_open(zj_event_cells *c, uint32_t groups, int32_t buckets, int values)
     void zj_event_close(zj_event_cells *c)
-    int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t **groups,
+    int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const zj_groups *groups,
                       const double **values, const uint8_t **present, zj_guard *guard, zj_event_cells *out)
-    int zj_pick_users(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t **groups,
+    int zj_pick_users(const zj_lane *lanes, int count, const zj_buckets *buckets, const zj_groups *groups,
                       uint32_t ng, int32_t bucket, int64_t group, zj_guard *guard, uint32_t *out, size_t *picked)
     int zj_count_by_user(const zj_lane *lane, int64_t start, int64_t stop, const double *values,
                          const uint8_t *present, zj_guard *guard, size_t n_ordinals, uint32_t *counts,
@@ -64,6 +74,49 @@ cdef extern from "streams.h" nogil:
 _I64, _U32, _U8, _F64 = np.dtype(np.int64), np.dtype(np.uint32), np.dtype(np.uint8), np.dtype(np.float64)
 MAX_CELLS = 1 << 26
 cdef int64_t FAR = <int64_t>1 << 60
+
+
+cdef class GroupArrays:
+    """Groups of each lane's rows, checked: None, an array of groups, or RowGroups per lane."""
+
+    cdef zj_groups *data
+    cdef list keep
+
+    def __cinit__(self, LaneSet lanes, object groups):
+        cdef int i
+        self.keep = []
+        self.data = <zj_groups *>calloc(max(1, lanes.count), sizeof(zj_groups))
+        if self.data == NULL:
+            raise MemoryError
+        if groups is None:
+            return
+        given = list(groups)
+        if len(given) != lanes.count:
+            raise ValueError(f"groups: {len(given)} for {lanes.count} lanes")
+        for i, group in enumerate(given):
+            if group is not None:
+                self.take(i, group if isinstance(group, RowGroups) else RowGroups(group), lanes.lanes[i].n)
+
+    cdef int take(self, int i, object group, Py_ssize_t n) except -1:
+        codes, lut, present = group.codes, group.lut, group.present
+        cdef zj_groups *into = &self.data[i]
+        width = codes.dtype.itemsize if isinstance(codes, np.ndarray) else 4
+        dtype = {1: _U8, 2: np.dtype(np.uint16)}.get(width, _U32)
+        into.width = dtype.itemsize
+        into.missing = group.missing
+        if lut is not None and not len(lut):
+            lut = np.full(1, 0xFFFFFFFF, _U32)
+        if lut is not None:
+            into.lut = <const uint32_t *>pointer(lut, _U32, -1, "lut")
+            into.size = lut.shape[0]
+        if present is not None:
+            into.present = <const uint8_t *>pointer(present, _U8, n, "present")
+        into.codes = pointer(codes, dtype, n, "groups")
+        self.keep.append((codes, lut, present))
+        return 0
+
+    def __dealloc__(self):
+        free(self.data)
 
 
 cdef int32_t bucket_count(object edges) except -1:
@@ -86,7 +139,7 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
     cdef int32_t buckets = bucket_count(edges)
     if n_groups < 0 or n_groups * buckets > MAX_CELLS:
         raise ValueError(f"{n_groups} groups x {buckets} buckets: more than {MAX_CELLS} cells")
-    cdef RowArrays group_rows = RowArrays(lane_set, groups, _U32, "groups")
+    cdef GroupArrays group_rows = GroupArrays(lane_set, groups)
     cdef RowArrays value_rows = RowArrays(lane_set, values, _F64, "values")
     cdef RowArrays present = RowArrays(lane_set, value_masks, _U8, "value_masks")
     cdef Guard guard = Guard(cancel, allowed)
@@ -112,6 +165,7 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
         count_out = <int64_t *>pointer(valued.ravel(), _I64, -1, "nvals")
     cdef const int64_t *edge = <const int64_t *>pointer(edges, _I64, -1, "edges")
     cdef zj_event_cells work
+    cdef int64_t anybody = -1
     cdef zj_buckets *tables
     cdef size_t i
     cdef int status
@@ -119,8 +173,9 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
         tables = zj_buckets_of(lane_set.lanes, lane_set.count, edge, buckets)
         status = ZJ_NO_MEMORY if tables == NULL else zj_event_open(&work, ng, buckets, with_values)
         if status == ZJ_OK:
-            status = zj_events_run(lane_set.lanes, lane_set.count, tables, <const uint32_t **>group_rows.data,
+            status = zj_events_run(lane_set.lanes, lane_set.count, tables, group_rows.data,
                                    <const double **>value_rows.data, <const uint8_t **>present.data, &guard.c, &work)
+            anybody = work.anybody
             if status == ZJ_OK:
                 for i in range(cells):
                     rows_out[i] = work.cell[i].rows
@@ -134,13 +189,15 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
             zj_event_close(&work)
         zj_buckets_free(tables, lane_set.count)
     finish(status)
-    return EventCells(rows, users, fresh, total, low, high, valued)
+    if n_groups == 1:
+        anybody = fresh.sum()
+    return EventCells(rows, users, fresh, total, low, high, valued, None if anybody < 0 else anybody)
 
 
 def pick_users(lanes, edges, groups=None, bucket=-1, group=-1, cancel=None, allowed=None):
     cdef LaneSet lane_set = LaneSet(lanes)
     cdef int32_t buckets = bucket_count(edges)
-    cdef RowArrays group_rows = RowArrays(lane_set, groups, _U32, "groups")
+    cdef GroupArrays group_rows = GroupArrays(lane_set, groups)
     cdef Guard guard = Guard(cancel, allowed)
     cdef int32_t want_bucket = bucket
     cdef int64_t want_group = group
@@ -154,7 +211,7 @@ def pick_users(lanes, edges, groups=None, bucket=-1, group=-1, cancel=None, allo
         tables = zj_buckets_of(lane_set.lanes, lane_set.count, edge, buckets)
         status = ZJ_NO_MEMORY
         if tables != NULL:
-            status = zj_pick_users(lane_set.lanes, lane_set.count, tables, <const uint32_t **>group_rows.data,
+            status = zj_pick_users(lane_set.lanes, lane_set.count, tables, group_rows.data,
                                    <uint32_t>0xFFFFFFFF, want_bucket, want_group, &guard.c, found, &picked)
         zj_buckets_free(tables, lane_set.count)
     finish(status)

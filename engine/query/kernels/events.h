@@ -3,10 +3,11 @@
  * Four ways to the same numbers, chosen by zj_events_run; all are branch-free per row, with a rubbish
  * cell for rows that do not count, but the last:
  *   plain    one lane, no groups: rows of a (user, bucket) are neighbours, so distinct users are changes
- *   flat     one lane, groups: "was this cell's last user another one?" needs no set
+ *   flat     one lane, groups: "was this cell's last user another one?" needs no set; neighbours of one user
+ *            and cell are one step
  *   blocked  several lanes, enough rows: lane after lane over a block of ordinals, a bit per cell x user
  *   merged   several lanes, few rows or very many cells: user by user over the heads of the lanes
- * Memory: 32 bytes a cell (72 with values), and 256 KiB for blocked. O(rows), merged O(rows + users * lanes).
+ * Memory: 24 bytes a cell (64 with values), and 256 KiB for blocked. O(rows), merged O(rows + users * lanes).
  */
 #ifndef ZUJI_EVENTS_H
 #define ZUJI_EVENTS_H
@@ -14,10 +15,12 @@
 #include <math.h>
 
 #include "buckets.h"
+#include "groups.h"
 
 typedef struct {
-    int64_t rows, users, fresh; /* fresh: users whose earliest bucket in the group this is */
-    uint32_t stamp, pad;        /* user that touched the cell last */
+    int64_t rows;
+    uint32_t users, fresh; /* fresh: users whose earliest bucket in the group this is */
+    uint32_t stamp, pad;   /* user that touched the cell last */
 } zj_cell;
 
 typedef struct {
@@ -32,6 +35,7 @@ typedef struct {
     zj_value_cell *value;      /* [G * B + 1] or NULL */
     uint32_t *group_stamp;     /* [G + 1] */
     int32_t *group_first;      /* [G + 1] earliest bucket of the user in hand */
+    int64_t anybody;           /* users in some cell; -1: not counted on the way taken */
 } zj_event_cells;
 
 static void zj_event_close(zj_event_cells *c) {
@@ -45,6 +49,7 @@ static int zj_event_open(zj_event_cells *c, uint32_t groups, int32_t buckets, in
     size_t cells = (size_t)groups * (size_t)buckets + 1;
     c->groups = groups;
     c->buckets = buckets;
+    c->anybody = -1;
     c->cell = (zj_cell *)calloc(cells, sizeof(zj_cell));
     c->group_stamp = (uint32_t *)calloc((size_t)groups + 1, sizeof(uint32_t));
     c->group_first = (int32_t *)calloc((size_t)groups + 1, sizeof(int32_t));
@@ -71,13 +76,19 @@ ZJ_INLINE void zj_value_add(zj_value_cell *v, double x) {
 
 #define ZJ_BLOCK 2048u
 
-/* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. group may be NULL when
- * groups is. */
-ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups,
-                                       uint32_t ng, uint32_t r, uint32_t n, uint32_t *cell, uint32_t *group) {
+/* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. With `grouped`, group has the
+ * groups already; else it may be NULL. */
+ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k, int grouped, uint32_t ng,
+                                       uint32_t r, uint32_t n, uint32_t *cell, uint32_t *group) {
     const uint32_t nb = (uint32_t)k->count, rubbish = ng * nb;
     const uint32_t *times = lane->times + r;
-    if (k->shift < 0) {
+    if (nb == 1) { /* no table: between two times */
+        const int64_t after = k->edges[0] - k->base, until = k->edges[1] - k->base - 1;
+        const uint32_t low = after < 0 ? 0 : after > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)after;
+        const uint32_t high = until < 0 ? 0 : until > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)until;
+        const uint32_t never = until < 0 || after > 0xFFFFFFFFll;
+        for (uint32_t i = 0; i < n; i++) cell[i] = never | (times[i] < low) | (times[i] > high);
+    } else if (k->shift < 0) {
         for (uint32_t i = 0; i < n; i++) cell[i] = (uint32_t)zj_bucket(k, times[i]);
     } else {
         const int32_t *below = k->below;
@@ -89,12 +100,11 @@ ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k,
             cell[i] = (uint32_t)(below[t >> shift] + (int32_t)(t > cut[t >> shift]));
         }
     }
-    if (groups) {
-        const uint32_t *g = groups + r;
+    if (grouped) {
         for (uint32_t i = 0; i < n; i++) {
-            int ok = (cell[i] < nb) & (g[i] < ng);
-            cell[i] = ok ? g[i] * nb + cell[i] : rubbish;
-            group[i] = ok ? g[i] : ng;
+            int ok = (cell[i] < nb) & (group[i] < ng);
+            cell[i] = ok ? group[i] * nb + cell[i] : rubbish;
+            group[i] = ok ? group[i] : ng;
         }
     } else {
         for (uint32_t i = 0; i < n; i++) cell[i] = cell[i] < nb ? cell[i] : rubbish;
@@ -111,11 +121,13 @@ ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k,
 
 /* Cells of a lane's rows [r, r + n) and where users start in them; rows of users outside the audience
  * become rubbish. next, owner: cursors over the lane's users, moved along. */
-ZJ_INLINE void zj_block_rows(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups, uint32_t ng,
+ZJ_INLINE void zj_block_rows(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups, uint32_t ng,
                              const zj_guard *guard, uint32_t r, uint32_t n, uint32_t *next, uint32_t *owner,
                              uint32_t *cell, uint32_t *group, uint8_t *starts) {
     const uint32_t rubbish = ng * (uint32_t)k->count;
-    zj_cells_of_rows(lane, k, groups, ng, r, n, cell, group);
+    const int grouped = groups != NULL && groups->codes != NULL;
+    if (grouped) zj_groups_of_rows(groups, r, n, group);
+    zj_cells_of_rows(lane, k, grouped, ng, r, n, cell, group);
     memset(starts, 0, n);
     for (; *next < lane->nu && lane->offsets[*next] < r + n; ++*next) starts[lane->offsets[*next] - r] = 1;
     if (guard->allowed == NULL) return;
@@ -140,31 +152,92 @@ ZJ_INLINE void zj_block_values(const double *values, const uint8_t *present, uin
             zj_value_add(&out->value[cell[i]], values[r + i]);
 }
 
+/* changed[i]: of kept rows in order, row i is of another user or cell than the row before. i in [1, n]. */
+ZJ_CLONES static void zj_steps(const uint32_t *cell, const uint32_t *stamp, uint32_t n, uint8_t *changed,
+                               int64_t *users) {
+    uint32_t people = 0;
+    for (uint32_t i = 1; i <= n; i++) {
+        const uint32_t other = stamp[i] != stamp[i - 1];
+        people += other;
+        changed[i] = (uint8_t)(other | (cell[i] != cell[i - 1]));
+    }
+    *users += people;
+}
+
+/* Rows that count, in order, with the number of their user; returns how many. `stamp` moves along. */
+static __attribute__((noinline)) uint32_t zj_keep(const uint32_t *restrict cell, const uint8_t *restrict starts,
+                                                  uint32_t n, uint32_t rubbish, uint32_t *stamp,
+                                                  uint32_t *restrict kept, uint32_t *restrict stamps) {
+    uint32_t m = 0, now = *stamp;
+    for (uint32_t i = 0; i < n; i++) {
+        now += starts[i];
+        kept[m] = cell[i];
+        stamps[m] = now;
+        m += cell[i] != rubbish;
+    }
+    *stamp = now;
+    return m;
+}
+
+/* Indices of the set bytes; returns how many. out has room for n + 1. */
+static __attribute__((noinline)) uint32_t zj_indices(const uint8_t *restrict set, uint32_t n, uint32_t *restrict out) {
+    uint32_t m = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        out[m] = i;
+        m += set[i];
+    }
+    return m;
+}
+
 /* One lane with groups. Rows of a user ascend in time, so the first row of a group is in its first bucket. */
-static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const uint32_t *groups,
+static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups,
                           const double *values, const uint8_t *present, zj_guard *guard, zj_event_cells *out) {
-    uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK];
-    uint8_t starts[ZJ_BLOCK];
-    const uint32_t ng = out->groups, rubbish = ng * (uint32_t)out->buckets;
+    uint32_t cell[ZJ_BLOCK + 1], group[ZJ_BLOCK], kept[ZJ_BLOCK + 2], stamps[ZJ_BLOCK + 2];
+    uint32_t step[ZJ_BLOCK + 2];
+    uint8_t starts[ZJ_BLOCK], changed[ZJ_BLOCK + 1];
+    const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb;
     zj_cell *cells = out->cell;
     uint32_t *group_stamp = out->group_stamp;
+    const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
     uint32_t next = 0, owner = 0, stamp = 0;
+    out->anybody = 0;
+    kept[0] = rubbish; /* the last row that counted; no user has stamp 0 */
+    stamps[0] = 0;
     for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
-        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK;
+        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m, steps;
         if (zj_stop(guard, n)) return ZJ_CANCELLED;
         zj_block_rows(lane, k, groups, ng, guard, r, n, &next, &owner, cell, group, starts);
-        for (uint32_t i = 0; i < n; i++) {
-            zj_cell *c = &cells[cell[i]];
-            uint32_t *g = &group_stamp[group[i]];
-            stamp += starts[i];
-            c->rows++;
-            c->users += c->stamp != stamp;
-            c->stamp = stamp;
-            c->fresh += *g != stamp;
-            *g = stamp;
+        m = zj_keep(cell, starts, n, rubbish, &stamp, kept + 1, stamps + 1);
+        zj_steps(kept, stamps, m, changed, &out->anybody);
+        changed[0] = 0;
+        if (m) changed[1] = 1;
+        steps = zj_indices(changed, m + 1, step);
+        step[steps] = m + 1;
+        if (nb == 1) { /* fresh is users: filled in at the end */
+            for (uint32_t s = 0; s < steps; s++) {
+                const uint32_t i = step[s], now = stamps[i];
+                zj_cell *c = &cells[kept[i]];
+                c->rows += step[s + 1] - i;
+                c->users += c->stamp != now;
+                c->stamp = now;
+            }
+        } else {
+            for (uint32_t s = 0; s < steps; s++) {
+                const uint32_t i = step[s], now = stamps[i];
+                zj_cell *c = &cells[kept[i]];
+                uint32_t *g = &group_stamp[(uint32_t)((kept[i] * (unsigned __int128)inverse) >> 64)];
+                c->rows += step[s + 1] - i;
+                c->users += c->stamp != now;
+                c->stamp = now;
+                c->fresh += *g != now;
+                *g = now;
+            }
         }
+        kept[0] = kept[m];
+        stamps[0] = stamps[m];
         zj_block_values(values, present, r, n, cell, rubbish, out);
     }
+    for (uint32_t c = 0; nb == 1 && c < ng; c++) cells[c].fresh = cells[c].users;
     return ZJ_OK;
 }
 
@@ -177,8 +250,8 @@ static void zj_unpack(uint64_t *packed, size_t cells, zj_cell *cell) {
         uint64_t x = packed[i];
         zj_cell *c = &cell[i / ZJ_PACK_WAYS];
         c->rows += (int64_t)(x & 0x1FFFFF);
-        c->users += (int64_t)(x >> 21 & 0x1FFFFF);
-        c->fresh += (int64_t)(x >> 42);
+        c->users += (uint32_t)(x >> 21 & 0x1FFFFF);
+        c->fresh += (uint32_t)(x >> 42);
         packed[i] = 0;
     }
 }
@@ -204,18 +277,13 @@ static int zj_events_plain(const zj_lane *lane, const zj_buckets *k, const doubl
     if (packed == NULL) return ZJ_NO_MEMORY;
     kept[0] = stamps[0] = 0; /* the last row that counted; no user has stamp 0 */
     for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
-        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m = 0;
+        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m;
         if (zj_stop(guard, n)) {
             status = ZJ_CANCELLED;
             break;
         }
         zj_block_rows(lane, k, NULL, 1, guard, r, n, &next, &owner, cell, NULL, starts);
-        for (uint32_t i = 0; i < n; i++) {
-            stamp += starts[i];
-            kept[m + 1] = cell[i];
-            stamps[m + 1] = stamp;
-            m += cell[i] != rubbish;
-        }
+        m = zj_keep(cell, starts, n, rubbish, &stamp, kept + 1, stamps + 1);
         zj_changes(kept, stamps, m, adds);
         for (uint32_t i = 1; i <= m; i++) packed[(size_t)kept[i] * ZJ_PACK_WAYS + (i & 3)] += adds[i];
         kept[0] = kept[m];
@@ -254,7 +322,7 @@ static uint32_t zj_blocked_width(const zj_lane *lanes, int count, const zj_event
 
 /* Several lanes, one after the other over each block of `width` ordinals. */
 static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *buckets,
-                             const uint32_t *const *groups, const double *const *values,
+                             const zj_groups *groups, const double *const *values,
                              const uint8_t *const *present, uint32_t width, zj_guard *guard, zj_event_cells *out) {
     uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK];
     uint8_t starts[ZJ_BLOCK];
@@ -285,7 +353,7 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
                     status = ZJ_CANCELLED;
                     break;
                 }
-                zj_block_rows(lane, &buckets[l], groups[l], ng, guard, r, n, &next, &owner, cell, group, starts);
+                zj_block_rows(lane, &buckets[l], &groups[l], ng, guard, r, n, &next, &owner, cell, group, starts);
                 for (uint32_t i = 0; i < n; i++) {
                     user += starts[i];
                     const uint32_t u = lane->users[user] - low, c = cell[i], slot = group[i] * width + u;
@@ -294,7 +362,7 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
                     const uint64_t old = *word;
                     *word = old | 1ull << (u & 63);
                     cells[c].rows++;
-                    cells[c].users += (int64_t)(~(old >> (u & 63)) & 1);
+                    cells[c].users += (uint32_t)(~(old >> (u & 63)) & 1);
                     touched[n_touched] = slot;
                     n_touched += first[slot] == ZJ_NO_BUCKET;
                     first[slot] = bucket < first[slot] ? bucket : first[slot];
@@ -317,7 +385,7 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
 
 /* Several lanes, user by user; within a user the lanes come one after the other. */
 ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_buckets *buckets,
-                                      const uint32_t *const *groups, const double *const *values,
+                                      const zj_groups *groups, const double *const *values,
                                       const uint8_t *const *present, zj_guard *guard, zj_event_cells *out) {
     zj_heads heads;
     if (zj_heads_open(&heads, lanes, count) != ZJ_OK) return ZJ_NO_MEMORY;
@@ -336,7 +404,7 @@ ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_
             work += b - a;
             for (uint32_t r = a; counts && r < b; r++) {
                 uint32_t at = (uint32_t)zj_bucket(&buckets[l], lane->times[r]);
-                uint32_t g = groups[l] ? groups[l][r] : 0;
+                uint32_t g = zj_group(&groups[l], r);
                 if (at >= nb || g >= ng || !zj_passes(lane, r)) continue;
                 zj_cell *c = &out->cell[g * nb + at];
                 c->rows++;
@@ -364,13 +432,13 @@ ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_
     return status;
 }
 
-/* Chooses the way. `groups`, `values`, `present`: an array or NULL per lane. */
-static int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const uint32_t *const *groups,
+/* Chooses the way. `values`, `present`: an array or NULL per lane. */
+static int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const zj_groups *groups,
                          const double *const *values, const uint8_t *const *present, zj_guard *guard,
                          zj_event_cells *out) {
-    if (count == 1 && groups[0] == NULL && out->groups == 1)
+    if (count == 1 && groups[0].codes == NULL && out->groups == 1)
         return zj_events_plain(lanes, buckets, values[0], present[0], guard, out);
-    if (count == 1) return zj_events_flat(lanes, buckets, groups[0], values[0], present[0], guard, out);
+    if (count == 1) return zj_events_flat(lanes, buckets, &groups[0], values[0], present[0], guard, out);
     const uint32_t width = zj_blocked_width(lanes, count, out);
     if (width) return zj_events_blocked(lanes, count, buckets, groups, values, present, width, guard, out);
     return zj_events_merged(lanes, count, buckets, groups, values, present, guard, out);
@@ -379,7 +447,7 @@ static int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buck
 /* Ordinals, ascending, of the users with a row in the cell; bucket or group -1 = any.
  * out has room for the sum of the lanes' users. */
 ZJ_CLONES static int zj_pick_users(const zj_lane *lanes, int count, const zj_buckets *buckets,
-                                   const uint32_t *const *groups, uint32_t ng, int32_t bucket, int64_t group,
+                                   const zj_groups *groups, uint32_t ng, int32_t bucket, int64_t group,
                                    zj_guard *guard, uint32_t *out, size_t *picked) {
     zj_heads heads;
     if (zj_heads_open(&heads, lanes, count) != ZJ_OK) return ZJ_NO_MEMORY;
@@ -398,7 +466,7 @@ ZJ_CLONES static int zj_pick_users(const zj_lane *lanes, int count, const zj_buc
             work += b - a;
             for (uint32_t r = a; !found && r < b; r++) {
                 int32_t at = zj_bucket(&buckets[l], lane->times[r]);
-                uint32_t g = groups[l] ? groups[l][r] : 0;
+                uint32_t g = zj_group(&groups[l], r);
                 found = at >= 0 && at < buckets[l].count && g < ng && (bucket < 0 || at == bucket) &&
                         (group < 0 || g == (uint32_t)group) && zj_passes(lane, r);
             }

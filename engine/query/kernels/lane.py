@@ -56,6 +56,7 @@ class EventCells:
     bucket where the user has a row, so ``new_users.sum(axis=1)`` is the group's distinct users.
     ``sum`` (compensated), ``vmin``, ``vmax``, ``nvals``: of the values of the cell's rows (``vmin``
     is +inf and ``vmax`` -inf where ``nvals`` is 0); None when no values were given.
+    ``anybody``: distinct users over all cells; None where the way taken does not count them.
     """
 
     rows: I64
@@ -65,6 +66,7 @@ class EventCells:
     vmin: F64 | None = None
     vmax: F64 | None = None
     nvals: I64 | None = None
+    anybody: int | None = None
 
     @property
     def total_users(self) -> I64:

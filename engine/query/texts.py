@@ -1,0 +1,70 @@
+"""Codes of strings across dictionaries: every source has its own, an answer needs one.
+
+A :class:`Texts` gives each string of one property a code, the same for all sources of a view, and
+keeps for each dictionary the table from its codes to those. No Python string is made but for what
+an answer shows. Lives as long as the view, so that the queries on one state share it. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zuji.engine.errors import QueryBudgetExceeded
+from zuji.engine.index._strings import StringTable
+from zuji.engine.storage.dictionary import as_dictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.query.view import View
+    from zuji.engine.types import U32
+
+MAX_TEXTS = 2_000_000
+
+
+class Texts:
+    """Strings of one property. Code 0 is no string."""
+
+    def __init__(self) -> None:
+        self._table = StringTable()
+        self._lock = threading.Lock()
+        self._tables: dict[int, tuple[Sequence[str], U32]] = {}
+
+    @property
+    def size(self) -> int:
+        """Number of codes, 0 included."""
+        return len(self._table) + 1
+
+    def codes(self, dictionary: Sequence[str] | None) -> U32:
+        """Code of each string of a dictionary, uint32[len]. O(bytes) the first time.
+
+        Raises:
+            QueryBudgetExceeded: more than 2,000,000 different strings.
+        """
+        if dictionary is None:
+            return np.empty(0, np.uint32)
+        with self._lock:
+            known = self._tables.get(id(dictionary))
+            if known is not None:
+                return known[1]
+            own = as_dictionary(dictionary)
+            codes = self._table.intern_bulk(own.data, own.offsets) + np.uint32(1)
+            if len(self._table) > MAX_TEXTS:
+                raise QueryBudgetExceeded(
+                    f"a property has more than {MAX_TEXTS:,} values here; group by another one"
+                )
+            self._tables[id(dictionary)] = (dictionary, codes)
+            return codes
+
+    def text(self, code: int) -> str | None:
+        """The string of a code."""
+        return None if code == 0 else self._table.get(code - 1).decode()
+
+
+def texts_of(view: View, p: str) -> Texts:
+    """The texts of a property, one a view."""
+    texts: Texts = view.cached(("texts", p), Texts)
+    return texts
