@@ -27,6 +27,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         query_seconds: default time budget of a query.
         query_bytes: default memory budget of a query.
         queries_bytes: memory of all running queries together; more of them wait for each other.
+        cache_bytes: decoded columns kept for later queries; -1 is a fifth of the memory, 0 none.
         dedup_window: keys (batch ids and insert ids) that are surely remembered.
         keep_freed_memory: let the process keep up to 512 MiB of freed memory (glibc), for speed.
         limits: limits of what is taken in.
@@ -40,6 +41,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query_seconds: float = 10.0
     query_bytes: int = 4 << 30
     queries_bytes: int = 8 << 30
+    cache_bytes: int = -1
     dedup_window: int = 4_000_000
     keep_freed_memory: bool = True
     limits: Limits = Limits()

@@ -24,7 +24,9 @@ from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
 from zuji.engine.query.view import View, newest
 from zuji.engine.storage import names
+from zuji.engine.storage.cache import ColumnCache, default_bytes
 from zuji.engine.storage.files import Files
+from zuji.engine.storage.segment import Segment
 from zuji.engine.writer import AppendResult
 
 if TYPE_CHECKING:
@@ -152,6 +154,9 @@ class Engine:
         self._lock_handle = lock
         config = writer.config
         self._day_bits = DayBitsKept()
+        self._columns = ColumnCache(
+            default_bytes() if config.cache_bytes < 0 else config.cache_bytes
+        )
         self._crew = Crew(config.threads, max(config.queries_bytes, config.query_bytes))
         self._closed = False
         self._view_lock = threading.Lock()
@@ -326,6 +331,10 @@ class Engine:
             if self._view is not None and self._view[0] == version:
                 return self._view[1].at(self._writer.now_ms())
             version, sources, catalog, users = self._writer.pinned()
+            for shard in sources:
+                for source in shard:
+                    if isinstance(source, Segment):
+                        source.keep_in(self._columns)
             view = View(
                 project=self.project,
                 tz=self._writer.tz,
@@ -420,6 +429,7 @@ class Engine:
             "watermark_ms": view.watermark_ms,
             "flushes": writer.flushes,
             "compactions": writer.compactions,
+            "cache": self._columns.status(),
             "wal_damage": [list(d) for d in writer.wal_damage],
             "read_only": writer.wal is None,
             "last_error": None if error is None else {"code": error.code, "message": str(error)},
@@ -452,6 +462,7 @@ class Engine:
         finally:
             self._crew.close()
             self._view = None
+            self._columns.clear()
             self._writer.release()
             if self._lock_handle is not None:
                 self._lock_handle.release()

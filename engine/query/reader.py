@@ -1,7 +1,8 @@
 """Reading one shard for one query: lanes for kernels, columns, filter masks, audience.
 
-One reader a shard and query, used by one thread at a time; what it decodes is charged to the
-query's budget.
+One reader a shard and query, used by one thread at a time. What it reads is charged to the query's
+budget, whether it was decoded now or kept from an earlier query, so a query's charge does not
+depend on what ran before it. Arrays of kept columns are read-only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from zuji.engine.query.filters import Tables, evaluate
 from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.query.plan import bytes_of
+from zuji.engine.storage.segment import shared
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -87,9 +89,10 @@ class ShardReader:
         key = id(ref.run)
         lane = self._lanes.get(key)
         if lane is None:
-            users, offsets = ref.run.users()
-            times = ref.run.times()
-            ties = ref.run.ties()
+            run = shared(ref.run)
+            users, offsets = run.users()
+            times = run.times()
+            ties = run.ties()
             self.context.charge(users.nbytes + offsets.nbytes + times.nbytes)
             lane = Lane(users, offsets, times, ref.run.base_ms, ref.source.rank, ties)
             self._lanes[key] = lane
@@ -133,8 +136,8 @@ class ShardReader:
         if name == "$time":
             return Column(Kind.DATETIME, self.lane(ref).times.astype(np.int64) + run.base_ms)
         if name == "$received":
-            return Column(Kind.DATETIME, run.received())
-        return run.column(name) if name in run.props else None
+            return Column(Kind.DATETIME, shared(run).received())
+        return shared(run).column(name) if name in run.props else None
 
     def as_of(self, ref: RunRef, name: str) -> Column | None:
         """User property of each row's user at the time of the row."""

@@ -2,8 +2,9 @@
 s.
 
 A :class:`Segment` maps its file and decodes what is asked for into new arrays; nothing handed out
-points into the map. Checksums are checked at the first read of a page and remembered for the life
-of the mapping. Damage raises ``Corruption`` with the file and offset; :meth:`Segment.scrub` looks
+points into the map. With a :class:`ColumnCache` its dictionaries, and what is read through
+:func:`shared`, are kept there. Checksums are checked at the first read of a page and remembered for
+the life of the mapping. Damage raises ``Corruption`` with the file and offset; :meth:`Segment.scrub` looks
 at every page and yields what it finds. Opening reads footer and page table only. Immutable and
 thread-safe: caches are filled idempotently. Format: ``docs/format/segment.md``.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import struct
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,7 @@ from pyroaring import BitMap
 from zuji.engine.errors import Corruption
 from zuji.engine.storage._rows import expand_users
 from zuji.engine.storage.build import Packed
+from zuji.engine.storage.cache import serials
 from zuji.engine.storage.codecs import CodecError, decode_bytes, decode_floats, decode_ints
 from zuji.engine.storage.days import INDEX_ROWS, bitmap, days_from_rows, users_of_runs
 from zuji.engine.storage.dictionary import Dictionary
@@ -36,6 +39,7 @@ from zuji.engine.storage.format import (
     read_footer,
 )
 from zuji.engine.storage.frame import DTYPES
+from zuji.engine.storage.kept import KeptRun
 from zuji.engine.storage.manifest import SegmentMeta
 from zuji.engine.storage.source import DayViews
 from zuji.engine.storage.source import Run as Run
@@ -45,6 +49,7 @@ from zuji.engine.types import PROFILE_EVENTS, Column, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from zuji.engine.storage.cache import ColumnCache
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.source import Zone
@@ -78,6 +83,8 @@ class Segment:
         self._kinds = [Kind(prop.kind) for prop in footer.props]
         self._props = {prop.name: i for i, prop in enumerate(footer.props)}
         self._dictionaries: dict[str, Dictionary] = {}
+        self.serial = next(serials)
+        self.cache: ColumnCache | None = None
         self._index: StoredDays | None = None
         self._everybody: StoredDays | None = None
         self._user_count = -1
@@ -128,14 +135,28 @@ class Segment:
         codes = self.ints(self.footer.interleave, np.empty(self.rows, np.uint16))
         return codes, list(self.runs)
 
+    def keep_in(self, cache: ColumnCache) -> None:
+        """Lets queries keep what they decode. Idempotent."""
+        if self.cache is cache or not cache.budget:
+            return
+        weakref.finalize(self, cache.forget, self.serial)
+        self.cache = cache
+        self._dictionaries.clear()
+
     def dictionary(self, prop: str) -> Dictionary | None:
-        """See :class:`Source`. Decoded once."""
+        """See :class:`Source`. Decoded once, or as long as the cache keeps it."""
         found = self._dictionaries.get(prop)
-        if found is None:
-            number = self._props.get(prop)
-            if number is None or self._kinds[number] not in (Kind.STRING, Kind.LIST):
-                return None
-            found = self._dictionaries[prop] = self._read_dictionary(number)
+        if found is not None:
+            return found
+        number = self._props.get(prop)
+        if number is None or self._kinds[number] not in (Kind.STRING, Kind.LIST):
+            return None
+        cache = self.cache
+        if cache is not None:
+            key = (self.serial, None, "dictionary " + prop)
+            kept: Dictionary = cache.get(key, lambda: self._read_dictionary(number))
+            return kept
+        found = self._dictionaries[prop] = self._read_dictionary(number)
         return found
 
     def _read_dictionary(self, number: int) -> Dictionary:
@@ -210,6 +231,8 @@ class Segment:
         """Forgets the mapping; it ends when nothing reads it any more."""
         self._view = memoryview(b"")
         self._dictionaries.clear()
+        if self.cache is not None:
+            self.cache.forget(self.serial)
 
     # -- streams -------------------------------------------------------------------------------
 
@@ -285,12 +308,18 @@ class Segment:
         yield from scrub(self)
 
 
+def shared(run: Run) -> Run | KeptRun:
+    """The run to read in a query: its arrays are read-only, and of segments kept in the cache."""
+    return run.kept if isinstance(run, SegmentRun) else run
+
+
 class SegmentRun(DayViews):
     """One run of a segment."""
 
     __slots__ = (
         "_columns",
         "_index",
+        "_kept",
         "_meta",
         "_owner",
         "base_ms",
@@ -307,6 +336,7 @@ class SegmentRun(DayViews):
         self._owner = owner
         self._meta = meta
         self._index: Days | None = None
+        self._kept: KeptRun | None = None
         self.event = meta.event
         self.rows = meta.rows
         self.user_count = meta.users
@@ -327,6 +357,16 @@ class SegmentRun(DayViews):
     def meta(self) -> RunMeta:
         """As stored in the footer."""
         return self._meta
+
+    @property
+    def kept(self) -> SegmentRun | KeptRun:
+        """This run read through the segment's cache; itself without one."""
+        if self._kept is None:
+            cache = self._owner.cache
+            if cache is None:
+                return self
+            self._kept = KeptRun(self, self._owner.serial, cache)
+        return self._kept
 
     @property
     def received_at(self) -> int | None:
