@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -157,7 +158,14 @@ def shift_range(base: Range, shift: str) -> Range:
 
 
 def buckets(base: Range, path: str = "$.time.grain") -> Buckets:
-    """The buckets of a range. Raises InvalidQuery when there are more than 10,000. O(B)."""
+    """The buckets of a range; its arrays are read-only. Raises InvalidQuery when there are more
+    than 10,000. O(B), once for the ranges asked for last.
+    """
+    return _buckets(base, path)
+
+
+@lru_cache(maxsize=64)
+def _buckets(base: Range, path: str) -> Buckets:
     hours = (base.to_ms - base.from_ms) / calendars.HOUR_MS
     shortest = {"hour": 1, "day": 23, "week": 167}.get(base.grain, 600)
     if base.grain != "all" and hours / shortest > 2 * MAX_BUCKETS:
@@ -166,7 +174,9 @@ def buckets(base: Range, path: str = "$.time.grain") -> Buckets:
     if len(whole) - 1 > MAX_BUCKETS:
         _too_many(base.grain, path)
     names = calendars.labels(whole, base.tz, base.grain)
-    return Buckets(calendars.clip(whole, base.from_ms, base.to_ms), whole, names)
+    edges = calendars.clip(whole, base.from_ms, base.to_ms)
+    edges.flags.writeable = whole.flags.writeable = False
+    return Buckets(edges, whole, names)
 
 
 def _too_many(grain: str, path: str) -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 FULL_CELLS = 1 << 20
 """Up to so many cells, all groups are counted in all buckets at once."""
+EVER: I64 = np.array([-(1 << 60), 1 << 60], np.int64)
+"""One bucket with every time: kernels then read none."""
 
 
 @dataclass(slots=True)
@@ -263,9 +265,10 @@ class RowWork:
 
         def work(done: Prepared) -> Sums:
             parts = done.scans[scan]
+            inside = len(edges) == 2 and all(part.ref.inside for part in parts)
             cells = event_cells(
                 [part.lane for part in parts],
-                edges,
+                EVER if inside else edges,
                 [_line_groups(part, table, lines - 1 if merging else None) for part in parts],
                 lines,
                 None if p is None else [part.values[p][0] for part in parts],

@@ -76,6 +76,36 @@ ZJ_INLINE void zj_value_add(zj_value_cell *v, double x) {
 
 #define ZJ_BLOCK 2048u
 
+/* The relative times of the one bucket, both ends inside. */
+typedef struct {
+    uint32_t low, high, never;
+} zj_span;
+
+ZJ_INLINE zj_span zj_span_of(const zj_buckets *k) {
+    const int64_t after = k->edges[0] - k->base, until = k->edges[1] - k->base - 1, most = 0xFFFFFFFFll;
+    zj_span s;
+    s.low = after < 0 ? 0 : after > most ? 0xFFFFFFFFu : (uint32_t)after;
+    s.high = until < 0 ? 0 : until > most ? 0xFFFFFFFFu : (uint32_t)until;
+    s.never = until < 0 || after > most || after > until;
+    return s;
+}
+
+/* One bucket: cell[i], holding the group of row r + i, becomes its cell; times are not read when all
+ * of them are inside. */
+ZJ_CLONES static void zj_cells_of_groups(const zj_lane *lane, const zj_span *span, uint32_t ng, uint32_t r, uint32_t n,
+                                         uint32_t *cell) {
+    const uint32_t low = span->low, high = span->high;
+    for (uint32_t i = 0; i < n; i++) cell[i] = cell[i] < ng ? cell[i] : ng;
+    if (span->never || low > 0 || high < 0xFFFFFFFFu) {
+        const uint32_t *times = lane->times + r, inside = !span->never;
+        for (uint32_t i = 0; i < n; i++) cell[i] = inside & (times[i] >= low) & (times[i] <= high) ? cell[i] : ng;
+    }
+    if (lane->mask) {
+        const uint8_t *mask = lane->mask + r;
+        for (uint32_t i = 0; i < n; i++) cell[i] = mask[i] ? cell[i] : ng;
+    }
+}
+
 /* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. With `grouped`, group has the
  * groups already; else it may be NULL. */
 ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k, int grouped, uint32_t ng,
@@ -83,11 +113,8 @@ ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k,
     const uint32_t nb = (uint32_t)k->count, rubbish = ng * nb;
     const uint32_t *times = lane->times + r;
     if (nb == 1) { /* no table: between two times */
-        const int64_t after = k->edges[0] - k->base, until = k->edges[1] - k->base - 1;
-        const uint32_t low = after < 0 ? 0 : after > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)after;
-        const uint32_t high = until < 0 ? 0 : until > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)until;
-        const uint32_t never = until < 0 || after > 0xFFFFFFFFll;
-        for (uint32_t i = 0; i < n; i++) cell[i] = never | (times[i] < low) | (times[i] > high);
+        const zj_span s = zj_span_of(k);
+        for (uint32_t i = 0; i < n; i++) cell[i] = s.never | (times[i] < s.low) | (times[i] > s.high);
     } else if (k->shift < 0) {
         for (uint32_t i = 0; i < n; i++) cell[i] = (uint32_t)zj_bucket(k, times[i]);
     } else {
@@ -126,8 +153,14 @@ ZJ_INLINE void zj_block_rows(const zj_lane *lane, const zj_buckets *k, const zj_
                              uint32_t *cell, uint32_t *group, uint8_t *starts) {
     const uint32_t rubbish = ng * (uint32_t)k->count;
     const int grouped = groups != NULL && groups->codes != NULL;
-    if (grouped) zj_groups_of_rows(groups, r, n, group);
-    zj_cells_of_rows(lane, k, grouped, ng, r, n, cell, group);
+    if (grouped && k->count == 1 && group == NULL) {
+        const zj_span span = zj_span_of(k);
+        zj_groups_of_rows(groups, r, n, cell);
+        zj_cells_of_groups(lane, &span, ng, r, n, cell);
+    } else {
+        if (grouped) zj_groups_of_rows(groups, r, n, group);
+        zj_cells_of_rows(lane, k, grouped, ng, r, n, cell, group);
+    }
     memset(starts, 0, n);
     for (; *next < lane->nu && lane->offsets[*next] < r + n; ++*next) starts[lane->offsets[*next] - r] = 1;
     if (guard->allowed == NULL) return;
@@ -199,6 +232,7 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_gro
     zj_cell *cells = out->cell;
     uint32_t *group_stamp = out->group_stamp;
     const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
+    const int one = nb == 1 && groups->codes != NULL; /* the cell is the group */
     uint32_t next = 0, owner = 0, stamp = 0;
     out->anybody = 0;
     kept[0] = rubbish; /* the last row that counted; no user has stamp 0 */
@@ -206,7 +240,7 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_gro
     for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
         uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m, steps;
         if (zj_stop(guard, n)) return ZJ_CANCELLED;
-        zj_block_rows(lane, k, groups, ng, guard, r, n, &next, &owner, cell, group, starts);
+        zj_block_rows(lane, k, groups, ng, guard, r, n, &next, &owner, cell, one ? NULL : group, starts);
         m = zj_keep(cell, starts, n, rubbish, &stamp, kept + 1, stamps + 1);
         zj_steps(kept, stamps, m, changed, &out->anybody);
         changed[0] = 0;
