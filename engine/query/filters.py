@@ -19,6 +19,7 @@ from zuji.engine.query import _filter
 from zuji.engine.query.durations import Duration
 from zuji.engine.query.filter_ast import AllOf, AnyOf, Filter, Leaf, Not, Scalar
 from zuji.engine.query.problems import shown
+from zuji.engine.storage.dictionary import Dictionary
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ class _Evaluation:
         if column.kind != Kind.STRING:
             return self.never(leaf, column, "has no empty value")
         dictionary = column.dictionary if column.dictionary is not None else ()
-        return self.looked_up(leaf, column, lambda: _flags(not text for text in dictionary))
+        return self.looked_up(leaf, column, lambda: _text_table("eq", [""], dictionary))
 
     # ---- lists
 
@@ -248,20 +249,19 @@ class _Evaluation:
             return self.never(leaf, column, "is a list")
         assert column.offsets is not None
         wanted = set(leaf.v) if isinstance(leaf.v, tuple) else {leaf.v}
+        texts = [text for text in wanted if isinstance(text, str)]
         dictionary = column.dictionary if column.dictionary is not None else ()
         codes: U32 = np.ascontiguousarray(column.values, np.uint32)
         if op == "has_all" and len(wanted) != 1:
             if not wanted:
                 return True if column.present is None else np.array(column.present, np.uint8)
             place = np.zeros(len(dictionary), np.uint32)
-            hits = [code for code, text in enumerate(dictionary) if text in wanted]
+            hits = np.flatnonzero(_text_table("in", texts, dictionary))
             if len(hits) < len(wanted):
                 return False
             place[hits] = np.arange(1, len(hits) + 1, dtype=np.uint32)
             return _filter.list_all(codes, column.offsets, column.present, place, len(hits))
-        table = self.tables.table(
-            leaf, dictionary, lambda: _flags(text in wanted for text in dictionary)
-        )
+        table = self.tables.table(leaf, dictionary, lambda: _text_table("in", texts, dictionary))
         if not table.any():
             return False
         return _filter.list_any(codes, column.offsets, column.present, table)
@@ -316,10 +316,14 @@ def _flags(values: Iterable[bool]) -> U8:
 
 def _text_table(op: str, wanted: list[str], dictionary: Sequence[str]) -> U8:
     """Which dictionary entries a string predicate holds for, uint8[entries]."""
-    first = wanted[0]
+    if isinstance(dictionary, Dictionary):
+        flags = dictionary.flags(op, wanted)
+        if flags is not None:
+            return flags
     if op in ("eq", "in"):
         chosen = set(wanted)
         return _flags(text in chosen for text in dictionary)
+    first = wanted[0]
     if op == "contains":
         return _flags(first in text for text in dictionary)
     if op == "starts_with":
@@ -345,7 +349,11 @@ def _matching(pattern: str, dictionary: Sequence[str]) -> U8:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = pa.array(list(dictionary), pa.large_string())
+    if isinstance(dictionary, Dictionary):
+        buffers = [None, pa.py_buffer(dictionary.offsets), pa.py_buffer(dictionary.data)]
+        texts = pa.Array.from_buffers(pa.large_string(), len(dictionary), buffers)
+    else:
+        texts = pa.array(list(dictionary), pa.large_string())
     found = pc.match_substring_regex(texts, pattern).to_numpy(zero_copy_only=False)
     return np.asarray(found, np.uint8)
 

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from zuji.engine.storage._dictionary import gather_strings, rank_strings
+from zuji.engine.storage._dictionary import (
+    ascends,
+    flag_equal,
+    flag_part,
+    flag_range,
+    gather_strings,
+    rank_strings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,13 +31,20 @@ if TYPE_CHECKING:
 class Dictionary(Sequence[str]):
     """Strings by code. ``data`` uint8[total] UTF-8, ``offsets`` int64[n+1]."""
 
-    __slots__ = ("_list", "data", "offsets", "ordered")
+    __slots__ = ("_list", "_ordered", "data", "offsets")
 
-    def __init__(self, data: U8, offsets: I64, *, ordered: bool = False) -> None:
+    def __init__(self, data: U8, offsets: I64, *, ordered: bool | None = None) -> None:
         self.data = data
         self.offsets = offsets
-        self.ordered = ordered
+        self._ordered = ordered
         self._list: list[str] | None = None
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the strings ascend by bytes, each one once. O(bytes), when first asked."""
+        if self._ordered is None:
+            self._ordered = bool(ascends(self.data, self.offsets))
+        return self._ordered
 
     @classmethod
     def of(cls, strings: Iterable[str]) -> Dictionary:
@@ -78,12 +92,10 @@ class Dictionary(Sequence[str]):
 
     def find(self, text: str) -> int:
         """Code of a string, -1 when absent. O(log n) when ``ordered``, else O(n)."""
+        wanted = _bytes(text)
         if not self.ordered:
-            try:
-                return self.to_list().index(text)
-            except ValueError:
-                return -1
-        wanted = text.encode()
+            found = self.flags("eq", [text])
+            return int(found.argmax()) if found is not None and found.any() else -1
         low, high = 0, len(self)
         while low < high:
             middle = (low + high) // 2
@@ -93,9 +105,42 @@ class Dictionary(Sequence[str]):
                 high = middle
         return low if low < len(self) and self.bytes_at(low) == wanted else -1
 
+    def flags(self, op: str, wanted: Sequence[str]) -> U8 | None:
+        """uint8[n]: 1 for the strings for which the predicate holds; no Python string is made.
+
+        ``op`` and ``wanted`` as in a query's filter: ``eq``, ``in``; ``contains``,
+        ``starts_with``, ``ends_with``; ``between``, ``gt``, ``gte``, ``lt``, ``lte`` (bytewise).
+        None for any other. O(wanted · log n) for equality when ``ordered``.
+        """
+        data, offsets = self.data, self.offsets
+        if op in ("eq", "in"):
+            encoded = sorted({_bytes(w) for w in wanted})
+            bounds = np.zeros(len(encoded) + 1, np.int64)
+            np.cumsum([len(e) for e in encoded], out=bounds[1:])
+            texts = np.frombuffer(b"".join(encoded), np.uint8)
+            return flag_equal(data, offsets, texts, bounds, self.ordered)
+        first = _bytes(wanted[0])
+        if op in ("contains", "starts_with", "ends_with"):
+            return flag_part(data, offsets, op, first)
+        if op == "between":
+            last = _bytes(wanted[1])
+            return flag_range(data, offsets, first, False, last, False, self.ordered)
+        if op in ("gt", "gte"):
+            return flag_range(data, offsets, first, op == "gt", None, False, self.ordered)
+        if op in ("lt", "lte"):
+            return flag_range(data, offsets, None, False, first, op == "lt", self.ordered)
+        return None
+
     def pick(self, codes: U32) -> Dictionary:
         """A dictionary of the strings ``codes``, in that order."""
         return Dictionary(*gather_strings(self.data, self.offsets, codes))
+
+
+def _bytes(text: str) -> bytes:
+    """UTF-8 of a text that is asked for; of a lone surrogate, which no stored text has, the bytes
+    that keep its place in the order.
+    """
+    return text.encode(errors="surrogatepass")
 
 
 Strings = Sequence[str]
@@ -120,8 +165,7 @@ def sort_used(strings: Dictionary, used: U8) -> tuple[Dictionary, U32]:
     lut = np.zeros(max(len(used), 1), np.uint32)
     lut[codes] = ranks
     result = picked.pick(first)
-    result.ordered = True
-    return result, lut
+    return Dictionary(result.data, result.offsets, ordered=True), lut
 
 
 def merge_sorted(parts: Sequence[Dictionary]) -> tuple[Dictionary, list[U32]]:
@@ -138,7 +182,7 @@ def merge_sorted(parts: Sequence[Dictionary]) -> tuple[Dictionary, list[U32]]:
         offsets[at : at + size] = part.offsets[1:] + base
         at += size
         base += int(part.offsets[-1])
-    ranks, first = rank_strings(data, offsets)
+    cuts = np.cumsum([0, *sizes], dtype=np.int64)
+    ranks, first = rank_strings(data, offsets, cuts if parts else None)
     merged = Dictionary(*gather_strings(data, offsets, first), ordered=True)
-    cuts = np.cumsum([0, *sizes]).tolist()
-    return merged, [ranks[a:b] for a, b in pairwise(cuts)]
+    return merged, [ranks[a:b] for a, b in pairwise(cuts.tolist())]
