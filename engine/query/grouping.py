@@ -9,6 +9,7 @@ lock around the growing tables.
 
 from __future__ import annotations
 
+import math
 import threading
 from heapq import nsmallest
 from itertools import pairwise
@@ -18,9 +19,9 @@ import numpy as np
 
 from zuji.engine import calendars
 from zuji.engine.errors import QueryBudgetExceeded
-from zuji.engine.query.kernels._events import expand_lists
+from zuji.engine.query.kernels._events import MAX_MIXED, expand_lists, mix_groups
 from zuji.engine.query.kernels.groups import RowGroups
-from zuji.engine.query.kernels.lane import NO_CODE
+from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -198,6 +199,13 @@ class Groups:
         """As :meth:`of_rows`, from and to codes with tables."""
         if len(columns) == 1 and columns[0][1] is None:
             return lane, None, columns[0][0]
+        sizes = [d.size for d in self.dimensions]
+        if columns and math.prod(sizes) <= MAX_MIXED and all(at is None for _, at in columns):
+            mixed, used = mix_groups([groups for groups, _ in columns], sizes)
+            table = np.full(len(used), NO_GROUP, np.uint32)
+            found = np.flatnonzero(used)
+            table[found] = self._number(found, sizes)
+            return lane, None, RowGroups(mixed, table)
         plain = [(groups.rows(), offsets) for groups, offsets in columns]
         lane, rows, made = self.of_rows(lane, plain)
         return lane, rows, None if made is None else RowGroups(made)

@@ -89,6 +89,35 @@ def test_groups_by_way_of_tables_are_the_groups_row_by_row(data, many, cut, allo
     assert picked.tolist() == _events.pick_users(many, cut, flat, 0, 0, None, allowed).tolist()
 
 
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), n=st.sampled_from([0, 1, 3, 1500]), dims=st.integers(1, 3))
+def test_mixed_groups_are_the_combinations_row_by_row(data, n, dims):
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    sizes = [data.draw(st.integers(1, 5)) for _ in range(dims)]
+    groups = []
+    for size in sizes:
+        lut = rng.integers(0, size, 4).astype(np.uint32)
+        present = rng.integers(0, 2, n).astype(np.uint8)
+        groups.append(RowGroups(rng.integers(0, 4, n).astype(np.uint16), lut, present, size - 1))
+    mixed, used = _events.mix_groups(groups, sizes)
+    want = []
+    for r in range(n):
+        number = 0
+        for one, size in zip(groups, sizes, strict=True):
+            number = number * size + twins.group_of(one, r)
+        want.append(number)
+    assert mixed.tolist() == want
+    assert np.flatnonzero(used).tolist() == sorted(set(want))
+
+
+def test_mixed_groups_beyond_their_size_are_refused():
+    rows = RowGroups(np.array([0, 1, 2], np.uint8))
+    with pytest.raises(ValueError, match="belong together"):
+        _events.mix_groups([rows], [2])
+    with pytest.raises(ValueError, match="combinations"):
+        _events.mix_groups([rows, rows], [3, _events.MAX_MIXED])
+
+
 @pytest.mark.parametrize("n_groups", [1, 3, 700])
 @pytest.mark.parametrize("n_lanes", [1, 2, 5])
 @pytest.mark.parametrize("spread", [1, 50])

@@ -11,6 +11,7 @@ from zuji.engine.types import F64, I32, I64, U8, U32
 _T = TypeVar("_T", bound=np.generic)
 
 MAX_CELLS: int
+MAX_MIXED: int
 
 def event_cells(
     lanes: Sequence[Lane],
@@ -30,6 +31,13 @@ def event_cells(
     value_masks: per lane uint8[n], 1 = the row has a value, or None = all.
     allowed uint8[]: audience by ordinal, ordinals past its end are out. cancel uint8[1].
     Raises QueryCancelled, ValueError, TypeError. O(rows + users).
+    """
+
+def mix_groups(groups: Sequence[RowGroups], sizes: Sequence[int]) -> tuple[U32, U8]:
+    """Combinations of groups as one number: (uint32[n], uint8[product of sizes] 1 = some row has it).
+
+    The number of groups g0, g1, … is (g0 · sizes[1] + g1) · sizes[2] + …; group d is below sizes[d].
+    At most MAX_MIXED combinations. Raises ValueError. O(n · dimensions).
     """
 
 def pick_users(

@@ -50,6 +50,7 @@ cdef extern from "events.h" nogil:
         zj_value_cell *value
         int64_t anybody
 
+    int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out, uint8_t *used)
     int zj_buckets_open(zj_buckets *k, const int64_t *edges, int32_t count, int64_t base)
     void zj_buckets_close(zj_buckets *k)
     zj_buckets *zj_buckets_of(const zj_lane *lanes, int count, const int64_t *edges, int32_t nb)
@@ -73,6 +74,7 @@ cdef extern from "streams.h" nogil:
 
 _I64, _U32, _U8, _F64 = np.dtype(np.int64), np.dtype(np.uint32), np.dtype(np.uint8), np.dtype(np.float64)
 MAX_CELLS = 1 << 26
+MAX_MIXED = 1 << 22
 cdef int64_t FAR = <int64_t>1 << 60
 
 
@@ -192,6 +194,34 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
     if n_groups == 1:
         anybody = fresh.sum()
     return EventCells(rows, users, fresh, total, low, high, valued, None if anybody < 0 else anybody)
+
+
+def mix_groups(groups, sizes):
+    cdef uint64_t product = 1
+    cdef uint32_t n, size
+    cdef int status = ZJ_OK
+    cdef Py_ssize_t d, dims = len(groups)
+    if dims == 0 or dims != len(sizes):
+        raise ValueError("a size for each of at least one groups")
+    for each in sizes:
+        product *= <uint64_t>each
+        if product > MAX_MIXED or each < 1:
+            raise ValueError(f"more than {MAX_MIXED} combinations of groups")
+    if len(groups[0].codes) >= 0xFFFFFFFF:
+        raise ValueError("at most 2**32 - 2 rows")
+    n = <uint32_t>len(groups[0].codes)
+    mixed, used = np.zeros(n, _U32), np.zeros(product, _U8)
+    cdef uint32_t *out = <uint32_t *>pointer(mixed, _U32, -1, "mixed")
+    cdef uint8_t *seen = <uint8_t *>pointer(used, _U8, -1, "used")
+    cdef GroupArrays one
+    for d in range(dims):
+        one = GroupArrays(LaneSet([]), None)
+        one.take(0, groups[d], n)
+        size = <uint32_t>sizes[d]
+        with nogil:
+            status = zj_mix_groups(one.data, n, size, out, seen if d == dims - 1 else NULL)
+        finish(status)
+    return mixed, used
 
 
 def pick_users(lanes, edges, groups=None, bucket=-1, group=-1, cancel=None, allowed=None):

@@ -75,6 +75,7 @@ ZJ_INLINE void zj_value_add(zj_value_cell *v, double x) {
 }
 
 #define ZJ_BLOCK 2048u
+#define ZJ_AHEAD 12u /* cells are asked for so many steps before they are used */
 
 /* The relative times of the one bucket, both ends inside. */
 typedef struct {
@@ -226,7 +227,7 @@ static __attribute__((noinline)) uint32_t zj_indices(const uint8_t *restrict set
 static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups,
                           const double *values, const uint8_t *present, zj_guard *guard, zj_event_cells *out) {
     uint32_t cell[ZJ_BLOCK + 1], group[ZJ_BLOCK], kept[ZJ_BLOCK + 2], stamps[ZJ_BLOCK + 2];
-    uint32_t step[ZJ_BLOCK + 2];
+    uint32_t step[ZJ_BLOCK + 2 + ZJ_AHEAD];
     uint8_t starts[ZJ_BLOCK], changed[ZJ_BLOCK + 1];
     const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb;
     zj_cell *cells = out->cell;
@@ -247,9 +248,11 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_gro
         if (m) changed[1] = 1;
         steps = zj_indices(changed, m + 1, step);
         step[steps] = m + 1;
+        for (uint32_t s = 1; s <= ZJ_AHEAD; s++) step[steps + s] = m;
         if (nb == 1) { /* fresh is users: filled in at the end */
             for (uint32_t s = 0; s < steps; s++) {
                 const uint32_t i = step[s], now = stamps[i];
+                __builtin_prefetch(&cells[kept[step[s + ZJ_AHEAD]]], 1);
                 zj_cell *c = &cells[kept[i]];
                 c->rows += step[s + 1] - i;
                 c->users += c->stamp != now;
@@ -258,6 +261,7 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_gro
         } else {
             for (uint32_t s = 0; s < steps; s++) {
                 const uint32_t i = step[s], now = stamps[i];
+                __builtin_prefetch(&cells[kept[step[s + ZJ_AHEAD]]], 1);
                 zj_cell *c = &cells[kept[i]];
                 uint32_t *g = &group_stamp[(uint32_t)((kept[i] * (unsigned __int128)inverse) >> 64)];
                 c->rows += step[s + 1] - i;

@@ -59,4 +59,20 @@ ZJ_CLONES static void zj_groups_of_rows(const zj_groups *g, uint32_t r, uint32_t
     }
 }
 
+/* out[i] = out[i] * size + group of row i, and used[out[i]] = 1 where `used` is given: combinations of groups as
+ * one number. Groups of `size` and more make the row REJECTED. REQUIRES: the products fit. O(n). */
+static int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out, uint8_t *used) {
+    uint32_t part[1024];
+    for (uint32_t r = 0; r < n; r += 1024) {
+        const uint32_t m = n - r < 1024 ? n - r : 1024;
+        uint32_t most = 0;
+        zj_groups_of_rows(g, r, m, part);
+        for (uint32_t i = 0; i < m; i++) most = part[i] > most ? part[i] : most;
+        if (most >= size) return ZJ_REJECTED;
+        for (uint32_t i = 0; i < m; i++) out[r + i] = out[r + i] * size + part[i];
+        for (uint32_t i = 0; used && i < m; i++) used[out[r + i]] = 1;
+    }
+    return ZJ_OK;
+}
+
 #endif
