@@ -119,7 +119,12 @@ def main() -> int:
         _load(shape, out, peers, args, report)
     if "queries" in parts:
         for peer in peers:
-            contest.against(peer, asked, out, args.threads, args.rounds, report, save)
+            try:
+                contest.against(peer, asked, out, args.threads, args.rounds, report, save)
+            except (RuntimeError, EOFError) as problem:
+                # A peer that dies (of memory, say) must not take the others' figures with it.
+                report.setdefault("errors", {})[peer] = str(problem)
+                say(f"{TITLES[peer]} failed, going on without: {problem}")
         if not peers:
             contest.alone(asked, out / "zuji", args.threads, args.rounds, report, save)
     if "cold" in parts and "queries" in parts:
@@ -134,7 +139,8 @@ def main() -> int:
         for engine in ("zuji", *peers):
             shutil.rmtree(out / engine, ignore_errors=True)
     say(f"wrote {as_json} and {as_text}; the folder holds {disk_bytes(out) / 1e9:.2f} GB")
-    return int(any(not q.get("equal", True) for q in report.get("queries", {}).values()))
+    differ = any(not q.get("equal", True) for q in report.get("queries", {}).values())
+    return int(differ or "errors" in report)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,10 @@ class Worker:
 
     def close(self) -> None:
         """Ends the worker."""
-        self._pipe.send((None, ()))
+        try:
+            self._pipe.send((None, ()))
+        except OSError:
+            return  # it has died; whoever asked it has been told
         self._process.join(30)
 
 

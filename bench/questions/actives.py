@@ -67,7 +67,7 @@ def actives(shape: Shape) -> Question:
                 f"SELECT count(DISTINCT user) FROM {{events}} WHERE {within(shape)}",
             ),
         ),
-        polars=(partial(_actives, shape),),
+        polars=(partial(_actives, shape), partial(_actives_by_key, shape)),
         zuji_cells=zuji_cells,
         peer_cells=peer_cells,
     )
@@ -81,6 +81,18 @@ def _actives(shape: Shape, frames: Frames) -> list[Rows]:
     found = pairs.collect()
     days = found.lazy().group_by("day").agg(pl.len())
     return [frames.rows(days), [[found["user"].n_unique()]]]
+
+
+def _actives_by_key(shape: Shape, frames: Frames) -> list[Rows]:
+    """The same with user and day in one number: one column to make distinct, not two."""
+    import polars as pl
+
+    days = shape.asked_days
+    key = pl.col("user").cast(pl.UInt64) * days + pl.col("day").cast(pl.UInt64)
+    keys = frames.days(frames.all(), shape).select(key.alias("key")).unique().collect()
+    by_day = keys.lazy().group_by((pl.col("key") % days).alias("day")).agg(pl.len())
+    users = keys.select((pl.col("key") // days).n_unique())
+    return [frames.rows(by_day), [[users.item()]]]
 
 
 def cohort(shape: Shape) -> Question:

@@ -1,9 +1,9 @@
 """Funnels within seven days of any first step: three and five steps, and three steps with a filter
 each and a breakdown.
 
-Peers give the same levels: ClickHouse by ``windowFunnel``; DuckDB and Polars by one running
-maximum a step, ``L[k]`` = the latest start of a chain that has reached step k. Instants are ordered
-by step.
+Peers give the same levels: ClickHouse by ``windowFunnel``; DuckDB by ASOF joins from
+every first step; Polars by one running maximum a step, ``L[k]`` = the latest start of a chain that
+has reached step k. Instants are ordered by step.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def plain(shape: Shape, count: int) -> Question:
             envelope(shape, "funnel", {"steps": [{"e": s} for s in steps], "window": WINDOW}),
         ),
         clickhouse=_in_both_orders(counted.format(levels=_window_funnel(conditions, chosen, ""))),
-        duckdb=((counted.format(levels=_duck_levels(conditions, chosen, "")),),),
+        duckdb=((counted.format(levels=_duck_levels(conditions, within(shape), "")),),),
         polars=(partial(_polars_plain, shape, steps),),
         zuji_cells=zuji_cells,
         peer_cells=peer_cells,
@@ -113,7 +113,9 @@ def filtered(shape: Shape) -> Question:
             (
                 counted.format(
                     counts=", ".join(f"count(*) FILTER (level >= {k})" for k in (1, 2, 3)),
-                    levels=_duck_levels(conditions, chosen, ", any_value(city)::VARCHAR AS city"),
+                    levels=_duck_levels(
+                        conditions, within(shape), ", any_value(city)::VARCHAR AS city"
+                    ),
                 ),
             ),
         ),
@@ -134,20 +136,24 @@ def _window_funnel(conditions: Sequence[str], chosen: str, more: str) -> str:
     )
 
 
-def _duck_levels(conditions: Sequence[str], chosen: str, more: str) -> str:
-    """One window function a step; a level is reached where ``L[k]`` was ever set."""
-    cases = " ".join(f"WHEN {c} THEN {k}" for k, c in enumerate(conditions, 1))
-    city = ", city" if more else ""
-    source = f"SELECT user, ts, CASE {cases} END AS step{city} FROM {{events}} WHERE {chosen}"
-    frame = "OVER (PARTITION BY user ORDER BY ts, step ROWS UNBOUNDED PRECEDING)"
-    kept = f"user, ts, step{city}"
-    source = f"SELECT {kept}, max(CASE WHEN step = 1 THEN ts END) {frame} AS l1 FROM ({source})"
+def _duck_levels(conditions: Sequence[str], asked: str, more: str) -> str:
+    """From each first step the earliest next one, and so on: an ASOF join a step. A user's level is
+    that of the best start. (A window function a step gives the same in twice the time and more.)
+    """
+    column = ", city" if more else ""
+    found = [f"SELECT user, ts{column} FROM {{events}} WHERE {c} AND {asked}" for c in conditions]
+    joined = f"SELECT user, ts AS t1{column} FROM ({found[0]})"
     for k in range(2, len(conditions) + 1):
-        earlier = ", ".join(f"l{j}" for j in range(1, k))
-        reached = f"CASE WHEN step = {k} AND ts - l{k - 1} <= {WINDOW_MS} THEN l{k - 1} END"
-        source = f"SELECT {kept}, {earlier}, max({reached}) {frame} AS l{k} FROM ({source})"
-    level = " + ".join(f"(count(l{k}) > 0)::INTEGER" for k in range(1, len(conditions) + 1))
-    return f"SELECT user, {level} AS level{more} FROM ({source}) GROUP BY user"
+        kept = ", ".join(f"a.t{j}" for j in range(1, k)) + (", a.city" if more else "")
+        joined = (
+            f"SELECT a.user, {kept}, b.ts AS t{k} FROM ({joined}) a ASOF LEFT JOIN "
+            f"({found[k - 1]}) b ON a.user = b.user AND a.t{k - 1} <= b.ts"
+        )
+    reached = "".join(
+        f" + coalesce(t{k} - t1 <= {WINDOW_MS}, false)::INTEGER"
+        for k in range(2, len(conditions) + 1)
+    )
+    return f"SELECT user, max(1{reached}) AS level{more} FROM ({joined}) GROUP BY user"
 
 
 def _polars_levels(shape: Shape, steps: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench import contest, report
+from bench import compare, contest, report
 from bench.chart import bars
 from bench.measure import Run, timed
 from bench.peers import PEERS
@@ -93,3 +93,48 @@ def test_a_run_is_measured():
     assert run.seconds > 0
     assert run.cpu_seconds > 0
     assert run.scanned_bytes == 7
+
+
+def _told(zuji: float, peer: float, spread: float = 1.0) -> dict:
+    runs = [zuji / spread, zuji, zuji * spread]
+    return {
+        "rows": 1,
+        "machine": {"commit": "abc"},
+        "load": {},
+        "queries": {
+            "q": {
+                "title": "q",
+                "zuji": contest.figures([_run(ms) for ms in runs]),
+                "peers": {"duckdb": _pair(runs, [peer] * 3)},
+            }
+        },
+    }
+
+
+def _verdict(old: dict, new: dict) -> str:
+    shape = {"shape": {"rows": 1}}
+    [line] = compare.compared(compare.brief(old | shape), compare.brief(new | shape))
+    return line["verdict"]
+
+
+def test_slower_is_told_by_the_ratio_not_by_the_time():
+    assert _verdict(_told(1, 10), _told(2, 10)) == "slower"
+    assert _verdict(_told(1, 10), _told(2, 20)) == "same"
+    assert _verdict(_told(1, 10), _told(0.5, 10)) == "faster"
+    assert _verdict(_told(1, 10), _told(1.1, 10)) == "same"
+
+
+def test_noise_excuses_a_change():
+    assert _verdict(_told(1, 10, 2.0), _told(1.5, 10, 2.0)) == "same"
+    assert _verdict(_told(1, 10, 2.0), _told(40, 10, 2.0)) == "slower"
+
+
+def test_a_baseline_is_read_back(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare, "BASELINE", tmp_path / "baseline.json")
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps(_told(1, 10) | {"shape": {"rows": 1}}))
+    new.write_text(json.dumps(_told(3, 10) | {"shape": {"rows": 1}}))
+    assert compare.main([str(old), "--write"]) == 0
+    assert compare.main([str(old)]) == 0
+    assert compare.main([str(new)]) == 1
+    assert "**slower**" in capsys.readouterr().out
