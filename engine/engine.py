@@ -23,6 +23,7 @@ from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
 from zuji.engine.query.view import View, newest
+from zuji.engine.query.walks import most_frequent, paths_of_sessions
 from zuji.engine.storage import names
 from zuji.engine.storage.cache import ColumnCache, default_bytes
 from zuji.engine.storage.files import Files
@@ -128,6 +129,31 @@ class Snapshot:
     def users(self, query: Any, pick: Mapping[str, Any], scope: Scope | None = None) -> Result:
         """As :meth:`Engine.users`, at the moment of the snapshot."""
         return self._engine._users(self._pinned(), query, pick, scope)
+
+    def _session_paths(
+        self,
+        *,
+        gap_ms: int,
+        steps: int,
+        from_ms: int,
+        to_ms: int,
+        n: int = 100,
+        collapse: bool = False,
+    ) -> tuple[list[tuple[tuple[str, ...], int]], int]:
+        """The most frequent session paths, and the number of sessions; until there is a model."""
+        view = self._pinned()
+        with self._engine._context(None, None, None, None) as context:
+            counts = paths_of_sessions(
+                view,
+                context,
+                gap_ms=gap_ms,
+                steps=steps,
+                from_ms=from_ms,
+                to_ms=to_ms,
+                collapse=collapse,
+            )
+            total = sum(count.sessions for count in counts)
+            return most_frequent(view, context, counts, n), total
 
     def close(self) -> None:
         """Lets go of the files."""

@@ -17,7 +17,8 @@ enum { ZB_BLOCK = 64 };
 enum { ZB_FIRST_IN_RANGE = 0, ZB_FIRST_EVER = 1, ZB_RECURRING = 2 };
 enum { ZB_ON = 0, ZB_ON_OR_AFTER = 1, ZB_ON_OR_BEFORE = 2, ZB_CONSECUTIVE = 3, ZB_BRACKET = 4 };
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__gnu_linux__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__gnu_linux__) && \
+    !defined(__SANITIZE_ADDRESS__)
 #define ZB_DISPATCH 1
 #define ZB_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
 #else

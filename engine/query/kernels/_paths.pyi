@@ -1,0 +1,64 @@
+"""Session paths: the first events of every session, counted exactly."""
+
+from collections.abc import Sequence
+
+from zuji.engine.query.kernels.lane import Lane
+from zuji.engine.types import U8, U16
+
+IGNORED: int
+"""Code of a run whose rows are no behaviour (profile records): they are not seen at all."""
+HIDDEN: int
+"""Code of a run whose rows hold a session together but are no steps of its path."""
+MAX_STEPS: int
+
+Walk = tuple[U16, Sequence[Lane], Sequence[int], int]
+"""One source: interleave uint16[n]; its runs as lanes, in the order that the interleave numbers them
+(``mask``: rows that are steps); the code of each run; the number of its partition."""
+
+class PathCounts:
+    """How many sessions took each path, of one shard. Not for two threads at a time."""
+
+    @property
+    def sessions(self) -> int:
+        """Sessions counted: those that start in the range and have a step."""
+
+    @property
+    def paths(self) -> int:
+        """Different paths."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory held."""
+
+def session_paths(
+    sources: Sequence[Walk],
+    *,
+    users: int,
+    n_codes: int,
+    gap_ms: int,
+    steps: int,
+    from_ms: int,
+    to_ms: int,
+    collapse: bool = False,
+    memory_bytes: int = ...,
+    allowed: U8 | None = None,
+    cancel: U8 | None = None,
+) -> PathCounts:
+    """Paths of the sessions of one shard.
+
+    sources: sorted by (partition, rank). users: number of ordinals. n_codes: codes are below it,
+    the same for all shards; at most 65,533. gap_ms: a longer gap between neighbouring rows of a user
+    starts a new session. steps: length of a path at most, 1 to 20. Sessions that start in
+    [from_ms, to_ms) are counted, whole. collapse: a step equal to the one before it is left out.
+    memory_bytes: bound of the table of paths.
+    O(rows). GIL released. Raises ValueError when arrays do not belong together, MemoryError beyond
+    the bound, QueryCancelled.
+    """
+
+def top_paths(
+    counts: Sequence[PathCounts], n: int, cancel: U8 | None = None
+) -> list[tuple[tuple[int, ...], int]]:
+    """The n most frequent paths of all shards together: (codes, sessions), most first.
+
+    Paths of equally many sessions are in the order of their codes. Exact. O(paths).
+    """

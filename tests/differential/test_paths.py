@@ -1,0 +1,166 @@
+"""The session-path kernel against its twin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.differential import twins_paths
+from zuji.engine.errors import QueryCancelled
+from zuji.engine.query.kernels._paths import HIDDEN, IGNORED, session_paths, top_paths
+from zuji.engine.query.kernels.lane import Lane
+
+USERS = 6
+
+
+def source(rows, base, partition, codes, masked=()):
+    """A walk of rows (user, time, run) in the order sent; runs without rows have empty lanes."""
+    rows = sorted(rows, key=lambda row: row[:2])
+    lanes = []
+    for run in range(len(codes)):
+        own = [(user, time) for user, time, r in rows if r == run]
+        users = sorted({user for user, _ in own})
+        offsets = np.searchsorted([user for user, _ in own], [*users, USERS + 1])
+        mask = None
+        if run in masked:
+            mask = np.array([(user + time) % 2 for user, time in own], np.uint8)
+        lanes.append(
+            Lane(
+                np.array(users, np.uint32),
+                offsets.astype(np.uint32),
+                np.array([time for _, time in own], np.uint32),
+                base,
+                mask=mask,
+            )
+        )
+    return np.array([run for _, _, run in rows], np.uint16), lanes, list(codes), partition
+
+
+@st.composite
+def shards(draw, n_codes):
+    """Sources of one shard: some share a partition, some follow it."""
+    walks = []
+    for partition in range(draw(st.integers(1, 3))):
+        for _ in range(draw(st.integers(1, 3))):
+            codes = draw(
+                st.lists(
+                    st.integers(0, n_codes - 1) | st.sampled_from([HIDDEN, IGNORED]),
+                    min_size=1,
+                    max_size=4,
+                )
+            )
+            row = st.tuples(
+                st.integers(0, USERS - 1), st.integers(0, 40), st.integers(0, len(codes) - 1)
+            )
+            masked = draw(st.sets(st.integers(0, 3), max_size=1))
+            walks.append(
+                source(draw(st.lists(row, max_size=25)), 41 * partition, partition, codes, masked)
+            )
+    return walks
+
+
+@st.composite
+def rules(draw):
+    start = draw(st.integers(-1, 60))
+    return {
+        "users": USERS,
+        "gap_ms": draw(st.integers(0, 12)),
+        "steps": draw(st.integers(1, 20)),
+        "from_ms": start,
+        "to_ms": start + draw(st.integers(1, 130)),
+        "collapse": draw(st.booleans()),
+        "allowed": draw(
+            st.none()
+            | st.lists(st.integers(0, 1), max_size=USERS).map(lambda x: np.array(x, np.uint8))
+        ),
+    }
+
+
+@pytest.mark.parametrize("n_codes", [3, 255, 256, 40_000])
+@given(data=st.data())
+def test_paths_are_those_of_the_twin(n_codes, data):
+    parts = data.draw(st.lists(shards(n_codes), min_size=1, max_size=3))
+    rule = data.draw(rules())
+    n = data.draw(st.integers(0, 8))
+    counts = [session_paths(walks, n_codes=n_codes, **rule) for walks in parts]
+    twins = [twins_paths.session_paths(walks, **rule) for walks in parts]
+    assert [c.sessions for c in counts] == [t.total() for t in twins]
+    assert [c.paths for c in counts] == [len(t) for t in twins]
+    assert top_paths(counts, n) == twins_paths.top(twins, n)
+    assert dict(top_paths(counts, 1 << 30)) == dict(sum(twins[1:], twins[0]))
+
+
+def many(seed, rows=30_000, users=USERS):
+    """A source of many rows of few users: more than a block each, and many different paths."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, (users, 1 << 20, 9), (rows, 3))
+    return source([tuple(row) for row in drawn.tolist()], 0, 0, range(9))
+
+
+RULE = {"users": USERS, "n_codes": 9, "gap_ms": 100, "steps": 7, "from_ms": 0, "to_ms": 1 << 40}
+
+
+def test_more_rows_than_a_block_and_more_paths_than_a_table_starts_with():
+    shards = [[many(1)], [many(2)]]
+    counts = [session_paths(walks, **RULE) for walks in shards]
+    total = {}
+    for interleave, lanes, _, _ in (walks[0] for walks in shards):
+        cursor = [0] * 9
+        owner = [np.repeat(lane.users, np.diff(lane.offsets)) for lane in lanes]
+        last, path = None, []
+        for run in [*interleave.tolist(), None]:
+            key = None
+            if run is not None:
+                key = (int(owner[run][cursor[run]]), int(lanes[run].times[cursor[run]]))
+                cursor[run] += 1
+            if last is not None and (key is None or key[0] != last[0] or key[1] - last[1] > 100):
+                total[tuple(path[:7])] = total.get(tuple(path[:7]), 0) + 1
+                path = []
+            path.append(run)
+            last = key
+    assert sum(c.sessions for c in counts) == sum(total.values())
+    best = sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    assert top_paths(counts, 50) == best[:50]
+    assert top_paths(counts, len(best) + 5) == best
+
+
+def test_a_raised_flag_ends_it():
+    with pytest.raises(QueryCancelled):
+        session_paths([many(1, 100)], **RULE, cancel=np.ones(1, np.uint8))
+
+
+def test_little_memory_is_a_clear_end():
+    with pytest.raises(MemoryError):
+        session_paths([many(1)], **RULE, memory_bytes=1 << 14)
+
+
+def test_piles_are_counted_when_memory_runs_short():
+    roomy = session_paths([many(1)], **RULE)
+    tight = session_paths([many(1)], **RULE, memory_bytes=2 * roomy.nbytes + (1 << 20))
+    assert top_paths([tight], 99) == top_paths([roomy], 99)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (lambda w: (w[0][:-1], *w[1:]), "belong together"),
+        (lambda w: (w[0] + np.uint16(1), *w[1:]), "not there|belong together"),
+        (lambda w: (np.zeros_like(w[0]), *w[1:]), "belong together"),
+        (lambda w: (w[0], w[1], w[2][:-1], w[3]), "a code for each run"),
+        (lambda w: (w[0], w[1], [9, *w[2][1:]], w[3]), "not below 9"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(broken, message):
+    with pytest.raises(ValueError, match=message):
+        session_paths([broken(many(1, 200))], **RULE)
+
+
+def test_limits_of_the_arguments():
+    for change in ({"steps": 0}, {"steps": 21}, {"n_codes": 70_000}, {"users": 2}):
+        with pytest.raises(ValueError, match=r"1 to 20|65533|belong together"):
+            session_paths([many(1, 200)], **{**RULE, **change})
+    late, early = source([(0, 0, 0)], 0, 1, [0]), source([(0, 0, 0)], 0, 0, [0])
+    with pytest.raises(ValueError, match="sorted"):
+        session_paths([late, early], **RULE)
