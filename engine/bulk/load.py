@@ -1,0 +1,103 @@
+"""Loading tables: one, or a stream of them in a pipeline.
+
+Of a stream, one table is read from its source, one is turned into columns, one is bound and one
+written at the same time; each is one manifest edit, and they become durable in order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from zuji.engine.bulk.binding import bind_table
+from zuji.engine.bulk.columns import read_table
+from zuji.engine.writer import AppendResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
+
+    from zuji.engine.bulk.mapping import TableMapping
+    from zuji.engine.storage.frame import Frame
+    from zuji.engine.writer import Writer
+
+AHEAD = 3
+"""Tables of a stream that are held at a time besides the one being read from its source."""
+
+
+def load_table(
+    writer: Writer,
+    table: pa.Table,
+    mapping: TableMapping,
+    ledger: tuple[str, int] | None,
+    received_ms: int | None = None,
+    turn: _Turn | None = None,
+) -> AppendResult:
+    """Binds and stores a table; see ``Engine.append_table``. ``turn``: its place in a stream."""
+    turn = turn or _Turn(None, [])
+    try:
+        received = writer.now_ms() if received_ms is None else received_ms
+        try:
+            read = read_table(table, mapping, writer.tz, writer.config.limits, writer.now_ms())
+        except BaseException as problem:
+            turn.await_one_before()
+            turn.failed.append(problem)
+            raise
+        done: list[AppendResult] = []
+
+        def make() -> tuple[Frame | None, dict[str, Any]]:
+            frame, rejected, duplicates = bind_table(writer, read, received)
+            done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
+            return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
+
+        turn.await_one_before()
+        writer.load(make, turn.bound.set, turn.failed)
+        return done[0]
+    finally:
+        turn.bound.set()
+
+
+class _Turn:
+    """A table's place in its stream: it may be bound when the one before it was."""
+
+    def __init__(self, before: _Turn | None, failed: list[BaseException]) -> None:
+        self.bound = threading.Event()
+        self.failed = failed
+        self._before = None if before is None else before.bound
+
+    def await_one_before(self) -> None:
+        if self._before is not None:
+            self._before.wait()
+
+
+def load_tables(
+    writer: Writer,
+    tables: Iterable[pa.Table | tuple[pa.Table, int]],
+    mapping: TableMapping,
+    key: str | None,
+) -> Iterator[AppendResult]:
+    """Tables in a pipeline. Results in order."""
+    waiting: deque[Future[AppendResult]] = deque()
+    failed: list[BaseException] = []
+    received = writer.now_ms()  # one time for all: it then costs nothing to store
+    turn: _Turn | None = None
+    with ThreadPoolExecutor(AHEAD, thread_name_prefix="zuji-bulk") as pool:
+        try:
+            for item in tables:
+                table, position = item if isinstance(item, tuple) else (item, None)
+                ledger = None if key is None or position is None else (key, position)
+                turn = _Turn(turn, failed)
+                waiting.append(
+                    pool.submit(load_table, writer, table, mapping, ledger, received, turn)
+                )
+                del item, table
+                while len(waiting) >= AHEAD or (waiting and waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
