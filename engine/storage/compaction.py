@@ -3,8 +3,10 @@
 Only neighbours in rank of one shard and partition are merged, so that older rows stay before newer
 ones at the same instant; the result takes the rank of its oldest part. Tiered: a run of neighbours
 of similar size (within :data:`SIMILAR` of its largest) is merged when it is ``fan_in`` long, so a
-row is rewritten O(log_fan_in) times. Merging needs about 45 bytes of memory a row; no merge makes
-a segment above ``max_rows``. Pure but for the one file that :func:`merge` writes. Thread-safe.
+row is rewritten O(log_fan_in) times, and segments near :data:`TIER_ROWS` are left alone. A full
+compaction, which somebody asked for, goes on to :data:`FULL_ROWS`. No merge makes a segment above
+its limit: merging takes memory by the row, and a segment is rewritten as a whole. Pure but for the
+one file that :func:`merge` writes. Thread-safe.
 """
 
 from __future__ import annotations
@@ -26,8 +28,12 @@ SIMILAR = 4
 """Segments are of similar size when the largest is at most this many times the sum of the others'
 mean.
 """
-MAX_ROWS = 1 << 24
-"""16 Mi rows: at most 45 bytes each, 0.7 GiB, while merging."""
+TIER_ROWS = 1 << 24
+"""Rows of the largest segment that merging by itself makes."""
+FULL_ROWS = 1 << 26
+"""Rows of the largest segment that a full compaction makes."""
+MERGING_ROWS = 1 << 27
+"""Rows of all merges that run beside each other, at about 35 bytes of memory each: 4.4 GiB."""
 MAX_SOURCES = 256
 
 
@@ -40,12 +46,19 @@ S = TypeVar("S", bound="_HasMeta")
 
 
 def pick(
-    segments: Sequence[S], *, full: bool = False, fan_in: int = FAN_IN, max_rows: int = MAX_ROWS
+    segments: Sequence[S],
+    *,
+    full: bool = False,
+    fan_in: int = FAN_IN,
+    max_rows: int | None = None,
 ) -> list[list[S]]:
     """Groups worth merging, each of one shard and partition, oldest first; groups share no segment.
 
-    ``full``: merge all neighbours that fit ``max_rows``, whatever their size. O(n log n).
+    ``full``: merge all neighbours that fit ``max_rows``, whatever their size. ``max_rows``: else
+    :data:`TIER_ROWS`, :data:`FULL_ROWS` with ``full``. O(n log n).
     """
+    if max_rows is None:
+        max_rows = FULL_ROWS if full else TIER_ROWS
     places: dict[tuple[int, int], list[S]] = {}
     for segment in segments:
         meta = segment.meta

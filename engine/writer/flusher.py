@@ -109,6 +109,7 @@ class Flusher:
             state.dedup.saved(extra["dedup"])
             state.last_error = None
             state.flushes += 1
+            state.stored_bytes += sum(meta.bytes for meta in metas)
             state.room.notify_all()
         assert state.wal is not None
         state.wal.trim(grown.wal_floor)

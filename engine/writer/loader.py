@@ -93,6 +93,7 @@ class Loader:
                     state.identity.saved(extra["ids"])
                     state.dedup.saved(extra["dedup"])
                     state.flushes += 1
+                    state.stored_bytes += sum(meta.bytes for meta in metas)
                     self._finish_turn(ticket)
         except BaseException as problem:
             known = state.discard_unless_unknown(written, problem, committing=committing)

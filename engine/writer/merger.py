@@ -2,12 +2,13 @@
 
 A merge is one manifest edit that adds the result and removes its parts; then the old files are
 removed, and queries that still read them hold their own mappings. Groups are merged beside each
-other on the writer's pool. Thread-safe.
+other on the writer's pool, as many as fit in memory. Thread-safe.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from concurrent.futures import wait
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ class Merger:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._rows = 0  # of the merges that run
+        self._room = threading.Condition()
 
     def merge_some(
         self, *, full: bool = False, progress: Callable[[int, int], None] | None = None
@@ -53,7 +56,7 @@ class Merger:
 
     def _merge_all(self, groups: Sequence[Sequence[Segment]]) -> Iterable[SegmentMeta]:
         """Merges groups beside each other. When this ends, even by an error, none is running."""
-        futures = [self._state.pool.submit(self._merge_one, group) for group in groups]
+        futures = [self._state.pool.submit(self._merge_in_room, group) for group in groups]
         try:
             for future in futures:
                 yield future.result()
@@ -61,6 +64,19 @@ class Merger:
             for future in futures:
                 future.cancel()
             wait(futures)
+
+    def _merge_in_room(self, group: Sequence[Segment]) -> SegmentMeta:
+        rows = sum(segment.meta.rows for segment in group)
+        with self._room:
+            while self._rows and self._rows + rows > compaction.MERGING_ROWS:
+                self._room.wait()
+            self._rows += rows
+        try:
+            return self._merge_one(group)
+        finally:
+            with self._room:
+                self._rows -= rows
+                self._room.notify_all()
 
     def _merge_one(self, group: Sequence[Segment]) -> SegmentMeta:
         state = self._state
@@ -83,6 +99,7 @@ class Merger:
                 state.segments = (*kept, merged)
                 state.changes += 1
                 state.compactions += 1
+                state.merged_bytes += meta.bytes
         except ZujiError as problem:
             state.discard_unless_unknown([path], problem, committing=committing)
             state.last_error = problem

@@ -112,6 +112,8 @@ class State:
         self.last_error: ZujiError | None = None
         self.flushes = 0
         self.compactions = 0
+        self.stored_bytes = 0  # of segments written by flushes and loads since it was opened
+        self.merged_bytes = 0  # and by merges
         self.wal_damage: list[tuple[str, int, int]] = []
         self.changes = 0
         self.next_id = state.next_id
@@ -130,6 +132,11 @@ class State:
         """A new, empty memtable."""
         strings = StringTable(salt=self.salt)
         return Growing(strings, Memtable(self.catalog, strings, self.tz, self.shards))
+
+    def write_amplification(self) -> float:
+        """Bytes of segments written for each byte stored, since the project was opened."""
+        written = self.stored_bytes + self.merged_bytes
+        return round(written / self.stored_bytes, 2) if self.stored_bytes else 1.0
 
     def check_open(self) -> None:
         """Raises what a caller is to be told when nothing can be written any more."""

@@ -1,0 +1,69 @@
+"""Which segments are merged, how large results get, and how often a row is rewritten."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from zuji.engine.storage.compaction import FULL_ROWS, MAX_SOURCES, TIER_ROWS, pick
+
+
+def segment(rank, rows, shard=0, partition=0):
+    meta = SimpleNamespace(rank=rank, rows=rows, shard=shard, partition=partition)
+    return SimpleNamespace(meta=meta)
+
+
+def merged(segments, group):
+    """The segments after ``group`` was merged."""
+    rest = [s for s in segments if s not in group]
+    first = group[0].meta
+    rows = sum(s.meta.rows for s in group)
+    return [*rest, segment(first.rank, rows, first.shard, first.partition)]
+
+
+def grow(count, rows, every=1):
+    """One place that gets ``count`` segments and merges after each ``every``; rows rewritten."""
+    segments, rewritten = [], 0
+    for rank in range(count):
+        segments.append(segment(rank, rows))
+        while rank % every == every - 1 and (groups := pick(segments)):
+            for group in groups:
+                rewritten += sum(s.meta.rows for s in group)
+                segments = merged(segments, group)
+    return segments, rewritten
+
+
+def test_rows_are_rewritten_a_few_times_only():
+    rows, count = 250_000, 1000
+    segments, rewritten = grow(count, rows)
+    assert rewritten <= 4 * rows * count
+    assert max(s.meta.rows for s in segments) <= TIER_ROWS
+    assert len(segments) <= rows * count / TIER_ROWS * 2 + 8
+
+
+def test_a_crowd_is_merged_at_once():
+    rows, count = 250_000, 960
+    segments, rewritten = grow(count, rows, every=32)
+    assert rewritten <= rows * count
+    for group in pick(segments, full=True):
+        rewritten += sum(s.meta.rows for s in group)
+        segments = merged(segments, group)
+    assert rewritten <= 2 * rows * count
+    assert max(s.meta.rows for s in segments) <= FULL_ROWS
+    assert len(segments) <= rows * count / FULL_ROWS * 2
+    assert not pick(segments, full=True)
+
+
+def test_only_neighbours_of_one_place_are_merged():
+    segments = [segment(rank, 10 + rank, shard=rank % 2, partition=rank % 3) for rank in range(60)]
+    groups = pick(segments, full=True)
+    assert len(groups) == 6
+    for group in groups:
+        assert len({(s.meta.shard, s.meta.partition) for s in group}) == 1
+        ranks = [s.meta.rank for s in group]
+        assert ranks == sorted(ranks)
+    assert sum(map(len, groups)) == 60
+
+
+def test_a_group_has_a_bounded_number_of_sources():
+    groups = pick([segment(rank, 1) for rank in range(3 * MAX_SOURCES)], full=True)
+    assert [len(group) for group in groups] == [MAX_SOURCES] * 3
