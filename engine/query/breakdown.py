@@ -31,7 +31,7 @@ class Breakdown:
         self.dimensions = [
             Dimension(by.p, bound.range.tz, by.buckets, _texts(bound, by.p)) for by in self.by
         ]
-        self.groups = Groups(self.dimensions)
+        self.groups = Groups(self.dimensions, bound.context.check)
 
     @property
     def columns(self) -> tuple[str, ...]:

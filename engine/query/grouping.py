@@ -25,13 +25,17 @@ from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.texts import Texts
     from zuji.engine.types import F64, I64, U32, Values
 
 MAX_GROUPS = 2_000_000
+NUMBERED_AT_ONCE = 1 << 16
+"""Keys numbered between two looks at the cancel flag."""
+SORTED_AT_ONCE = 1 << 20
+"""Rows sorted between two looks at it."""
 _DENSE = 1 << 22
 
 
@@ -155,8 +159,11 @@ def _short(number: float) -> str:
 class Groups:
     """Group numbers of combinations of dimension codes."""
 
-    def __init__(self, dimensions: Sequence[Dimension]) -> None:
+    def __init__(
+        self, dimensions: Sequence[Dimension], check: Callable[[], None] = lambda: None
+    ) -> None:
         self.dimensions = tuple(dimensions)
+        self._check = check
         self.keys: list[tuple[int, ...]] = []
         self._numbers: dict[tuple[int, ...], int] = {}
         self._lock = threading.Lock()
@@ -228,10 +235,20 @@ class Groups:
             table = np.zeros(product, dtype=np.uint32)
             table[seen] = self._number(seen, sizes)
             return table[mixed]
-        found, inverse = np.unique(mixed, return_inverse=True)
-        return self._number(found, sizes)[inverse.reshape(-1)]
+        numbered = []
+        for at in range(0, max(1, len(mixed)), SORTED_AT_ONCE):
+            self._check()
+            found, inverse = np.unique(mixed[at : at + SORTED_AT_ONCE], return_inverse=True)
+            numbered.append(self._number(found, sizes)[inverse.reshape(-1)])
+        return numbered[0] if len(numbered) == 1 else np.concatenate(numbered)
 
     def _number(self, mixed: I64, sizes: list[int]) -> U32:
+        self._check()
+        if len(mixed) > NUMBERED_AT_ONCE:
+            pieces = range(0, len(mixed), NUMBERED_AT_ONCE)
+            return np.concatenate(
+                [self._number(mixed[at : at + NUMBERED_AT_ONCE], sizes) for at in pieces]
+            )
         rest = mixed.copy()
         digits = []
         for size in reversed(sizes[1:]):
