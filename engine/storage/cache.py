@@ -2,8 +2,9 @@
 
 One cache an engine. A key names a segment (by a number that no other segment of the process has), a
 run and a stream, so what is kept never goes stale: segments do not change. Values are read-only
-arrays, tuples of them, columns or dictionaries. A miss decodes outside the lock: two threads may
-decode the same stream at once, and the first to end is kept. Thread-safe. O(1) a look-up.
+arrays, tuples of them, or columns (whose dictionary belongs to the segment). A miss decodes outside
+the lock: two threads may decode the same stream at once, and the first to end is kept. Thread-safe.
+O(1) a look-up.
 """
 
 from __future__ import annotations
@@ -16,18 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zuji.engine.storage.dictionary import Dictionary
 from zuji.engine.types import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Key = tuple[int, str | None, str]
+    Key = tuple[int, str, str]
 
 SHARE = 5
 """One part in so many of the machine's memory is the budget when none is given."""
-TEXT_BYTES = 64
-"""What a decoded string costs beside its text (CPython: 49 bytes, a pointer, the allocator)."""
 _OVERHEAD = 200
 _CGROUP_LIMIT = "/sys/fs/cgroup/memory.max"
 
@@ -123,7 +121,4 @@ def _frozen_bytes(value: Any) -> int:
         return sum(_frozen_bytes(part) for part in value)
     if isinstance(value, Column):
         return sum(_frozen_bytes(part) for part in (value.values, value.present, value.offsets))
-    if isinstance(value, Dictionary):  # its strings may be decoded at any time
-        arrays = int(value.data.nbytes + value.offsets.nbytes)
-        return arrays + int(value.data.nbytes) + TEXT_BYTES * len(value)
     return 0

@@ -2,11 +2,12 @@
 s.
 
 A :class:`Segment` maps its file and decodes what is asked for into new arrays; nothing handed out
-points into the map. With a :class:`ColumnCache` its dictionaries, and what is read through
-:func:`shared`, are kept there. Checksums are checked at the first read of a page and remembered for
-the life of the mapping. Damage raises ``Corruption`` with the file and offset; :meth:`Segment.scrub` looks
-at every page and yields what it finds. Opening reads footer and page table only. Immutable and
-thread-safe: caches are filled idempotently. Format: ``docs/format/segment.md``.
+points into the map. Dictionaries are decoded once; with a :class:`ColumnCache` what is read
+through :func:`shared` is kept there. Checksums are checked at the first read of a page and
+remembered for the life of the mapping. Damage raises ``Corruption`` with the file and offset;
+:meth:`Segment.scrub` looks at every page and yields what it finds. Opening reads footer and page
+table only. Immutable and thread-safe: caches are filled idempotently. Format:
+``docs/format/segment.md``.
 """
 
 from __future__ import annotations
@@ -141,22 +142,17 @@ class Segment:
             return
         weakref.finalize(self, cache.forget, self.serial)
         self.cache = cache
-        self._dictionaries.clear()
 
     def dictionary(self, prop: str) -> Dictionary | None:
-        """See :class:`Source`. Decoded once, or as long as the cache keeps it."""
+        """See :class:`Source`. Decoded once and kept with the segment: codes of a view's texts go
+        by the dictionary, so it must not change for another.
+        """
         found = self._dictionaries.get(prop)
-        if found is not None:
-            return found
-        number = self._props.get(prop)
-        if number is None or self._kinds[number] not in (Kind.STRING, Kind.LIST):
-            return None
-        cache = self.cache
-        if cache is not None:
-            key = (self.serial, None, "dictionary " + prop)
-            kept: Dictionary = cache.get(key, lambda: self._read_dictionary(number))
-            return kept
-        found = self._dictionaries[prop] = self._read_dictionary(number)
+        if found is None:
+            number = self._props.get(prop)
+            if number is None or self._kinds[number] not in (Kind.STRING, Kind.LIST):
+                return None
+            found = self._dictionaries[prop] = self._read_dictionary(number)
         return found
 
     def _read_dictionary(self, number: int) -> Dictionary:

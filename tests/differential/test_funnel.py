@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.differential import twins_funnel as twins
-from tests.differential.lanes_strategy import audiences, lanes
+from tests.differential.lanes_strategy import audiences, is_allowed, lanes
 from tests.differential.lanes_strategy import edges as lane_edges
 from tests.differential.random_funnels import case
 from zuji.engine.query.kernels import _funnel
@@ -119,6 +119,7 @@ def test_funnel_cells_agree_with_brute_force(isa, data, many, allowed, ties, edg
     )
     assert got is not None
     cells, leftover = got
+    assert all(is_allowed(allowed, user) for user in leftover.tolist())
     knobs = plain_knobs(k, window, ties, start, stop, edges)
     records = twins.funnel_chains(many, masks, **knobs, allowed=allowed)
     want = cells_of(records, k, edges, groups, 3, set(leftover.tolist()))

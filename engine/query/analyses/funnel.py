@@ -2,20 +2,20 @@
 
 Plan: one scan over the events of all steps and exclusions (all events when the order is strict or
 sessions matter). Each run becomes a lane with the steps that each row matches. A plain funnel needs
-only counts and takes the fast kernel; anything else (breakdown, times, hold, exclusions, trend,
-attempts) takes the chain kernel, which gives a record an attempt, and numbers are made from the
-records.
+only counts, by bucket and group of its start, and takes the fast kernel (``funnel_counts``);
+anything else (times, hold, exclusions, attempts, other attributions) takes the chain kernel, which
+gives a record an attempt, and numbers are made from the records.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zuji.engine.query import ranges
-from zuji.engine.query.analyses import funnel_records
+from zuji.engine.query.analyses import funnel_counts, funnel_records
 from zuji.engine.query.analyses.event_values import all_runs, label_number, picked_line
 from zuji.engine.query.analyses.funnel_records import Records, ShardRows
 from zuji.engine.query.answer import Answer, bucket_type, by_columns
@@ -97,6 +97,8 @@ def answer(bound: Bound) -> Answer:
     if work.is_plain:
         counts = work.plain_counts()
         return _answer(bound, work, one_line(), [[funnel_records.Cells.of_counts(counts)]])
+    if funnel_counts.is_counted(bound, work.body):
+        return _answer(bound, work, *work.counted())
     records = work.records()
     chosen = work.choose(records)
     cells = work.cells(records, chosen)
@@ -132,19 +134,8 @@ class _Work:
     @property
     def is_plain(self) -> bool:
         """Whether counts per step are all that is asked, of an ordered funnel over users."""
-        b = self.body
-        return (
-            not self.query.by
-            and not b.trend
-            and not b.hold
-            and not b.exclude
-            and b.order == "ordered"
-            and b.entry == "any"
-            and b.count == "users"
-            and b.window.ms is not None
-            and not any(step.optional for step in b.steps)
-            and not any(m.op.startswith("ttc") or m.p is not None for m in b.measure)
-        )
+        alone = not self.query.by and not self.body.trend
+        return alone and funnel_counts.is_counted(self.bound, self.body)
 
     # -- rows ----------------------------------------------------------------------------------
 
@@ -162,10 +153,16 @@ class _Work:
             ]
             if not keep_all and all(mask is False for mask in masks):
                 continue
+            lane = chosen.lane
+            matching = [(i, mask) for i, mask in enumerate(masks) if mask is not False]
+            place, mask = matching[0] if len(matching) == 1 else (0, True)
+            if not isinstance(mask, bool):  # one filter: the lane's own, and one bit for all rows
+                lane = replace(lane, mask=mask)
+                masks[place] = True
             rows.refs.append(chosen.ref)
-            rows.lanes.append(chosen.lane)
-            rows.steps.append(_bits(masks[:steps], chosen.lane.rows))
-            rows.exclusions.append(_bits(masks[steps:], chosen.lane.rows))
+            rows.lanes.append(lane)
+            rows.steps.append(_bits(masks[:steps], lane.rows))
+            rows.exclusions.append(_bits(masks[steps:], lane.rows))
         return rows
 
     def _matches(
@@ -198,6 +195,17 @@ class _Work:
 
         total: I64 = np.sum(self.context.map(work, self.shards), axis=0)
         return total[1:]
+
+    def counted(self) -> tuple[Chosen, list[list[funnel_records.Cells]]]:
+        """Lines and their numbers, without records."""
+
+        def work(shard: int) -> funnel_counts.Counted:
+            return funnel_counts.of_shard(
+                self.bound, self.body, self.span.buckets, self.by, self.rows(shard)
+            )
+
+        parts = self.context.map(work, self.shards)
+        return funnel_counts.lines(self.bound, self.by, parts)
 
     def records(self) -> list[Records]:
         """Attempts of each shard with their groups."""

@@ -49,7 +49,7 @@ def funnel_cells(
     Item j of a cell: users whose best level is exactly j, starts being those of the bucket alone; a user
     is in the group of the row that starts its canonical chain. groups: per lane uint32[n], read at rows
     that match step 1; from n_groups on = in no group, None = group 0. The other arguments as in
-    ``funnel_fast``. Users left over (rows of several steps at one instant, ordered by ties) are in no cell.
+    ``funnel_fast``. Users left over (of the audience; rows at one instant that only ties order) are in no cell.
     None: the runs do not go together (times span 2**32 ms, or many users would be left over).
     Raises QueryCancelled, ValueError, TypeError. O(rows of step 1 + rows that can be reached + users).
     """

@@ -236,7 +236,8 @@ static int zj_runs_open(zj_runs *w, const zj_funnel *f) {
     for (int s = 0; s < w->k && status == ZJ_OK; s++) {
         zj_join join = {f, s, origin, !same, s == 0 ? ask->code : NULL, w->guard};
         status = zj_run_make(&join, &w->step[s]);
-        for (size_t i = 0; i < join.left && status == ZJ_OK; i++) status = zj_runs_leave(w, join.leftover[i]);
+        for (size_t i = 0; i < join.left && status == ZJ_OK; i++)
+            if (zj_allowed(w->guard, join.leftover[i])) status = zj_runs_leave(w, join.leftover[i]);
         free(join.leftover);
         if (s) w->tie[s] = zj_runs_ties(f, s);
         if (status == ZJ_OK && w->step[s].nu == 0) w->k = s; /* nobody comes further */

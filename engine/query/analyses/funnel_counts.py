@@ -1,0 +1,162 @@
+"""Counts of plain funnels by group and bucket of the start, from a kernel that makes no records.
+
+For ordered funnels over users that ask for counts alone, with a trend or broken down by a property
+of the row of step 1. A user whose rows of one instant only their ties tell apart is counted from
+the record of the chain kernel; so is every user of a shard whose runs do not go together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zuji.engine.query.analyses import funnel_records
+from zuji.engine.query.bind import kind_of
+from zuji.engine.query.breakdown import choose, one_line
+from zuji.engine.query.kernels._funnel import funnel_cells
+from zuji.engine.query.model import StepRef
+from zuji.engine.types import Kind
+
+if TYPE_CHECKING:
+    from zuji.engine.query.analyses.funnel_records import Cells, ShardRows
+    from zuji.engine.query.bind import Bound
+    from zuji.engine.query.breakdown import Breakdown, Chosen
+    from zuji.engine.query.kernels.groups import RowGroups
+    from zuji.engine.query.model import By, FunnelBody
+    from zuji.engine.query.ranges import Buckets
+    from zuji.engine.types import I64, U8, U32
+
+    Counted = tuple[U32, I64]
+    """Groups of a shard uint32[n], each once, and users by best level int64[n, buckets, k + 1]."""
+
+MAX_CELLS = 1 << 23
+"""Cells of one shard; above, records are cheaper than cells that are mostly empty."""
+
+
+def is_counted(bound: Bound, body: FunnelBody) -> bool:
+    """Whether counts by best level are all that is asked, of an ordered funnel over users."""
+    return (
+        not body.hold
+        and not body.exclude
+        and body.order == "ordered"
+        and body.entry == "any"
+        and body.count == "users"
+        and body.window.ms is not None
+        and not any(step.optional for step in body.steps)
+        and not any(m.op.startswith("ttc") or m.p is not None for m in body.measure)
+        and all(_of_first_row(bound, by) for by in bound.query.by)
+    )
+
+
+def _of_first_row(bound: Bound, by: By) -> bool:
+    first = by.attr == "first" or (isinstance(by.attr, StepRef) and by.attr.step == 1)
+    return first and kind_of(bound.view.catalog, by.p) != Kind.LIST
+
+
+def of_shard(
+    bound: Bound, body: FunnelBody, buckets: Buckets | None, by: Breakdown, rows: ShardRows
+) -> Counted:
+    """Counts of one shard."""
+    k = len(body.steps)
+    edges = None if buckets is None else buckets.edges
+    groups, table = _groups(by, rows)
+    size = 1 if groups is None else by.groups.size if table is None else max(1, len(table))
+    cells = (size, 1 if buckets is None else len(buckets.labels), k + 1)
+    found = None
+    if np.prod(cells) <= MAX_CELLS:
+        bound.context.charge(8 * int(np.prod(cells)))
+        found = funnel_cells(
+            rows.lanes,
+            rows.steps,
+            k,
+            body.window.ms or 0,
+            body.ties,
+            bound.range.from_ms,
+            bound.range.to_ms,
+            edges,
+            groups,
+            size,
+            cancel=bound.context.flag,
+            allowed=rows.allowed,
+        )
+    if found is None:
+        return _from_records(bound, body, buckets, by, rows, rows.allowed)
+    counts, leftover = found
+    seen = np.flatnonzero(counts.any(axis=(1, 2)))
+    part = (seen.astype(np.uint32) if table is None else table[seen], counts[seen])
+    if not len(leftover):
+        return part
+    only = np.zeros(int(leftover[-1]) + 1, np.uint8)
+    only[leftover] = 1  # they are in the audience
+    return _sum([part, _from_records(bound, body, buckets, by, rows, only)])
+
+
+def _groups(by: Breakdown, rows: ShardRows) -> tuple[list[U32 | None] | None, U32 | None]:
+    """Per lane the group of each row that may start, and a table that they still have to go
+    through (None = they are groups).
+    """
+    if not by.by:
+        return None, None
+    coded: list[RowGroups | None] = []
+    for ref, lane, steps in zip(rows.refs, rows.lanes, rows.steps, strict=True):
+        if isinstance(steps, int) and not steps & 1:
+            coded.append(None)
+            continue
+        coded.append(by.groups.grouped(lane, by.coded(rows.reader, ref))[2])
+    starts = [one for one in coded if one is not None]
+    if len(starts) == 1 and starts[0].present is None and starts[0].lut is not None:
+        table = starts[0].lut
+        if starts[0].codes.dtype == np.uint32 and len(table):
+            return [None if one is None else one.codes for one in coded], table
+    return [None if one is None else one.rows() for one in coded], None
+
+
+def _from_records(
+    bound: Bound,
+    body: FunnelBody,
+    buckets: Buckets | None,
+    by: Breakdown,
+    rows: ShardRows,
+    only: U8 | None,
+) -> Counted:
+    """The same from the records of the users in ``only``, uint8[]."""
+    own = funnel_records.ShardRows(
+        rows.reader, only, rows.refs, rows.lanes, rows.steps, rows.exclusions
+    )
+    hold = funnel_records.Hold(bound, body)
+    chains = funnel_records.chains(bound, body, buckets, own, hold, None)
+    bound.context.charge(chains.step_row.nbytes * 3)
+    records = funnel_records.with_groups(bound, by, own, chains)
+    groups, at = np.unique(records.group, return_inverse=True)
+    count = 1 if buckets is None else len(buckets.labels)
+    cells = np.zeros((len(groups), count, len(body.steps) + 1), np.int64)
+    levels = np.bitwise_count(records.reached[records.record])
+    np.add.at(cells, (at.reshape(-1), records.bucket[records.record], levels), 1)
+    return groups, cells
+
+
+def _sum(parts: list[Counted]) -> Counted:
+    """One entry a group."""
+    groups, at = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
+    cells = np.concatenate([part[1] for part in parts])
+    total = np.zeros((len(groups), *cells.shape[1:]), np.int64)
+    np.add.at(total, at.reshape(-1), cells)
+    return groups, total
+
+
+def lines(bound: Bound, by: Breakdown, parts: list[Counted]) -> tuple[Chosen, list[list[Cells]]]:
+    """The groups with the most entries, and the numbers of each line and bucket."""
+    groups, cells = _sum(parts)
+    reached = cells[:, :, :0:-1].cumsum(axis=2)[:, :, ::-1]  # users by step reached
+    if not by.by:
+        whole = reached.sum(axis=0) if len(groups) else np.zeros(reached.shape[1:], np.int64)
+        return one_line(), [[funnel_records.Cells.of_counts(counts) for counts in whole]]
+    totals = np.zeros(by.groups.size, np.int64)
+    totals[groups] = reached[:, :, 0].sum(axis=1)
+    chosen = choose(bound, by.groups, totals.astype(np.float64), np.flatnonzero(totals))
+    of_line = np.zeros((chosen.lines, *reached.shape[1:]), np.int64)
+    line = chosen.table[groups]
+    shown = line < chosen.lines
+    np.add.at(of_line, line[shown], reached[shown])
+    return chosen, [[funnel_records.Cells.of_counts(counts) for counts in row] for row in of_line]
