@@ -41,6 +41,8 @@ NEGATIONS: Final = {
 """Operators that a missing property satisfies: each is the complement of another."""
 TEXT_OPS: Final = ("contains", "starts_with", "ends_with", "matches")
 LIST_OPS: Final = ("has", "has_any", "has_all")
+EXACT_OPS: Final = ("eq", "in", *LIST_OPS)
+"""Operators that only the very texts they name satisfy."""
 _INT64: Final = (-(2**63), 2**63 - 1)
 
 
@@ -423,31 +425,52 @@ def _member(wanted: list[Any], column: Column) -> Mask:
 
 
 def may_match(
-    where: Filter, zone: Callable[[str], Zone | None], *, now_ms: int | None = None
+    where: Filter,
+    zone: Callable[[str], Zone | None],
+    *,
+    now_ms: int | None = None,
+    holds: Callable[[str, str], bool] | None = None,
 ) -> bool:
-    """Whether some row may pass, judged by zone maps alone; True when they cannot tell.
+    """Whether some row may pass, judged by zone maps and dictionaries alone; True when they cannot
+    tell.
 
     ``zone(p)``: (least, greatest, some row has no value), or None when unknown. Exact ends only: a
-    zone of cut strings must be given as None.
+    zone of cut strings must be given as None. ``holds(p, text)``: whether some row may have that
+    very text, or a list with it.
     """
-    return _outcomes(where, zone, now_ms)[0]
+    return _outcomes(where, zone, now_ms, holds)[0]
 
 
 def _outcomes(
-    where: Filter, zone: Callable[[str], Zone | None], now_ms: int | None
+    where: Filter,
+    zone: Callable[[str], Zone | None],
+    now_ms: int | None,
+    holds: Callable[[str, str], bool] | None,
 ) -> tuple[bool, bool]:
     """(some row may pass, some row may fail)."""
     if isinstance(where, Leaf):
+        if holds is not None and not _held(where, holds):
+            return (True, False) if where.op in NEGATIONS else (False, True)
         known = zone(where.p)
         return (True, True) if known is None else _leaf_outcomes(where, known, now_ms)
     if isinstance(where, Not):
-        passes, fails = _outcomes(where.item, zone, now_ms)
+        passes, fails = _outcomes(where.item, zone, now_ms, holds)
         return fails, passes
     assert isinstance(where, AllOf | AnyOf)
-    found = [_outcomes(item, zone, now_ms) for item in where.items]
+    found = [_outcomes(item, zone, now_ms, holds) for item in where.items]
     if isinstance(where, AllOf):
         return all(passes for passes, _ in found), any(fails for _, fails in found)
     return any(passes for passes, _ in found), all(fails for _, fails in found)
+
+
+def _held(leaf: Leaf, holds: Callable[[str, str], bool]) -> bool:
+    """Whether some row may have the texts that a predicate names; True of all other predicates."""
+    op = NEGATIONS.get(leaf.op, leaf.op)
+    if op not in EXACT_OPS:
+        return True
+    texts = leaf.v if isinstance(leaf.v, tuple) else (leaf.v,)
+    found = (not isinstance(text, str) or holds(leaf.p, text) for text in texts)
+    return all(found) if op == "has_all" else any(found)
 
 
 def _leaf_outcomes(leaf: Leaf, zone: Zone, now_ms: int | None) -> tuple[bool, bool]:

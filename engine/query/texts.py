@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from zuji.engine.types import U32
 
 MAX_TEXTS = 2_000_000
+KEPT_BYTES = 128 << 20
+"""Of dictionaries and their tables; a dropped one is made again when it is asked for."""
 
 
 class Texts:
@@ -31,7 +33,8 @@ class Texts:
     def __init__(self) -> None:
         self._table = StringTable()
         self._lock = threading.Lock()
-        self._tables: dict[int, tuple[Sequence[str], U32]] = {}
+        self._tables: dict[int, tuple[Sequence[str], U32]] = {}  # the last asked for at the end
+        self._nbytes = 0
 
     @property
     def size(self) -> int:
@@ -47,8 +50,9 @@ class Texts:
         if dictionary is None:
             return np.empty(0, np.uint32)
         with self._lock:
-            known = self._tables.get(id(dictionary))
+            known = self._tables.pop(id(dictionary), None)
             if known is not None:
+                self._tables[id(dictionary)] = known
                 return known[1]
             own = as_dictionary(dictionary)
             codes = self._table.intern_bulk(own.data, own.offsets) + np.uint32(1)
@@ -57,6 +61,11 @@ class Texts:
                     f"a property has more than {MAX_TEXTS:,} values here; group by another one"
                 )
             self._tables[id(dictionary)] = (dictionary, codes)
+            self._nbytes += own.data.nbytes + own.offsets.nbytes + codes.nbytes
+            while self._nbytes > KEPT_BYTES and len(self._tables) > 1:
+                old, other = self._tables.pop(next(iter(self._tables)))
+                dropped = as_dictionary(old)
+                self._nbytes -= dropped.data.nbytes + dropped.offsets.nbytes + other.nbytes
             return codes
 
     def text(self, code: int) -> str | None:

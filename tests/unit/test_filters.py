@@ -288,6 +288,31 @@ def test_zone_maps(p, op, v, may):
     assert not may_match(Not(Leaf("event.n", "is_set")), ZONES.get)
 
 
+@pytest.mark.parametrize(
+    ("op", "v", "may", "may_not"),
+    [
+        ("eq", "c", True, True),
+        ("eq", "x", False, True),
+        ("ne", "x", True, False),
+        ("in", ["x", "c"], True, True),
+        ("in", ["x", "y"], False, True),
+        ("not_in", ["x", "y"], True, False),
+        ("has", "x", False, True),
+        ("has_any", ["x", "c"], True, True),
+        ("has_all", ["x", "c"], False, True),
+        ("has_all", ["c"], True, True),
+        ("contains", "x", True, True),
+        ("starts_with", "x", True, True),
+        ("gt", "x", True, True),
+    ],
+)
+def test_strings_that_no_row_has(op, v, may, may_not):
+    where = filter_from(leaf("event.s", op, v))
+    given = {"holds": lambda p, text: text == "c", "now_ms": NOW}
+    assert may_match(where, lambda _: None, **given) is may
+    assert may_match(Not(where), lambda _: None, **given) is may_not
+
+
 def test_damaged_columns_never_read_outside():
     codes = np.array([0, 9, 2**32 - 1], np.uint32)
     assert _filter.lookup(codes, None, bits(1)).tolist() == [1, 0, 0]

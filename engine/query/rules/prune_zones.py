@@ -1,5 +1,5 @@
-"""Rule: runs in which no row can pass the filter, by zone map or by a property they do not have,
-are not read.
+"""Rule: runs in which no row can pass the filter, by zone map, by dictionary or by a property they
+do not have, are not read.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zuji.engine.query.filters import Zone, may_match
+from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.query.plan import RunRef, Scan
@@ -15,16 +16,33 @@ if TYPE_CHECKING:
 
 
 def prune_zones(scan: Scan, view: View) -> Scan:
-    """Drops runs by (least, greatest, has missing) of each property in their footer."""
+    """Drops runs by (least, greatest, has missing) of each property in their footer, and by the
+    strings that the filter names and their source does not have.
+    """
     where = scan.where
     if where is None:
         return scan
-    kept = tuple(
-        ref
-        for ref in scan.runs or ()
-        if may_match(where, partial(zone_of, ref), now_ms=view.now_ms)
-    )
-    return scan.keeping(kept, "zone maps")
+    known: dict[tuple[int, str, str], bool] = {}
+
+    def passes(ref: RunRef) -> bool:
+        zone, holds = partial(zone_of, ref), partial(_holds, known, ref)
+        return may_match(where, zone, now_ms=view.now_ms, holds=holds)
+
+    return scan.keeping(tuple(ref for ref in scan.runs or () if passes(ref)), "zone maps")
+
+
+def _holds(known: dict[tuple[int, str, str], bool], ref: RunRef, p: str, text: str) -> bool:
+    """Whether the source of a run may hold a string; looked up once a source."""
+    name = p.removeprefix("event.")
+    if name == p or ref.run.props.get(name) not in (Kind.STRING, Kind.LIST):
+        return True
+    key = (id(ref.source), name, text)
+    found = known.get(key)
+    if found is None:
+        strings = ref.source.dictionary(name)
+        found = strings is None or not strings.ordered or strings.find(text) >= 0
+        known[key] = found
+    return found
 
 
 def zone_of(ref: RunRef, p: str) -> Zone | None:
