@@ -8,6 +8,7 @@ file each.
 
 from __future__ import annotations
 
+import json
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,13 @@ class Kept:
         """A row for people: the event is decoded as far as it can be."""
         r = self.rejected
         try:
-            event = msgpack.unpackb(
-                r.raw, strict_map_key=False, unicode_errors="replace", timestamp=3
-            )
-        except Exception:  # whatever msgpack raises on bytes that were refused: show them raw
+            if len(r.raw) > 1 and r.raw[0] < 0x80:  # in msgpack an integer of one byte
+                event = json.loads(r.raw.decode(errors="replace"))
+            else:
+                event = msgpack.unpackb(
+                    r.raw, strict_map_key=False, unicode_errors="replace", timestamp=3
+                )
+        except Exception:  # whatever is raised on bytes that were refused: show them raw
             event = r.raw.hex()
         return {
             "received_ms": self.received_ms,

@@ -1,9 +1,9 @@
-"""The native batch format: msgpack bytes to columns, and Python events to msgpack bytes.
+"""The native batch format: msgpack or JSON bytes to columns, Python events to msgpack bytes.
 
 Format, reasons and limits: ``docs/format/batch.md``.
 """
 
-from zuji.engine.batch._decode import decode_batch
+from zuji.engine.batch._decode import decode_batch, decode_json, slice_events
 from zuji.engine.batch.columns import (
     NONE,
     PROFILE_SET,
@@ -27,5 +27,7 @@ __all__ = [
     "EventBatch",
     "Rejected",
     "decode_batch",
+    "decode_json",
     "encode_events",
+    "slice_events",
 ]

@@ -1,5 +1,6 @@
 # cython: autotestdict=False
-"""decode_batch: the native batch format to columns. The C is in ``decode.h`` and ``event.h``.
+"""decode_batch, decode_json: a batch of bytes to columns. The C is in ``decode.h``, ``event.h``,
+``keep.h``, ``json.h`` and ``msgpack.h``.
 
 Threads: the GIL is released while bytes are read; the two string tables are written, so the
 caller holds a lock over them. The input must not change during the call.
@@ -8,6 +9,7 @@ caller holds a lock over them. The input must not change during the call.
 import numpy as np
 
 cimport cython
+cimport numpy as cnp
 
 from zuji.engine.batch.columns import EventBatch, Rejected
 from zuji.engine.batch.reasons import BATCH_REASONS as _BATCH_REASONS
@@ -20,6 +22,8 @@ from libc.string cimport memcpy, memset
 
 from zuji.engine.index._strings cimport StringTable, zj_strings
 
+cnp.import_array()
+
 
 cdef extern from "batch/decode.h" nogil:
     """
@@ -31,8 +35,7 @@ cdef extern from "batch/decode.h" nogil:
     const char *const *zj_reason_names
     const char *const *zj_batch_reason_names
     int ZJ_REASON_COUNT, ZJ_BATCH_REASON_COUNT, ZJ_BATCH_NO_MEMORY, ZJ_BATCH_TOO_LARGE
-    int ZJ_BATCH_ENVELOPE, ZJ_F_PROPERTIES, MP_DEPTH
-    uint64_t ZJ_DEEP
+    int ZJ_BATCH_ENVELOPE, ZJ_F_PROPERTIES, MP_DEPTH, ZJ_MSGPACK, ZJ_JSON
 
     ctypedef struct zj_limits:
         uint32_t depth, properties, string_bytes, name_bytes, id_bytes, list_values
@@ -47,6 +50,7 @@ cdef extern from "batch/decode.h" nogil:
         int32_t item
         uint32_t index
         zj_text key
+        uint64_t start, end
 
     ctypedef struct zj_columns:
         uint8_t *kind
@@ -57,7 +61,7 @@ cdef extern from "batch/decode.h" nogil:
         uint32_t *index
         int64_t *time
         int64_t *cell_start
-        uint32_t rows
+        size_t rows
         uint32_t *cell_prop
         uint8_t *cell_kind
         int64_t *cell_value
@@ -67,12 +71,16 @@ cdef extern from "batch/decode.h" nogil:
         uint32_t *list_item
         size_t items
 
+    ctypedef struct zj_keeper:
+        zj_columns out
+
+    ctypedef struct zj_reader:
+        zj_keeper keep
+
     ctypedef struct zj_batch:
         zj_limits limits
         uint64_t max_events, max_items
-        uint64_t *starts
-        uint32_t events
-        uint64_t items
+        zj_reader reader
         int has_sent_at
         int64_t sent_at
         zj_text batch_id
@@ -80,11 +88,18 @@ cdef extern from "batch/decode.h" nogil:
         uint64_t fault_at
         zj_reject *rejects
         size_t rejected
-        zj_columns out
 
-    int zj_batch_open(zj_batch *b, const uint8_t *data, size_t n) noexcept
-    int zj_batch_decode(zj_batch *b, zj_strings *names, zj_strings *strings) noexcept
+    int zj_form_of(const uint8_t *data, size_t n) noexcept
+    ctypedef struct zj_table:
+        zj_strings *strings
+        void **aside
+
+    int zj_batch_decode(zj_batch *b, const uint8_t *data, size_t n, int form, zj_table names,
+                        zj_table strings) noexcept
+    void zj_batch_reset(zj_batch *b) noexcept
     void zj_batch_free(zj_batch *b) noexcept
+    int zj_slices(const uint8_t *data, size_t n, const int64_t *wanted, size_t count,
+                  uint64_t *bounds) noexcept
     int mp_skip(const uint8_t **at, const uint8_t *end, uint64_t *items, uint64_t max_items,
                 uint32_t max_depth, int *deep) noexcept
 
@@ -100,7 +115,7 @@ cdef tuple _FIELDS = (
 )
 
 
-# Owns the C side of one decode, so that any exit frees it.
+# Owns the C side of one decode. One is kept between calls, for its buffers.
 @cython.auto_pickle(False)
 cdef class _Batch:
 
@@ -111,6 +126,22 @@ cdef class _Batch:
 
     def __dealloc__(self):
         zj_batch_free(&self.b)
+
+
+cdef _Batch _spare = None
+
+
+cdef _Batch _take():
+    global _spare
+    cdef _Batch batch = _spare
+    _spare = None
+    return _Batch() if batch is None else batch
+
+
+cdef void _give_back(_Batch batch):
+    global _spare
+    zj_batch_reset(&batch.b)
+    _spare = batch
 
 
 cdef str _text(zj_text text, size_t most):
@@ -126,13 +157,24 @@ cdef str _path(zj_reject *reject, size_t most):
     return f"{path}[{reject.item}]" if reject.item >= 0 else path
 
 
-cdef _copy(const void *source, size_t n, dtype):
-    out = np.empty(n, dtype)
-    cdef uint8_t[::1] view
+cdef _copy(const void *source, size_t n, int dtype, size_t width):
+    cdef cnp.npy_intp size = <cnp.npy_intp>n
+    out = cnp.PyArray_SimpleNew(1, &size, dtype)
     if n:
-        view = out.view(np.uint8)
-        memcpy(&view[0], source, <size_t>view.shape[0])
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray>out), source, n * width)
     return out
+
+
+cdef inline _u8(const uint8_t *source, size_t n):
+    return _copy(source, n, cnp.NPY_UINT8, 1)
+
+
+cdef inline _u32(const uint32_t *source, size_t n):
+    return _copy(source, n, cnp.NPY_UINT32, 4)
+
+
+cdef inline _i64(const int64_t *source, size_t n):
+    return _copy(source, n, cnp.NPY_INT64, 8)
 
 
 cdef _refuse(int reason, zj_batch *b, limits):
@@ -159,78 +201,79 @@ cdef _limits(zj_batch *b, limits):
 def decode_batch(data not None, *, limits not None, StringTable names not None,
                  StringTable strings not None):
     cdef const uint8_t[::1] view = memoryview(data).cast("B")
-    cdef _Batch batch = _Batch()
-    cdef zj_batch *b = &batch.b
-    cdef zj_columns *out = &b.out
+    cdef size_t size = <size_t>view.shape[0]
+    return _decode(view, zj_form_of(&view[0], size) if size else ZJ_MSGPACK, limits, names, strings)
+
+
+def decode_json(data not None, *, limits not None, StringTable names not None,
+                StringTable strings not None):
+    return _decode(memoryview(data).cast("B"), ZJ_JSON, limits, names, strings)
+
+
+cdef _decode(const uint8_t[::1] view, int form, limits, StringTable names, StringTable strings):
     cdef const uint8_t *start = &view[0] if view.shape[0] else NULL
     cdef size_t size = <size_t>view.shape[0]
+    cdef _Batch batch = _take()
+    cdef zj_batch *b = &batch.b
+    cdef zj_table names_c, strings_c
     cdef int failed
+    names_c.strings = &names.table
+    names_c.aside = &names.aside[0]
+    strings_c.strings = &strings.table
+    strings_c.aside = &strings.aside[0]
     _limits(b, limits)
     if size > <size_t>limits.batch_bytes:
         raise _refuse(ZJ_BATCH_TOO_LARGE, b, limits)
-    with nogil:
-        failed = zj_batch_open(b, start, size)
-    if failed == ZJ_BATCH_NO_MEMORY:
-        raise MemoryError("no memory to decode a batch")
-    if failed:
-        raise _refuse(failed, b, limits)
-
-    cdef Py_ssize_t events = b.events
-    cdef uint8_t[::1] kind = np.empty(events + 1, np.uint8)
-    cdef uint32_t[:, ::1] codes = np.empty((5, events + 1), np.uint32)
-    cdef int64_t[::1] time = np.empty(events + 1, np.int64)
-    cdef int64_t[::1] cell_start = np.empty(events + 1, np.int64)
-    out.kind = &kind[0]
-    out.event = &codes[0, 0]
-    out.user = &codes[1, 0]
-    out.device = &codes[2, 0]
-    out.insert = &codes[3, 0]
-    out.index = &codes[4, 0]
-    out.time = &time[0]
-    out.cell_start = &cell_start[0]
     names.begin_write()
     try:
         if strings is not names:
             strings.begin_write()
         try:
             with nogil:
-                failed = zj_batch_decode(b, &names.table, &strings.table)
+                failed = zj_batch_decode(b, start, size, form, names_c, strings_c)
         finally:
             strings.end_write()
     finally:
         names.end_write()
-    if failed:
+    if failed == ZJ_BATCH_NO_MEMORY:
         raise MemoryError("no memory to decode a batch")
+    if failed:
+        raise _refuse(failed, b, limits)
+    decoded = _columns(b, start, names, strings, limits)
+    _give_back(batch)
+    return decoded
 
-    n = out.rows
+
+cdef _columns(zj_batch *b, const uint8_t *start, StringTable names, StringTable strings, limits):
+    cdef zj_columns *out = &b.reader.keep.out
+    cdef size_t n = out.rows
     return EventBatch(
-        n=n,
-        kind=np.asarray(kind)[:n],
-        event=np.asarray(codes[0])[:n],
-        user=np.asarray(codes[1])[:n],
-        device=np.asarray(codes[2])[:n],
-        time=np.asarray(time)[:n],
-        insert=np.asarray(codes[3])[:n],
-        index=np.asarray(codes[4])[:n],
-        cell_start=np.asarray(cell_start)[: n + 1],
-        cell_prop=_copy(out.cell_prop, out.cells, np.uint32),
-        cell_kind=_copy(out.cell_kind, out.cells, np.uint8),
-        cell_value=_copy(out.cell_value, out.cells, np.int64),
-        list_start=_copy(out.list_start, out.lists + 1, np.int64),
-        list_item=_copy(out.list_item, out.items, np.uint32),
-        names=names,
-        strings=strings,
-        batch_id=None if b.batch_id.p == NULL else (
+        n,
+        _u8(out.kind, n),
+        _u32(out.event, n),
+        _u32(out.user, n),
+        _u32(out.device, n),
+        _i64(out.time, n),
+        _u32(out.insert, n),
+        _u32(out.index, n),
+        _i64(out.cell_start, n + 1),
+        _u32(out.cell_prop, out.cells),
+        _u8(out.cell_kind, out.cells),
+        _i64(out.cell_value, out.cells),
+        _i64(out.list_start, out.lists + 1),
+        _u32(out.list_item, out.items),
+        names,
+        strings,
+        None if b.batch_id.p == NULL else (
             PyBytes_FromStringAndSize(<const char *>b.batch_id.p, b.batch_id.n)
         ),
-        sent_at=b.sent_at if b.has_sent_at else None,
-        rejected=_rejected(b, start, limits),
+        b.sent_at if b.has_sent_at else None,
+        _rejected(b, start, limits),
     )
 
 
 cdef list _rejected(zj_batch *b, const uint8_t *start, limits):
     cdef size_t i
-    cdef uint64_t first, last
     cdef zj_reject *reject
     rejected = []
     if b.rejected == 0:
@@ -238,13 +281,31 @@ cdef list _rejected(zj_batch *b, const uint8_t *start, limits):
     messages = {code: text.format(limits=limits) for code, text in _EVENT_REASONS.items()}
     for i in range(b.rejected):
         reject = &b.rejects[i]
-        first = b.starts[reject.index] & ~ZJ_DEEP
-        last = b.starts[reject.index + 1] & ~ZJ_DEEP
         code = zj_reason_names[reject.reason].decode()
-        raw = PyBytes_FromStringAndSize(<const char *>start + first, <Py_ssize_t>(last - first))
+        raw = PyBytes_FromStringAndSize(
+            <const char *>start + reject.start, <Py_ssize_t>(reject.end - reject.start)
+        )
         path = _path(reject, b.limits.name_bytes)
         rejected.append(Rejected(reject.index, code, path, messages[code], raw))
     return rejected
+
+
+def slice_events(data not None, indexes not None):
+    cdef const uint8_t[::1] view = memoryview(data).cast("B")
+    cdef const int64_t[::1] wanted = np.ascontiguousarray(indexes, np.int64)
+    cdef size_t i, count = <size_t>wanted.shape[0]
+    cdef uint64_t[::1] bounds = np.empty(2 * count + 1, np.uint64)
+    cdef const uint8_t *start = &view[0] if view.shape[0] else NULL
+    if count == 0:
+        return []
+    if zj_slices(start, <size_t>view.shape[0], &wanted[0], count, &bounds[0]):
+        raise ValueError("the batch has no such events, or they are not asked for in order")
+    return [
+        PyBytes_FromStringAndSize(
+            <const char *>start + bounds[2 * i], <Py_ssize_t>(bounds[2 * i + 1] - bounds[2 * i])
+        )
+        for i in range(count)
+    ]
 
 
 def count_items(const uint8_t[::1] data not None):

@@ -31,7 +31,7 @@ class Rejected:
     """One event that was refused; the others of its batch were not affected.
 
     ``index``: its position in the batch. ``reason``: a code of ``reasons.EVENT_REASONS``.
-    ``path``: the wrong place (``properties.tags[3]``). ``raw``: its msgpack bytes, to be kept.
+    ``path``: the wrong place (``properties.tags[3]``). ``raw``: its bytes as sent, to be kept.
     """
 
     index: int

@@ -1,148 +1,57 @@
-/* One event: msgpack bytes → a zj_row that points into them. Nothing is interned or kept here.
+/* One event: msgpack or JSON bytes → the open row of a keeper. The rules of both forms are the same code.
  *
- * An event is read to its end before the caller keeps any of it, so a rejected event leaves no
- * trace: no cells, no strings in the tables. The first thing wrong in the order of the bytes is
- * the reason; what only the whole event can show (something missing) comes after.
- *
- * Property names repeat from event to event, so their sequence is kept as a *shape*, per event
- * name: a name that stands where it stood last time needs one memcmp, no hash, no validation.
+ * An event is read to its end before the caller keeps any of it. The first thing wrong in the order of
+ * the bytes is the reason; what only the whole event can show (something missing) comes after.
+ * `json` is a constant in every call, so each form has its own compiled reader.
  *
  * REQUIRES: the bytes do not change during the call (if they do, values may be wrong, but no read
- * leaves [p, end)). One zj_reader belongs to one thread. O(bytes) an event.
+ * leaves [p, room)). One zj_reader belongs to one thread. O(bytes) an event.
  * Format page: docs/format/batch.md.
  */
 #ifndef ZUJI_BATCH_EVENT_H
 #define ZUJI_BATCH_EVENT_H
 
-#include <stdlib.h>
-
-#include "batch/msgpack.h"
+#include "batch/json.h"
+#include "batch/keep.h"
 #include "batch/times.h"
-#include "batch/utf8.h"
-#include "index/stringtable.h"
 
-/* Reject reasons: stable codes, documented in reasons.py and docs/format/batch.md. */
-#define ZJ_REASONS(X)                        \
-    X(ACCEPTED, "")                          \
-    X(NOT_A_MAP, "not_a_map")                \
-    X(TOO_DEEP, "too_deep")                  \
-    X(UNKNOWN_FIELD, "unknown_field")        \
-    X(DUPLICATE_KEY, "duplicate_key")        \
-    X(UNKNOWN_TYPE, "unknown_type")          \
-    X(MISSING_EVENT, "missing_event")        \
-    X(BAD_NAME, "bad_name")                  \
-    X(MISSING_ID, "missing_id")              \
-    X(ID_TOO_LONG, "id_too_long")            \
-    X(MISSING_TIME, "missing_time")          \
-    X(BAD_TIME, "bad_time")                  \
-    X(TIME_OUT_OF_RANGE, "time_out_of_range")\
-    X(TOO_MANY_PROPERTIES, "too_many_properties") \
-    X(STRING_TOO_LONG, "string_too_long")    \
-    X(LIST_TOO_LONG, "list_too_long")        \
-    X(NOT_FINITE, "not_finite")              \
-    X(INT_RANGE, "int_out_of_range")         \
-    X(BAD_UTF8, "bad_utf8")                  \
-    X(BAD_VALUE, "bad_value")
-
-#define ZJ_NAME(id, text) ZJ_##id,
-enum { ZJ_REASONS(ZJ_NAME) ZJ_REASON_COUNT, ZJ_NO_MEMORY = 255 };
-#undef ZJ_NAME
-
-enum { ZJ_TRACK, ZJ_PROFILE_SET, ZJ_PROFILE_UNSET };
-enum { ZJ_F_NONE, ZJ_F_TYPE, ZJ_F_EVENT, ZJ_F_TIME, ZJ_F_USER, ZJ_F_DEVICE, ZJ_F_INSERT,
-       ZJ_F_PROPERTIES };
-/* zuji.engine.types.Kind, and 0 for "no value" */
-enum { ZJ_UNSET, ZJ_BOOL, ZJ_INT, ZJ_FLOAT, ZJ_DATETIME, ZJ_STRING, ZJ_LIST };
-
-typedef struct {
-    uint32_t depth, properties, string_bytes, name_bytes, id_bytes, list_values;
-    int64_t time_min, time_max;
-} zj_limits;
-
-typedef struct {
-    const uint8_t *p; /* NULL: absent */
-    uint32_t n;
-} zj_text;
-
-typedef struct {
-    zj_text name;
-    uint32_t code; /* of the name, when the shape knows it; else ZJ_NO_CODE */
-    uint8_t kind;
-    uint32_t count; /* LIST: items */
-    int64_t value;  /* LIST: first item in zj_reader.items */
-    const uint8_t *bytes; /* STRING: value is its length */
-    uint64_t hash;        /* STRING: for the caller */
-} zj_cell;
-
-#define ZJ_BLOCK 8 /* events whose cells are held at once */
-#define ZJ_SHAPES 64
-#define ZJ_SHAPE_NAMES 64
-
-typedef struct {
-    zj_text event; /* event name as last seen, and its code */
-    uint32_t event_code;
-    uint32_t count; /* 0: empty */
-    struct {
-        zj_text name;
-        uint32_t code;
-    } names[ZJ_SHAPE_NAMES];
-} zj_shape;
-
-typedef struct {
-    uint8_t type, matched; /* matched: all names came from the shape */
-    zj_text event, user, device, insert;
-    int64_t time;
-    uint32_t index, cells, items;
-    zj_cell *cell;   /* [cells] */
-    zj_shape *shape; /* NULL: the event has no properties */
-    char digits[3][24]; /* ids that were sent as integers */
-} zj_row;
-
-typedef struct {
-    uint8_t reason, field;
-    int32_t item; /* in a list, or -1 */
-    uint32_t index; /* of the event */
-    zj_text key;    /* property, or unknown field */
-} zj_reject;
+#define ZJ_ALWAYS static inline __attribute__((always_inline))
+#define ZJ_NEVER static __attribute__((noinline))
 
 typedef struct {
     zj_limits limits;
-    zj_shape *shapes; /* [ZJ_SHAPES] */
-    zj_cell *cells;   /* [ZJ_BLOCK][limits.properties + 1] */
-    zj_text *items;   /* list items of the block */
-    size_t items_used, items_room;
+    zj_keeper keep;
+    js_reader json;
+    const uint8_t *room; /* the end of what can be read */
     uint32_t *seen; /* set of the names of this event: stamp << 16 | cell */
     uint32_t seen_mask, stamp;
     zj_reject reject; /* why the last event failed */
 } zj_reader;
 
 static inline void zj_reader_free(zj_reader *r) {
-    free(r->shapes);
-    free(r->cells);
-    free(r->items);
+    zj_keeper_free(&r->keep);
     free(r->seen);
+    free(r->json.made);
     memset(r, 0, sizeof *r);
 }
 
-/* REQUIRES: limits->properties < 2^15, limits->depth <= MP_DEPTH. 0, or -1 without memory. */
-static inline int zj_reader_init(zj_reader *r, const zj_limits *limits) {
-    memset(r, 0, sizeof *r);
+/* Ready for a batch. 0, or -1 without memory. REQUIRES: *r is zero or was used before;
+ * limits->properties < 2^15, limits->depth <= MP_DEPTH. */
+static inline int zj_reader_begin(zj_reader *r, const zj_limits *limits, const uint8_t *data,
+                                  size_t n, zj_table names, zj_table strings) {
+    if (!r->seen || r->limits.properties != limits->properties) {
+        uint32_t room = 16;
+        while (room < 2 * limits->properties) room *= 2;
+        free(r->seen);
+        r->seen = (uint32_t *)calloc(room, sizeof(uint32_t));
+        if (!r->seen) return -1;
+        r->seen_mask = room - 1;
+        r->stamp = 0;
+    }
     r->limits = *limits;
-    uint32_t room = 16;
-    while (room < 2 * limits->properties) room *= 2;
-    r->seen_mask = room - 1;
-    r->shapes = (zj_shape *)malloc(ZJ_SHAPES * sizeof(zj_shape));
-    r->cells = (zj_cell *)malloc(ZJ_BLOCK * ((size_t)limits->properties + 1) * sizeof(zj_cell));
-    r->seen = (uint32_t *)calloc(room, sizeof(uint32_t));
-    if (!r->shapes || !r->cells || !r->seen) {
-        zj_reader_free(r);
-        return -1;
-    }
-    for (int i = 0; i < ZJ_SHAPES; i++) {
-        r->shapes[i].count = 0;
-        r->shapes[i].event.p = NULL;
-    }
-    return 0;
+    r->room = r->json.room = data + n;
+    r->json.made_room = n;
+    return zj_keeper_begin(&r->keep, names, strings, limits->properties);
 }
 
 static int zj_fail_at(zj_reader *r, uint8_t reason, uint8_t field, zj_text key, int32_t item) {
@@ -192,7 +101,7 @@ static inline int zj_reserved(const mp_value *v) {
                                   ZJ_IS(*v, "$received") || ZJ_IS(*v, "$device_id"));
 }
 
-static int zj_check_name(const zj_reader *r, const mp_value *v) {
+ZJ_NEVER int zj_check_name(const zj_reader *r, const mp_value *v) {
     if (v->type != MP_STR || v->size == 0 || v->size > r->limits.name_bytes) return ZJ_BAD_NAME;
     if (!zj_utf8_ok(v->bytes, v->size)) return ZJ_BAD_UTF8;
     for (uint32_t i = 0; i < v->size; i++)
@@ -200,12 +109,13 @@ static int zj_check_name(const zj_reader *r, const mp_value *v) {
     return ZJ_ACCEPTED;
 }
 
-static int zj_read_time(const mp_value *v, int64_t *ms) {
+static inline int zj_read_time(const mp_value *v, int64_t *ms) {
     switch (v->type) {
         case MP_INT:
             *ms = v->integer;
             return ZJ_TIME_OK;
         case MP_BIG_UINT:
+        case MP_HUGE:
             return ZJ_TIME_RANGE;
         case MP_FLOAT:
             return zj_time_float(v->number, ms);
@@ -218,43 +128,9 @@ static int zj_read_time(const mp_value *v, int64_t *ms) {
     }
 }
 
-/* An id: text, or an integer, which becomes its decimal text. Empty text and null are absent. */
-static int zj_read_id(zj_reader *r, const mp_value *v, uint8_t field, char digits[24], zj_text *id) {
-    id->p = NULL;
-    id->n = 0;
-    switch (v->type) {
-        case MP_NIL:
-            return ZJ_ACCEPTED;
-        case MP_STR:
-            if (v->size > r->limits.id_bytes) return zj_fail(r, ZJ_ID_TOO_LONG, field);
-            if (!zj_utf8_ok(v->bytes, v->size)) return zj_fail(r, ZJ_BAD_UTF8, field);
-            if (v->size == 0) return ZJ_ACCEPTED;
-            id->p = v->bytes;
-            id->n = v->size;
-            return ZJ_ACCEPTED;
-        case MP_INT:
-        case MP_BIG_UINT: {
-            int negative = v->type == MP_INT && v->integer < 0;
-            uint64_t left = negative ? 0 - (uint64_t)v->integer : (uint64_t)v->integer;
-            char *p = digits + 24;
-            do {
-                *--p = (char)('0' + left % 10);
-                left /= 10;
-            } while (left);
-            if (negative) *--p = '-';
-            id->p = (const uint8_t *)p;
-            id->n = (uint32_t)(digits + 24 - p);
-            if (id->n > r->limits.id_bytes) return zj_fail(r, ZJ_ID_TOO_LONG, field);
-            return ZJ_ACCEPTED;
-        }
-        default:
-            return zj_fail(r, ZJ_BAD_VALUE, field);
-    }
-}
-
-/* 1 when the name of cell[at] is already in the set; else it is put there. */
-static int zj_seen_before(zj_reader *r, const zj_cell *cell, uint32_t at) {
-    zj_text name = cell[at].name;
+/* 1 when keys[at] is already in the set; else it is put there. */
+static int zj_seen_before(zj_reader *r, const zj_text *keys, uint32_t at) {
+    zj_text name = keys[at];
     uint32_t h = name.n * 0x9E3779B1u;
     for (uint32_t i = 0; i < name.n; i++) h = (h ^ name.p[i]) * 0x01000193u;
     for (h ^= h >> 15;; h++) {
@@ -263,7 +139,7 @@ static int zj_seen_before(zj_reader *r, const zj_cell *cell, uint32_t at) {
             r->seen[h & r->seen_mask] = r->stamp << 16 | at;
             return 0;
         }
-        if (zj_same(cell[slot & 0xffff].name, name.p, name.n)) return 1;
+        if (zj_same(keys[slot & 0xffff], name.p, name.n)) return 1;
     }
 }
 
@@ -274,30 +150,115 @@ static void zj_forget_seen(zj_reader *r) {
     }
 }
 
-static int zj_read_list(zj_reader *r, const uint8_t **at, const uint8_t *end, uint32_t count,
-                        zj_cell *cell) {
-    if (count > r->limits.list_values)
-        return zj_fail_at(r, ZJ_LIST_TOO_LONG, ZJ_F_PROPERTIES, cell->name, -1);
-    if (r->items_used + count > r->items_room) {
-        size_t room = 2 * r->items_room + count + 16;
-        zj_text *items = (zj_text *)realloc(r->items, room * sizeof *items);
-        if (!items) return ZJ_NO_MEMORY;
-        r->items = items;
-        r->items_room = room;
+/* The value at *at; white space before it is skipped. */
+ZJ_ALWAYS int zj_read(zj_reader *r, const uint8_t **at, const uint8_t *end, mp_value *v,
+                      const int json) {
+    if (json) return js_read(&r->json, at, end, v, r->room);
+    return mp_read(at, end, v);
+}
+
+/* Can n bytes at the text of v be read? */
+ZJ_ALWAYS int zj_wide(const zj_reader *r, const mp_value *v, size_t n, const int json) {
+    return (json && v->text & JS_MADE) || (size_t)(r->room - v->bytes) >= n;
+}
+
+/* The members of a container, one after the other. */
+typedef struct {
+    uint32_t left;  /* msgpack */
+    uint32_t first; /* JSON */
+} zj_walk;
+
+ZJ_ALWAYS zj_walk zj_walk_of(const mp_value *v) {
+    return (zj_walk){v->size, 1};
+}
+
+/* 1: another member is at *at; 0: the container is over; -1: neither. */
+ZJ_ALWAYS int zj_next(const uint8_t **at, const uint8_t *end, zj_walk *walk, uint8_t close,
+                      const int json) {
+    if (json) return js_next(at, end, &walk->first, close);
+    return walk->left ? (walk->left--, 1) : 0;
+}
+
+/* A key, and the colon after it. */
+ZJ_ALWAYS int zj_read_key(zj_reader *r, const uint8_t **at, const uint8_t *end, mp_value *v,
+                          const int json) {
+    if (!json) return mp_read(at, end, v);
+    if (*at >= end || **at != '"') return MP_MALFORMED;
+    int failed = js_read(&r->json, at, end, v, r->room);
+    return failed ? failed : js_colon(at, end);
+}
+
+/* An id: text, or an integer, which becomes its decimal text. Empty text and null are absent. */
+ZJ_ALWAYS int zj_read_id(zj_reader *r, const mp_value *v, uint8_t field, uint8_t to,
+                         uint32_t *column, const int json) {
+    zj_keeper *k = &r->keep;
+    const size_t row = k->out.rows;
+    const uint8_t *text = v->bytes;
+    uint32_t n = v->size;
+    int wide = 0, ascii = 1;
+    if (v->type == MP_STR) {
+        if (n > r->limits.id_bytes) return zj_fail(r, ZJ_ID_TOO_LONG, field);
+        if (n == 0) {
+            k->row.present &= ~(1u << field);
+            return ZJ_ACCEPTED;
+        }
+        wide = zj_wide(r, v, ZJ_RECALL_BYTES, json);
+        ascii = json && v->text & JS_ASCII;
+    } else if (v->type == MP_NIL) {
+        return ZJ_ACCEPTED;
+    } else if (v->type == MP_INT || v->type == MP_BIG_UINT) {
+        int negative = v->type == MP_INT && v->integer < 0;
+        uint64_t left = negative ? 0 - (uint64_t)v->integer : (uint64_t)v->integer;
+        char *last = k->digits[k->waiting] + 24, *p = last;
+        do {
+            *--p = (char)('0' + left % 10);
+            left /= 10;
+        } while (left);
+        if (negative) *--p = '-';
+        text = (const uint8_t *)p;
+        n = (uint32_t)(last - p);
+    } else if (!json || v->type != MP_HUGE) {
+        return zj_fail(r, ZJ_BAD_VALUE, field);
     }
-    cell->kind = ZJ_LIST;
-    cell->count = count;
-    cell->value = (int64_t)r->items_used;
-    for (uint32_t i = 0; i < count; i++) {
+    if (n > r->limits.id_bytes) return zj_fail(r, ZJ_ID_TOO_LONG, field);
+    uint32_t code;
+    int known = zj_keep_text(k, text, n, wide, ascii, &k->recall->ids[to], to, row, &code);
+    if (known < 0) return zj_fail(r, ZJ_BAD_UTF8, field);
+    if (known) column[row] = code;
+    return ZJ_ACCEPTED;
+}
+
+ZJ_ALWAYS int zj_read_list(zj_reader *r, const uint8_t **at, const uint8_t *end, const mp_value *list,
+                           zj_text name, int64_t *value, const int json) {
+    zj_keeper *k = &r->keep;
+    zj_walk walk = zj_walk_of(list);
+    const size_t first = k->texts_used;
+    if (!json && list->size > r->limits.list_values)
+        return zj_fail_at(r, ZJ_LIST_TOO_LONG, ZJ_F_PROPERTIES, name, -1);
+    for (uint32_t i = 0;; i++) {
         mp_value v;
-        if (mp_read(at, end, &v) || v.type != MP_STR)
-            return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, cell->name, (int32_t)i);
+        int more = zj_next(at, end, &walk, ']', json);
+        if (more == 0) break;
+        if (more < 0 || i == r->limits.list_values) {
+            return zj_fail_at(r, ZJ_LIST_TOO_LONG, ZJ_F_PROPERTIES, name, -1);
+        }
+        if (zj_read(r, at, end, &v, json) || v.type != MP_STR)
+            return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, name, (int32_t)i);
         if (v.size > r->limits.string_bytes)
-            return zj_fail_at(r, ZJ_STRING_TOO_LONG, ZJ_F_PROPERTIES, cell->name, (int32_t)i);
-        if (!zj_utf8_ok(v.bytes, v.size))
-            return zj_fail_at(r, ZJ_BAD_UTF8, ZJ_F_PROPERTIES, cell->name, (int32_t)i);
-        r->items[r->items_used++] = (zj_text){v.bytes, v.size};
+            return zj_fail_at(r, ZJ_STRING_TOO_LONG, ZJ_F_PROPERTIES, name, (int32_t)i);
+        if (!(json && v.text & JS_ASCII) && !zj_utf8_ok(v.bytes, v.size))
+            return zj_fail_at(r, ZJ_BAD_UTF8, ZJ_F_PROPERTIES, name, (int32_t)i);
+        if (k->texts_used == k->texts_room) {
+            size_t room = 2 * k->texts_room + 64;
+            if (zj_grow(&k->texts, room, sizeof *k->texts)) return ZJ_NO_MEMORY;
+            k->texts_room = room;
+        }
+        k->texts[k->texts_used++] = (zj_text){v.bytes, v.size};
     }
+    *value = (int64_t)(first << 32 | (k->texts_used - first));
+    k->row.values += k->texts_used - first;
+    k->row.lists = 1;
+    k->row.depth = 3;
     return ZJ_ACCEPTED;
 }
 
@@ -305,113 +266,177 @@ static int zj_read_list(zj_reader *r, const uint8_t **at, const uint8_t *end, ui
 #define ZJ_DATE_MIN (-62135596800000LL)
 #define ZJ_DATE_MAX 253402300800000LL
 
-static inline int zj_read_value(zj_reader *r, const uint8_t **at, const uint8_t *end,
-                                zj_cell *cell) {
+/* The value of a property → cell c. */
+ZJ_ALWAYS int zj_read_value(zj_reader *r, const uint8_t **at, const uint8_t *end, zj_text name,
+                            zj_habit *habit, size_t c, const int json) {
+    zj_keeper *k = &r->keep;
+    uint8_t *kind = &k->out.cell_kind[c];
+    int64_t *value = &k->out.cell_value[c];
     mp_value v;
     uint8_t reason = ZJ_BAD_VALUE;
-    if (mp_read(at, end, &v)) goto fail;
+    if (json && *at < end && **at <= ' ') js_space(at, end);
+    const uint8_t *start = *at;
+    if (zj_read(r, at, end, &v, json)) goto fail;
     switch (v.type) {
-        case MP_STR:
+        case MP_STR: {
+            uint32_t code = 0;
             reason = ZJ_STRING_TOO_LONG;
             if (v.size > r->limits.string_bytes) goto fail;
             reason = ZJ_BAD_UTF8;
-            if (!zj_utf8_ok(v.bytes, v.size)) goto fail;
-            cell->kind = ZJ_STRING;
-            cell->bytes = v.bytes;
-            cell->value = v.size;
+            if (zj_keep_text(k, v.bytes, v.size, zj_wide(r, &v, ZJ_RECALL_BYTES, json),
+                             json && v.text & JS_ASCII, habit, ZJ_TO_CELL, c, &code) < 0)
+                goto fail;
+            *kind = ZJ_STRING;
+            *value = code;
             return ZJ_ACCEPTED;
+        }
         case MP_INT:
-            cell->kind = ZJ_INT;
-            cell->value = v.integer;
+            *kind = ZJ_INT;
+            *value = v.integer;
             return ZJ_ACCEPTED;
         case MP_FLOAT:
             reason = ZJ_NOT_FINITE;
             if (!isfinite(v.number)) goto fail;
-            cell->kind = ZJ_FLOAT;
-            memcpy(&cell->value, &v.number, 8);
+            *kind = ZJ_FLOAT;
+            memcpy(value, &v.number, 8);
             return ZJ_ACCEPTED;
         case MP_BOOL:
-            cell->kind = ZJ_BOOL;
-            cell->value = v.integer;
+            *kind = ZJ_BOOL;
+            *value = v.integer;
             return ZJ_ACCEPTED;
         case MP_NIL:
-            cell->kind = ZJ_UNSET;
-            cell->value = 0;
+            *kind = ZJ_UNSET;
+            *value = 0;
+            k->row.nulls = 1;
             return ZJ_ACCEPTED;
-        case MP_ARRAY:
-            return zj_read_list(r, at, end, v.size, cell);
+        case MP_ARRAY: {
+            *kind = ZJ_LIST;
+            int failed = zj_read_list(r, at, end, &v, name, value, json);
+            if (json && failed && failed != ZJ_NO_MEMORY &&
+                js_count(start, end, r->room) > r->limits.list_values)
+                return zj_fail_at(r, ZJ_LIST_TOO_LONG, ZJ_F_PROPERTIES, name, -1);
+            return failed;
+        }
         case MP_BIG_UINT:
+        case MP_HUGE:
             reason = ZJ_INT_RANGE;
             goto fail;
         case MP_EXT: {
             if (v.ext != -1) goto fail;
-            int failed = zj_time_ext(v.bytes, v.size, &cell->value);
+            int failed = zj_time_ext(v.bytes, v.size, value);
             if (failed == ZJ_TIME_BAD) goto fail;
             reason = ZJ_TIME_OUT_OF_RANGE;
-            if (failed || cell->value < ZJ_DATE_MIN || cell->value >= ZJ_DATE_MAX) goto fail;
-            cell->kind = ZJ_DATETIME;
+            if (failed || *value < ZJ_DATE_MIN || *value >= ZJ_DATE_MAX) goto fail;
+            *kind = ZJ_DATETIME;
             return ZJ_ACCEPTED;
         }
         default:
             break;
     }
 fail:
-    return zj_fail_at(r, reason, ZJ_F_PROPERTIES, cell->name, -1);
+    return zj_fail_at(r, reason, ZJ_F_PROPERTIES, name, -1);
 }
 
-static inline zj_shape *zj_shape_of(zj_reader *r, const zj_row *row) {
-    uint32_t h = row->type * 5u;
-    if (row->event.p) {
-        const uint8_t *p = row->event.p;
-        uint32_t n = row->event.n;
-        h += n * 7u + p[0] * 3u + p[n / 2] * 5u + p[n - 1] * 11u;
+/* A name that stands elsewhere than the shape has it: checked and looked for among those before. */
+ZJ_NEVER int zj_new_name(zj_reader *r, const mp_value *key, uint32_t i) {
+    zj_keeper *k = &r->keep;
+    zj_text name = key->type == MP_STR ? (zj_text){key->bytes, key->size} : (zj_text){NULL, 0};
+    int failed = zj_check_name(r, key);
+    if (!failed && zj_reserved(key)) failed = ZJ_BAD_NAME;
+    if (failed) return zj_fail_at(r, (uint8_t)failed, ZJ_F_PROPERTIES, name, -1);
+    if (k->row.matched) { /* the first one */
+        k->row.matched = 0;
+        zj_forget_seen(r);
+        for (uint32_t j = 0; j < i; j++) zj_seen_before(r, k->keys, j);
     }
-    return &r->shapes[h % ZJ_SHAPES];
+    k->keys[i] = name;
+    if (zj_seen_before(r, k->keys, i))
+        return zj_fail_at(r, ZJ_DUPLICATE_KEY, ZJ_F_PROPERTIES, name, -1);
+    return ZJ_ACCEPTED;
 }
 
-static int zj_read_properties(zj_reader *r, const uint8_t **at, const uint8_t *end, uint32_t pairs,
-                              zj_row *row) {
-    if (pairs > r->limits.properties) return zj_fail(r, ZJ_TOO_MANY_PROPERTIES, ZJ_F_PROPERTIES);
+#define ZJ_LOOK_AHEAD 4 /* names of a shape that an event may leave out in a row */
+
+/* The name of the shape that stands at p, from number *next on; NULL when none of the next does. */
+ZJ_ALWAYS zj_shape_name *zj_match(zj_reader *r, const uint8_t *p, zj_shape *shape, uint32_t *next,
+                                  const int json) {
+    if (r->room - p < 40 || (json && *p != '"')) return NULL;
+    const uint32_t last = *next + ZJ_LOOK_AHEAD < shape->count ? *next + ZJ_LOOK_AHEAD : shape->count;
+    for (uint32_t s = *next; s < last; s++) {
+        zj_shape_name *name = &shape->names[s];
+        if (json ? p[1 + name->n] != '"' || p[2 + name->n] != ':' || !name->plain
+                 : *p != (0xa0 | name->n))
+            continue;
+        if (!zj_shape_name_is(name, p + 1)) continue;
+        *next = s + 1;
+        return name->n <= r->limits.name_bytes ? name : NULL;
+    }
+    return NULL;
+}
+
+ZJ_ALWAYS int zj_read_properties(zj_reader *r, const uint8_t **at, const uint8_t *end,
+                                 const mp_value *map, const int json) {
+    zj_keeper *k = &r->keep;
+    zj_columns *o = &k->out;
     const uint8_t *p = *at;
-    zj_shape *shape = zj_shape_of(r, row);
-    uint32_t known = shape->count; /* names [0, known) of the shape may still match */
-    for (uint32_t i = 0; i < pairs; i++) {
-        zj_cell *cell = &row->cell[i];
-        int failed;
-        if (i < known) {
-            zj_text name = shape->names[i].name;
-            if ((size_t)(end - p) > name.n && *p == (0xa0 | name.n) && name.n < 32 &&
-                zj_equal(p + 1, name.p, name.n)) {
-                cell->name = (zj_text){p + 1, name.n};
-                cell->code = shape->names[i].code;
-                p += 1 + name.n;
-                failed = zj_read_value(r, &p, end, cell);
-                if (failed) return failed;
-                continue;
-            }
+    zj_walk walk = zj_walk_of(map);
+    const uint32_t most = r->limits.properties;
+    if (!json && map->size > most) return zj_fail(r, ZJ_TOO_MANY_PROPERTIES, ZJ_F_PROPERTIES);
+    const size_t room = json ? most : map->size;
+    if (o->cells + room > o->cells_room && zj_cells_grow(o, room)) return ZJ_NO_MEMORY;
+    if (!k->row.shape) k->row.shape = &k->shapes->nameless;
+    zj_shape *shape = k->row.shape;
+    uint32_t next = 0, i = 0;
+    if (k->row.depth < 2) k->row.depth = 2;
+    for (;; i++) {
+        int failed, more = zj_next(&p, end, &walk, '}', json);
+        if (more == 0) break;
+        if (more < 0 || i == most) return zj_fail(r, ZJ_TOO_MANY_PROPERTIES, ZJ_F_PROPERTIES);
+        zj_shape_name *known = k->row.matched ? zj_match(r, p, shape, &next, json) : NULL;
+        if (known) {
+            k->keys[i] = (zj_text){p + 1, known->n};
+            p += 1 + known->n + 2 * json;
+            o->cell_prop[o->cells + i] = known->code;
+            k->row.unnamed |= known->code == ZJ_NO_CODE;
+            failed = zj_read_value(r, &p, end, k->keys[i], &known->habit, o->cells + i, json);
+        } else {
+            mp_value key;
+            if (zj_read_key(r, &p, end, &key, json)) return zj_fail(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES);
+            failed = zj_new_name(r, &key, i);
+            if (failed) return failed;
+            o->cell_prop[o->cells + i] = ZJ_NO_CODE;
+            k->row.unnamed = 1;
+            failed = zj_read_value(r, &p, end, k->keys[i], &k->recall->other, o->cells + i, json);
         }
-        if (i <= known) { /* the first name that is off: from here on repeats are looked for */
-            known = 0;
-            zj_forget_seen(r);
-            for (uint32_t j = 0; j < i; j++) zj_seen_before(r, row->cell, j);
-        }
-        mp_value key;
-        if (mp_read(&p, end, &key)) return zj_fail(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES);
-        zj_text name = key.type == MP_STR ? (zj_text){key.bytes, key.size} : (zj_text){NULL, 0};
-        failed = zj_check_name(r, &key);
-        if (!failed && zj_reserved(&key)) failed = ZJ_BAD_NAME;
-        if (failed) return zj_fail_at(r, (uint8_t)failed, ZJ_F_PROPERTIES, name, -1);
-        cell->name = name;
-        cell->code = ZJ_NO_CODE;
-        if (zj_seen_before(r, row->cell, i))
-            return zj_fail_at(r, ZJ_DUPLICATE_KEY, ZJ_F_PROPERTIES, name, -1);
-        failed = zj_read_value(r, &p, end, cell);
         if (failed) return failed;
     }
-    row->cells = pairs;
-    row->shape = shape;
-    row->matched = pairs <= known;
+    k->row.cells = i;
+    k->row.values += 2 * i;
     *at = p;
+    return ZJ_ACCEPTED;
+}
+
+/* An event's name: found among the shapes, or checked. */
+ZJ_ALWAYS int zj_read_event_name(zj_reader *r, const mp_value *v, const int json) {
+    zj_keeper *k = &r->keep;
+    zj_row *row = &k->row;
+    zj_shape *shape = NULL;
+    int found = 0;
+    if (v->type == MP_STR && v->size && v->size <= ZJ_EVENT_BYTES && v->size <= r->limits.name_bytes) {
+        uint64_t w[4];
+        if (zj_wide(r, v, 32, json))
+            for (uint32_t i = 0; i < 4; i++) w[i] = zj_piece(v->bytes, v->size, i);
+        else zj_words_of(w, v->bytes, v->size);
+        shape = zj_shape_for(k->shapes, w, v->size, &found);
+    }
+    if (found) {
+        row->event_code = shape->code;
+    } else {
+        int failed = zj_check_name(r, v);
+        if (failed) return zj_fail(r, (uint8_t)failed, ZJ_F_EVENT);
+        row->event = (zj_text){v->bytes, v->size};
+    }
+    if (!row->shape) row->shape = shape;
     return ZJ_ACCEPTED;
 }
 
@@ -446,48 +471,84 @@ static inline uint8_t zj_field_of(const mp_value *key) {
 }
 
 /* What only the whole event shows: something missing, or values that its type does not take. */
-static int zj_check_whole(zj_reader *r, const zj_row *row, uint32_t present) {
-    if (row->type == ZJ_TRACK && !row->event.p) return zj_fail(r, ZJ_MISSING_EVENT, ZJ_F_EVENT);
-    if (row->type != ZJ_TRACK && row->event.p) return zj_fail(r, ZJ_UNKNOWN_FIELD, ZJ_F_EVENT);
-    if (!row->user.p && !row->device.p) return zj_fail(r, ZJ_MISSING_ID, ZJ_F_USER);
+ZJ_ALWAYS int zj_check_whole(zj_reader *r) {
+    zj_keeper *k = &r->keep;
+    const zj_row *row = &k->row;
+    const uint32_t present = row->present;
+    const int named = present >> ZJ_F_EVENT & 1;
+    if (row->depth > r->limits.depth) return zj_fail(r, ZJ_TOO_DEEP, ZJ_F_NONE);
+    if (row->type == ZJ_TRACK && !named) return zj_fail(r, ZJ_MISSING_EVENT, ZJ_F_EVENT);
+    if (row->type != ZJ_TRACK && named) return zj_fail(r, ZJ_UNKNOWN_FIELD, ZJ_F_EVENT);
+    if (!(present & (1u << ZJ_F_USER | 1u << ZJ_F_DEVICE))) return zj_fail(r, ZJ_MISSING_ID, ZJ_F_USER);
     if (!(present & 1u << ZJ_F_TIME)) return zj_fail(r, ZJ_MISSING_TIME, ZJ_F_TIME);
     if (row->type == ZJ_PROFILE_UNSET)
         for (uint32_t i = 0; i < row->cells; i++) {
-            const zj_cell *cell = &row->cell[i];
-            if (cell->kind != ZJ_UNSET && !(cell->kind == ZJ_BOOL && cell->value))
-                return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, cell->name, -1);
+            const size_t c = k->out.cells + i;
+            const uint8_t kind = k->out.cell_kind[c];
+            if (kind != ZJ_UNSET && !(kind == ZJ_BOOL && k->out.cell_value[c]))
+                return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, k->keys[i], -1);
         }
     return ZJ_ACCEPTED;
 }
 
-/* Reads the event in [p, end) as number `slot` of the block. ZJ_ACCEPTED fills *row, its cells and
- * r->items, all valid until the slot is used again; any other answer is the reason, with r->reject
- * saying where (ZJ_NO_MEMORY: not a reason, give up). REQUIRES: slot < ZJ_BLOCK; r->items_used = 0
- * before slot 0. */
-static int zj_read_event(zj_reader *r, const uint8_t *p, const uint8_t *end, uint32_t slot,
-                         zj_row *row) {
+typedef struct {
+    uint8_t n;
+    char text[16]; /* as it stands in the bytes, zeros after it */
+} zj_literal;
+
+/* Fields in the order of ZJ_F_*; JSON with its quotes and colon. */
+static const zj_literal zj_field_msgpack[ZJ_FIELDS] = {
+    {0, ""}, {5, "\xa4type"}, {6, "\xa5" "event"}, {5, "\xa4time"}, {8, "\xa7user_id"},
+    {10, "\xa9" "device_id"}, {10, "\xa9insert_id"}, {11, "\xaaproperties"},
+};
+static const zj_literal zj_field_json[ZJ_FIELDS] = {
+    {0, ""}, {7, "\"type\":"}, {8, "\"event\":"}, {7, "\"time\":"}, {10, "\"user_id\":"},
+    {12, "\"device_id\":"}, {12, "\"insert_id\":"}, {13, "\"properties\":"},
+};
+
+ZJ_ALWAYS int zj_literal_is(const zj_literal *l, const uint8_t *p) {
+    const uint8_t *text = (const uint8_t *)l->text;
+    uint64_t a = zj_piece(p, l->n, 0) ^ zj_word(text), b = zj_piece(p, l->n, 1) ^ zj_word(text + 8);
+    return (l->n != 0) & ((a | b) == 0);
+}
+
+/* Reads the event at *at into the open row and moves *at past it. ZJ_ACCEPTED: the row can be kept;
+ * any other answer is the reason, with r->reject saying where (ZJ_NO_MEMORY: not a reason, give up). */
+ZJ_ALWAYS int zj_read_event(zj_reader *r, const uint8_t **at, const uint8_t *end, const int json) {
+    zj_keeper *k = &r->keep;
+    zj_row *row = &k->row;
+    const uint8_t *p = *at;
+    const zj_literal *fields = json ? zj_field_json : zj_field_msgpack;
     mp_value v;
-    const size_t items_before = r->items_used;
-    row->cell = r->cells + slot * ((size_t)r->limits.properties + 1);
-    row->type = ZJ_TRACK;
-    row->event.p = row->user.p = row->device.p = row->insert.p = NULL;
-    row->cells = 0;
-    row->shape = NULL;
-    row->matched = 1;
-    if (mp_read(&p, end, &v) || v.type != MP_MAP) return zj_fail(r, ZJ_NOT_A_MAP, ZJ_F_NONE);
-    uint32_t present = 0, keys = 0;
-    for (uint32_t pairs = v.size; pairs; pairs--) {
-        if (mp_read(&p, end, &v)) return zj_fail(r, ZJ_NOT_A_MAP, ZJ_F_NONE);
-        uint8_t field = zj_field_of(&v);
-        if (field == ZJ_F_NONE) {
-            zj_text key = v.type == MP_STR ? (zj_text){v.bytes, v.size} : (zj_text){NULL, 0};
-            return zj_fail_at(r, ZJ_UNKNOWN_FIELD, ZJ_F_NONE, key, -1);
+    if (zj_open_row(k)) return ZJ_NO_MEMORY;
+    if (zj_read(r, &p, end, &v, json) || v.type != MP_MAP) return zj_fail(r, ZJ_NOT_A_MAP, ZJ_F_NONE);
+    zj_walk walk = zj_walk_of(&v);
+    uint32_t keys = 0;
+    for (uint32_t i = 0;; i++) {
+        int failed, more = zj_next(&p, end, &walk, '}', json);
+        if (more <= 0) {
+            if (more < 0) return zj_fail(r, ZJ_NOT_A_MAP, ZJ_F_NONE);
+            break;
+        }
+        uint8_t field = k->shapes->fields[i & 7];
+        if (r->room - p >= 16 && zj_literal_is(&fields[field], p)) {
+            p += fields[field].n;
+        } else {
+            if (zj_read_key(r, &p, end, &v, json)) return zj_fail(r, ZJ_NOT_A_MAP, ZJ_F_NONE);
+            field = zj_field_of(&v);
+            if (field == ZJ_F_NONE) {
+                zj_text key = v.type == MP_STR ? (zj_text){v.bytes, v.size} : (zj_text){NULL, 0};
+                return zj_fail_at(r, ZJ_UNKNOWN_FIELD, ZJ_F_NONE, key, -1);
+            }
+            k->shapes->fields[i & 7] = field;
         }
         if (keys & 1u << field) return zj_fail(r, ZJ_DUPLICATE_KEY, field);
         keys |= 1u << field;
-        if (mp_read(&p, end, &v)) return zj_fail(r, ZJ_BAD_VALUE, field);
-        if (v.type != MP_NIL) present |= 1u << field;
-        int failed = ZJ_ACCEPTED;
+        if (json && p < end && *p <= ' ') js_space(&p, end);
+        const uint8_t *start = p;
+        if (zj_read(r, &p, end, &v, json)) return zj_fail(r, ZJ_BAD_VALUE, field);
+        row->values += 2;
+        if (v.type != MP_NIL) row->present |= 1u << field;
         switch (field) {
             case ZJ_F_TYPE:
                 failed = zj_read_type(&v, &row->type);
@@ -495,9 +556,8 @@ static int zj_read_event(zj_reader *r, const uint8_t *p, const uint8_t *end, uin
                 break;
             case ZJ_F_EVENT:
                 if (v.type == MP_NIL) break;
-                failed = zj_check_name(r, &v);
-                if (failed) return zj_fail(r, (uint8_t)failed, field);
-                row->event = (zj_text){v.bytes, v.size};
+                failed = zj_read_event_name(r, &v, json);
+                if (failed) return failed;
                 break;
             case ZJ_F_TIME:
                 if (v.type == MP_NIL) break;
@@ -507,23 +567,36 @@ static int zj_read_event(zj_reader *r, const uint8_t *p, const uint8_t *end, uin
                     return zj_fail(r, ZJ_TIME_OUT_OF_RANGE, field);
                 break;
             case ZJ_F_USER:
-                failed = zj_read_id(r, &v, field, row->digits[0], &row->user);
-                break;
             case ZJ_F_DEVICE:
-                failed = zj_read_id(r, &v, field, row->digits[1], &row->device);
+            case ZJ_F_INSERT: {
+                uint8_t to = (uint8_t)(field - ZJ_F_USER);
+                uint32_t *column = to == ZJ_TO_USER     ? k->out.user
+                                   : to == ZJ_TO_DEVICE ? k->out.device
+                                                        : k->out.insert;
+                failed = zj_read_id(r, &v, field, to, column, json);
+                if (failed) return failed;
                 break;
-            case ZJ_F_INSERT:
-                failed = zj_read_id(r, &v, field, row->digits[2], &row->insert);
-                break;
+            }
             default:
                 if (v.type == MP_NIL) break;
                 if (v.type != MP_MAP) return zj_fail(r, ZJ_BAD_VALUE, field);
-                failed = zj_read_properties(r, &p, end, v.size, row);
+                failed = zj_read_properties(r, &p, end, &v, json);
+                if (failed && json && failed != ZJ_NO_MEMORY &&
+                    js_count(start, end, r->room) > r->limits.properties)
+                    return zj_fail(r, ZJ_TOO_MANY_PROPERTIES, field);
+                if (failed) return failed;
         }
-        if (failed) return failed;
     }
-    row->items = (uint32_t)(r->items_used - items_before);
-    return zj_check_whole(r, row, present);
+    *at = p;
+    return zj_check_whole(r);
+}
+
+ZJ_NEVER int zj_read_event_msgpack(zj_reader *r, const uint8_t **at, const uint8_t *end) {
+    return zj_read_event(r, at, end, 0);
+}
+
+ZJ_NEVER int zj_read_event_json(zj_reader *r, const uint8_t **at, const uint8_t *end) {
+    return zj_read_event(r, at, end, 1);
 }
 
 #endif

@@ -11,11 +11,13 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { MP_NIL, MP_BOOL, MP_INT, MP_BIG_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_EXT };
+enum { MP_NIL, MP_BOOL, MP_INT, MP_BIG_UINT, MP_FLOAT, MP_STR, MP_BIN, MP_ARRAY, MP_MAP, MP_EXT,
+       MP_HUGE /* JSON: an integer of more than 64 bits; its digits are in `bytes` */ };
 enum { MP_OK, MP_TRUNCATED, MP_MALFORMED, MP_TOO_MANY };
 
 typedef struct {
     uint8_t type;
+    uint8_t text;         /* JSON, STR: JS_ASCII, JS_MADE */
     int8_t ext;           /* MP_EXT: its type */
     uint32_t size;        /* bytes of STR, BIN, EXT; members of ARRAY; pairs of MAP */
     int64_t integer;      /* BOOL, INT; BIG_UINT (> 2^63 - 1): the same bits */

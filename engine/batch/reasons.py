@@ -1,6 +1,6 @@
 """Why events and batches are refused: every stable reason code with its explanation.
 
-The codes are the same in ``event.h`` and ``decode.h`` (a test compares them) and are listed in
+The codes are the same in ``reasons.h`` (a test compares them) and are listed in
 ``docs/format/batch.md``. A code, once released, keeps its meaning. The texts may use the limits.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 EVENT_REASONS: dict[str, str] = {
     "not_a_map": "an event must be a map",
+    "bad_json": "a line of JSON lines must be one JSON value",
     "too_deep": "values nest deeper than {limits.event_depth} levels",
     "unknown_field": (
         "only type, event, time, user_id, device_id, properties and insert_id are fields of an "
@@ -44,7 +45,7 @@ EVENT_REASONS: dict[str, str] = {
 
 BATCH_REASONS: dict[str, str] = {
     "truncated": "the data ends inside a value",
-    "malformed": "the data is not msgpack",
+    "malformed": "the data is neither msgpack nor JSON",
     "trailing_bytes": "data follows the end of the batch",
     "batch_too_large": "a batch has at most {limits.batch_bytes} bytes",
     "too_many_events": "a batch has at most {limits.batch_events} events",

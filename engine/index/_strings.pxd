@@ -40,6 +40,8 @@ cdef class StringTable:
     cdef readonly uint64_t salt
     cdef int writing
     cdef int reading
+    # What a decoder keeps with the table (batch/recall.h): malloc'd blocks, freed with it.
+    cdef void *aside[2]
 
     cdef int begin_write(self) except -1
     cdef void end_write(self) noexcept

@@ -71,6 +71,8 @@ cdef class StringTable:
 
     def __dealloc__(self):
         zj_strings_free(&self.table)
+        free(self.aside[0])
+        free(self.aside[1])
 
     cdef int begin_write(self) except -1:
         if self.writing or self.reading:

@@ -340,4 +340,30 @@ static inline uint32_t zj_strings_intern(zj_strings *t, const uint8_t *p, size_t
     return zj_strings_intern_hashed(t, p, n, zj_strings_hash(t, p, n));
 }
 
+/* Removes the strings that came after the first `count`, newest first; room that they took stays.
+ * O(bytes removed). */
+static inline void zj_strings_take_back(zj_strings *t, uint64_t count) {
+    const uint64_t mask = t->mask;
+    while (t->count > count) {
+        const uint32_t code = (uint32_t)(t->count - 1);
+        size_t n;
+        const uint8_t *p = zj_strings_get(t, code, &n);
+        const uint64_t tag = zj_strings_hash(t, p, n) >> 32;
+        uint64_t *slots = zj_strings_slots(t, tag);
+        uint64_t hole = tag & mask;
+        while ((uint32_t)slots[hole] != code + 1u) hole = (hole + 1) & mask;
+        /* What lies behind the hole and may lie in it moves there. */
+        for (uint64_t i = (hole + 1) & mask; slots[i]; i = (i + 1) & mask) {
+            const uint64_t home = slots[i] >> 32 & mask;
+            if (((i - home) & mask) < ((i - hole) & mask)) continue;
+            slots[hole] = slots[i];
+            hole = i;
+        }
+        slots[hole] = 0;
+        t->parts[t->owners[tag >> t->shift]].count--;
+        t->arena_used -= n;
+        t->count--;
+    }
+}
+
 #endif

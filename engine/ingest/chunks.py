@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import msgpack
 import numpy as np
 
+from zuji.engine.batch import slice_events
 from zuji.engine.batch.columns import EventBatch, Rejected
 from zuji.engine.storage.memtable import BoundChunk
 
@@ -113,16 +113,12 @@ def with_devices(chunk: BoundChunk, rows: I64, code: int, devices: U32) -> Bound
 def rejects(
     batch: EventBatch, refused: dict[int, tuple[str, str, str]], raw: bytes
 ) -> list[Rejected]:
-    """Rejected events with their msgpack slice, re-encoded from the document (a slow path, used
-    rarely).
-    """
+    """Rejected events with their bytes as sent, cut from the document."""
     if not refused:
         return []
-    document = msgpack.unpackb(raw, raw=True, strict_map_key=False)
-    events = document if isinstance(document, list) else document[b"events"]
-    found = []
-    for row, (reason, path, message) in sorted(refused.items()):
-        index = int(batch.index[row])
-        kept = msgpack.packb(events[index], use_bin_type=False)
-        found.append(Rejected(index=index, reason=reason, path=path, message=message, raw=kept))
-    return found
+    rows = sorted(refused)
+    indexes = [int(batch.index[row]) for row in rows]
+    return [
+        Rejected(index, *refused[row], raw=kept)
+        for row, index, kept in zip(rows, indexes, slice_events(raw, indexes), strict=True)
+    ]

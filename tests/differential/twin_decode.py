@@ -209,7 +209,7 @@ def value_of(node: Node, limits: Any) -> tuple[int, Any]:
     if node.type == "bool":
         return BOOL, int(node.value)
     if node.type == "int":
-        if node.value >= 1 << 63:
+        if not -(1 << 63) <= node.value < 1 << 63:
             raise Reject("int_out_of_range")
         return INT, node.value
     if node.type == "float":
@@ -321,6 +321,11 @@ def decode_slow(data: bytes, limits: Any) -> dict[str, Any]:
     root = read(data, 0)
     if root.end != len(data):
         raise Refused("trailing_bytes")
+    return read_document(root, data, limits)
+
+
+def read_document(root: Node, data: bytes, limits: Any) -> dict[str, Any]:
+    """The same, of the tree of a whole batch."""
     if root.items > limits.batch_items:
         raise Refused("too_many_items")
     batch_id = sent_at = events = None

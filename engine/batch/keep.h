@@ -1,0 +1,372 @@
+/* Keeping what was read: cells go straight to the columns, strings wait to be interned in groups.
+ *
+ * An event is written behind the last kept one (zj_open_row, zj_keep_text, ...) and becomes a row with
+ * zj_keep_row or leaves no trace with zj_drop_row: strings are interned only for kept rows. They wait
+ * in `pending` with their hash, while the places where the table may hold them are being fetched, and
+ * are interned some events later.
+ *
+ * One zj_keeper belongs to one thread; the string tables are the caller's to lock. Buffers stay for
+ * the next batch. Memory: 45 bytes an event, 13 a cell, 4 a list item, half as much again while they
+ * grow.
+ */
+#ifndef ZUJI_BATCH_KEEP_H
+#define ZUJI_BATCH_KEEP_H
+
+#include "batch/recall.h"
+#include "batch/utf8.h"
+
+typedef struct {
+    uint8_t *kind;
+    uint32_t *event, *user, *device, *insert, *index;
+    int64_t *time, *cell_start;
+    size_t rows, rows_room;
+    uint32_t *cell_prop;
+    uint8_t *cell_kind;
+    int64_t *cell_value;
+    size_t cells, cells_room;
+    int64_t *list_start; /* lists + 1 entries, the last one written at the end */
+    size_t lists, lists_room;
+    uint32_t *list_item;
+    size_t items, items_room;
+} zj_columns;
+
+/* Where a code goes when it is known. */
+enum { ZJ_TO_USER, ZJ_TO_DEVICE, ZJ_TO_INSERT, ZJ_TO_CELL };
+
+typedef struct {
+    const uint8_t *p;
+    uint64_t hash;
+    uint32_t n, where; /* row or cell */
+    uint16_t slot;     /* of recall, or ZJ_NO_SLOT */
+    uint8_t to;
+} zj_pending;
+
+#define ZJ_PENDING 64 /* interned together when at least so many wait */
+
+typedef struct {
+    uint8_t type;
+    uint8_t matched;  /* all names came from the shape */
+    uint8_t unnamed;  /* the code of a name is not known yet */
+    uint8_t nulls, lists; /* there are some */
+    uint32_t present; /* fields that are there and not null, a bit each */
+    zj_text event;    /* NULL: none, or its code is known */
+    uint32_t event_code;
+    int64_t time;
+    zj_shape *shape; /* NULL: the event has no properties and a name too long for one */
+    uint32_t cells;
+    uint32_t depth;
+    uint64_t values; /* as Limits.batch_items counts them */
+} zj_row;
+
+typedef struct {
+    zj_columns out;
+    zj_strings *names, *strings;
+    zj_recall *recall;
+    zj_shapes *shapes;
+    zj_row row; /* the open one */
+    zj_text *keys; /* [properties + 1] names of its cells */
+    zj_text *texts; /* items of its lists; a LIST cell holds first << 32 | count until it is kept */
+    size_t texts_used, texts_room;
+    zj_pending *pending;
+    char (*digits)[24]; /* ids sent as integers, beside pending */
+    uint32_t waiting, waiting_before, properties;
+} zj_keeper;
+
+static inline void zj_columns_free(zj_columns *o) {
+    free(o->kind);
+    free(o->event);
+    free(o->user);
+    free(o->device);
+    free(o->insert);
+    free(o->index);
+    free(o->time);
+    free(o->cell_start);
+    free(o->cell_prop);
+    free(o->cell_kind);
+    free(o->cell_value);
+    free(o->list_start);
+    free(o->list_item);
+    memset(o, 0, sizeof *o);
+}
+
+static inline void zj_keeper_free(zj_keeper *k) {
+    zj_columns_free(&k->out);
+    free(k->keys);
+    free(k->texts);
+    free(k->pending);
+    free(k->digits);
+    memset(k, 0, sizeof *k);
+}
+
+static inline size_t zj_keeper_bytes(const zj_keeper *k) {
+    const zj_columns *o = &k->out;
+    return o->rows_room * 45 + o->cells_room * 13 + o->lists_room * 8 + o->items_room * 4 +
+           k->texts_room * sizeof(zj_text) +
+           k->properties * (sizeof(zj_text) + sizeof(zj_pending) + 24);
+}
+
+/* *array with room for `room` elements of `size` bytes. 0, or -1 and the array as it was. */
+static int zj_grow(void *array, size_t room, size_t size) {
+    void *grown = realloc(*(void **)array, room * size);
+    if (!grown) return -1;
+    *(void **)array = grown;
+    return 0;
+}
+
+static int zj_rows_grow(zj_columns *o, size_t more) {
+    size_t room = o->rows_room + o->rows_room / 2 + more + 16;
+    if (zj_grow(&o->kind, room, 1) || zj_grow(&o->event, room, 4) || zj_grow(&o->user, room, 4) ||
+        zj_grow(&o->device, room, 4) || zj_grow(&o->insert, room, 4) ||
+        zj_grow(&o->index, room, 4) || zj_grow(&o->time, room, 8) ||
+        zj_grow(&o->cell_start, room, 8))
+        return -1;
+    o->rows_room = room;
+    return 0;
+}
+
+static int zj_cells_grow(zj_columns *o, size_t more) {
+    size_t room = o->cells_room + o->cells_room / 2 + more + 256;
+    if (zj_grow(&o->cell_prop, room, 4) || zj_grow(&o->cell_kind, room, 1) ||
+        zj_grow(&o->cell_value, room, 8))
+        return -1;
+    o->cells_room = room;
+    return 0;
+}
+
+static int zj_lists_reserve(zj_columns *o, size_t lists, size_t items) {
+    if (o->lists + lists + 1 > o->lists_room) {
+        size_t room = o->lists_room + o->lists_room / 2 + lists + 16;
+        if (zj_grow(&o->list_start, room, 8)) return -1;
+        o->lists_room = room;
+    }
+    if (o->items + items > o->items_room) {
+        size_t room = o->items_room + o->items_room / 2 + items + 64;
+        if (zj_grow(&o->list_item, room, 4)) return -1;
+        o->items_room = room;
+    }
+    return 0;
+}
+
+/* Ready for a batch. 0, or -1 without memory. REQUIRES: *k is zero or was used before. */
+static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint32_t properties) {
+    zj_columns *o = &k->out;
+    if (!k->keys || k->properties != properties) {
+        const size_t waiting = (size_t)ZJ_PENDING + properties + 4;
+        if (zj_grow(&k->keys, (size_t)properties + 1, sizeof(zj_text)) ||
+            zj_grow(&k->pending, waiting, sizeof(zj_pending)) || zj_grow(&k->digits, waiting, 24))
+            return -1;
+        k->properties = properties;
+    }
+    o->rows = o->cells = o->lists = o->items = 0;
+    k->waiting = k->waiting_before = 0;
+    k->texts_used = 0;
+    k->names = names.strings;
+    k->strings = strings.strings;
+    k->recall = zj_recall_of(strings);
+    k->shapes = zj_shapes_of(names);
+    return k->recall && k->shapes ? zj_lists_reserve(o, 0, 0) : -1;
+}
+
+/* 0, or -1 without memory. */
+static inline int zj_open_row(zj_keeper *k) {
+    zj_columns *o = &k->out;
+    zj_row *row = &k->row;
+    if (o->rows + 2 > o->rows_room && zj_rows_grow(o, 2)) return -1;
+    row->type = ZJ_TRACK;
+    row->matched = 1;
+    row->unnamed = row->nulls = row->lists = 0;
+    row->present = 0;
+    row->event.p = NULL;
+    row->event_code = ZJ_NO_CODE;
+    row->shape = NULL;
+    row->cells = 0;
+    row->depth = 1;
+    row->values = 1;
+    o->user[o->rows] = o->device[o->rows] = o->insert[o->rows] = ZJ_NO_CODE;
+    return 0;
+}
+
+static inline void zj_drop_row(zj_keeper *k) {
+    k->waiting = k->waiting_before;
+    k->texts_used = 0;
+}
+
+/* Place and words of p[0, n) in recall; 1 when it is there. */
+static inline int zj_recall_find(zj_keeper *k, const uint8_t *p, uint32_t n, uint32_t *slot) {
+    const uint64_t w[2] = {zj_piece(p, n, 0), zj_piece(p, n, 1)};
+    *slot = zj_recall_slot(w, n);
+    const zj_recalled *r = &k->recall->slot[*slot];
+    return ((r->w[0] ^ w[0]) | (r->w[1] ^ w[1]) | (uint64_t)(r->n ^ n)) == 0;
+}
+
+static inline void zj_recall_put(zj_keeper *k, uint32_t slot, const uint8_t *p, uint32_t n,
+                                 uint32_t code) {
+    zj_recalled *r = &k->recall->slot[slot];
+    r->w[0] = r->w[1] = 0;
+    memcpy(r->w, p, n);
+    r->n = n;
+    r->code = code;
+}
+
+static inline void zj_wait(zj_keeper *k, const uint8_t *p, uint32_t n, uint32_t slot, uint8_t to,
+                           size_t where) {
+    zj_pending *w = &k->pending[k->waiting++];
+    w->p = p;
+    w->n = n;
+    w->where = (uint32_t)where;
+    w->slot = (uint16_t)slot;
+    w->to = to;
+    w->hash = zj_strings_hash(k->strings, p, n);
+    zj_strings_prefetch(k->strings, w->hash);
+}
+
+/* Text p[0, n) of the open row: its code to *known and 1 when it was met before, else it waits and 0;
+ * -1 when it is not UTF-8. REQUIRES: `wide` = 16 bytes at p can be read. */
+static inline int zj_keep_text(zj_keeper *k, const uint8_t *p, uint32_t n, int wide, int ascii,
+                               zj_habit *habit, uint8_t to, size_t where, uint32_t *known) {
+    uint32_t slot = ZJ_NO_SLOT;
+    if (n <= ZJ_RECALL_BYTES && wide && zj_habit_try(habit)) {
+        if (zj_recall_find(k, p, n, &slot)) {
+            zj_habit_hit(habit);
+            *known = k->recall->slot[slot].code;
+            return 1;
+        }
+        zj_habit_miss(habit);
+    }
+    if (!ascii && !zj_utf8_ok(p, n)) return -1;
+    zj_wait(k, p, n, slot, to, where);
+    return 0;
+}
+
+/* 0, or -1 without memory. */
+static int zj_intern_waiting(zj_keeper *k) {
+    zj_columns *o = &k->out;
+    for (uint32_t i = 0; i < k->waiting; i++) {
+        const zj_pending *w = &k->pending[i];
+        const uint32_t code = zj_strings_intern_hashed(k->strings, w->p, w->n, w->hash);
+        if (code == ZJ_NO_CODE) return -1;
+        if (w->to == ZJ_TO_CELL) o->cell_value[w->where] = code;
+        else if (w->to == ZJ_TO_USER) o->user[w->where] = code;
+        else if (w->to == ZJ_TO_DEVICE) o->device[w->where] = code;
+        else o->insert[w->where] = code;
+        if (w->slot != ZJ_NO_SLOT) zj_recall_put(k, w->slot, w->p, w->n, code);
+    }
+    k->waiting = k->waiting_before = 0;
+    return 0;
+}
+
+/* Codes of the names that have none yet. A property that an event has as null names nothing. */
+static int zj_name_row(zj_keeper *k) {
+    zj_row *row = &k->row;
+    zj_columns *o = &k->out;
+    int learn = !row->matched;
+    if (row->event.p) {
+        row->event_code = zj_strings_intern(k->names, row->event.p, row->event.n);
+        if (row->event_code == ZJ_NO_CODE) return -1;
+        if (row->event.n <= ZJ_EVENT_BYTES && row->shape && row->shape != &k->shapes->nameless) {
+            zj_words_of(row->shape->w, row->event.p, row->event.n);
+            row->shape->n = row->event.n;
+            row->shape->code = row->event_code;
+            row->shape->count = 0;
+            learn = 1;
+        }
+    }
+    uint32_t *prop = o->cell_prop + o->cells;
+    const uint8_t *kind = o->cell_kind + o->cells;
+    if (row->unnamed)
+        for (uint32_t i = 0; i < row->cells; i++) {
+            if (prop[i] != ZJ_NO_CODE || (kind[i] == ZJ_UNSET && row->type == ZJ_TRACK)) continue;
+            prop[i] = zj_strings_intern(k->names, k->keys[i].p, k->keys[i].n);
+            if (prop[i] == ZJ_NO_CODE) return -1;
+            learn = 1;
+        }
+    if (learn && row->shape && row->cells) zj_shape_learn(row->shape, k->keys, prop, row->cells);
+    return 0;
+}
+
+/* The cells of an event without its nulls; what waits for a cell moves with it. */
+static void zj_drop_nulls(zj_keeper *k) {
+    zj_columns *o = &k->out;
+    const size_t first = o->cells, end = o->cells + k->row.cells;
+    size_t to = first;
+    uint32_t w = k->waiting_before;
+    for (size_t c = first; c < end; c++) {
+        while (w < k->waiting && (k->pending[w].to != ZJ_TO_CELL || k->pending[w].where < c)) w++;
+        if (o->cell_kind[c] == ZJ_UNSET) continue;
+        if (w < k->waiting && k->pending[w].where == c) k->pending[w].where = (uint32_t)to;
+        o->cell_prop[to] = o->cell_prop[c];
+        o->cell_kind[to] = o->cell_kind[c];
+        o->cell_value[to++] = o->cell_value[c];
+    }
+    k->row.cells = (uint32_t)(to - first);
+}
+
+static int zj_keep_lists(zj_keeper *k) {
+    zj_columns *o = &k->out;
+    zj_habit *habit = &k->recall->list;
+    if (zj_lists_reserve(o, k->row.cells, k->texts_used)) return -1;
+    for (size_t c = o->cells; c < o->cells + k->row.cells; c++) {
+        if (o->cell_kind[c] != ZJ_LIST) continue;
+        const zj_text *text = k->texts + (uint64_t)(o->cell_value[c] >> 32);
+        uint32_t count = (uint32_t)o->cell_value[c];
+        o->list_start[o->lists] = (int64_t)o->items;
+        o->cell_value[c] = (int64_t)o->lists++;
+        for (; count; count--, text++) {
+            uint64_t w[2] = {0, 0};
+            uint32_t slot = ZJ_NO_SLOT, code;
+            if (text->n <= ZJ_RECALL_BYTES && zj_habit_try(habit)) {
+                memcpy(w, text->p, text->n);
+                slot = zj_recall_slot(w, text->n);
+                const zj_recalled *r = &k->recall->slot[slot];
+                if (r->n == text->n && r->w[0] == w[0] && r->w[1] == w[1]) {
+                    zj_habit_hit(habit);
+                    o->list_item[o->items++] = r->code;
+                    continue;
+                }
+                zj_habit_miss(habit);
+            }
+            code = zj_strings_intern(k->strings, text->p, text->n);
+            if (code == ZJ_NO_CODE) return -1;
+            if (slot != ZJ_NO_SLOT) zj_recall_put(k, slot, text->p, text->n, code);
+            o->list_item[o->items++] = code;
+        }
+    }
+    return 0;
+}
+
+/* The open row becomes number o->rows. 0, or -1 without memory. REQUIRES: it was checked whole. */
+static int zj_keep_row(zj_keeper *k, uint32_t index) {
+    zj_columns *o = &k->out;
+    zj_row *row = &k->row;
+    const size_t at = o->rows;
+    if ((row->event.p || row->unnamed || !row->matched) && zj_name_row(k)) return -1;
+    if (row->type == ZJ_PROFILE_UNSET) {
+        memset(o->cell_kind + o->cells, ZJ_UNSET, row->cells);
+        memset(o->cell_value + o->cells, 0, row->cells * sizeof(int64_t));
+    } else if (row->nulls && row->type == ZJ_TRACK) {
+        zj_drop_nulls(k);
+    }
+    if (row->lists && zj_keep_lists(k)) return -1;
+    o->kind[at] = row->type;
+    o->event[at] = row->event_code;
+    o->time[at] = row->time;
+    o->index[at] = index;
+    o->cell_start[at] = (int64_t)o->cells;
+    o->cells += row->cells;
+    o->rows++;
+    k->texts_used = 0;
+    k->waiting_before = k->waiting;
+    return k->waiting >= ZJ_PENDING ? zj_intern_waiting(k) : 0;
+}
+
+/* After the last event. 0, or -1 without memory. */
+static int zj_keeper_end(zj_keeper *k) {
+    zj_columns *o = &k->out;
+    if (zj_intern_waiting(k)) return -1;
+    if (o->rows + 1 > o->rows_room && zj_rows_grow(o, 1)) return -1;
+    o->cell_start[o->rows] = (int64_t)o->cells;
+    o->list_start[o->lists] = (int64_t)o->items;
+    return 0;
+}
+
+#endif
