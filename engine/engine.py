@@ -186,7 +186,7 @@ class Engine:
         self._crew = Crew(config.threads, max(config.queries_bytes, config.query_bytes))
         self._closed = False
         self._view_lock = threading.Lock()
-        self._view: tuple[Any, View] | None = None
+        self._view: tuple[Any, View, int] | None = None
 
     # -- events in -----------------------------------------------------------------------------
 
@@ -352,10 +352,12 @@ class Engine:
         queries.
         """
         self._check()
-        version = self._writer.version()
+        version, asked = self._writer.version(), time.monotonic_ns()
         with self._view_lock:
-            if self._view is not None and self._view[0] == version:
+            # A view pinned while we waited for the lock is new enough, too.
+            if self._view is not None and (self._view[0] == version or self._view[2] >= asked):
                 return self._view[1].at(self._writer.now_ms())
+            pinned_at = time.monotonic_ns()
             version, sources, catalog, users = self._writer.pinned()
             for shard in sources:
                 for source in shard:
@@ -375,7 +377,7 @@ class Engine:
                 newest_ms=newest(sources),
                 rows=sum(source.rows for shard in sources for source in shard),
             )
-            self._view = (version, view)
+            self._view = (version, view, pinned_at)
             return view.at(self._writer.now_ms())
 
     # -- what is in here -----------------------------------------------------------------------

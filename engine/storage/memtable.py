@@ -2,13 +2,13 @@
 
 Adding is O(1): a bound chunk goes on a list. Rows are sorted only when someone looks
 (:meth:`Memtable.views`) or when the memtable is flushed (:meth:`Memtable.frame`). Views are kept
-in levels, as in a log-structured merge tree in memory: new chunks form a new level, and a level is
-rebuilt together with its neighbour when it has grown to half of it. So a look after every batch
-costs O(log rows) sorts of each row in all, and there are O(log rows) sources.
+in levels, as in a log-structured merge tree in memory: new chunks form a new level, and
+:data:`LEVELS_ALIKE` levels of similar size become one. So a look after every batch costs O(log
+rows) sorts of each row in all, there are O(log rows) sources, and what was sorted stays as it is.
 
-Thread-safety: own lock. One thing is left to the caller: strings are interned into the table by
-whoever makes chunks, so :meth:`frame` and :meth:`views` must not run while the table grows (the
-writer's lock sees to that). What they return never reads the table again.
+Thread-safety: own locks. One thing is left to the caller: strings are interned into the table by
+whoever makes chunks, so :meth:`pin` and :meth:`frame` must not run while the table grows (the
+writer's lock sees to that). Sorting needs only what :meth:`pin` gave, so rows are added meanwhile.
 """
 
 from __future__ import annotations
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 RANKS_A_VIEW = 64
 """Ranks given to the levels of one call of views: the rank asked for times this, plus the level."""
+LEVELS_ALIKE = 3
+"""Levels whose sizes are within this factor of each other are merged when there are this many."""
+SMALL_ROWS = 4_096
+"""Levels are merged at once while their rows are fewer: a source costs more than the sort."""
 ROW_BYTES = 2 + 4 + 2 + 8
 CELL_BYTES = 2 + 8
 
@@ -86,6 +90,24 @@ class BoundChunk:
         return self.n * (ROW_BYTES + 8) + len(self.cell_prop) * CELL_BYTES + lists
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogNames:
+    """The catalog's names at one moment."""
+
+    events: list[str]
+    props: list[str]
+    kinds: list[Kind]
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedRows:
+    """The rows that a memtable had at one moment: its first ``chunks`` chunks."""
+
+    chunks: int
+    strings: Dictionary
+    names: CatalogNames
+
+
 @dataclass(slots=True)
 class _Level:
     """Consecutive chunks and their views."""
@@ -104,6 +126,7 @@ class Memtable:
         self._tz = tz
         self._shards = shards
         self._lock = threading.Lock()
+        self._looking = threading.Lock()  # held while rows are sorted; taken before _lock
         self._chunks: list[BoundChunk] = []
         self._rows = 0
         self._chunk_bytes = 0
@@ -137,42 +160,65 @@ class Memtable:
             strings = self._snapshot.take(self._strings)
         return laid_out(chunks, self._catalog, strings)
 
-    def views(self, rank: int = 0) -> list[MemorySource]:
-        """All rows as sources, ordered by rank. Rows not seen by the last call are sorted now.
+    def pin(self) -> PinnedRows:
+        """The rows there are now, for :meth:`views`. O(strings added since the last call)."""
+        with self._lock:
+            names = self._catalog
+            return PinnedRows(
+                len(self._chunks),
+                self._snapshot.take(self._strings),
+                CatalogNames(list(names.events), list(names.props), list(names.kinds)),
+            )
+
+    def views(self, rank: int = 0, pinned: PinnedRows | None = None) -> list[MemorySource]:
+        """Rows as sources, ordered by rank: those of ``pinned``, or later ones when another thread
+        has looked since. Rows that no call has seen yet are sorted now.
 
         Sources get ranks ``rank * 64 + level``, so memtables asked with ascending ranks stay in
         order.
         """
-        with self._lock:
+        pinned = pinned or self.pin()
+        with self._looking:
             if self._rank != rank:
                 for number, level in enumerate(self._levels):
                     _rerank(level, rank * RANKS_A_VIEW + number)
                 self._rank = rank
-            if self._viewed < len(self._chunks):
-                fresh = self._chunks[self._viewed :]
+            if self._viewed < pinned.chunks:
+                fresh = self._chunks[self._viewed : pinned.chunks]
                 rows = sum(chunk.n for chunk in fresh)
                 kept = list(self._levels)
-                while kept and (kept[-1].rows <= 2 * rows or len(kept) >= RANKS_A_VIEW):
-                    last = kept.pop()
-                    fresh = last.chunks + fresh
-                    rows += last.rows
-                strings = self._snapshot.take(self._strings)
-                views = self._sources(fresh, strings, rank * RANKS_A_VIEW + len(kept))
+                while (alike := _alike(kept, rows)) or len(kept) >= RANKS_A_VIEW:
+                    last = kept[-max(alike, 1) :]
+                    del kept[-len(last) :]
+                    fresh = [*(chunk for level in last for chunk in level.chunks), *fresh]
+                    rows += sum(level.rows for level in last)
+                views = self._sources(fresh, pinned, rank * RANKS_A_VIEW + len(kept))
                 self._levels = [*kept, _Level(fresh, rows, views)]
-                self._viewed = len(self._chunks)
+                self._viewed = pinned.chunks
             return [view for level in self._levels for view in level.views]
 
     def _sources(
-        self, chunks: list[BoundChunk], strings: Dictionary, rank: int
+        self, chunks: list[BoundChunk], pinned: PinnedRows, rank: int
     ) -> list[MemorySource]:
         sources = []
-        for piece in laid_out(chunks, self._catalog, strings).slices(self._tz):
+        for piece in laid_out(chunks, pinned.names, pinned.strings).slices(self._tz):
             edges = self._edges.get(piece.partition.id)
             if edges is None:
                 edges = day_edges(self._tz, piece.partition.start_ms, piece.partition.end_ms)
                 self._edges[piece.partition.id] = edges
             sources.append(MemorySource(piece, rank, edges))
         return sources
+
+
+def _alike(levels: list[_Level], rows: int) -> int:
+    """How many of the newest levels are to become one with ``rows`` new rows; 0 = none."""
+    count, total = 0, rows
+    for level in reversed(levels):
+        if level.rows > LEVELS_ALIKE * total:
+            break
+        count += 1
+        total += level.rows
+    return count if count >= LEVELS_ALIKE - 1 or total < SMALL_ROWS else 0
 
 
 def _rerank(level: _Level, rank: int) -> None:

@@ -5,7 +5,7 @@ A file an idea: ``state`` (what the parts share, and its lock), ``intake`` (a ba
 → WAL record → bind → memtable → sync → ack), ``flusher`` (freeze point; segments and all that
 belongs to them → one manifest edit → WAL trimmed), ``loader`` (bulk tables, in turns), ``merger``
 (compaction), ``writer`` (wiring, the maintenance thread, the end). Lock order: ``maintenance`` →
-``lock``.
+``lock``; whoever sorts rows for a query holds neither.
 """
 
 from zuji.engine.writer.state import KIND_BATCH, AppendResult

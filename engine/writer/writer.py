@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.frame import Frame
     from zuji.engine.storage.manifest import Manifest
-    from zuji.engine.storage.memtable import Memtable
+    from zuji.engine.storage.memtable import Memtable, PinnedRows
     from zuji.engine.storage.segment import Segment, Source
     from zuji.engine.storage.wal import WalWriter
     from zuji.engine.types import U32
@@ -55,6 +55,7 @@ class Writer(State):
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self._thread: threading.Thread | None = None
+        self._pinning = threading.Lock()  # taken before ``lock``
 
     # -- state that readers take ---------------------------------------------------------------
 
@@ -70,15 +71,15 @@ class Writer(State):
 
     def pinned(self) -> tuple[tuple[int, ...], list[list[Source]], Catalog, list[int]]:
         """One consistent view: sources by shard ordered by (partition, rank), catalog, users a
-        shard.
-
-        The active memtable is sorted under the lock, because its string table may not grow
-        meanwhile.
+        shard. Rows of memtables are sorted outside the lock, so appending goes on meanwhile.
         """
-        with self.lock:
-            mems = (*(g.mem for g in self.frozen), self.active.mem)
-            sources = sources_of(self.segments, mems, self.shards)
-            return self.version(), sources, self.catalog.copy(), self.identity.counts()
+        with self._pinning:
+            with self.lock:
+                mems = (*(g.mem for g in self.frozen), self.active.mem)
+                pins = [mem.pin() for mem in mems]
+                segments, version = self.segments, self.version()
+                catalog, users = self.catalog.copy(), self.identity.counts()
+            return version, sources_of(segments, mems, pins, self.shards), catalog, users
 
     def kept(self) -> list[Kept]:
         """Rejected events that no quarantine file holds yet."""
@@ -216,14 +217,17 @@ class Writer(State):
 
 
 def sources_of(
-    segments: Sequence[Segment], mems: Sequence[Memtable], shards: int
+    segments: Sequence[Segment],
+    mems: Sequence[Memtable],
+    pins: Sequence[PinnedRows],
+    shards: int,
 ) -> list[list[Source]]:
     """Sources by shard, ordered by (partition, rank)."""
     by_shard: list[list[Source]] = [[] for _ in range(shards)]
     for segment in segments:
         by_shard[segment.shard].append(segment)
-    for order, mem in enumerate(mems):
-        for source in mem.views(rank=MEMTABLE_RANK + order):
+    for order, (mem, pinned) in enumerate(zip(mems, pins, strict=True)):
+        for source in mem.views(MEMTABLE_RANK + order, pinned):
             by_shard[source.shard].append(source)
     for sources in by_shard:
         sources.sort(key=lambda s: (s.partition, s.rank))

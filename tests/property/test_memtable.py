@@ -134,6 +134,31 @@ def test_views_are_few_and_stay_when_nothing_is_added() -> None:
     assert memtable.nbytes > 3000 * 20
 
 
+def test_views_of_a_pin_hold_what_was_there_then() -> None:
+    strings = StringTable()
+    memtable = Memtable(Names(), strings, TZ, 2)
+    memtable.add(chunk_of(many_rows(1, 30, shards=2), strings))
+    pinned = memtable.pin()
+    memtable.add(chunk_of(many_rows(2, 40, shards=2), strings))
+    assert sum(view.rows for view in memtable.views(7, pinned)) == 30
+    assert sum(view.rows for view in memtable.views(7)) == 70
+    assert sum(view.rows for view in memtable.views(7, pinned)) == 70  # others have looked since
+    assert memtable.frame().n == 70
+
+
+def test_a_row_is_sorted_a_few_times_only() -> None:
+    strings = StringTable()
+    memtable = Memtable(Names(), strings, TZ, 1)
+    sorted_rows = 0
+    held: set[int] = set()
+    for number in range(200):
+        memtable.add(chunk_of(many_rows(number, 100), strings))
+        views = memtable.views()
+        sorted_rows += sum(view.rows for view in views if id(view.sorted) not in held)
+        held = {id(view.sorted) for view in views}
+    assert sorted_rows < 200 * 100 * 24  # below SMALL_ROWS at every look: 20 times on average
+
+
 def test_views_split_shards_and_months() -> None:
     strings = StringTable()
     memtable = Memtable(Names(), strings, TZ, 4)
