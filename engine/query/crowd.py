@@ -7,6 +7,7 @@ clearly that they are not there yet.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,15 +24,18 @@ from zuji.engine.query.audience import (
     UserIs,
     audience_leaves,
 )
+from zuji.engine.query.kernels._bits import add_rows
 from zuji.engine.query.kernels._events import count_by_user
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.ranges import resolve_within
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.reader import ShardReader
-    from zuji.engine.types import U8
+    from zuji.engine.types import U8, U32
 
 
 def check_audience(audience: Audience | None) -> None:
@@ -90,20 +94,46 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
 
 def _did(node: Did, bound: Bound, reader: ShardReader) -> U8:
     scan = audience_scan(node, bound)
-    lanes = [s.lane for s in reader.select(scan)]
-    counts = count_by_user(
-        lanes, scan.from_ms, scan.to_ms, reader.users, cancel=reader.context.flag
+    counts = _counts(scan, reader)
+    v = node.v
+    hit: npt.NDArray[np.bool_] = (
+        (counts >= v[0]) & (counts <= v[1])
+        if isinstance(v, tuple)
+        else _COMPARE[node.op](counts, v)
     )
-    op, v = node.op, node.v
-    if isinstance(v, tuple):
-        hit = (counts >= v[0]) & (counts <= v[1])
-    else:
-        hit = {
-            "eq": np.equal,
-            "ne": np.not_equal,
-            "gt": np.greater,
-            "gte": np.greater_equal,
-            "lt": np.less,
-            "lte": np.less_equal,
-        }[op](counts, v)
-    return (hit ^ node.negated).astype(np.uint8)
+    return (hit ^ node.negated).view(np.uint8)
+
+
+_COMPARE = {
+    "eq": np.equal,
+    "ne": np.not_equal,
+    "gt": np.greater,
+    "gte": np.greater_equal,
+    "lt": np.less,
+    "lte": np.less_equal,
+}
+
+
+def _counts(scan: Scan, reader: ShardReader) -> U32:
+    """Rows of the scan by ordinal, uint32[users].
+
+    A run that lies in the range as a whole, without a filter, says in its offsets how many rows
+    each user has: its rows are not read.
+    """
+    counts = np.zeros(reader.users, dtype=np.uint32)
+    rest = []
+    for ref in scan.of_shard(reader.shard):
+        if scan.where is not None or not ref.inside:
+            rest.append(ref)
+            continue
+        reader.context.check()
+        users, offsets = ref.run.users()
+        reader.context.charge(users.nbytes + offsets.nbytes)
+        reader.context.read(0, users.nbytes + offsets.nbytes)
+        add_rows(users, offsets, counts)
+    if rest:
+        lanes = [s.lane for s in reader.select(replace(scan, runs=tuple(rest)))]
+        counts += count_by_user(
+            lanes, scan.from_ms, scan.to_ms, reader.users, cancel=reader.context.flag
+        )
+    return counts

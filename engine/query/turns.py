@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from zuji.engine.query.context import Context
 
-LENT_S = 0.1
+LENT_S = 0.2
 """How long a turn is kept while others wait: longer than most queries, short for people."""
 
 

@@ -16,7 +16,7 @@ from pyroaring import BitMap
 
 from zuji.engine.query.analyses.event_values import Line, Sums, moving_average, of_cells
 from zuji.engine.query.crowd import allowed
-from zuji.engine.query.kernels._bits import set_bits
+from zuji.engine.query.kernels._bits import seen, set_bits
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.types import PROFILE_EVENTS
 
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from zuji.engine.query.model import Series
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.segment import Run, Source
-    from zuji.engine.types import I64, U32
+    from zuji.engine.types import I64, U8, U32, U64
 
+MOST_BITS_BYTES = 128 << 20
+"""Of the bits of all buckets of a shard."""
 LIGHT_USERS = 200_000
 """Up to so many users in all, sets are joined on the caller's thread."""
 
@@ -187,15 +189,29 @@ def _measured(bound: Bound, shards: list[list[_Part]], series: list[Series], buc
             _add(rows[0], part, part.rows)
     if all(one.measure.op == "count" for one in series):
         return Sums(rows, users, new)
-    if bound.query.audience is not None or any(one.cumulative for one in series):
-        work = list(range(len(shards)))
-        for seen, fresh in bound.context.map(lambda s: _united(bound, s, shards[s], buckets), work):
-            users[0] += seen
-            new[0] += fresh
-        return Sums(rows, users, new)
+    whole = bound.query.audience is not None or any(one.cumulative for one in series)
     unions: list[_Union] = []
+    joined = []
     for shard, parts in enumerate(shards):
-        _count(parts, bound.view.users[shard], users[0], new[0], unions)
+        mine: list[_Union] = []
+        seen, fresh = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
+        ordinals = bound.view.users[shard]
+        if not whole:
+            _count(parts, ordinals, seen, fresh, mine)
+        if whole or (len(mine) > 1 and _fits_bits(parts, ordinals, buckets)):
+            joined.append(shard)
+            continue
+        users[0] += seen
+        new[0] += fresh
+        unions += mine
+
+    def join(shard: int) -> tuple[I64, I64]:
+        fits = _fits_bits(shards[shard], bound.view.users[shard], buckets)
+        return (_by_bits if fits else _united)(bound, shard, shards[shard], buckets)
+
+    for seen, fresh in bound.context.map(join, joined):
+        users[0] += seen
+        new[0] += fresh
     if unions:
         light = sum(union.weight for union in unions) < LIGHT_USERS
         counts = bound.context.map(_Union.count, unions, light=light)
@@ -304,25 +320,79 @@ def distinct(sets: Sequence[BitMap | U32], ordinals: int) -> int:
     return int(np.bitwise_count(row).sum())
 
 
-def _united(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tuple[I64, I64]:
-    """Users of each bucket, and those that no earlier bucket has; the audience alone."""
-    users, new = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
-    audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
-    only = None if audience is None else BitMap(np.flatnonzero(audience).astype(np.uint32))
-    seen = BitMap()
-    before = 0
-    days_of: dict[int, list[BitMap]] = {}
+def _fits_bits(parts: list[_Part], ordinals: int, buckets: int) -> bool:
+    """Whether a bit a bucket and user is not much more than the users there are."""
+    total = sum(int(part.cards.sum()) for part in parts)
+    size = buckets * (ordinals // 64 + 1) * 8
+    return size <= MOST_BITS_BYTES and size <= max(64 * total, 1 << 16)
+
+
+def _by_bits(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tuple[I64, I64]:
+    """Users of each bucket, and those that no earlier bucket has; the audience alone. By rows of
+    bits, which are kept for the days of segments.
+    """
+    words = bound.view.users[shard] // 64 + 1
+    bound.context.charge(8 * words * buckets)
+    rows = np.zeros((buckets, words), np.uint64)
     for part in parts:
-        for i in np.flatnonzero(part.rows).tolist():
-            day = part.index.users(part.fit.first + i)
-            days_of.setdefault(int(part.fit.at[i]), []).append(day)
+        bound.context.check()
+        fit = part.fit
+        held: Any = part.source if part.run is None else part.run
+        days = bound.view.day_bits.of(part.source, held, multi=False).users[fit.first : fit.last]
+        if fit.one:
+            rows[fit.at[0] : fit.at[0] + len(fit.at), : days.shape[1]] |= days
+        else:
+            starts = np.flatnonzero(np.diff(fit.at, prepend=-1))
+            rows[fit.at[starts], : days.shape[1]] |= np.bitwise_or.reduceat(days, starts, axis=0)
+    audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
+    if audience is not None:
+        rows &= _bits_of(audience, words)
+    users = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
+    np.bitwise_or.accumulate(rows, axis=0, out=rows)
+    seen = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
+    return users, np.diff(seen, prepend=0)
+
+
+def _bits_of(audience: U8, words: int) -> U64:
+    """One bit an ordinal of one byte an ordinal."""
+    padded = np.zeros(words * 8, np.uint8)
+    packed = np.packbits(audience, bitorder="little")
+    padded[: len(packed)] = packed
+    return padded.view("<u8")
+
+
+def _united(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tuple[I64, I64]:
+    """Users of each bucket, and those that no earlier bucket has; the audience alone.
+
+    Time: O(users of all days read).
+    """
+    users, new = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
+    ordinals = bound.view.users[shard]
+    audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
+    bound.context.charge(2 * ordinals)
+    fresh = np.ones(ordinals, np.uint8)
+    days_of: dict[int, list[U32]] = {}
+    for part in parts:
+        used = np.flatnonzero(part.rows)
+        at = part.fit.at[used]
+        if len(used) > 1 and at[0] == at[-1] and part.inside:
+            days_of.setdefault(int(at[0]), []).append(part.user_list())
+            continue
+        for i, bucket in zip(used.tolist(), at.tolist(), strict=True):
+            days_of.setdefault(bucket, []).append(part.index.user_list(part.fit.first + i))
     for bucket in sorted(days_of):
         bound.context.check()
-        here = BitMap.union(*days_of[bucket])
-        if only is not None:
-            here &= only
-        users[bucket] = len(here)
-        seen |= here
-        new[bucket] = len(seen) - before
-        before = len(seen)
+        users[bucket], new[bucket] = seen(_joined(days_of.pop(bucket), ordinals), audience, fresh)
     return users, new
+
+
+def _joined(lists: list[U32], ordinals: int) -> U32:
+    """Users of at least one list, each once."""
+    if len(lists) == 1:
+        return lists[0]
+    if 16 * sum(map(len, lists)) < ordinals:
+        return np.unique(np.concatenate(lists))
+    there = np.zeros(ordinals, np.bool_)
+    for users in lists:
+        there[users] = True
+    return np.flatnonzero(there).astype(np.uint32)
