@@ -86,7 +86,7 @@ class Segment:
         self._dictionaries: dict[str, Dictionary] = {}
         self.serial = next(serials)
         self.cache: ColumnCache | None = None
-        self._index: StoredDays | None = None
+        self._index: Days | None = None
         self._everybody: StoredDays | None = None
         self._user_count = -1
         self.day_edges: I64 = np.array(footer.day_edges, np.int64)
@@ -176,7 +176,7 @@ class Segment:
             if first >= 0:
                 self._index = self.stored_days(first)
             elif self.rows < INDEX_ROWS:
-                return self._index_from_rows()
+                self._index = self._index_from_rows()
         return self._index
 
     def _index_from_rows(self) -> Days:
