@@ -318,6 +318,7 @@ class SegmentRun(DayViews):
         "_kept",
         "_meta",
         "_owner",
+        "_sizes",
         "base_ms",
         "event",
         "max_ms",
@@ -333,6 +334,7 @@ class SegmentRun(DayViews):
         self._meta = meta
         self._index: Days | None = None
         self._kept: KeptRun | None = None
+        self._sizes: dict[str | None, int] = {}
         self.event = meta.event
         self.rows = meta.rows
         self.user_count = meta.users
@@ -489,7 +491,13 @@ class SegmentRun(DayViews):
         return (bool(meta.low), bool(meta.high)) if kind == Kind.BOOL else (meta.low, meta.high)
 
     def nbytes(self, name: str | None) -> int:
-        """See :class:`Run`."""
+        """See :class:`Run`; summed once."""
+        found = self._sizes.get(name)
+        if found is None:
+            found = self._sizes[name] = self._nbytes(name)
+        return found
+
+    def _nbytes(self, name: str | None) -> int:
         meta = self._meta
         if name is None:
             return self._owner.stored_bytes(meta.user_list, meta.offsets, meta.times, meta.ties)

@@ -318,24 +318,27 @@ def _answer(
         unit = "ms" if m.op.startswith("ttc") else None
         columns.append(ColumnInfo(m.column, "object" if histogram else "float64", unit))
     complete = funnel_records.complete(bound, body, buckets)
+    names = funnel_records.StepNames.of(body)
+    last = body.required[-1]
     rows: list[list[Any]] = []
     totals: list[list[Any]] = []
     for line in range(chosen.lines):
         head = line_values(bound, work.by.groups, chosen, line)
         for b, cell in enumerate(cells[line]):
             bucket = [] if buckets is None else [buckets.labels[b], complete[b]]
-            steps = funnel_records.step_rows(body, cell, measures)
-            rows += [[*head, *bucket, *row] for row in steps]
+            steps = funnel_records.step_rows(names, cell, measures)
+            lead = [*head, *bucket]
+            rows += [lead + row for row in steps] if lead else steps
         entered = sum(int(cell.counts[0]) for cell in cells[line])
-        converted = sum(int(cell.counts[body.required[-1]]) for cell in cells[line])
+        converted = sum(int(cell.counts[last]) for cell in cells[line])
         totals.append([*head, entered, converted, converted / entered if entered else None])
-    names = [c.name for c in by_columns(bound)]
+    by_names = [c.name for c in by_columns(bound)]
     return Answer(
         columns,
         rows,
         {
             "kind": "deduplicated" if buckets is None else "sum of buckets",
-            "columns": [*names, "entered", "converted", "rate"],
+            "columns": [*by_names, "entered", "converted", "rate"],
             "rows": totals,
         },
     )

@@ -353,23 +353,38 @@ def extra_measures(body: FunnelBody) -> list[FunnelMeasure]:
     return [m for m in body.measure if m.p is not None or m.op.startswith("ttc")]
 
 
-def step_rows(body: FunnelBody, cell: Cells, measures: Sequence[FunnelMeasure]) -> list[list[Any]]:
+@dataclass(frozen=True, slots=True)
+class StepNames:
+    """What the rows of all cells share: labels, and the step that each one is compared with."""
+
+    labels: list[str]
+    before: list[int | None]
+
+    @classmethod
+    def of(cls, body: FunnelBody) -> StepNames:
+        """Of a funnel."""
+        before = [required_before(body, step) for step in range(len(body.steps))]
+        return cls([step.label for step in body.steps], before)
+
+
+def step_rows(names: StepNames, cell: Cells, measures: Sequence[FunnelMeasure]) -> list[list[Any]]:
     """step, label, count, rate, step_rate, dropped, measures."""
     rows: list[list[Any]] = []
-    first = int(cell.counts[0])
-    for step, spec in enumerate(body.steps):
-        count = int(cell.counts[step])
-        before = required_before(body, step)
-        base = count if before is None else int(cell.counts[before])
+    counts: list[int] = cell.counts.tolist()
+    first = counts[0]
+    for step, (label, before) in enumerate(zip(names.labels, names.before, strict=True)):
+        count = counts[step]
+        base = count if before is None else counts[before]
         row: list[Any] = [
             step + 1,
-            spec.label,
+            label,
             count,
             count / first if first else None,
             count / base if base else None,
             base - count,
         ]
-        row += [_measure(measure, cell, step) for measure in measures]
+        if measures:
+            row += [_measure(measure, cell, step) for measure in measures]
         rows.append(row)
     return rows
 
