@@ -70,8 +70,10 @@ class MemorySource:
         self._props: dict[str, MemoryProp] = {}
         self._index: Days | None = None
         self._users: U32 | None = None
+        spans = zip(self.sorted.names, *_spans(self.sorted), strict=True)
         self.runs: Mapping[str, MemoryRun] = {
-            name: MemoryRun(self, i) for i, name in enumerate(self.sorted.names)
+            name: MemoryRun(self, i, name, a, b, first, last)
+            for i, (name, a, b, first, last) in enumerate(spans)
         }
 
     def with_rank(self, rank: int) -> MemorySource:
@@ -120,6 +122,16 @@ class MemorySource:
         """Nothing to do: memory goes with the last reader."""
 
 
+def _spans(rows: SortedRows) -> tuple[list[int], list[int], list[int], list[int]]:
+    """First row, end, earliest and latest time of each run."""
+    starts = rows.starts.tolist()
+    if len(starts) < 2:
+        return [], [], [], []
+    first = np.minimum.reduceat(rows.time, rows.starts[:-1])
+    last = np.maximum.reduceat(rows.time, rows.starts[:-1])
+    return starts[:-1], starts[1:], first.tolist(), last.tolist()
+
+
 class MemoryRun(DayViews):
     """One event of a memory source. See :class:`zuji.engine.storage.source.Run`."""
 
@@ -137,19 +149,26 @@ class MemoryRun(DayViews):
         "rows",
     )
 
-    def __init__(self, owner: MemorySource, number: int) -> None:
-        sorted_rows = owner.sorted
-        a, b = int(sorted_rows.starts[number]), int(sorted_rows.starts[number + 1])
+    def __init__(
+        self,
+        owner: MemorySource,
+        number: int,
+        event: str,
+        start: int,
+        end: int,
+        first: int,
+        last: int,
+    ) -> None:
         self._owner = owner
         self._number = number
         self._csr: tuple[U32, U32] | None = None
         self._index: Days | None = None
         self._packed: dict[str, Packed] = {}
-        self.event = sorted_rows.names[number]
-        self.rows = b - a
+        self.event = event
+        self.rows = end - start
         self.base_ms = owner.base_ms
-        self.min_ms = owner.base_ms + int(sorted_rows.time[a:b].min())
-        self.max_ms = owner.base_ms + int(sorted_rows.time[a:b].max())
+        self.min_ms = owner.base_ms + first
+        self.max_ms = owner.base_ms + last
         self._props: Mapping[str, Kind] | None = None
 
     def _span(self) -> slice:

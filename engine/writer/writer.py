@@ -11,6 +11,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zuji.engine.errors import ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
@@ -55,6 +57,7 @@ class Writer(State):
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self._thread: threading.Thread | None = None
+        self._held_catalog: Catalog | None = None
         self._pinning = threading.Lock()  # taken before ``lock``
 
     # -- state that readers take ---------------------------------------------------------------
@@ -78,8 +81,21 @@ class Writer(State):
                 mems = (*(g.mem for g in self.frozen), self.active.mem)
                 pins = [mem.pin() for mem in mems]
                 segments, version = self.segments, self.version()
-                catalog, users = self.catalog.copy(), self.identity.counts()
+                catalog, users = self._catalog_now(), self.identity.counts()
             return version, sources_of(segments, mems, pins, self.shards), catalog, users
+
+    def _catalog_now(self) -> Catalog:
+        """A copy of the catalog, the same while nothing changes. REQUIRES: the lock."""
+        now, held = self.catalog, self._held_catalog
+        same = (
+            held is not None
+            and len(held.events) == len(now.events)
+            and len(held.props) == len(now.props)
+            and np.array_equal(held.pairs(), now.pairs())
+        )
+        if held is None or not same:
+            held = self._held_catalog = now.copy()
+        return held
 
     def kept(self) -> list[Kept]:
         """Rejected events that no quarantine file holds yet."""
