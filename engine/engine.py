@@ -22,7 +22,7 @@ from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
-from zuji.engine.query.view import View, newest
+from zuji.engine.query.view import ProfilesKept, View, newest
 from zuji.engine.query.walks import most_frequent, paths_of_sessions
 from zuji.engine.storage import names
 from zuji.engine.storage.cache import ColumnCache, default_bytes
@@ -180,6 +180,7 @@ class Engine:
         self._lock_handle = lock
         config = writer.config
         self._day_bits = DayBitsKept()
+        self._profiles = ProfilesKept()
         self._columns = ColumnCache(
             default_bytes() if config.cache_bytes < 0 else config.cache_bytes
         )
@@ -374,6 +375,7 @@ class Engine:
                 names=self._writer.external,
                 pending=self._writer.identity.pending,
                 day_bits=self._day_bits,
+                profiles=self._profiles,
                 newest_ms=newest(sources),
                 rows=sum(source.rows for shard in sources for source in shard),
             )

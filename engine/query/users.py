@@ -2,8 +2,9 @@
 
 A profile record is a row of ``$profile_set``; its columns are ``$user.NAME``; a removal is the list
 ``$user.$unset``. The value of a user at a moment is the last record at or before it, in row order.
-Histories are built once a view. Thread-safety: pure functions over immutable sources; the view's
-cache has its own lock.
+Histories are built once for the sources that hold profile records: a view that differs only in
+other sources, as beside an ingest of events, goes on with those of the view before. Thread-safety:
+pure functions over immutable sources; the caches have their own locks.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.view import View
-    from zuji.engine.storage.segment import Run
+    from zuji.engine.storage.segment import Run, Source
     from zuji.engine.types import I64, U8, U32, Values
 
 
@@ -41,15 +42,27 @@ class History:
 def history(view: View, shard: int, name: str) -> History | None:
     """History of user property ``name`` in a shard, None when no record has it."""
     found: History | None = view.cached(
-        ("history", shard, name), lambda: _history(view, shard, name)
+        ("history", shard, name),
+        lambda: view.profiles.of(
+            ("history", shard, name),
+            _profile_sources(view, shard),
+            lambda: _history(view, shard, name),
+        ),
     )
     return found
 
 
 def user_column(view: View, shard: int, name: str) -> Column | None:
     """Present value of each ordinal of a shard, None when no user has the property."""
-    column: Column | None = view.cached(("now", shard, name), lambda: _now(view, shard, name))
-    return column
+    column: Column | None = view.cached(
+        ("now", shard, name),
+        lambda: view.profiles.of(
+            ("now", shard, name),
+            _profile_sources(view, shard),
+            lambda: _now(view, shard, name),
+        ),
+    )
+    return None if column is None else _longer(column, view.users[shard])
 
 
 def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
@@ -58,6 +71,30 @@ def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None
     if past is None:
         return None
     return _pick(past, asof(past.users, past.times, lane))
+
+
+def _profile_sources(view: View, shard: int) -> tuple[Source, ...]:
+    """Sources with profile records, in their order."""
+    return tuple(
+        source
+        for source in view.sources[shard]
+        if any(event in source.runs for event in PROFILE_EVENTS)
+    )
+
+
+def _longer(column: Column, users: int) -> Column:
+    """The column with users who came after it was made, who have no value."""
+    more = users - column.rows
+    if more <= 0:
+        return column
+    present = np.ones(column.rows, np.uint8) if column.present is None else column.present
+    present = np.concatenate([present, np.zeros(more, np.uint8)])
+    if column.offsets is not None:
+        ends = np.full(more, column.offsets[-1], column.offsets.dtype)
+        offsets = np.concatenate([column.offsets, ends])
+        return Column(column.kind, column.values, present, column.dictionary, offsets)
+    values = np.concatenate([column.values, np.zeros(more, column.values.dtype)])
+    return Column(column.kind, values, present, column.dictionary)
 
 
 def _now(view: View, shard: int, name: str) -> Column | None:

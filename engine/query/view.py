@@ -42,6 +42,7 @@ class View:
     newest_ms: int | None = None
     rows: int = 0
     day_bits: DayBitsKept = field(default_factory=DayBitsKept)
+    profiles: ProfilesKept = field(default_factory=lambda: ProfilesKept())
     cache: dict[Any, Any] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -79,3 +80,29 @@ def newest(sources: Sequence[Sequence[Source]]) -> int | None:
         if name not in PROFILE_EVENTS
     ]
     return max(latest) if latest else None
+
+
+class ProfilesKept:
+    """What was made of the profile records of some sources, kept as long as they are the same.
+
+    One value a key: that of the sources asked for last. Outlives views; thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[Any, tuple[tuple[Source, ...], Any]] = {}
+
+    def of(self, key: Any, sources: tuple[Source, ...], make: Callable[[], Any]) -> Any:
+        """The value of ``key`` made of exactly these sources."""
+        with self._lock:
+            held = self._kept.get(key)
+        if (
+            held is not None
+            and len(held[0]) == len(sources)
+            and all(a is b for a, b in zip(held[0], sources, strict=True))
+        ):
+            return held[1]
+        value = make()
+        with self._lock:
+            self._kept[key] = (sources, value)
+        return value

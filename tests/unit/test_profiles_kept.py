@@ -1,0 +1,69 @@
+"""User properties stay made while only events come in, and are made anew when profiles change."""
+
+from __future__ import annotations
+
+import pytest
+
+import zuji
+from zuji.engine.query import users as profiles
+
+TIME_MS = 1_790_784_000_000
+QUERY = {
+    "v": 1,
+    "model": "event",
+    "time": {"from": "2026-10-01", "to": "2026-10-02", "grain": "all"},
+    "body": {"series": [{"e": "open", "measure": "users"}]},
+}
+
+
+def opened(*names):
+    return [{"event": "open", "user_id": name, "time": TIME_MS} for name in names]
+
+
+def profile(name, **properties):
+    return {"type": "profile_set", "user_id": name, "time": TIME_MS, "properties": properties}
+
+
+def users_where(engine, p, op, v):
+    audience = {"user": {"p": p, "op": op, "v": v}}
+    return engine.query({**QUERY, "audience": audience}).rows[0][-1]
+
+
+@pytest.fixture
+def engine(tmp_path):
+    with zuji.open(tmp_path, tz="Asia/Shanghai") as engine:
+        yield engine
+
+
+@pytest.mark.parametrize(
+    ("p", "value", "op", "v"),
+    [
+        ("user.city", {"city": "Fuzhou"}, "eq", "Fuzhou"),
+        ("user.age", {"age": 30}, "gte", 30),
+        ("user.tags", {"tags": ["a", "b"]}, "has", "b"),
+    ],
+)
+def test_new_users_have_no_value_until_they_get_one(engine, p, value, op, v, monkeypatch):
+    engine.append([profile("u1", **value), *opened("u1", "u2")])
+    engine.flush()
+    assert users_where(engine, p, op, v) == 1
+    made = []
+    history = profiles._history
+    monkeypatch.setattr(profiles, "_history", lambda *args: made.append(args) or history(*args))
+    engine.append(opened("u1", *(f"new{i}" for i in range(200))))
+    assert users_where(engine, p, op, v) == 1
+    assert not made  # only events came in
+    engine.append([profile("new7", **value)])
+    assert users_where(engine, p, op, v) == 2
+    assert made
+
+
+def test_a_later_profile_counts_after_merging(engine):
+    engine.append([profile("u1", city="Fuzhou"), *opened("u1")])
+    engine.flush()
+    assert users_where(engine, "user.city", "eq", "Fuzhou") == 1
+    engine.append([profile("u1", city="Xiamen")])
+    assert users_where(engine, "user.city", "eq", "Fuzhou") == 0
+    engine.flush()
+    engine.compact()
+    assert users_where(engine, "user.city", "eq", "Xiamen") == 1
