@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest
+.PHONY: help setup build demo test check lint types sanitize isa clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,12 @@ types: dev       ## mypy strict, and every stub against its compiled module
 	$(BIN)/mypy
 	$(BIN)/mypy setup.py
 	$(BIN)/python -m mypy.stubtest $$(find engine -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
+
+sanitize: dev    ## the tests of native code under ASan and UBSan, in a build of their own
+	$(BIN)/python tests/variants.py sanitize
+
+isa: dev         ## the same on what processors without AVX-512 and without AVX2 run
+	$(BIN)/python tests/variants.py avx2 plain
 
 check: lint types test  ## ruff, mypy strict, import-linter, stubtest, tests
 

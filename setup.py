@@ -5,7 +5,9 @@ Why it exists beside ``pyproject.toml``: extension modules are discovered, not l
 traps of the ``src/zuji -> ../../engine`` links are caught here with one clear line each.
 
 Environment: ``ZUJI_DEBUG=1`` builds with bounds checks, wraparound checks and ``-O1 -g``;
-``ZUJI_SANITIZE=1`` adds ASan and UBSan; ``ZUJI_ONLY=substring`` builds only matching modules.
+``ZUJI_SANITIZE=1`` adds ASan and UBSan; ``ZUJI_ISA=plain`` or ``avx2`` builds what a processor
+without wider instructions would run, for tests; ``ZUJI_ONLY=substring`` builds only matching
+modules.
 """
 
 from __future__ import annotations
@@ -23,6 +25,17 @@ ROOT = Path(__file__).parent.resolve()
 LINKS = ("src/zuji/engine", "src/zuji/server")
 DEBUG = os.environ.get("ZUJI_DEBUG") == "1"
 SANITIZE = os.environ.get("ZUJI_SANITIZE") == "1"
+ISA = {
+    "": [],
+    # What is chosen when the module is loaded (target_clones) and when it runs, taken away.
+    "plain": ["-Dtarget_clones(...)=unused", "-D__builtin_cpu_supports(name)=0"],
+    "avx2": [
+        "-mavx2",
+        "-mpopcnt",
+        "-Dtarget_clones(...)=unused",
+        "-D__builtin_cpu_supports(name)=((name)[3]!='5')",  # all but avx512…
+    ],
+}[os.environ.get("ZUJI_ISA", "")]
 ONLY = os.environ.get("ZUJI_ONLY", "")
 
 
@@ -84,6 +97,7 @@ def extensions() -> list[Extension]:
     if not sources:
         stop("no .pyx file found under engine/: this source tree is incomplete.")
     args = ["-O1", "-g"] if DEBUG or SANITIZE else ["-O3", "-g0"]
+    args += ISA
     links: list[str] = []
     if SANITIZE:
         args += ["-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
