@@ -66,8 +66,9 @@ class Column:
     """Values of one property for the ``n`` rows of one run.
 
     ``values``: BOOL uint8[n]; INT int64[n]; FLOAT float64[n]; DATETIME int64[n] (ms UTC);
-    STRING uint32[n] codes into ``dictionary``; LIST uint32[total] codes, row i owning
-    ``values[offsets[i]:offsets[i+1]]``. Absent rows hold 0 (LIST: an empty range).
+    STRING uint32[n] codes into ``dictionary`` (uint8 or uint16 where they fit and are kept);
+    LIST uint32[total] codes, row i owning ``values[offsets[i]:offsets[i+1]]``. Absent rows hold 0
+    (LIST: an empty range).
     ``present``: uint8[n] of 0/1, or None when every row has a value.
     """
 

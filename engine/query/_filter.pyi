@@ -1,4 +1,4 @@
-from zuji.engine.types import F64, I64, U8, U32
+from zuji.engine.types import F64, I64, U8, U16, U32
 
 def between_i64(values: I64, present: U8 | None, low: int, high: int) -> U8:
     """``low <= values <= high`` as uint8[n]; absent rows are 0. O(n)."""
@@ -6,11 +6,8 @@ def between_i64(values: I64, present: U8 | None, low: int, high: int) -> U8:
 def between_f64(values: F64, present: U8 | None, low: float, high: float) -> U8:
     """``low <= values <= high`` as uint8[n]; absent rows are 0. O(n)."""
 
-def equal_u32(values: U32, present: U8 | None, value: int) -> U8:
-    """``values == value`` as uint8[n]; absent rows are 0. O(n)."""
-
-def equal_u8(values: U8, present: U8 | None, value: int) -> U8:
-    """``values == value`` as uint8[n]; absent rows are 0. O(n)."""
+def equal(codes: U8 | U16 | U32, present: U8 | None, code: int) -> U8:
+    """``codes == code`` as uint8[n]; absent rows are 0. OverflowError: no such code fits. O(n)."""
 
 def member_i64(values: I64, present: U8 | None, ascending: I64) -> U8:
     """Values that stand in ``ascending`` as uint8[n]. O(n log m)."""
@@ -18,7 +15,7 @@ def member_i64(values: I64, present: U8 | None, ascending: I64) -> U8:
 def member_f64(values: F64, present: U8 | None, ascending: F64) -> U8:
     """Values that stand in ``ascending`` as uint8[n]. O(n log m)."""
 
-def lookup(codes: U32, present: U8 | None, table: U8) -> U8:
+def lookup(codes: U8 | U16 | U32, present: U8 | None, table: U8) -> U8:
     """``table[codes]`` as uint8[n]; 0 for absent rows and codes past the table. O(n)."""
 
 def list_any(codes: U32, offsets: U32, present: U8 | None, table: U8) -> U8:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 
 cdef extern from "filter.h" nogil:
     void zj_between_i64(const int64_t *, const uint8_t *, int64_t, int64_t, int64_t, uint8_t *)
@@ -11,7 +11,10 @@ cdef extern from "filter.h" nogil:
     void zj_between_u8(const uint8_t *, const uint8_t *, int64_t, uint8_t, uint8_t, uint8_t *)
     void zj_member_i64(const int64_t *, const uint8_t *, int64_t, const int64_t *, int64_t, uint8_t *)
     void zj_member_f64(const double *, const uint8_t *, int64_t, const double *, int64_t, uint8_t *)
-    void zj_lookup(const uint32_t *, const uint8_t *, int64_t, const uint8_t *, uint32_t, uint8_t *)
+    void zj_between_u16(const uint16_t *, const uint8_t *, int64_t, uint16_t, uint16_t, uint8_t *)
+    void zj_lookup_u8(const uint8_t *, const uint8_t *, int64_t, const uint8_t *, uint32_t, uint8_t *)
+    void zj_lookup_u16(const uint16_t *, const uint8_t *, int64_t, const uint8_t *, uint32_t, uint8_t *)
+    void zj_lookup_u32(const uint32_t *, const uint8_t *, int64_t, const uint8_t *, uint32_t, uint8_t *)
     void zj_list_any(const uint32_t *, int64_t, const uint32_t *, const uint8_t *, int64_t, const uint8_t *,
                      uint32_t, uint8_t *)
     void zj_list_all(const uint32_t *, int64_t, const uint32_t *, const uint8_t *, int64_t, const uint32_t *,
@@ -20,6 +23,12 @@ cdef extern from "filter.h" nogil:
     void zj_and(uint8_t *, const uint8_t *, int64_t)
     void zj_or(uint8_t *, const uint8_t *, int64_t)
     void zj_not(uint8_t *, int64_t)
+
+
+ctypedef fused code_t:
+    uint8_t
+    uint16_t
+    uint32_t
 
 
 cdef inline const uint8_t *_flags(const uint8_t[::1] present, int64_t n) except? NULL:
@@ -52,25 +61,19 @@ def between_f64(const double[::1] values not None, const uint8_t[::1] present, d
     return out
 
 
-def equal_u32(const uint32_t[::1] values not None, const uint8_t[::1] present, uint32_t value):
-    cdef int64_t n = values.shape[0]
+def equal(const code_t[::1] codes not None, const uint8_t[::1] present, code_t code):
+    cdef int64_t n = codes.shape[0]
     cdef const uint8_t *p = _flags(present, n)
     out = np.empty(n, np.uint8)
     cdef uint8_t[::1] o = out
     if n:
         with nogil:
-            zj_between_u32(&values[0], p, n, value, value, &o[0])
-    return out
-
-
-def equal_u8(const uint8_t[::1] values not None, const uint8_t[::1] present, uint8_t value):
-    cdef int64_t n = values.shape[0]
-    cdef const uint8_t *p = _flags(present, n)
-    out = np.empty(n, np.uint8)
-    cdef uint8_t[::1] o = out
-    if n:
-        with nogil:
-            zj_between_u8(&values[0], p, n, value, value, &o[0])
+            if code_t is uint8_t:
+                zj_between_u8(&codes[0], p, n, code, code, &o[0])
+            elif code_t is uint16_t:
+                zj_between_u16(&codes[0], p, n, code, code, &o[0])
+            else:
+                zj_between_u32(&codes[0], p, n, code, code, &o[0])
     return out
 
 
@@ -96,7 +99,7 @@ def member_f64(const double[::1] values not None, const uint8_t[::1] present, co
     return out
 
 
-def lookup(const uint32_t[::1] codes not None, const uint8_t[::1] present, const uint8_t[::1] table not None):
+def lookup(const code_t[::1] codes not None, const uint8_t[::1] present, const uint8_t[::1] table not None):
     cdef int64_t n = codes.shape[0]
     cdef uint32_t size = <uint32_t>table.shape[0]
     cdef const uint8_t *p = _flags(present, n)
@@ -104,7 +107,12 @@ def lookup(const uint32_t[::1] codes not None, const uint8_t[::1] present, const
     cdef uint8_t[::1] o = out
     if n and size:
         with nogil:
-            zj_lookup(&codes[0], p, n, &table[0], size, &o[0])
+            if code_t is uint8_t:
+                zj_lookup_u8(&codes[0], p, n, &table[0], size, &o[0])
+            elif code_t is uint16_t:
+                zj_lookup_u16(&codes[0], p, n, &table[0], size, &o[0])
+            else:
+                zj_lookup_u32(&codes[0], p, n, &table[0], size, &o[0])
     return out
 
 

@@ -31,6 +31,7 @@
 ZJ_BETWEEN(zj_between_i64, int64_t)
 ZJ_BETWEEN(zj_between_f64, double)
 ZJ_BETWEEN(zj_between_u32, uint32_t)
+ZJ_BETWEEN(zj_between_u16, uint16_t)
 ZJ_BETWEEN(zj_between_u8, uint8_t)
 
 /* values[i] is one of set[0..m), ascending: a branch-free lower bound. */
@@ -52,14 +53,18 @@ ZJ_MEMBER(zj_member_i64, int64_t)
 ZJ_MEMBER(zj_member_f64, double)
 
 /* table[codes[i]], 0 for a code past the table */
-ZJ_FILTER_CLONES static void zj_lookup(const uint32_t *codes, const uint8_t *present, int64_t n,
-                                       const uint8_t *table, uint32_t size, uint8_t *out) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t code = codes[i];
-        uint8_t known = code < size;
-        out[i] = (uint8_t)(table[known ? code : 0] & known & (present ? present[i] : 1));
+#define ZJ_LOOKUP(NAME, TYPE)                                                                      \
+    ZJ_FILTER_CLONES static void NAME(const TYPE *codes, const uint8_t *present, int64_t n,        \
+                                      const uint8_t *table, uint32_t size, uint8_t *out) {         \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            uint32_t code = codes[i];                                                              \
+            uint8_t known = code < size;                                                           \
+            out[i] = (uint8_t)(table[known ? code : 0] & known & (present ? present[i] : 1));      \
+        }                                                                                          \
     }
-}
+ZJ_LOOKUP(zj_lookup_u8, uint8_t)
+ZJ_LOOKUP(zj_lookup_u16, uint16_t)
+ZJ_LOOKUP(zj_lookup_u32, uint32_t)
 
 /* Bounds of row i's items, empty when the offsets are damaged. */
 static inline int zj_items(const uint32_t *offsets, int64_t i, int64_t total, uint32_t *begin,

@@ -230,9 +230,9 @@ class _Evaluation:
             return False
         if hits == len(table) and column.present is None:
             return True
-        codes: U32 = np.ascontiguousarray(column.values, np.uint32)
-        if hits == 1:
-            return _filter.equal_u32(codes, column.present, int(np.argmax(table)))
+        codes: Any = np.ascontiguousarray(column.values)  # of 1, 2 or 4 bytes
+        if hits == 1 and len(table) <= np.iinfo(codes.dtype).max:
+            return _filter.equal(codes, column.present, int(np.argmax(table)))
         return _filter.lookup(codes, column.present, table)
 
     def empty(self, leaf: Leaf, column: Column) -> Mask:
@@ -279,7 +279,7 @@ class _Evaluation:
         if len(wanted) == 2:
             return True if column.present is None else np.array(column.present, np.uint8)
         values: U8 = np.ascontiguousarray(column.values, np.uint8)
-        return _filter.equal_u8(values, column.present, int(wanted.pop()))
+        return _filter.equal(values, column.present, int(wanted.pop()))
 
     def number(self, leaf: Leaf, op: str, column: Column) -> Mask:
         floats = column.kind == Kind.FLOAT

@@ -6,7 +6,12 @@ Thread-safe.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.storage.cache import ColumnCache
@@ -49,5 +54,17 @@ class KeptRun:
 
     def column(self, name: str) -> Column | None:
         """See :class:`Run`."""
-        found: Column | None = self._get("column " + name, lambda: self._run.column(name))
+        found: Column | None = self._get("column " + name, lambda: narrow(self._run.column(name)))
         return found
+
+
+def narrow(column: Column | None) -> Column | None:
+    """A string column with codes of one or two bytes where its dictionary is small: a quarter of
+    the memory to keep and to read.
+    """
+    if column is None or column.kind != Kind.STRING or column.dictionary is None:
+        return column
+    size = len(column.dictionary)
+    if size > 1 << 16:
+        return column
+    return replace(column, values=column.values.astype(np.uint8 if size <= 256 else np.uint16))

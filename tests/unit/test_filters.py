@@ -322,7 +322,7 @@ def test_damaged_columns_never_read_outside():
     place = np.array([1], np.uint32)
     assert _filter.list_all(codes, offsets, None, place, 1).tolist() == [1, 0, 0]
     for call in (
-        lambda: _filter.equal_u32(codes, bits(1), 0),
+        lambda: _filter.equal(codes, bits(1), 0),
         lambda: _filter.and_into(bits(1), bits(1, 0)),
         lambda: _filter.or_into(bits(1), bits(1, 0)),
         lambda: _filter.list_any(codes, np.empty(0, np.uint32), None, bits(1)),

@@ -107,8 +107,11 @@ def _groups(by: Breakdown, rows: ShardRows) -> tuple[list[U32 | None] | None, U3
     starts = [one for one in coded if one is not None]
     if len(starts) == 1 and starts[0].present is None and starts[0].lut is not None:
         table = starts[0].lut
-        if starts[0].codes.dtype == np.uint32 and len(table):
-            return [None if one is None else one.codes for one in coded], table
+        if len(table):
+            own = [
+                None if one is None else one.codes.astype(np.uint32, copy=False) for one in coded
+            ]
+            return own, table
     return [None if one is None else one.rows() for one in coded], None
 
 
