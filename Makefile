@@ -70,10 +70,10 @@ check: lint types test  ## ruff, mypy strict, import-linter, stubtest, tests
 bench: dev       ## Zuji beside its peers on 20 M rows: ≤ 15 min, 6 GB of disk
 	$(BIN)/python -m bench --rows 20e6
 
-bench-100m: dev  ## the same on 100 M rows: about an hour, 30 GB
+bench-100m: dev  ## the same on 100 M rows: about an hour, 34 GB
 	$(BIN)/python -m bench --rows 100e6 --rounds 5
 
-bench-1b: dev    ## Zuji alone on 1 billion rows, streamed: about half an hour, 34 GB
+bench-1b: dev    ## Zuji alone on 1 billion rows, streamed: about half an hour, 46 GB
 	$(BIN)/python -m bench.billion --rows 1e9
 
 bench-growth: dev  ## Zuji alone on 1, 3, 10, 30 and 100 M rows

@@ -26,7 +26,7 @@ from bench.stream import streamed
 from bench.worker import run_alone
 
 # On disk while segments are merged: the rows, their merged copy, ids and keys of repeats.
-ROW_BYTES = 34
+ROW_BYTES = 46
 PROGRESS_S = 15.0
 
 

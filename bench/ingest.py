@@ -10,68 +10,20 @@ part to ``ingest.json``.
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench import ingest_parts, ingest_peer
 from bench import report as reports
+from bench.batches import BATCH_EVENTS, write_batches
 from bench.contest import say
 from bench.measure import need_disk
-from bench.shape import Shape
-from bench.wire import events
 from bench.worker import run_alone
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 PARTS = "rate,clickhouse,beside,fresh,compaction"
-BATCH_EVENTS = 1_000
-
-
-def _batches(count: int) -> Iterator[list[dict[str, Any]]]:
-    made = events(Shape(count * BATCH_EVENTS * 2), insert_ids=True)
-    for _ in range(count):
-        yield list(itertools.islice(made, BATCH_EVENTS))
-
-
-def write_batches(folder: Path, count: int) -> dict[str, Any]:
-    """Encodes the batches as files of length-prefixed blobs, and the rows for ClickHouse; for a
-    process of its own.
-    """
-    import msgpack
-
-    sizes = dict.fromkeys(("msgpack", "json"), 0)
-    pack = msgpack.Packer()
-    rows_json = (folder / "rows.jsonl").open("wb")
-    rows_pack = (folder / "rows.msgpack").open("wb")
-    with (
-        (folder / "batches.msgpack").open("wb") as as_pack,
-        (folder / "batches.json").open("wb") as as_json,
-    ):
-        for batch in _batches(count):
-            for name, out, blob in (
-                ("msgpack", as_pack, pack.pack({"events": batch})),
-                ("json", as_json, json.dumps({"events": batch}, ensure_ascii=False).encode()),
-            ):
-                sizes[name] += len(blob)
-                out.write(len(blob).to_bytes(4, "little") + blob)
-            for event in batch:
-                row = {
-                    "ts": event["time"],
-                    "event": event["event"],
-                    "user": int(event["user_id"][1:]),
-                    **event["properties"],
-                }
-                rows_json.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-                rows_pack.write(b"".join(pack.pack(value) for value in row.values()))
-    rows_json.close()
-    rows_pack.close()
-    rows = count * BATCH_EVENTS
-    return {"rows": rows, **{f"{n}_bytes_per_event": size / rows for n, size in sizes.items()}}
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import statistics
 import threading
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bench.batches import BATCH_EVENTS, endless, read_batches
 from bench.measure import cpu_seconds, disk_bytes, io_bytes, peak_rss_bytes
 from bench.questions import questions
 from bench.shape import Shape, event_name
@@ -22,17 +22,6 @@ if TYPE_CHECKING:
 
 WARM_BATCHES = 100
 BESIDE = ("trend", "grouped", "funnel_3", "retention", "dau_mau")
-
-
-def read_batches(folder: Path, wire: str) -> list[bytes]:
-    """The encoded batches."""
-    blob = (folder / f"batches.{wire}").read_bytes()
-    found, at = [], 0
-    while at < len(blob):
-        size = int.from_bytes(blob[at : at + 4], "little")
-        found.append(blob[at + 4 : at + 4 + size])
-        at += 4 + size
-    return found
 
 
 def _fresh_project(folder: Path, threads: int, **more: Any) -> tuple[Any, Path]:
@@ -119,24 +108,18 @@ def rate(folder: Path, wire: str, senders: int, threads: int) -> dict[str, Any]:
 
 
 class _Flood:
-    """Sends batches over and over, until stopped. Repeats would be dropped, so insert ids and times
-    are new in every round: a prefix of the insert id is overwritten in the encoded bytes.
-    """
+    """Sends batches round after round, new in every round, until stopped."""
 
-    def __init__(self, engine: Any, batches: Sequence[bytes], senders: int) -> None:
+    def __init__(self, engine: Any, source: Iterator[bytes], senders: int) -> None:
         self._engine = engine
-        self._source = self._endless(batches)
+        self._source = source
+        next(source)  # what is sent again and again is prepared now, not when it is timed
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self.events = 0
         self._threads = [threading.Thread(target=self._sender) for _ in range(senders)]
         for thread in self._threads:
             thread.start()
-
-    def _endless(self, batches: Sequence[bytes]) -> Iterator[bytes]:
-        for turn in itertools.count():
-            for batch in batches:
-                yield renewed(batch, turn)
 
     def _sender(self) -> None:
         while not self._stop.is_set():
@@ -150,27 +133,6 @@ class _Flood:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-
-
-_MARK = b"\xa9insert_id\xb0"
-"""msgpack of the key and the head of a 16-byte string."""
-
-
-def renewed(batch: bytes, turn: int) -> bytes:
-    """The batch with other insert ids: their first four characters say the turn."""
-    return batch if turn == 0 else _renewed(batch, f"{turn:04d}".encode())
-
-
-def _renewed(batch: bytes, prefix: bytes) -> bytes:
-    out = bytearray(batch)
-    view = np.frombuffer(out, dtype=np.uint8)
-    # The mark's first byte with its rarest neighbours is searched by the interpreter's own find.
-    at = out.find(_MARK)
-    while at >= 0:
-        place = at + len(_MARK)
-        view[place : place + 4] = np.frombuffer(prefix, dtype=np.uint8)
-        at = out.find(_MARK, place)
-    return bytes(out)
 
 
 def _asked(names: Sequence[str]) -> dict[str, tuple[dict[str, Any], ...]]:
@@ -215,7 +177,7 @@ def beside(folder: Path, loaded: Path | None, seconds: float, threads: int) -> d
 
     _medians(ask, 0.0)
     alone = _medians(ask, seconds / 3)
-    flood = _Flood(engine, batches[WARM_BATCHES:], 1)
+    flood = _Flood(engine, endless(batches[WARM_BATCHES:]), 1)
     time.sleep(seconds / 3)
     rate_alone = flood.events / (seconds / 3)
     before, began = flood.events, time.perf_counter()
@@ -247,9 +209,8 @@ def fresh(folder: Path, wanted: float, seconds: float, threads: int) -> dict[str
 
     def steady() -> None:
         began = time.perf_counter()
-        source = (renewed(b, turn) for turn in itertools.count() for b in batches)
         for number, batch in enumerate(source):
-            due = began + number * 1_000 / wanted
+            due = began + number * BATCH_EVENTS / wanted
             now = time.perf_counter()
             if due > now:
                 stop.wait(due - now)
@@ -257,6 +218,8 @@ def fresh(folder: Path, wanted: float, seconds: float, threads: int) -> dict[str
                 return
             sent[0] += engine.append_batch(batch).accepted
 
+    source = endless(batches)
+    _send(engine, [next(source)], 1)
     sender = threading.Thread(target=steady)
     began = time.perf_counter()
     sender.start()
@@ -300,8 +263,9 @@ def compaction(folder: Path, minutes: float, senders: int, threads: int) -> dict
     """
     engine, data = _fresh_project(folder, threads)
     batches = read_batches(folder, "msgpack")
+    source = endless(batches)
     io = io_bytes()
-    flood = _Flood(engine, batches, senders)
+    flood = _Flood(engine, source, senders)
     began = time.perf_counter()
     segments: list[int] = []
     trend = _asked(("trend",))["trend"][0] | {}

@@ -56,7 +56,8 @@ def load_stream(
     config = zuji.Config(threads=threads)
     rows = repeats = 0
     with zuji.open(data, PROJECT, tz=shape.tz, config=config) as engine:
-        engine.append_table(people, PROFILES)
+        for at in range(0, len(people), GROUP_ROWS):
+            engine.append_table(people.slice(at, GROUP_ROWS), PROFILES)
         for stored in engine.append_tables(tables, EVENTS):
             rows += stored.accepted
             repeats += stored.duplicates
