@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.differential.lanes_strategy import lanes, rows_of
 from zuji.engine.errors import QueryCancelled
 from zuji.engine.query.kernels._bits import set_bits
-from zuji.engine.query.kernels._retention_bits import retention_bits
+from zuji.engine.query.kernels._retention_bits import retention_bits, rows_bits
+from zuji.engine.query.kernels.lane import Lane
 
 LEVELS = (0, 1, 2, -1)
 USERS = 200  # more than one word, less than a block; a test below has several blocks
@@ -202,3 +204,38 @@ def test_a_raised_flag_ends_it():
 def test_what_does_not_fit_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         counted({**simple(), **change})
+
+
+@given(
+    many=lanes(max_rows=20),
+    cuts=st.lists(st.integers(-5, 40), min_size=2, max_size=6),
+    multi=st.booleans(),
+)
+def test_bits_of_rows_are_users_of_periods(many, cuts, multi):
+    edges = np.array(sorted(cuts), np.int64)
+    users, again = rows_bits(many, edges, 3, multi=multi)
+    rows: dict[tuple[int, int], int] = {}
+    for user, own in rows_of(many).items():
+        for row in own:
+            lane = many[row.lane]
+            if lane.mask is None or lane.mask[row.row]:
+                period = int(np.searchsorted(edges, row.time, side="right"))
+                rows[period, user] = rows.get((period, user), 0) + 1
+    for period in range(len(edges) + 1):
+        expected = bits([{u for p, u in rows if p == period}])
+        assert users[period].tolist() == widened(expected, 3)[0].tolist()
+        twice = bits([{u for (p, u), n in rows.items() if p == period and n > 1}])
+        assert again is None or again[period].tolist() == widened(twice, 3)[0].tolist()
+    assert (again is not None) == multi
+
+
+def test_rows_beyond_the_words_or_without_order_are_refused():
+    lane = Lane(np.array([64], np.uint32), np.array([0, 1], np.uint32), np.zeros(1, np.uint32), 0)
+    edges = np.array([0, 5], np.int64)
+    assert rows_bits([lane], edges, 2)[0][1].tolist() == [0, 1]
+    with pytest.raises(ValueError, match="belong together"):
+        rows_bits([lane], edges, 1)
+    with pytest.raises(ValueError, match="edges"):
+        rows_bits([lane], edges[::-1].copy(), 2)
+    with pytest.raises(QueryCancelled):
+        rows_bits([lane], edges, 2, cancel=np.ones(1, np.uint8))

@@ -15,7 +15,7 @@ import numpy as np
 
 from zuji.engine import calendars
 from zuji.engine.query import ranges
-from zuji.engine.query.analyses import retention_index
+from zuji.engine.query.analyses import retention_index, retention_rows
 from zuji.engine.query.analyses.event_values import label_number, picked_line
 from zuji.engine.query.analyses.retention_index import COHORTS, CRITERIA
 from zuji.engine.query.answer import Answer, bucket_type, by_columns
@@ -149,6 +149,8 @@ def answer(bound: Bound) -> Answer:
         return _answer(
             bound, s, by, one_line(), retention_index.cells(bound, plans[0], plans[1], s)
         )
+    if retention_rows.fits(bound, plans, s):
+        return _answer(bound, s, by, one_line(), retention_rows.cells(bound, plans, s))
     work = _Work(bound, s, plans, by)
     chosen = work.choose()
     return _answer(bound, s, by, chosen, work.cells(chosen))

@@ -69,6 +69,11 @@ def cells(bound: Bound, start: Scan, back: Scan, s: Setting) -> IndexCells:
         list(range(bound.view.shards)),
         light=light,
     )
+    return summed(parts)
+
+
+def summed(parts: list[IndexCells]) -> IndexCells:
+    """Cells of all shards, which have different users."""
     total = parts[0]
     for part in parts[1:]:
         total.size = total.size + part.size
@@ -97,7 +102,7 @@ def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> Ind
         returns,
         zeros,
         before,
-        None if audience is None else _packed(audience, words),
+        None if audience is None else packed(audience, words),
         words=words,
         periods=s.cohorts,
         n=body.periods,
@@ -159,7 +164,7 @@ class _Runs:
         return self._numbers[key]
 
 
-def _packed(audience: U8, words: int) -> U64:
+def packed(audience: U8, words: int) -> U64:
     """One byte a user as bits."""
     packed = np.zeros(words * 8, dtype=np.uint8)
     bits = np.packbits(audience, bitorder="little")

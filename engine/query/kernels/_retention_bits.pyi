@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.types import I32, I64, U8, U64
 
 Rows = tuple[I32, I32, I32]
@@ -33,4 +34,14 @@ def retention_bits(
     starts. ``allowed`` uint64[words]. Numbers of cohort and criterion as in ``retention_cells``.
     ``level``: 0 plain code, 1 popcnt, 2 AVX-512, -1 the best that the CPU has.
     O(words · (days + P · n)). GIL released. Raises ValueError, QueryCancelled.
+    """
+
+def rows_bits(
+    lanes: Sequence[Lane], edges: I64, words: int, *, multi: bool = False, cancel: U8 | None = None
+) -> tuple[U64, U64 | None]:
+    """Users of each period from rows, uint64[periods + 2, words], and those with two rows or more.
+
+    Period p = [edges[p], edges[p + 1]) is row p + 1; row 0 is all before, the last row all after.
+    Masked rows do not count. O(rows). GIL released. Raises ValueError when a user lies beyond the
+    words, QueryCancelled.
     """

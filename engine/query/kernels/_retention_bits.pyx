@@ -11,7 +11,7 @@ import numpy as np
 
 from zuji.engine.errors import QueryCancelled
 
-from zuji.engine.query.kernels._lanes cimport pointer
+from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, finish, pointer, zj_guard, zj_lane
 
 cdef extern from "retention_bits.h" nogil:
     ctypedef struct zb_days:
@@ -43,6 +43,15 @@ cdef extern from "retention_bits.h" nogil:
         int64_t *returned
 
     int zb_retention_run(const zb_retention *q, int level)
+
+cdef extern from "rows_bits.h" nogil:
+    ctypedef struct zj_buckets:
+        pass
+
+    zj_buckets *zj_buckets_of(const zj_lane *lanes, int count, const int64_t *edges, int nb)
+    void zj_buckets_free(zj_buckets *all, int count)
+    int zb_rows_bits(const zj_lane *lane, const zj_buckets *buckets, uint64_t *users, uint64_t *multi,
+                     size_t words, zj_guard *guard)
 
 _U8, _I32, _I64, _U64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64)
 MAX_PERIODS = 366
@@ -133,3 +142,30 @@ def retention_bits(
     if status == 2:
         raise MemoryError("a kernel could not allocate its work space")
     return size, returned
+
+
+def rows_bits(lanes, edges, words, *, multi=False, cancel=None):
+    cdef LaneSet rows = LaneSet(lanes)
+    cdef Guard guard = Guard(cancel, None)
+    cdef const int64_t *cuts = <const int64_t *>pointer(edges, _I64, -1, "edges")
+    cdef int count = <int>len(edges) - 1
+    if count < 1 or bool((np.diff(edges) < 0).any()) or bool((np.abs(edges) > 1 << 60).any()):
+        raise ValueError("edges: at least two ascending instants within 2**60 ms are needed")
+    cdef size_t width = words
+    users = np.zeros((count + 2, words), _U64)
+    again = np.zeros((count + 2, words), _U64) if multi else None
+    cdef uint64_t *into = <uint64_t *>_matrix(users, None, "users")
+    cdef uint64_t *twice = NULL
+    if multi:
+        twice = <uint64_t *>_matrix(again, None, "multi")
+    cdef zj_buckets *buckets = zj_buckets_of(rows.lanes, rows.count, cuts, count)
+    cdef int i, status = 0
+    if buckets == NULL:
+        raise MemoryError
+    with nogil:
+        for i in range(rows.count):
+            if status == 0:
+                status = zb_rows_bits(&rows.lanes[i], &buckets[i], into, twice, width, &guard.c)
+        zj_buckets_free(buckets, rows.count)
+    finish(status)
+    return users, again
