@@ -41,21 +41,17 @@ ZJ_INLINE void zj_join_rows(const zj_join *q, int l, uint32_t a, uint32_t b, zj_
     const zj_lane *lane = &f->lanes[l];
     const uint32_t *steps = f->row_mask[l], *code = q->code ? q->code[l] : NULL;
     const uint8_t *mask = lane->mask;
-    const int64_t base = lane->base - q->origin, low = f->from - q->origin, high = f->to - q->origin + f->window;
+    const int64_t base = lane->base - q->origin, low = q->cut ? f->from - q->origin : INT64_MIN / 2;
+    const uint64_t span = q->cut ? (uint64_t)(f->to - f->from + f->window) : UINT64_MAX;
     uint32_t n = to->n;
-    if (!q->cut && mask && !steps && !to->code) { /* a filter: the usual case */
-        for (uint32_t r = a; r < b; r++) {
-            to->times[n] = lane->times[r];
-            n += mask[r] != 0;
-        }
-        to->n = n;
-        return;
-    }
     for (uint32_t r = a; r < b; r++) {
         const int64_t t = base + (int64_t)lane->times[r];
         to->times[n] = (uint32_t)t;
         if (to->code) to->code[n] = code ? code[r] : 0;
-        n += (!q->cut || (t >= low && t < high)) && (!steps || (steps[r] >> q->step & 1)) && (!mask || mask[r]);
+        uint32_t keep = (uint64_t)(t - low) < span;
+        if (steps) keep &= steps[r] >> q->step;
+        if (mask) keep &= mask[r] != 0;
+        n += keep;
     }
     to->n = n;
 }
@@ -106,7 +102,62 @@ ZJ_INLINE void zj_join_end(zj_joined *to, uint32_t user, uint32_t a) {
     to->offsets[to->nu] = to->n;
 }
 
-static int zj_join_one(zj_join *q, int l, zj_joined *to) {
+/* Which of the rows [r, r + 64) of lane l match: a bit each. REQUIRES: a filter, no cut. */
+ZJ_INLINE uint64_t zj_join_bits(const zj_join *q, int l, uint32_t r) {
+    const zj_lane *lane = &q->f->lanes[l];
+    const uint32_t *steps = q->f->row_mask[l], rows = lane->n - r < 64 ? lane->n - r : 64;
+    uint64_t bits = 0;
+    if (steps) {
+        for (uint32_t i = 0; i < rows; i++) bits |= (uint64_t)(steps[r + i] >> q->step & 1) << i;
+    } else if (rows == 64) {
+        for (uint32_t i = 0; i < 64; i += 8) { /* eight bytes to their "not 0", to eight bits */
+            uint64_t x;
+            memcpy(&x, lane->mask + r + i, 8);
+            x = (((x & 0x7F7F7F7F7F7F7F7Full) + 0x7F7F7F7F7F7F7F7Full) | x) >> 7 & 0x0101010101010101ull;
+            bits |= x * 0x0102040810204080ull >> 56 << i;
+        }
+        return bits;
+    } else {
+        bits = rows == 64 ? ~0ull : (1ull << rows) - 1;
+    }
+    for (uint32_t i = 0; lane->mask && i < rows; i++) bits &= ~((uint64_t)!lane->mask[r + i] << i);
+    return bits;
+}
+
+/* One filtered lane: rows are copied without looking at users; a bit a row and a count every 64 rows then
+ * tell where each user's rows lie. */
+ZJ_CLONES static int zj_join_filtered(zj_join *q, int l, zj_joined *to) {
+    const zj_lane *lane = &q->f->lanes[l];
+    const uint32_t *code = q->code ? q->code[l] : NULL;
+    const size_t words = (size_t)lane->n / 64 + 1;
+    uint64_t *bits = (uint64_t *)malloc(words * (sizeof(uint64_t) + sizeof(uint32_t)));
+    uint32_t *before = (uint32_t *)(bits + words), n = 0;
+    if (bits == NULL) return ZJ_NO_MEMORY;
+    for (size_t i = 0; i < words; i++) {
+        const uint32_t first = (uint32_t)i * 64;
+        uint64_t left = bits[i] = first < lane->n ? zj_join_bits(q, l, first) : 0;
+        before[i] = n;
+        if (to->code) {
+            uint32_t *out = to->code + n;
+            for (uint64_t more = left; more; more &= more - 1) *out++ = code ? code[first + (uint32_t)__builtin_ctzll(more)] : 0;
+        }
+        for (; left; left &= left - 1) to->times[n++] = lane->times[first + (uint32_t)__builtin_ctzll(left)];
+        if (zj_stop(q->guard, 64)) {
+            free(bits);
+            return ZJ_CANCELLED;
+        }
+    }
+    for (uint32_t i = 0; i < lane->nu; i++) {
+        const uint32_t o = lane->offsets[i + 1], had = to->n;
+        to->n = before[o / 64] + (uint32_t)__builtin_popcountll(bits[o / 64] & ((1ull << o % 64) - 1));
+        zj_join_end(to, lane->users[i], had);
+    }
+    free(bits);
+    return ZJ_OK;
+}
+
+/* One lane whose rows are cut to the range. */
+ZJ_CLONES static int zj_join_cut(zj_join *q, int l, zj_joined *to) {
     const zj_lane *lane = &q->f->lanes[l];
     for (uint32_t i = 0; i < lane->nu; i++) {
         const uint32_t a = to->n, rows = lane->offsets[i + 1] - lane->offsets[i];
@@ -117,7 +168,7 @@ static int zj_join_one(zj_join *q, int l, zj_joined *to) {
     return ZJ_OK;
 }
 
-static int zj_join_several(zj_join *q, zj_joined *to) {
+ZJ_CLONES static int zj_join_several(zj_join *q, zj_joined *to) {
     const zj_funnel *f = q->f;
     zj_lane *lanes = (zj_lane *)malloc((size_t)f->count * (sizeof(zj_lane) + sizeof(int)));
     int *number = (int *)(lanes + f->count), count = 0;
@@ -194,7 +245,7 @@ static int zj_run_make(zj_join *q, zj_run *run) {
     to.code = q->code ? to.times + n + 1 : NULL;
     to.offsets[0] = 0;
     if (lanes == 1) {
-        status = zj_join_one(q, only, &to);
+        status = q->cut ? zj_join_cut(q, only, &to) : zj_join_filtered(q, only, &to);
     } else {
         q->leftover = (uint32_t *)malloc(nu * sizeof(uint32_t) + 1);
         status = q->leftover ? zj_join_several(q, &to) : ZJ_NO_MEMORY;
