@@ -120,15 +120,16 @@ static int zj_batch_events(zj_batch *b, const uint8_t **at, uint32_t count) {
             b->fault_at = (uint64_t)(p - b->data);
             return ZJ_BATCH_TOO_MANY_EVENTS;
         }
-        const uint8_t *start = p;
-        int reason = json ? zj_read_event_json(&b->reader, &p, b->end)
-                          : zj_read_event_msgpack(&b->reader, &p, b->end);
+        const uint8_t *after = json ? zj_read_event_json(&b->reader, p, b->end)
+                                    : zj_read_event_msgpack(&b->reader, p, b->end);
         int failed;
-        if (reason == ZJ_ACCEPTED) {
+        if (after) {
+            p = after;
             failed = zj_batch_keep(b, p);
         } else {
+            const uint8_t *start = p;
+            failed = zj_batch_refuse(b, &start, b->reader.failed);
             p = start;
-            failed = zj_batch_refuse(b, &p, reason);
         }
         if (failed) return failed;
     }
@@ -152,9 +153,12 @@ static int zj_batch_lines(zj_batch *b, const uint8_t *p) {
         const uint8_t *start = p;
         const uint8_t *end = (const uint8_t *)memchr(p, '\n', (size_t)(b->end - p));
         if (!end) end = b->end;
-        int failed, reason = zj_read_event_json(&b->reader, &p, end);
-        if (reason == ZJ_ACCEPTED) zj_blank(&p, end);
-        if (reason == ZJ_ACCEPTED && p == end) {
+        const uint8_t *after = zj_read_event_json(&b->reader, p, end);
+        const int reason = after ? ZJ_ACCEPTED : b->reader.failed;
+        int failed;
+        if (after) zj_blank(&after, end);
+        if (after == end) {
+            p = end;
             failed = zj_batch_keep(b, p);
         } else {
             const uint64_t before = b->items;

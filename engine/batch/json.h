@@ -64,17 +64,23 @@ static inline int32_t js_hex4(const uint8_t *p) {
     return (a | b | c | d) < 0 ? -1 : a << 12 | b << 8 | c << 4 | d;
 }
 
+#ifdef JS_SSE2
+/* Which of the bytes are a quote, a backslash or a control character, a bit each. */
+static inline uint32_t js_stops(__m128i x) {
+    const __m128i quote = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
+    const __m128i slash = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+    const __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+    return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+}
+#endif
+
 /* The first byte of p[0, end) that is a quote, a backslash or a control character, or `end`; bytes
  * from 0x80 on before it set *high. */
 static inline const uint8_t *js_run(const uint8_t *p, const uint8_t *end, uint64_t *high) {
 #ifdef JS_SSE2
     while (end - p >= 16) {
         const __m128i x = _mm_loadu_si128((const __m128i *)p);
-        const __m128i stop = _mm_or_si128(
-            _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')),
-                         _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))),
-            _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x));
-        const uint32_t stops = (uint32_t)_mm_movemask_epi8(stop);
+        const uint32_t stops = js_stops(x);
         const uint32_t highs = (uint32_t)_mm_movemask_epi8(x);
         if (stops) {
             *high |= highs & (stops ^ (stops - 1));
@@ -257,10 +263,12 @@ static int js_literal(const uint8_t **at, const uint8_t *end, const char *word, 
     return MP_OK;
 }
 
+/* Exact. */
+static const double js_powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                   1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
 static inline int js_number(const uint8_t **at, const uint8_t *end, const uint8_t *room, mp_value *v) {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     const uint8_t *p = *at, *const start = p;
     const int negative = *p == '-';
     p += negative;
@@ -314,7 +322,7 @@ static inline int js_number(const uint8_t **at, const uint8_t *end, const uint8_
     /* Both operands are exact, so the one rounding is the right one (Clinger 1990). */
     if (n <= 19 && m <= (1ull << 53) && power >= -22 && power <= 22) {
         const double exact = (double)m;
-        v->number = power < 0 ? exact / powers[-power] : exact * powers[power];
+        v->number = power < 0 ? exact / js_powers[-power] : exact * js_powers[power];
         if (negative) v->number = -v->number;
     } else {
         /* strtod stops where this did. A number that nothing follows is in no container: not wanted. */

@@ -208,8 +208,10 @@ static inline void zj_recall_put(zj_keeper *k, uint32_t slot, const uint8_t *p, 
     r->code = code;
 }
 
-static inline void zj_wait(zj_keeper *k, const uint8_t *p, uint32_t n, uint32_t slot, uint8_t to,
-                           size_t where) {
+/* Text p[0, n) of the open row waits for its code; -1 when it is not UTF-8. */
+static __attribute__((noinline)) int zj_wait(zj_keeper *k, const uint8_t *p, uint32_t n, int ascii,
+                                             uint32_t slot, uint8_t to, size_t where) {
+    if (!ascii && !zj_utf8_ok(p, n)) return -1;
     zj_pending *w = &k->pending[k->waiting++];
     w->p = p;
     w->n = n;
@@ -218,12 +220,14 @@ static inline void zj_wait(zj_keeper *k, const uint8_t *p, uint32_t n, uint32_t 
     w->to = to;
     w->hash = zj_strings_hash(k->strings, p, n);
     zj_strings_prefetch(k->strings, w->hash);
+    return 0;
 }
 
 /* Text p[0, n) of the open row: its code to *known and 1 when it was met before, else it waits and 0;
  * -1 when it is not UTF-8. REQUIRES: `wide` = 16 bytes at p can be read. */
-static inline int zj_keep_text(zj_keeper *k, const uint8_t *p, uint32_t n, int wide, int ascii,
-                               zj_habit *habit, uint8_t to, size_t where, uint32_t *known) {
+static inline __attribute__((always_inline)) int zj_keep_text(
+    zj_keeper *k, const uint8_t *p, uint32_t n, int wide, int ascii, zj_habit *habit, uint8_t to,
+    size_t where, uint32_t *known) {
     uint32_t slot = ZJ_NO_SLOT;
     if (n <= ZJ_RECALL_BYTES && wide && zj_habit_try(habit)) {
         if (zj_recall_find(k, p, n, &slot)) {
@@ -233,9 +237,7 @@ static inline int zj_keep_text(zj_keeper *k, const uint8_t *p, uint32_t n, int w
         }
         zj_habit_miss(habit);
     }
-    if (!ascii && !zj_utf8_ok(p, n)) return -1;
-    zj_wait(k, p, n, slot, to, where);
-    return 0;
+    return zj_wait(k, p, n, ascii, slot, to, where);
 }
 
 /* 0, or -1 without memory. */
