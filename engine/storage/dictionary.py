@@ -8,7 +8,7 @@ first use. Immutable; the decoded list is made once (two threads may both make i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
@@ -50,8 +50,8 @@ class Dictionary(Sequence[str]):
     def of(cls, strings: Iterable[str]) -> Dictionary:
         """From Python strings, in their order."""
         encoded = [s.encode() for s in strings]
-        offsets = np.zeros(len(encoded) + 1, np.int64)
-        np.cumsum([len(b) for b in encoded], out=offsets[1:])
+        ends = accumulate(map(len, encoded), initial=0)
+        offsets = np.fromiter(ends, np.int64, len(encoded) + 1)
         return cls(np.frombuffer(b"".join(encoded), np.uint8), offsets)
 
     def __len__(self) -> int:
