@@ -4,25 +4,45 @@
 
 #include "buckets.h"
 
+/* The bits of one word of 64 users in every row of bits, close together; then out to the rows. */
+ZJ_INLINE void zb_word_out(uint64_t *once, uint64_t *twice, size_t rows, uint64_t *users, uint64_t *multi,
+                           size_t words, size_t word) {
+    for (size_t p = 0; p < rows; p++) {
+        uint64_t *to = users + p * words + word;
+        if (multi) multi[p * words + word] |= twice[p] | (*to & once[p]);
+        *to |= once[p];
+    }
+    memset(once, 0, rows * sizeof *once);
+    memset(twice, 0, rows * sizeof *twice);
+}
+
 /* Sets the bit of every user in the row of every period in which it has a row that passes; in `multi`
  * (or NULL) where it has two or more. Row 0 is before the first edge, row p + 1 period p, the last one
- * from the last edge on. users, multi: [periods + 2, words]. O(rows). */
+ * from the last edge on. users, multi: [periods + 2, words]; scratch: [2 * (periods + 2)] of 0.
+ * O(rows). */
 ZJ_CLONES static int zb_rows_bits(const zj_lane *lane, const zj_buckets *buckets, uint64_t *users, uint64_t *multi,
-                                  size_t words, zj_guard *guard) {
+                                  size_t words, uint64_t *scratch, zj_guard *guard) {
     const zj_buckets bucket = *buckets;
+    const size_t rows = (size_t)bucket.count + 2;
+    uint64_t *once = scratch, *twice = scratch + rows;
+    size_t word = 0;
     for (uint32_t i = 0; i < lane->nu; i++) {
         const uint32_t user = lane->users[i], a = lane->offsets[i], b = lane->offsets[i + 1];
-        const size_t word = user >> 6;
         const uint64_t bit = 1ull << (user & 63);
+        if (user >> 6 != word) {
+            zb_word_out(once, twice, rows, users, multi, words, word);
+            word = user >> 6;
+        }
         if (word >= words) return ZJ_REJECTED;
-        for (uint32_t r = a; r < b; r++) {
-            if (!zj_passes(lane, r)) continue;
-            const size_t at = (size_t)(zj_bucket(&bucket, lane->times[r]) + 1) * words + word;
-            if (multi) multi[at] |= users[at] & bit;
-            users[at] |= bit;
+        for (uint32_t r = a; r < b; r++) { /* no branch: which rows pass cannot be foreseen */
+            const int32_t p = zj_bucket(&bucket, lane->times[r]) + 1;
+            const uint64_t set = zj_passes(lane, r) ? bit : 0;
+            twice[p] |= once[p] & set;
+            once[p] |= set;
         }
         if (zj_stop(guard, b - a + 1)) return ZJ_CANCELLED;
     }
+    if (word < words) zb_word_out(once, twice, rows, users, multi, words, word);
     return ZJ_OK;
 }
 
