@@ -11,7 +11,7 @@
  * arena: the strings end to end. String `code` starts at bases[code / 4096] + starts[code] and ends
  *     where code + 1 starts: 4 bytes a string, so one string has at most 1 MiB.
  *
- * Memory: 12 to 24 bytes a string (slots filled to 5/8 below ZJ_PART_SLOTS, to 13/16 above) + its bytes.
+ * Memory: 12 to 24 bytes a string (slots filled to 5/8 below ZJ_PART_SLOTS, to 11/16 … 13/16 above) + its bytes.
  * Not thread-safe. Pointers into the arena are valid until the next insertion.
  * A failed allocation leaves the table as it was.
  */
@@ -247,7 +247,7 @@ static inline int zj_strings_expect(zj_strings *t, uint64_t strings) {
     if (t->count || strings < ZJ_PART_SLOTS) return 0;
     while (t->mask + 1 < ZJ_PART_SLOTS)
         if (zj_strings_double(t) != 0) return -1;
-    while (depth < ZJ_DEPTH_MAX && strings >> depth > ZJ_PART_SLOTS / 4 * 3) depth++;
+    while (depth < ZJ_DEPTH_MAX && strings >> depth > ZJ_PART_SLOTS / 8 * 5) depth++;
     while (32 - t->shift < depth)
         if (zj_strings_deepen(t) != 0) return -1;
     if (zj_area_grow(&t->parts_area, sizeof(zj_part) << depth) != 0) return -1;
@@ -265,6 +265,12 @@ static inline int zj_strings_expect(zj_strings *t, uint64_t strings) {
         t->owners[i] = (uint32_t)i;
     }
     return 0;
+}
+
+/* Strings at which a whole part is split: 11/16 to 13/16 of its slots, differently for each, as all
+ * parts fill at one pace and would be split at one time. */
+static inline uint32_t zj_part_limit(uint32_t number) {
+    return ZJ_PART_SLOTS / 16 * 13 - (number * 0x9E3779B1u >> 19);
 }
 
 /* Splits the whole part that has the tag. 0, or -1. */
@@ -314,7 +320,8 @@ static inline int zj_strings_append(zj_strings *t, const uint8_t *p, size_t n, u
     if (t->mask + 1 < ZJ_PART_SLOTS) {
         if ((code + 1) * 8 > (t->mask + 1) * 5 && zj_strings_double(t) != 0) return -1;
     } else {
-        while (t->parts[t->owners[tag >> t->shift]].count >= ZJ_PART_SLOTS / 16 * 13)
+        uint32_t number;
+        while (number = t->owners[tag >> t->shift], t->parts[number].count >= zj_part_limit(number))
             if (zj_strings_split(t, tag) != 0) return -1;
     }
     t->parts[t->owners[tag >> t->shift]].count++;
