@@ -227,13 +227,12 @@ class RowWork:
                     rest = self._counted(number, left, 1, self.edges)
                 cells = cells.with_line(rest)
         values, totals = event_values.of_cells(op, cells, cumulative=series.cumulative)
-        whole = every.of_rest([])  # users, which do not add up, are put in or counted
-        anybody = every.anybody
-        if self.lists or (people and anybody is None):
+        whole = every.of_rest([])  # without users, which do not add up
+        if self.lists:
             merged = np.zeros(self.by.groups.size, np.uint32)
             whole = self._counted(number, merged, 1, _ends(self.edges))
-        elif anybody is not None:
-            whole.new_users[0, 0] = anybody
+        else:
+            whole.new_users[0, 0] = every.anybody
         overall = event_values.of_cells(op, whole, cumulative=False)[1]
         return Line(values, totals, float(overall[0]))
 

@@ -51,7 +51,7 @@ class Sums:
     low: F64 | None = None
     high: F64 | None = None
     count: I64 | None = None
-    anybody: int | None = None
+    anybody: int = 0
 
     @classmethod
     def of(cls, cells: EventCells) -> Sums:
@@ -110,8 +110,7 @@ def added(parts: Sequence[Sums]) -> Sums:
         first.rows = first.rows + part.rows
         first.users = first.users + part.users
         first.new_users = first.new_users + part.new_users
-        known = first.anybody is not None and part.anybody is not None
-        first.anybody = first.anybody + part.anybody if known else None  # type: ignore[operator]
+        first.anybody += part.anybody
         if first.total is not None and part.total is not None:
             first.total = first.total + part.total
             first.low = np.minimum(first.low, part.low)  # type: ignore[arg-type]

@@ -167,7 +167,7 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
         count_out = <int64_t *>pointer(valued.ravel(), _I64, -1, "nvals")
     cdef const int64_t *edge = <const int64_t *>pointer(edges, _I64, -1, "edges")
     cdef zj_event_cells work
-    cdef int64_t anybody = -1
+    cdef int64_t anybody = 0
     cdef zj_buckets *tables
     cdef size_t i
     cdef int status
@@ -192,8 +192,8 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
         zj_buckets_free(tables, lane_set.count)
     finish(status)
     if n_groups == 1:
-        anybody = fresh.sum()
-    return EventCells(rows, users, fresh, total, low, high, valued, None if anybody < 0 else anybody)
+        anybody = int(fresh.sum())
+    return EventCells(rows, users, fresh, anybody, total, low, high, valued)
 
 
 def mix_groups(groups, sizes):

@@ -35,7 +35,7 @@ typedef struct {
     zj_value_cell *value;      /* [G * B + 1] or NULL */
     uint32_t *group_stamp;     /* [G + 1] */
     int32_t *group_first;      /* [G + 1] earliest bucket of the user in hand */
-    int64_t anybody;           /* users in some cell; -1: not counted on the way taken */
+    int64_t anybody;           /* users in some cell; not of the plain way, where all cells have them */
 } zj_event_cells;
 
 static void zj_event_close(zj_event_cells *c) {
@@ -49,7 +49,7 @@ static int zj_event_open(zj_event_cells *c, uint32_t groups, int32_t buckets, in
     size_t cells = (size_t)groups * (size_t)buckets + 1;
     c->groups = groups;
     c->buckets = buckets;
-    c->anybody = -1;
+    c->anybody = 0;
     c->cell = (zj_cell *)calloc(cells, sizeof(zj_cell));
     c->group_stamp = (uint32_t *)calloc((size_t)groups + 1, sizeof(uint32_t));
     c->group_first = (int32_t *)calloc((size_t)groups + 1, sizeof(int32_t));
@@ -235,7 +235,6 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_gro
     const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
     const int one = nb == 1 && groups->codes != NULL; /* the cell is the group */
     uint32_t next = 0, owner = 0, stamp = 0;
-    out->anybody = 0;
     kept[0] = rubbish; /* the last row that counted; no user has stamp 0 */
     stamps[0] = 0;
     for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
@@ -362,17 +361,21 @@ static uint32_t zj_blocked_width(const zj_lane *lanes, int count, const zj_event
 static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *buckets,
                              const zj_groups *groups, const double *const *values,
                              const uint8_t *const *present, uint32_t width, zj_guard *guard, zj_event_cells *out) {
-    uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK];
-    uint8_t starts[ZJ_BLOCK];
+    uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK], kept[ZJ_BLOCK + 2], owners[ZJ_BLOCK + 2], step[ZJ_BLOCK + 2];
+    uint8_t starts[ZJ_BLOCK], changed[ZJ_BLOCK + 1];
     const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb, words = width / 64;
+    const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
+    int64_t ignored = 0;
     const size_t slots = (size_t)(ng + 1) * width;
     zj_cell *cells = out->cell;
+    /* a row of bits a cell, and one for users of any cell */
     uint64_t *seen = (uint64_t *)malloc((size_t)(rubbish + 1) * words * sizeof(uint64_t));
     uint16_t *first = (uint16_t *)malloc(slots * sizeof(uint16_t)); /* [group, user] earliest bucket */
     uint32_t *touched = (uint32_t *)malloc((slots + 1) * sizeof(uint32_t));
     uint32_t *at = (uint32_t *)calloc((size_t)count, sizeof(uint32_t)); /* next user of each lane */
     int status = seen && first && touched && at ? ZJ_OK : ZJ_NO_MEMORY;
     if (status == ZJ_OK) memset(first, 0xFF, slots * sizeof(uint16_t));
+    uint64_t *somewhere = status == ZJ_OK ? seen + (size_t)rubbish * words : NULL;
     while (status == ZJ_OK) {
         uint32_t low = ZJ_END, n_touched = 0;
         for (int l = 0; l < count; l++)
@@ -392,15 +395,25 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
                     break;
                 }
                 zj_block_rows(lane, &buckets[l], &groups[l], ng, guard, r, n, &next, &owner, cell, group, starts);
-                for (uint32_t i = 0; i < n; i++) {
-                    user += starts[i];
-                    const uint32_t u = lane->users[user] - low, c = cell[i], slot = group[i] * width + u;
-                    const uint16_t bucket = (uint16_t)(c - group[i] * nb);
+                const uint32_t m = zj_keep(cell, starts, n, rubbish, &user, kept + 1, owners + 1);
+                kept[0] = owners[0] = 0;
+                zj_steps(kept, owners, m, changed, &ignored);
+                changed[0] = 0;
+                if (m) changed[1] = 1;
+                const uint32_t steps = zj_indices(changed, m + 1, step);
+                step[steps] = m + 1;
+                for (uint32_t s = 0; s < steps; s++) {
+                    const uint32_t i = step[s], c = kept[i], u = lane->users[owners[i]] - low;
+                    const uint64_t bit = 1ull << (u & 63);
                     uint64_t *word = &seen[(size_t)c * words + (u >> 6)];
-                    const uint64_t old = *word;
-                    *word = old | 1ull << (u & 63);
-                    cells[c].rows++;
-                    cells[c].users += (uint32_t)(~(old >> (u & 63)) & 1);
+                    cells[c].rows += step[s + 1] - i;
+                    cells[c].users += (*word & bit) == 0;
+                    *word |= bit;
+                    out->anybody += (somewhere[u >> 6] & bit) == 0;
+                    somewhere[u >> 6] |= bit;
+                    if (nb == 1) continue;
+                    const uint32_t g = (uint32_t)((c * (unsigned __int128)inverse) >> 64), slot = g * width + u;
+                    const uint16_t bucket = (uint16_t)(c - g * nb);
                     touched[n_touched] = slot;
                     n_touched += first[slot] == ZJ_NO_BUCKET;
                     first[slot] = bucket < first[slot] ? bucket : first[slot];
@@ -410,10 +423,11 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
         }
         for (uint32_t i = 0; i < n_touched; i++) {
             const uint32_t slot = touched[i], g = slot / width;
-            if (g < ng) cells[g * nb + first[slot]].fresh++;
+            cells[g * nb + first[slot]].fresh++;
             first[slot] = ZJ_NO_BUCKET;
         }
     }
+    for (uint32_t c = 0; nb == 1 && c < ng; c++) cells[c].fresh = cells[c].users;
     free(seen);
     free(first);
     free(touched);
@@ -431,7 +445,7 @@ ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_
     uint32_t stamp = 0, user;
     int status = ZJ_OK;
     while ((user = zj_heads_min(&heads)) != ZJ_END) {
-        int counts = zj_allowed(guard, user);
+        int counts = zj_allowed(guard, user), counted = 0;
         uint32_t work = 1;
         stamp++;
         for (int l = 0; l < count; l++) {
@@ -444,6 +458,7 @@ ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_
                 uint32_t at = (uint32_t)zj_bucket(&buckets[l], lane->times[r]);
                 uint32_t g = zj_group(&groups[l], r);
                 if (at >= nb || g >= ng || !zj_passes(lane, r)) continue;
+                counted = 1;
                 zj_cell *c = &out->cell[g * nb + at];
                 c->rows++;
                 c->users += c->stamp != stamp;
@@ -461,6 +476,7 @@ ZJ_CLONES static int zj_events_merged(const zj_lane *lanes, int count, const zj_
                     zj_value_add(&out->value[g * nb + at], values[l][r]);
             }
         }
+        out->anybody += counted;
         if (zj_stop(guard, work)) {
             status = ZJ_CANCELLED;
             break;

@@ -56,17 +56,17 @@ class EventCells:
     bucket where the user has a row, so ``new_users.sum(axis=1)`` is the group's distinct users.
     ``sum`` (compensated), ``vmin``, ``vmax``, ``nvals``: of the values of the cell's rows (``vmin``
     is +inf and ``vmax`` -inf where ``nvals`` is 0); None when no values were given.
-    ``anybody``: distinct users over all cells; None where the way taken does not count them.
+    ``anybody``: distinct users over all cells.
     """
 
     rows: I64
     users: I64
     new_users: I64
+    anybody: int
     sum: F64 | None = None
     vmin: F64 | None = None
     vmax: F64 | None = None
     nvals: I64 | None = None
-    anybody: int | None = None
 
     @property
     def total_users(self) -> I64:
