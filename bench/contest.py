@@ -32,14 +32,14 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
 
 
-def differences(ours: Cells, theirs: Cells, peer: str) -> list[str]:
+def differences(ours: Cells, theirs: Cells, peer: str, tolerance: int = 0) -> list[str]:
     """Cells that differ. A cell that Zuji gives as incomplete (null) is not in ``ours``: not
     compared.
     """
     return [
         f"{name}: Zuji {value}, {TITLES[peer]} {theirs.get(name, 0)}"
         for name, value in ours.items()
-        if value != theirs.get(name, 0)
+        if abs(value - theirs.get(name, 0)) > tolerance
     ] + [f"{name}: missing in Zuji" for name in theirs if name not in ours and "cell" not in name]
 
 
@@ -118,7 +118,7 @@ def _pair(
     form, probes = rival.call("best", forms)
     ours = question.zuji_cells(zuji.call("run", question.with_ties_any()).answer)
     theirs = question.peer_cells(rival.call("run", forms[form]).answer)
-    found = differences(ours, theirs, peer)
+    found = differences(ours, theirs, peer, question.tolerance)
     zuji.call("run", question.queries)
     mine: list[Run] = []
     others: list[Run] = []

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.questions import actives, funnels, groups, retention, trends
+from bench.questions import actives, funnels, groups, paths, retention, trends
 
 if TYPE_CHECKING:
     from bench.questions.question import Question
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def questions(shape: Shape) -> list[Question]:
     """The questions for one data set, in the order of the report."""
+    # Sessions over the first asked day would be cut by the peers' condition.
+    whole = [paths.session_paths(shape)] if shape.asked_days == shape.days else []
     return [
         trends.trend(shape),
         groups.cities(shape),
@@ -31,4 +33,5 @@ def questions(shape: Shape) -> list[Question]:
         funnels.filtered(shape),
         trends.twenty(shape),
         groups.urls(shape),
+        *whole,
     ]

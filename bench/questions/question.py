@@ -38,13 +38,15 @@ class Question:
     """Functions of a module, so that they can be sent to the peer's process."""
     zuji_cells: Callable[[Sequence[Sequence[dict[str, Any]]]], Cells] = field(repr=False)
     peer_cells: Callable[[Sequence[Sequence[Sequence[Any]]]], Cells] = field(repr=False)
+    tolerance: int = 0
+    """By how much a cell may differ where the peers cannot know the order of rows."""
 
     def with_ties_any(self) -> tuple[dict[str, Any], ...]:
         """The queries for comparing answers: the peers order one instant by step, which is
         ``ties: any``.
         """
         return tuple(
-            {**q, "body": {**q["body"], "ties": "any"}} if q["model"] == "funnel" else q
+            {**q, "body": {**q["body"], "ties": "any"}} if q.get("model") == "funnel" else q
             for q in self.queries
         )
 
