@@ -29,6 +29,7 @@ from zuji.engine.query.kernels._events import count_by_user
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.ranges import resolve_within
+from zuji.engine.storage.segment import shared
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -127,7 +128,7 @@ def _counts(scan: Scan, reader: ShardReader) -> U32:
             rest.append(ref)
             continue
         reader.context.check()
-        users, offsets = ref.run.users()
+        users, offsets = shared(ref.run).users()
         reader.context.charge(users.nbytes + offsets.nbytes)
         reader.context.read(0, users.nbytes + offsets.nbytes)
         add_rows(users, offsets, counts)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zuji.engine.index.catalog import PROFILE_EVENTS
 from zuji.engine.query.kernels._paths import IGNORED, PathCounts, session_paths, top_paths
 from zuji.engine.query.kernels.lane import Lane
+from zuji.engine.storage.segment import shared
 
 if TYPE_CHECKING:
     from zuji.engine.query.context import Context
@@ -29,8 +30,9 @@ def walk_of(source: Source, codes: dict[str, int]) -> Walk:
     lanes = []
     for name in names:
         run = source.runs[name]
-        users, offsets = run.users()
-        lanes.append(Lane(users, offsets, run.times(), run.base_ms, source.rank))
+        kept = shared(run)
+        users, offsets = kept.users()
+        lanes.append(Lane(users, offsets, kept.times(), run.base_ms, source.rank))
     numbers = [IGNORED if name in PROFILE_EVENTS else codes[name] for name in names]
     return interleave, lanes, numbers, source.partition
 
