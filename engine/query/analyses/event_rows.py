@@ -106,7 +106,7 @@ class RowWork:
             if s.measure.op == "distinct" and s.measure.p
         }
         self.prepared = self.context.map(self._prepare, list(range(bound.view.shards)))
-        self._cells: dict[tuple[int, str | None, bool], Sums] = {}
+        self._cells: dict[tuple[str, int, str | None], Sums] = {}
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -216,7 +216,7 @@ class RowWork:
             return Line(values, totals, float(totals[0]))
         people = op in ("users", "per_user")
         if not self.full:
-            cells = self._counted(number, chosen.table, chosen.lines, self.edges)
+            cells = self._counted(number, "lines", chosen.table, chosen.lines, self.edges)
         else:
             cells = every.of_lines(chosen.shown)
             if chosen.other:
@@ -224,13 +224,13 @@ class RowWork:
                 if people or self.lists:
                     left = np.zeros(self.by.groups.size, np.uint32)
                     left[chosen.shown] = event_values.NO_GROUP
-                    rest = self._counted(number, left, 1, self.edges)
+                    rest = self._counted(number, "rest", left, 1, self.edges)
                 cells = cells.with_line(rest)
         values, totals = event_values.of_cells(op, cells, cumulative=series.cumulative)
         whole = every.of_rest([])  # without users, which do not add up
-        if self.lists:
+        if self.lists and op != "users":
             merged = np.zeros(self.by.groups.size, np.uint32)
-            whole = self._counted(number, merged, 1, _ends(self.edges))
+            whole = self._counted(number, "whole", merged, 1, _ends(self.edges))
         else:
             whole.new_users[0, 0] = every.anybody
         overall = event_values.of_cells(op, whole, cumulative=False)[1]
@@ -248,17 +248,21 @@ class RowWork:
         return None
 
     def _every(self, number: int) -> Sums:
-        """Cells of all groups, counted once: in all buckets where that is one pass, else in one."""
-        key = (self.scan_of[number], self._property(number), self.full)
+        """Cells of all groups: in all buckets where that is one pass, else in one."""
+        edges = self.edges if self.full else _ends(self.edges)
+        return self._counted(number, "every", None, self.by.groups.size if self.by.by else 1, edges)
+
+    def _counted(self, number: int, what: str, table: U32 | None, lines: int, edges: I64) -> Sums:
+        """Cells of each line, line ``table[g]`` having the rows of group g; None: line g. Counted
+        once for the series that share them; ``what`` names them.
+        """
+        key = (what, self.scan_of[number], self._property(number))
         found = self._cells.get(key)
         if found is None:
-            edges = self.edges if self.full else _ends(self.edges)
-            size = self.by.groups.size if self.by.by else 1
-            found = self._cells[key] = self._counted(number, None, size, edges)
+            found = self._cells[key] = self._count(number, table, lines, edges)
         return found
 
-    def _counted(self, number: int, table: U32 | None, lines: int, edges: I64) -> Sums:
-        """Cells of each line, line ``table[g]`` having the rows of group g; None: line g."""
+    def _count(self, number: int, table: U32 | None, lines: int, edges: I64) -> Sums:
         scan, p = self.scan_of[number], self._property(number)
         merging = table is not None
 
