@@ -82,10 +82,13 @@ static void zp_close(zp_table *t) {
     memset(t, 0, sizeof *t);
 }
 
-ZJ_INLINE int zp_grow(zp_table *t, zp_set *set, const int words) {
+/* Room for `paths` in all. */
+ZJ_INLINE int zp_grow(zp_table *t, zp_set *set, size_t paths, const int words) {
     const size_t width = (size_t)words + 1;
     const zp_set old = *set;
-    const size_t capacity = old.capacity ? old.capacity * 2 : 256;
+    size_t capacity = old.capacity ? old.capacity : 256;
+    while (paths * 10 > capacity * 7) capacity *= 2;
+    if (capacity == old.capacity) return ZJ_OK;
     if (t->bytes + capacity * width * 8 > t->limit) return ZJ_NO_MEMORY;
     uint64_t *slot = (uint64_t *)calloc(capacity * width, 8);
     if (slot == NULL) return ZJ_NO_MEMORY;
@@ -106,7 +109,8 @@ ZJ_INLINE int zp_count_keys(zp_table *t, zp_set *set, const uint64_t *keys, size
     for (size_t from = 0; from < n; from += ZP_BATCH) {
         const size_t m = n - from < ZP_BATCH ? n - from : ZP_BATCH;
         const uint64_t *key = keys + from * (size_t)words;
-        if ((set->used + m) * 10 > set->capacity * 7 && zp_grow(t, set, words) != ZJ_OK) return ZJ_NO_MEMORY;
+        if ((set->used + m) * 10 > set->capacity * 7 && zp_grow(t, set, set->used + m, words) != ZJ_OK)
+            return ZJ_NO_MEMORY;
         for (size_t i = 0; i < m; i++) {
             hash[i] = zp_hash(key + i * (size_t)words, words, t->salt);
             __builtin_prefetch(set->slot + ((size_t)hash[i] & (set->capacity - 1)) * (size_t)(words + 1), 1);
@@ -124,10 +128,25 @@ ZJ_INLINE int zp_count_keys(zp_table *t, zp_set *set, const uint64_t *keys, size
     return ZJ_OK;
 }
 
-/* Counts all piles, which are empty afterwards. */
+/* Keys of a pile. */
+static size_t zp_height(const zp_pile *pile) {
+    size_t n = pile->chunk ? pile->n : 0;
+    for (const uint64_t *chunk = pile->chunk; chunk && chunk[0]; chunk = (const uint64_t *)(uintptr_t)chunk[0])
+        n += ZP_CHUNK;
+    return n;
+}
+
+/* Counts all piles, which are empty afterwards. Piles are alike: how many of the keys of those before
+ * were new says how large the next table will be. */
 ZJ_INLINE int zp_settle_w(zp_table *t, zj_guard *guard, const int words) {
+    const uint64_t keys = t->sessions, paths = t->used;
     for (int p = 0; p < ZP_PARTS; p++) {
         zp_pile *pile = &t->pile[p];
+        if (t->sessions > keys) {
+            const size_t more = (size_t)((double)zp_height(pile) * 1.05 * (double)(t->used - paths) /
+                                         (double)(t->sessions - keys));
+            (void)zp_grow(t, &t->set[p], t->set[p].used + more, words); /* else it grows as it needs */
+        }
         while (pile->chunk) {
             uint64_t *chunk = pile->chunk;
             if (zj_stop(guard, ZP_CHUNK)) return ZJ_CANCELLED;
