@@ -131,18 +131,21 @@ def test_funnel_cells_of_long_users_agree_with_chains(isa, seed):
     """Rows in many vectors, users in several blocks, lanes joined and filtered, odd ends."""
     rng = np.random.default_rng(seed)
     k, bases = int(rng.integers(1, 6)), [0, 10**9] if seed % 4 == 0 else [0]
-    many, masks, groups = [], [], []
+    many, masks, groups, ranks = [], [], [], rng.permutation(8)
     for number in range(k + int(rng.integers(0, 3))):
         users = np.flatnonzero(rng.random(2500) < rng.choice([0.01, 0.5])).astype(np.uint32)
         counts = rng.geometric(rng.choice([0.03, 0.3]), len(users)) - (rng.random() < 0.3)
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32)
         span = int(rng.choice([100, 10**6]))
         times = rng.integers(0, span, int(offsets[-1])).astype(np.uint32)
+        ties = np.zeros(len(times), np.uint16)  # every lane is a source of its own
         for a, b in itertools.pairwise(offsets):
             times[a:b].sort()
+            ties[a:b] = np.arange(b - a) - np.searchsorted(times[a:b], times[a:b])
         mask = (rng.random(len(times)) < 0.7).astype(np.uint8) if rng.random() < 0.3 else None
         base = int(rng.choice(bases))
-        many.append(Lane(users, offsets, times, base, int(rng.integers(0, 2)), None, mask))
+        known = ties if ties.any() else None
+        many.append(Lane(users, offsets, times, base, int(ranks[number]), known, mask))
         one = 1 << (number % k)
         rows = rng.integers(0, 1 << k, len(times)).astype(np.uint32)
         masks.append(rows if rng.random() < 0.2 else one)

@@ -1,7 +1,8 @@
 /* The rows of one funnel step as one run: users, offsets, times from a common origin, and a group each.
  *
  * A step of one lane without masks is that lane. Otherwise the rows that match are copied: from one lane
- * without looking at order, from several merged user by user. With groups, users with rows of several
+ * without looking at order; from several by blocks of ordinals, lane after lane, each row to its user's
+ * place, which is in order but where lanes overlap in time. With groups, users with rows of several
  * lanes at one instant are left over: which of the rows comes first needs their whole keys.
  * O(rows of the step's lanes).
  */
@@ -56,10 +57,8 @@ ZJ_INLINE void zj_join_rows(const zj_join *q, int l, uint32_t a, uint32_t b, zj_
     to->n = n;
 }
 
-/* Sorts rows [a, n) by time; groups go along. */
-static int zj_join_sort(zj_joined *to, uint32_t a) {
-    const uint32_t n = to->n - a;
-    uint32_t *times = to->times + a, *code = to->code ? to->code + a : NULL;
+/* Sorts n rows by time; groups go along unless NULL. */
+static int zj_join_sort(uint32_t *times, uint32_t *code, uint32_t n) {
     if (n <= 32) {
         for (uint32_t i = 1; i < n; i++) {
             const uint32_t t = times[i], c = code ? code[i] : 0;
@@ -168,41 +167,147 @@ ZJ_CLONES static int zj_join_cut(zj_join *q, int l, zj_joined *to) {
     return ZJ_OK;
 }
 
-ZJ_CLONES static int zj_join_several(zj_join *q, zj_joined *to) {
-    const zj_funnel *f = q->f;
-    zj_lane *lanes = (zj_lane *)malloc((size_t)f->count * (sizeof(zj_lane) + sizeof(int)));
-    int *number = (int *)(lanes + f->count), count = 0;
-    zj_heads heads;
-    if (lanes == NULL) return ZJ_NO_MEMORY;
-    for (int l = 0; l < f->count; l++)
-        if (zj_step_in(f, l, q->step)) {
-            lanes[count] = f->lanes[l];
-            number[count++] = l;
-        }
-    int status = zj_heads_open(&heads, lanes, count);
-    uint32_t user;
-    while (status == ZJ_OK && (user = zj_heads_min(&heads)) != ZJ_END) {
-        const uint32_t a = to->n;
-        uint32_t read = 1, ordered = 1, same = 0;
-        for (int i = 0; i < count; i++) {
-            if (heads.head[i] != user) continue;
-            const uint32_t *o = lanes[i].offsets + heads.pos[i];
-            zj_join_rows(q, number[i], o[0], o[1], to);
-            read += o[1] - o[0];
-            zj_heads_next(&heads, lanes, i);
-        }
-        for (uint32_t r = a + 1; r < to->n; r++) ordered &= to->times[r - 1] <= to->times[r];
-        if (!ordered) status = zj_join_sort(to, a);
-        for (uint32_t r = a + 1; to->code && r < to->n; r++) same |= to->times[r - 1] == to->times[r];
-        if (same) {
-            q->leftover[q->left++] = user;
-            to->n = a;
-        }
-        zj_join_end(to, user, a);
-        if (status == ZJ_OK && zj_stop(q->guard, read)) status = ZJ_CANCELLED;
+#define ZJ_JOIN_BLOCK 1024u
+
+/* Rows of a lane that match, ready to be merged: times plus `shift` (modulo 2^32) count from the origin. */
+typedef struct {
+    zj_run run;
+    uint32_t shift, at;
+} zj_join_part;
+
+/* Do all rows lie in [low, low + span)? */
+ZJ_CLONES static int zj_join_inside(const uint32_t *times, uint32_t n, int64_t low, uint64_t span) {
+    uint32_t least = 0xFFFFFFFFu, most = 0;
+    for (uint32_t r = 0; r < n; r++) {
+        least = times[r] < least ? times[r] : least;
+        most = times[r] > most ? times[r] : most;
     }
-    zj_heads_close(&heads);
-    free(lanes);
+    return n == 0 || ((int64_t)least >= low && (uint64_t)((int64_t)most - low) < span);
+}
+
+static int zj_join_alloc(size_t nu, size_t n, int codes, zj_joined *to, void **owned) {
+    memset(to, 0, sizeof *to);
+    *owned = malloc((2 * nu + 3 + (n + 1) * (codes ? 2 : 1)) * sizeof(uint32_t));
+    if (*owned == NULL) return ZJ_NO_MEMORY;
+    to->users = (uint32_t *)*owned;
+    to->offsets = to->users + nu + 1;
+    to->times = to->offsets + nu + 2;
+    to->code = codes ? to->times + n + 1 : NULL;
+    to->offsets[0] = 0;
+    return ZJ_OK;
+}
+
+/* The rows of lane l that match: the lane itself, or a copy. */
+static int zj_join_part_of(zj_join *q, int l, zj_join_part *part) {
+    const zj_lane *lane = &q->f->lanes[l];
+    const int64_t shift = lane->base - q->origin;
+    const uint64_t span = (uint64_t)(q->f->to - q->f->from + q->f->window);
+    const int cut = q->cut && !zj_join_inside(lane->times, lane->n, q->f->from - lane->base, span);
+    memset(part, 0, sizeof *part);
+    part->shift = cut ? 0 : (uint32_t)shift;
+    if (!cut && !lane->mask && !q->f->row_mask[l]) {
+        part->run = (zj_run){lane->users, lane->offsets, lane->times, q->code ? q->code[l] : NULL, lane->nu, lane->n, 0, NULL};
+        return ZJ_OK;
+    }
+    zj_joined to;
+    int status = zj_join_alloc(lane->nu, lane->n, q->code != NULL, &to, &part->run.owned);
+    if (status == ZJ_OK) status = cut ? zj_join_cut(q, l, &to) : zj_join_filtered(q, l, &to);
+    part->run = (zj_run){to.users, to.offsets, to.times, to.code, to.nu, to.n, 0, part->run.owned};
+    return status;
+}
+
+/* Where the rows of a block of ordinals go. */
+typedef struct {
+    uint32_t base; /* first ordinal */
+    uint32_t rows[ZJ_JOIN_BLOCK], next[ZJ_JOIN_BLOCK];
+    uint8_t parts[ZJ_JOIN_BLOCK];  /* 2 = rows of several parts */
+    uint8_t mixed[ZJ_JOIN_BLOCK];  /* they are not in order */
+} zj_join_block;
+
+/* Copies the block's rows of all parts behind to->n, user by user. */
+ZJ_INLINE uint32_t zj_join_spread(zj_join_part *part, int parts, zj_join_block *k, zj_joined *to) {
+    uint32_t total = to->n;
+    memset(k->rows, 0, sizeof k->rows);
+    memset(k->parts, 0, sizeof k->parts);
+    memset(k->mixed, 0, sizeof k->mixed);
+    for (int i = 0; i < parts; i++) {
+        const zj_run *run = &part[i].run;
+        for (uint32_t p = part[i].at; p < run->nu && run->users[p] - k->base < ZJ_JOIN_BLOCK; p++)
+            k->rows[run->users[p] - k->base] += run->offsets[p + 1] - run->offsets[p];
+    }
+    for (uint32_t u = 0; u < ZJ_JOIN_BLOCK; u++) {
+        k->next[u] = total;
+        total += k->rows[u];
+    }
+    for (int i = 0; i < parts; i++) {
+        const zj_run *run = &part[i].run;
+        const uint32_t shift = part[i].shift;
+        uint32_t p = part[i].at;
+        for (; p < run->nu && run->users[p] - k->base < ZJ_JOIN_BLOCK; p++) {
+            const uint32_t u = run->users[p] - k->base, a = run->offsets[p], n = run->offsets[p + 1] - a;
+            uint32_t *out = to->times + k->next[u];
+            if (n == 0) continue;
+            for (uint32_t r = 0; r < n; r++) out[r] = run->times[a + r] + shift;
+            for (uint32_t r = 0; to->code && r < n; r++) to->code[k->next[u] + r] = run->code ? run->code[a + r] : 0;
+            k->mixed[u] |= k->parts[u] && out[-1] > out[0];
+            k->parts[u] = k->parts[u] ? 2 : 1;
+            k->next[u] += n;
+        }
+        part[i].at = p;
+    }
+    return total;
+}
+
+/* Puts the block's users into the run; those with groups and rows of several parts at one instant are
+ * left over, and their rows closed up. */
+static int zj_join_settle(zj_join *q, zj_join_block *k, zj_joined *to) {
+    uint32_t from = to->n;
+    for (uint32_t u = 0; u < ZJ_JOIN_BLOCK; u++) {
+        const uint32_t n = k->rows[u], had = to->n;
+        uint32_t *times = to->times + from, *code = to->code ? to->code + from : NULL, same = 0;
+        if (n == 0) continue;
+        if (k->mixed[u] && zj_join_sort(times, code, n) != ZJ_OK) return ZJ_NO_MEMORY;
+        for (uint32_t r = 1; code && k->parts[u] == 2 && r < n; r++) same |= times[r - 1] == times[r];
+        if (same) {
+            q->leftover[q->left++] = k->base + u;
+        } else {
+            if (from != to->n) {
+                memmove(to->times + to->n, times, n * sizeof(uint32_t));
+                if (code) memmove(to->code + to->n, code, n * sizeof(uint32_t));
+            }
+            to->n += n;
+            zj_join_end(to, k->base + u, had);
+        }
+        from += n;
+    }
+    return ZJ_OK;
+}
+
+ZJ_CLONES static int zj_join_merge(zj_join *q, zj_join_part *part, int parts, zj_joined *to) {
+    zj_join_block *k = (zj_join_block *)malloc(sizeof(zj_join_block));
+    int status = k ? ZJ_OK : ZJ_NO_MEMORY;
+    while (status == ZJ_OK) {
+        uint32_t first = 0xFFFFFFFFu;
+        for (int i = 0; i < parts; i++)
+            if (part[i].at < part[i].run.nu && part[i].run.users[part[i].at] < first) first = part[i].run.users[part[i].at];
+        if (first == 0xFFFFFFFFu) break;
+        k->base = first;
+        const uint32_t had = to->n, total = zj_join_spread(part, parts, k, to);
+        status = zj_join_settle(q, k, to);
+        if (status == ZJ_OK && zj_stop(q->guard, total - had + 64)) status = ZJ_CANCELLED;
+    }
+    free(k);
+    return status;
+}
+
+static int zj_join_several(zj_join *q, int lanes, zj_joined *to) {
+    zj_join_part *part = (zj_join_part *)calloc((size_t)lanes, sizeof(zj_join_part));
+    int status = part ? ZJ_OK : ZJ_NO_MEMORY, parts = 0;
+    for (int l = 0; l < q->f->count && status == ZJ_OK; l++)
+        if (zj_step_in(q->f, l, q->step)) status = zj_join_part_of(q, l, &part[parts++]);
+    if (status == ZJ_OK) status = zj_join_merge(q, part, parts, to);
+    for (int i = 0; i < parts; i++) free(part[i].run.owned);
+    free(part);
     return status;
 }
 
@@ -236,19 +341,14 @@ static int zj_run_make(zj_join *q, zj_run *run) {
         run->longest = zj_longest(run->offsets, run->nu);
         return ZJ_OK;
     }
-    zj_joined to = {0};
-    to.users = (uint32_t *)malloc((2 * nu + 3 + (n + 1) * (q->code ? 2 : 1)) * sizeof(uint32_t));
-    if (to.users == NULL) return ZJ_NO_MEMORY;
-    run->owned = to.users;
-    to.offsets = to.users + nu + 1;
-    to.times = to.offsets + nu + 2;
-    to.code = q->code ? to.times + n + 1 : NULL;
-    to.offsets[0] = 0;
+    zj_joined to;
+    status = zj_join_alloc(nu, n, q->code != NULL, &to, &run->owned);
+    if (status != ZJ_OK) return status;
     if (lanes == 1) {
         status = q->cut ? zj_join_cut(q, only, &to) : zj_join_filtered(q, only, &to);
     } else {
         q->leftover = (uint32_t *)malloc(nu * sizeof(uint32_t) + 1);
-        status = q->leftover ? zj_join_several(q, &to) : ZJ_NO_MEMORY;
+        status = q->leftover ? zj_join_several(q, lanes, &to) : ZJ_NO_MEMORY;
     }
     *run = (zj_run){to.users, to.offsets, to.times, to.code, to.nu, to.n, 0, run->owned};
     run->longest = zj_longest(run->offsets, run->nu);
