@@ -11,7 +11,7 @@ class StringTable:
     ``salt`` keys the hash (random when None), so that a client cannot choose colliding strings.
     Not thread-safe: the caller holds a lock. Bulk calls release the GIL; a call that finds the
     table in use by another thread raises RuntimeError. A string has less than 1 MiB. Memory: 14 to
-    24 bytes a string + its bytes; growing pauses an insertion for about a millisecond at most.
+    24 bytes a string + its bytes; growing pauses an insertion for 10 to 14 ms at most, as measured.
     """
 
     def __new__(cls, salt: int | None = None) -> Self: ...
