@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from zuji.engine.query.plan import RunRef
     from zuji.engine.types import F64, I64, U8, U32
 
-FULL_CELLS = 1 << 20
-"""Up to so many cells, all groups are counted in all buckets at once."""
+FULL_CELLS = 1 << 22
+"""Up to so many cells in all shards, all groups are counted in all buckets at once."""
+CELL_BYTES = 24
+"""Of rows, users and new users of a cell in one shard."""
 EVER: I64 = np.array([-(1 << 60), 1 << 60], np.int64)
 """One bucket with every time: kernels then read none."""
 
@@ -170,7 +172,8 @@ class RowWork:
     @property
     def full(self) -> bool:
         """Whether one pass counts all groups in all buckets."""
-        return self.by.groups.size * (len(self.edges) - 1) <= FULL_CELLS
+        cells = self.by.groups.size * (len(self.edges) - 1)
+        return cells * len(self.prepared) <= FULL_CELLS
 
     def choose(self) -> Chosen:
         """Ranks the groups on the whole range by the first series."""
@@ -265,6 +268,7 @@ class RowWork:
     def _count(self, number: int, table: U32 | None, lines: int, edges: I64) -> Sums:
         scan, p = self.scan_of[number], self._property(number)
         merging = table is not None
+        self.context.charge(CELL_BYTES * lines * (len(edges) - 1) * len(self.prepared))
 
         def work(done: Prepared) -> Sums:
             parts = done.scans[scan]
