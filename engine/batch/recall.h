@@ -3,7 +3,7 @@
  * zj_recall: short values (≤ 16 bytes) → code, direct-mapped. An entry holds the bytes themselves, so
  * a hit is exact. zj_habit keeps values that do not repeat (ids) from being looked for in vain.
  * zj_shape: the property names of an event in the order sent, per event name. A name that stands
- * where a shape has it costs one compare: no hash, no validation, no search for repeats.
+ * where a shape has it costs one compare, elsewhere a short search: no hash, no validation.
  *
  * Both belong to one string table each (zj_table.aside), so codes in them are codes of that table;
  * whoever takes strings back from a table forgets its recall and its shapes.
@@ -21,7 +21,7 @@
 #define ZJ_RECALL_BYTES 16
 #define ZJ_NO_SLOT UINT16_MAX
 #define ZJ_SHAPES 128     /* a power of two; sets of two */
-#define ZJ_SHAPE_NAMES 48
+#define ZJ_SHAPE_NAMES 48 /* at most 64: a bit each */
 #define ZJ_NAME_BYTES 31  /* longer names are not in shapes */
 #define ZJ_EVENT_BYTES 32
 
@@ -53,6 +53,7 @@ typedef struct {
     uint32_t n;    /* its bytes; 0: an empty shape */
     uint32_t code;
     uint32_t count;
+    uint32_t overflows; /* names that found it full */
     zj_shape_name names[ZJ_SHAPE_NAMES]; /* [count], all different */
 } zj_shape;
 
@@ -171,38 +172,30 @@ static int zj_shape_find(const zj_shape *shape, const zj_shape_name *name) {
     return -1;
 }
 
-/* Adds the names of an event to its shape, each after the one that it followed. Names in another
- * order than the shape has, or more than it holds, replace it. */
+/* Adds the names of an event to its shape, each behind the one that it followed. A full shape begins
+ * anew now and then, with what the event has. */
 static void zj_shape_learn(zj_shape *shape, const zj_text *keys, const uint32_t *codes,
                            uint32_t count) {
-    zj_shape_name list[ZJ_SHAPE_NAMES];
-    uint32_t kept = 0, next = 0;
-    for (int whole = 1; whole >= 0; whole--) {
-        const uint32_t have = whole ? shape->count : 0;
-        uint32_t i = 0;
-        kept = next = 0;
-        for (; i < count; i++) {
-            zj_shape_name name = {{0, 0, 0, 0}, codes[i], (uint8_t)keys[i].n, 1, {0, 0}};
-            if (keys[i].n > ZJ_NAME_BYTES) continue;
-            zj_words_of(name.w, keys[i].p, keys[i].n);
-            name.plain = !memchr(keys[i].p, '"', keys[i].n) && !memchr(keys[i].p, '\\', keys[i].n);
-            int at = whole ? zj_shape_find(shape, &name) : -1;
-            if (at >= 0) {
-                if ((uint32_t)at < next) break;
-                while (next < (uint32_t)at && kept < ZJ_SHAPE_NAMES) list[kept++] = shape->names[next++];
-                name.habit = shape->names[at].habit;
-                if (name.code == ZJ_NO_CODE) name.code = shape->names[at].code;
-                next = (uint32_t)at + 1;
-            }
-            if (kept == ZJ_SHAPE_NAMES) break;
-            list[kept++] = name;
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        zj_shape_name name = {{0, 0, 0, 0}, codes[i], (uint8_t)keys[i].n, 1, {0, 0}};
+        if (keys[i].n > ZJ_NAME_BYTES) continue;
+        zj_words_of(name.w, keys[i].p, keys[i].n);
+        name.plain = !memchr(keys[i].p, '"', keys[i].n) && !memchr(keys[i].p, '\\', keys[i].n);
+        const int at = zj_shape_find(shape, &name);
+        if (at >= 0) {
+            if (shape->names[at].code == ZJ_NO_CODE) shape->names[at].code = name.code;
+            next = (uint32_t)at + 1;
+            continue;
         }
-        if (i < count && whole) continue;
-        while (next < have && kept < ZJ_SHAPE_NAMES) list[kept++] = shape->names[next++];
-        break;
+        if (shape->count == ZJ_SHAPE_NAMES) {
+            if (++shape->overflows % 32) return;
+            shape->count = next = 0;
+        }
+        memmove(&shape->names[next + 1], &shape->names[next], (shape->count - next) * sizeof name);
+        shape->names[next++] = name;
+        shape->count++;
     }
-    memcpy(shape->names, list, kept * sizeof *list);
-    shape->count = kept;
 }
 
 #endif

@@ -197,22 +197,21 @@ ZJ_NEVER const uint8_t *zj_name_json(zj_reader *r, const uint8_t *p, const uint8
     return zj_name_slow(r, p, end, i, 1);
 }
 
-#define ZJ_LOOK_AHEAD 4 /* names of a shape that an event may leave out in a row */
-
 ZJ_ALWAYS int zj_match_one(const zj_shape_name *name, const uint8_t *p, const int json) {
     if (json ? p[1 + name->n] != '"' || p[2 + name->n] != ':' || !name->plain : *p != (0xa0 | name->n))
         return 0;
     return zj_shape_name_is(name, p + 1);
 }
 
-/* The first name of the shape, from number `next` on, that stands at p; count when none of the next
- * does. REQUIRES: p <= r->safe. */
+/* The name of the shape that stands at p: number `next` most of the time; count when there is none.
+ * REQUIRES: p <= r->safe. */
 ZJ_ALWAYS uint32_t zj_match(const zj_shape *shape, const uint8_t *p, uint32_t next, uint32_t count,
                             const int json) {
     if (json && *p != '"') return count;
-    const uint32_t last = count - next < ZJ_LOOK_AHEAD ? count : next + ZJ_LOOK_AHEAD;
-    for (; next < last; next++)
-        if (zj_match_one(&shape->names[next], p, json)) return next;
+    for (uint32_t at = next; at < count; at++)
+        if (zj_match_one(&shape->names[at], p, json)) return at;
+    for (uint32_t at = 0; at < next && at < count; at++)
+        if (zj_match_one(&shape->names[at], p, json)) return at;
     return count;
 }
 
@@ -237,6 +236,7 @@ ZJ_ALWAYS const uint8_t *zj_read_properties(zj_reader *r, const uint8_t *p, cons
     const uint8_t *const safe = r->safe;
     zj_walk walk = {pairs, 1};
     uint32_t next = 0, i = 0, unnamed = 0, known = shape->count;
+    uint64_t had = 0; /* names of the shape, a bit each */
     if (k->row.depth < 2) k->row.depth = 2;
     for (;; i++) {
         const int more = zj_next(&p, end, &walk, '}', json);
@@ -246,7 +246,8 @@ ZJ_ALWAYS const uint8_t *zj_read_properties(zj_reader *r, const uint8_t *p, cons
         const uint8_t *after = NULL;
         zj_habit *habit = &k->recall->other;
         zj_text name;
-        if (at < known && shape->names[at].n <= name_bytes) {
+        if (at < known && shape->names[at].n <= name_bytes && !(had >> at & 1)) {
+            had |= 1ull << at;
             zj_shape_name *found = &shape->names[at];
             name = (zj_text){p + 1, found->n};
             keys[i] = name;
@@ -256,7 +257,7 @@ ZJ_ALWAYS const uint8_t *zj_read_properties(zj_reader *r, const uint8_t *p, cons
             next = at + 1;
             p += 1 + name.n + 2 * json;
         } else {
-            known = next; /* from here on repeats are looked for */
+            known = 0; /* from here on repeats are looked for */
             p = json ? zj_name_json(r, p, end, i) : zj_name_msgpack(r, p, end, i);
             if (!p) return NULL;
             name = keys[i];

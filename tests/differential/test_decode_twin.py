@@ -16,6 +16,7 @@ from tests.differential.random_batches import random_batch
 from tests.differential.twin_decode import Refused, decode_slow, rows_of
 from tests.differential.twin_json import decode_json_slow, is_json
 from tests.differential.wire import Ext, Pairs, Text, write
+from tests.differential.wire_json import write_json
 from zuji.engine.batch import EVENT_REASONS, decode_batch, slice_events
 from zuji.engine.errors import InvalidEvent
 from zuji.engine.index._strings import StringTable
@@ -386,6 +387,32 @@ def test_names_that_almost_match_the_names_before():
                 events.append({**BARE, "properties": Pairs(pairs)})
         data = write(events, Random(length))
         assert fast(data, limits) == slow(data, limits)
+
+
+@pytest.mark.parametrize("form", ["msgpack", "json"])
+@pytest.mark.parametrize("width", [1, 5, 47, 48, 49, 120])
+def test_names_in_any_order(form, width):
+    """Shapes hold 48 names: fewer, more, left out, shuffled, null, twice, new ones in between."""
+    limits = replace(DEFAULT_LIMITS, batch_items=10**6)
+    rng = Random(width)
+    names = [f"name_{i}" for i in range(width)] + ["x" * 31, "x" * 32, 'quo"te', "back\\slash", "é"]
+    events = []
+    for _ in range(150):
+        part = [n for n in names if rng.random() < 0.8]
+        if rng.random() < 0.5:
+            rng.shuffle(part)
+        pairs = [(n, rng.choice([1, "a", "b" * 20, None, 2.5])) for n in part]
+        if rng.random() < 0.2:
+            pairs.insert(rng.randrange(len(pairs) + 1), (rng.choice(names), 1))
+        if rng.random() < 0.2:
+            pairs.insert(rng.randrange(len(pairs) + 1), (f"new_{rng.randrange(9)}", 1))
+        kind = {"type": "profile_set"} if rng.random() < 0.1 else {"event": rng.choice("ef")}
+        events.append({**kind, "time": 5, "user_id": "u", "properties": Pairs(pairs)})
+    data = write(events, rng) if form == "msgpack" else write_json(events, rng)
+    expected = slow(data, limits)
+    assert fast(data, limits) == expected
+    assert len(expected["rows"]) > 80
+    assert "duplicate_key" in {reject[1] for reject in expected["rejected"]}
 
 
 @settings(max_examples=300, deadline=None)
