@@ -78,7 +78,7 @@ MAX_MIXED = 1 << 22
 cdef int64_t FAR = <int64_t>1 << 60
 
 
-cdef class GroupArrays:
+cdef class _GroupArrays:
     """Groups of each lane's rows, checked: None, an array of groups, or RowGroups per lane."""
 
     cdef zj_groups *data
@@ -141,7 +141,7 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
     cdef int32_t buckets = bucket_count(edges)
     if n_groups < 0 or n_groups * buckets > MAX_CELLS:
         raise ValueError(f"{n_groups} groups x {buckets} buckets: more than {MAX_CELLS} cells")
-    cdef GroupArrays group_rows = GroupArrays(lane_set, groups)
+    cdef _GroupArrays group_rows = _GroupArrays(lane_set, groups)
     cdef RowArrays value_rows = RowArrays(lane_set, values, _F64, "values")
     cdef RowArrays present = RowArrays(lane_set, value_masks, _U8, "value_masks")
     cdef Guard guard = Guard(cancel, allowed)
@@ -213,9 +213,9 @@ def mix_groups(groups, sizes):
     mixed, used = np.zeros(n, _U32), np.zeros(product, _U8)
     cdef uint32_t *out = <uint32_t *>pointer(mixed, _U32, -1, "mixed")
     cdef uint8_t *seen = <uint8_t *>pointer(used, _U8, -1, "used")
-    cdef GroupArrays one
+    cdef _GroupArrays one
     for d in range(dims):
-        one = GroupArrays(LaneSet([]), None)
+        one = _GroupArrays(LaneSet([]), None)
         one.take(0, groups[d], n)
         size = <uint32_t>sizes[d]
         with nogil:
@@ -227,7 +227,7 @@ def mix_groups(groups, sizes):
 def pick_users(lanes, edges, groups=None, bucket=-1, group=-1, cancel=None, allowed=None):
     cdef LaneSet lane_set = LaneSet(lanes)
     cdef int32_t buckets = bucket_count(edges)
-    cdef GroupArrays group_rows = GroupArrays(lane_set, groups)
+    cdef _GroupArrays group_rows = _GroupArrays(lane_set, groups)
     cdef Guard guard = Guard(cancel, allowed)
     cdef int32_t want_bucket = bucket
     cdef int64_t want_group = group
