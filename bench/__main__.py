@@ -2,7 +2,7 @@
 
 Order: generate Parquet (kept and reused when the shape is the same) → load all → for each peer:
 compare answers, time A B A B → cold starts → WAL recovery → report. What has been measured is
-written after every question. Exit code 1 when answers differ.
+written after every question. Exit code 1 when answers differ or an engine failed.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ def main() -> int:
         for engine in ("zuji", *peers):
             shutil.rmtree(out / engine, ignore_errors=True)
     say(f"wrote {as_json} and {as_text}; the folder holds {disk_bytes(out) / 1e9:.2f} GB")
-    differ = any(not q.get("equal", True) for q in report.get("queries", {}).values())
-    return int(differ or "errors" in report)
+    lines = report.get("queries", {}).values()
+    return int("errors" in report or any(not q.get("equal", True) or "errors" in q for q in lines))
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def growth_table(reports_: dict[int, dict[str, Any]]) -> str:
         cells = [line["title"]]
         for n in sizes:
             found = reports_[n]["queries"].get(name)
-            ms = found["zuji"]["ms"] if found else None
+            ms = found["zuji"]["ms"] if found and "zuji" in found else None
             cells.append("–" if ms is None else f"{ms:.1f} ({ms / n * 1e6:.2f})")
         lines.append(f"| {' | '.join(cells)} |")
     for title, key, scale in (

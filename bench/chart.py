@@ -18,7 +18,7 @@ BAR, GAP, TOP = 14, 14, 70
 
 def bars(report: dict[str, Any]) -> str:
     """The chart, or nothing when no peer was asked."""
-    groups = [(q["title"], _figures(q)) for q in report.get("queries", {}).values()]
+    groups = [(q["title"], _figures(q)) for q in report.get("queries", {}).values() if "zuji" in q]
     groups = [(title, figures) for title, figures in groups if len(figures) > 1]
     if not groups:
         return ""

@@ -23,6 +23,8 @@ def brief(report: dict[str, Any]) -> dict[str, Any]:
     """What a baseline keeps of a report: ratios with their spread, and figures of the load."""
     queries = {}
     for name, line in report.get("queries", {}).items():
+        if "zuji" not in line:
+            continue
         queries[name] = {
             "title": line["title"],
             "zuji_ms": line["zuji"]["ms"],

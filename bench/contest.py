@@ -72,10 +72,14 @@ def alone(
     try:
         for question in questions:
             line = _line(report, question)
-            zuji.call("run", question.queries)
-            line["zuji"] = figures([zuji.call("run", question.queries) for _ in range(rounds)])
-            line["cells"] = question.zuji_cells(zuji.call("run", question.queries).answer)
-            say(_told(question, line["zuji"]))
+            try:
+                answer = zuji.call("run", question.queries).answer
+                line["zuji"] = figures([zuji.call("run", question.queries) for _ in range(rounds)])
+            except RuntimeError as problem:
+                _failed(line, question, "zuji", problem)
+            else:
+                line["cells"] = question.zuji_cells(answer)
+                say(_told(question, line["zuji"]))
             save()
     finally:
         zuji.close()
@@ -99,8 +103,13 @@ def against(
             if not forms:
                 continue
             line = _line(report, question)
-            line.setdefault("peers", {})[peer] = _pair(question, peer, forms, zuji, rival, rounds)
-            _conclude(line)
+            try:
+                pair = _pair(question, peer, forms, zuji, rival, rounds)
+            except RuntimeError as problem:
+                _failed(line, question, peer, problem)
+            else:
+                line.setdefault("peers", {})[peer] = pair
+                _conclude(line)
             save()
     finally:
         zuji.close()
@@ -144,6 +153,12 @@ def _pair(
     for difference in found[:5]:
         say(f"  {difference}")
     return result
+
+
+def _failed(line: dict[str, Any], question: Question, engine: str, problem: Exception) -> None:
+    """A question that an engine refused; the next ones are asked all the same."""
+    line.setdefault("errors", {})[engine] = str(problem)
+    say(f"{question.name}: failed beside {TITLES[engine]}: {str(problem).strip().splitlines()[-1]}")
 
 
 def _told(question: Question, zuji: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ class DuckDB:
         folder.mkdir(parents=True, exist_ok=True)
         settings: dict[str, Any] = {"threads": threads, "memory_limit": MEMORY}
         self._connection = duckdb.connect(folder / FILE, read_only=not writing, config=settings)
-        # Columns named as types ("user") are quoted nowhere: DuckDB takes them as they are.
+        self._connection.execute("SET enable_progress_bar = false")
 
     @staticmethod
     def forms(question: Question) -> dict[str, Any]:

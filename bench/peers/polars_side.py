@@ -154,6 +154,7 @@ def _sort(parquet: Path, out: Path, threads: int, folder: Path) -> None:
 
     others = ", ".join(name for name in ENUMS if name != "event")
     with duckdb.connect(config={"threads": threads, "memory_limit": "10GB"}) as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(f"SET temp_directory = '{folder / 'spill'}'")
         connection.execute(
             f"COPY (SELECT epoch_ms(time) AS ts, substring(user_id, 2)::UINTEGER AS user, event, "

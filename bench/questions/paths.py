@@ -75,10 +75,12 @@ def _steps(path: Any) -> str:
 def _clickhouse(shape: Shape) -> tuple[tuple[str, ...], ...]:
     """Sorted rows of a user as one array of integers, split at the gaps."""
     rank = "toUInt64(toUInt8(substring(event, 7)))"
+    codes = f"arrayMap(k -> toUInt8(k % {CODE}), keys)"
+    gaps = f"arrayDifference(arrayMap(k -> intDiv(k, {CODE}), keys))"
+    sessions = f"arraySplit((code, gap) -> gap > {GAP_MS}, {codes}, {gaps})"
     sql = (
-        "SELECT path, count() AS n FROM (SELECT arrayJoin("
-        f"arrayMap(s -> arraySlice(s, 1, {STEPS}), arraySplit((code, gap) -> gap > {GAP_MS}, arrayMap(k -> toUInt8(k % {CODE}), keys), "
-        f"arrayDifference(arrayMap(k -> intDiv(k, {CODE}), keys))))) AS path FROM "
+        f"SELECT path, count() AS n FROM "
+        f"(SELECT arrayJoin(arrayMap(s -> arraySlice(s, 1, {STEPS}), {sessions})) AS path FROM "
         f"(SELECT arraySort(groupArray(ts * {CODE} + {rank})) AS keys FROM {{events}} "
         f"WHERE {within(shape)} GROUP BY user)) GROUP BY path ORDER BY n DESC LIMIT {2 * TOP}"
     )

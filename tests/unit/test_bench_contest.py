@@ -138,3 +138,16 @@ def test_a_baseline_is_read_back(tmp_path, monkeypatch, capsys):
     assert compare.main([str(old)]) == 0
     assert compare.main([str(new)]) == 1
     assert "**slower**" in capsys.readouterr().out
+
+
+def test_a_question_that_fails_is_told_and_the_others_are_shown(made, tmp_path):
+    made["queries"]["broken"] = {
+        "title": "broken",
+        "goal_ms": None,
+        "goal_ratio": 5.0,
+        "errors": {"duckdb": "out of memory"},
+    }
+    text = report.write(made, tmp_path)[1].read_text()
+    assert "| broken | **failed** |" in text
+    assert "| a < b | 2.0 |" in text
+    assert list(compare.brief(made)["queries"]) == ["trend"]
