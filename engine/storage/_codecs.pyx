@@ -5,8 +5,7 @@ The C is in ``codecs.h`` (pages), ``section.h`` (their building block), ``bitpac
 compiled for three instruction sets, chosen at import) and ``crc32c.h``. ``codecs.py`` is the public
 side; the format is docs/format/page.md.
 
-Threads: functions are pure and release the GIL, but for a few thousand values: giving it up and waiting
-for it again beside a busy thread would take longer. ``set_isa`` is for tests only.
+Threads: functions are pure and release the GIL; ``set_isa`` is for tests only.
 """
 
 import numpy as np
@@ -68,12 +67,6 @@ zj_codecs_init()
 STATUS = ("ok", "bad directory entry", "checksum mismatch", "malformed page",
           "values do not fit the type", "wrong number of rows")
 
-cdef enum:
-    SMALL_ROWS = 4096
-
-# Memory of the last call, kept for the next one; guarded by the GIL.
-cdef zj_decode_scratch *_spare = NULL
-
 _TYPES = {"|u1": ZJ_U8, "<u2": ZJ_U16, "<u4": ZJ_U32, "<i8": ZJ_I64, "<f8": ZJ_F64}
 
 
@@ -122,15 +115,6 @@ cdef class PageEncoder:
         free(self.scratch)
         free(self.out)
 
-    cdef zj_page page(
-        self, int kind, const void *source, size_t n, int ascending, int *param
-    ) noexcept nogil:
-        if kind == ZJ_F64:
-            param[0] = zj_load_floats(self.scratch, <const double *>source, n)
-        else:
-            zj_load(self.scratch, kind, source, n)
-        return zj_encode_page(self.scratch, n, ascending, self.out)
-
     def encode(self, values, bint ascending=False):
         cdef int kind = _type_of(values, "values")
         cdef size_t n = <size_t>values.shape[0]
@@ -141,11 +125,12 @@ cdef class PageEncoder:
         cdef double high = 0
         if not 1 <= n <= ZJ_PAGE_ROWS:
             raise ValueError(f"a page holds 1 to {ZJ_PAGE_ROWS} values, not {n}")
-        if n <= SMALL_ROWS:
-            page = self.page(kind, source, n, ascending, &param)
-        else:
-            with nogil:
-                page = self.page(kind, source, n, ascending, &param)
+        with nogil:
+            if kind == ZJ_F64:
+                param = zj_load_floats(self.scratch, <const double *>source, n)
+            else:
+                zj_load(self.scratch, kind, source, n)
+            page = zj_encode_page(self.scratch, n, ascending, self.out)
         data = PyBytes_FromStringAndSize(<const char *>self.out, <Py_ssize_t>page.bytes)
         if kind != ZJ_F64:
             return page.codec, 0, data, page.low, page.high
@@ -177,7 +162,6 @@ def decode_pages(
     cdef void *target = cnp.PyArray_DATA(out)
     cdef zj_decode_scratch *scratch
     cdef int status
-    global _spare
     if not isinstance(pages, np.ndarray) or pages.dtype.itemsize != sizeof(zj_entry):
         raise TypeError("pages must be an array of PAGE_DTYPE")
     if pages.ndim != 1 or not pages.flags.c_contiguous:
@@ -192,23 +176,12 @@ def decode_pages(
         if verify.shape[0]:
             verified = &verify[0]
     entries = <const zj_entry *>cnp.PyArray_DATA(pages)
-    scratch = _spare
-    _spare = NULL
-    if scratch == NULL:
-        scratch = <zj_decode_scratch *>malloc(sizeof(zj_decode_scratch))
+    scratch = <zj_decode_scratch *>malloc(sizeof(zj_decode_scratch))
     if scratch == NULL:
         raise MemoryError("no memory to decode a page")
-    if rows <= SMALL_ROWS:
+    with nogil:
         status = zj_decode_pages(
             source, size, entries, first, last, kind, target, rows, verified, scratch, &at, &raw
         )
-    else:
-        with nogil:
-            status = zj_decode_pages(
-                source, size, entries, first, last, kind, target, rows, verified, scratch, &at, &raw
-            )
-    if _spare == NULL:
-        _spare = scratch
-    else:
         free(scratch)
     return status, at, raw

@@ -65,9 +65,6 @@ PAGE_DTYPE: Final = np.dtype(
     ]
 )
 
-_ENCODERS: list[PageEncoder] = []
-"""Encoders not in use: each holds 3 MiB of scratch, dear to get and give back for every stream."""
-_ENCODERS_MAX = 8
 _LZ4_SAMPLE_ROWS = 4_096
 _LZ4_MIN_BYTES = 256
 _LZ4_GAIN = 0.8
@@ -188,20 +185,7 @@ def _view(data: Data) -> memoryview:
 
 
 def _encode(values: npt.NDArray[Any], *, ascending: bool) -> tuple[bytes, Pages]:
-    try:
-        encoder = _ENCODERS.pop()
-    except IndexError:
-        encoder = PageEncoder()
-    try:
-        return _encode_with(encoder, values, ascending=ascending)
-    finally:
-        if len(_ENCODERS) < _ENCODERS_MAX:
-            _ENCODERS.append(encoder)
-
-
-def _encode_with(
-    encoder: PageEncoder, values: npt.NDArray[Any], *, ascending: bool
-) -> tuple[bytes, Pages]:
+    encoder = PageEncoder()
     floats = values.dtype == np.float64
     writer = _Writer((len(values) + PAGE_ROWS - 1) // PAGE_ROWS)
     for start in range(0, len(values), PAGE_ROWS):
