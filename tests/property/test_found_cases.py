@@ -17,9 +17,10 @@ def event(name: str, at: int) -> dict[str, Any]:
     return {"user_id": "u", "event": name, "time": START + at, "properties": {}}
 
 
-def funnel(steps: list[Any], **body: Any) -> dict[str, Any]:
+def funnel(steps: list[Any], *, optional: tuple[int, ...] = (), **body: Any) -> dict[str, Any]:
     time = {"from": "2018-10-31", "to": "2018-11-30", "tz": "UTC"}
-    return {"model": "funnel", "time": time, "body": {"steps": [{"e": e} for e in steps], **body}}
+    asked = [{"e": e, **({"optional": True} if i in optional else {})} for i, e in enumerate(steps)]
+    return {"model": "funnel", "time": time, "body": {"steps": asked, **body}}
 
 
 CASES = {
@@ -43,6 +44,21 @@ CASES = {
     "the_last_row_of_a_chain_under_ties_any": (
         [[{**event("pay", 0), "properties": {"c": "x"}}, event("view", 0)]],
         {**funnel(["view", "pay"], ties="any"), "by": [{"p": "event.c", "attr": "last"}]},
+    ),
+    # Two optional steps of one instant take rows in another order than their own; the last row is
+    # the one sent last, not that of the later step.
+    "the_last_row_among_optional_steps_of_one_instant": (
+        [
+            [
+                event("open", 0),
+                {**event("pay", 5), "properties": {"c": "x"}},
+                {**event("view", 5), "properties": {"c": "y"}},
+            ]
+        ],
+        {
+            **funnel(["open", "view", "pay", "leave page"], optional=(1, 2)),
+            "by": [{"p": "event.c", "attr": "last"}],
+        },
     ),
 }
 

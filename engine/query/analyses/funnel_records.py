@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 HISTOGRAM_BARS = 20
 
 
+_STEP_SHIFT = 57
+"""Ranks of memtables and ties take the bits below."""
+
+
 @dataclass(slots=True)
 class ShardRows:
     """Lanes of one shard; ``steps`` and ``exclusions``: bits of each row, or one number for the
@@ -156,7 +160,7 @@ def with_groups(bound: Bound, by: Breakdown, rows: ShardRows, found: Chains) -> 
     count = len(found.user)
     record, group = np.arange(count, dtype=np.int64), np.zeros(count, dtype=np.uint32)
     if by.by:
-        record, group = _groups(by, rows, found)
+        record, group = _groups(by, rows, found, body.ties)
     return Records(
         rows.reader.shard,
         found.user,
@@ -187,12 +191,12 @@ def _values(rows: ShardRows, found: Chains, p: str) -> F64:
     return out
 
 
-def _groups(by: Breakdown, rows: ShardRows, found: Chains) -> tuple[I64, U32]:
+def _groups(by: Breakdown, rows: ShardRows, found: Chains, ties: str) -> tuple[I64, U32]:
     """(attempt, group) pairs: each attempt once per combination of its values."""
     record = np.arange(len(found.user), dtype=np.int64)
     parts: list[U32] = []
     for item, dimension in zip(by.by, by.dimensions, strict=True):
-        codes, offsets = _codes_at(item, dimension, rows, found)
+        codes, offsets = _codes_at(item, dimension, rows, found, ties)
         starts = offsets[record]
         lengths = offsets[record + 1] - starts
         repeat = np.repeat(np.arange(len(record)), lengths)
@@ -206,9 +210,11 @@ def _groups(by: Breakdown, rows: ShardRows, found: Chains) -> tuple[I64, U32]:
     return record, group
 
 
-def _codes_at(item: By, dimension: Dimension, rows: ShardRows, found: Chains) -> tuple[U32, I64]:
+def _codes_at(
+    item: By, dimension: Dimension, rows: ShardRows, found: Chains, ties: str
+) -> tuple[U32, I64]:
     """Codes of a breakdown at the row where the attempt reads it, as lists: flat codes, offsets."""
-    lane, row = _row_of(item, found)
+    lane, row = _row_of(item, rows, found, ties)
     count = len(found.user)
     lists: list[tuple[I64, U32]] = []
     have = lane >= 0
@@ -234,7 +240,7 @@ def _codes_at(item: By, dimension: Dimension, rows: ShardRows, found: Chains) ->
     return flat[order], offsets_out
 
 
-def _row_of(item: By, found: Chains) -> tuple[I64, I64]:
+def _row_of(item: By, rows: ShardRows, found: Chains, ties: str) -> tuple[I64, I64]:
     """Lane and row at which an attempt is read; lane -1 where it has none."""
     lanes = found.step_lane.astype(np.int64)
     if isinstance(item.attr, StepRef):
@@ -243,12 +249,36 @@ def _row_of(item: By, found: Chains) -> tuple[I64, I64]:
     there = lanes >= 0
     count, steps = lanes.shape
     if item.attr == "last":
+        # Optional steps may take rows in another order than their own, even at one instant.
         times = np.where(there, found.step_time, np.iinfo(np.int64).min)
-        at = steps - 1 - np.argmax(times[:, ::-1], axis=1)
+        latest = there & (times == times.max(axis=1, keepdims=True))
+        at = (
+            steps
+            - 1
+            - np.argmax(np.where(latest, _order_of(rows, found, ties), -1)[:, ::-1], axis=1)
+        )
     else:
         at = np.argmax(there, axis=1)
     every = np.arange(count)
     return lanes[every, at], found.step_row[every, at]
+
+
+def _order_of(rows: ShardRows, found: Chains, ties: str) -> I64:
+    """int64[attempts, steps]: what puts the rows of one instant in order: with ties "any" the
+    lowest step that the row matches, then rank and tie.
+    """
+    order = np.zeros(found.step_row.shape, dtype=np.int64)
+    for number, (lane, steps) in enumerate(zip(rows.lanes, rows.steps, strict=True)):
+        hits = found.step_lane == number
+        at = found.step_row[hits]
+        order[hits] = lane.rank << 16
+        if lane.ties is not None:
+            order[hits] += lane.ties[at]
+        if ties == "any":
+            bits = np.full(len(at), steps) if isinstance(steps, int) else steps[at]
+            lowest = np.bitwise_count((bits & -bits.astype(np.int64)) - 1)
+            order[hits] += lowest.astype(np.int64) << _STEP_SHIFT
+    return order
 
 
 # ------------------------------------------------------------------------------------- numbers
