@@ -206,7 +206,7 @@ class Engine:
         return total
 
     def append_batch(self, batch: bytes) -> AppendResult:
-        """Stores one msgpack batch (docs/format/batch.md); durable and visible on return.
+        """Stores one batch, msgpack or JSON (docs/format/batch.md); durable and visible on return.
 
         Raises:
             InvalidEvent: the batch as a whole cannot be read; nothing was stored.

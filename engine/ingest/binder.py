@@ -17,7 +17,7 @@ from zuji.engine.ingest._bind import bind_codes, compact
 from zuji.engine.ingest.by_column import ColumnBinder
 from zuji.engine.ingest.chunks import Bound
 from zuji.engine.ingest.interned import drop_repeats
-from zuji.engine.storage.memtable import BoundChunk
+from zuji.engine.storage.row_log import BoundChunk
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ class Binder:
         *,
         natively: bool = True,
     ) -> Bound:
-        """Rows of ``batch``, their string codes those of ``strings``. ``raw`` is the msgpack
-        document, needed only to keep what is rejected here. ``natively`` False is for tests.
+        """Rows of ``batch``, their string codes those of ``strings``. ``raw`` is the batch as sent,
+        needed only to keep what is rejected here. ``natively`` False is for tests.
         """
         bound = self._regular(batch, table, received_ms) if natively and batch.n else None
         if bound is None:

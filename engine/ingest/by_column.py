@@ -47,7 +47,7 @@ class ColumnBinder:
         self._limits = limits
 
     def bind(self, batch: EventBatch, table: Interned, received_ms: int, raw: bytes) -> Bound:
-        """Rows of ``batch``. ``raw`` is the msgpack document, needed only to keep what is rejected
+        """Rows of ``batch``. ``raw`` is the batch as sent, needed only to keep what is rejected
         here.
         """
         n = batch.n

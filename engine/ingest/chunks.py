@@ -12,7 +12,7 @@ import numpy as np
 
 from zuji.engine.batch import slice_events
 from zuji.engine.batch.columns import EventBatch, Rejected
-from zuji.engine.storage.memtable import BoundChunk
+from zuji.engine.storage.row_log import BoundChunk
 
 if TYPE_CHECKING:
     from zuji.engine.types import I64, U16, U32, Flags

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zuji.engine.batch.columns import EventBatch
     from zuji.engine.index.dedup import Dedup
     from zuji.engine.index.identity import Identity
-    from zuji.engine.storage.memtable import BoundChunk
+    from zuji.engine.storage.row_log import BoundChunk
     from zuji.engine.types import I32, U8, U16, U32, Flags
 
 _T = TypeVar("_T", bound=np.generic)

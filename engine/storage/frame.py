@@ -83,7 +83,10 @@ class Frame:
         if len(places) == 1:
             return [FrameSlice(*places[0], self)]
         order, local, starts = group_rows(key, len(places))
-        columns = [_split(column, key, local, len(places)) for column in self.columns.values()]
+        columns = [
+            _split(column, key, local, order, starts, len(places))
+            for column in self.columns.values()
+        ]
         result = []
         for i, (shard, partition) in enumerate(places):
             rows = order[starts[i] : starts[i + 1]]
@@ -167,11 +170,17 @@ def _taken(values: A, rows: U32) -> A:
     return out  # type: ignore[return-value]
 
 
-def _split(column: FrameColumn, key: U16, local: U32, slices: int) -> list[FrameColumn]:
-    """One column by slice; row numbers become those of the slice."""
+def _split(
+    column: FrameColumn, key: U16, local: U32, order: U32, starts: I64, slices: int
+) -> list[FrameColumn]:
+    """One column by slice; row numbers become those of the slice. ``order``, ``starts``: of all
+    rows.
+    """
     rows = column.rows
-    order, _, starts = group_rows(key if rows is None else _taken(key, rows), slices)
-    numbers = _taken(local, order if rows is None else _taken(rows, order))
+    numbers = local
+    if rows is not None:
+        order, _, starts = group_rows(_taken(key, rows), slices)
+        numbers = _taken(local, _taken(rows, order))
     parts = []
     for i in range(slices):
         mine = order[starts[i] : starts[i + 1]]

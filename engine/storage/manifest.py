@@ -118,7 +118,8 @@ def apply(state: State, edit: Edit) -> State:
         segments=(*kept, *edit.add),
         wal_floor=state.wal_floor if edit.wal_floor is None else edit.wal_floor,
         next_seq=state.next_seq if edit.next_seq is None else edit.next_seq,
-        next_id=state.next_id if edit.next_id is None else edit.next_id,
+        # Edits are made beside each other and may be committed in another order.
+        next_id=max(state.next_id, edit.next_id or 0),
         extra={key: value for key, value in extra.items() if value is not None},
     )
 

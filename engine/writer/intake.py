@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Keys = tuple[U64, U64]
 
 _BATCH = struct.Struct("<q")
-"""received time in ms UTC, then the msgpack batch as it came."""
+"""received time in ms UTC, then the batch as it came (msgpack or JSON)."""
 MAX_FROZEN = 2
 TABLE_BYTES = 64 << 20
 """String tables of a decoder larger than this are thrown away: ids and texts that are rare fill

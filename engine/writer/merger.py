@@ -1,15 +1,17 @@
 """Compaction: merges neighbouring segments and puts the result in their place.
 
 A merge is one manifest edit that adds the result and removes its parts; then the old files are
-removed, and queries that still read them hold their own mappings. Groups are merged beside each
-other on the writer's pool, as many as fit in memory. Thread-safe.
+removed, and queries that still read them hold their own mappings. Flushes and loads go on beside
+it. Groups are merged beside each other on threads of their own, as many as fit in memory: half of
+the threads when it runs by itself, all for a full compaction. Thread-safe; one pass at a time.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import wait
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import ZujiError
@@ -31,6 +33,8 @@ class Merger:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._turn = threading.Lock()  # held by the pass that runs
+        self._pool = ThreadPoolExecutor(state.config.threads, thread_name_prefix="zuji-merge")
         self._rows = 0  # of the merges that run
         self._room = threading.Condition()
 
@@ -40,30 +44,45 @@ class Merger:
         """Merges until nothing is left that is worth merging (or with ``full``, that can be)."""
         state = self._state
         done = 0
-        with state.maintenance:
+        with self._turn:
             while not state.closing or full:
                 groups = compaction.pick(
                     state.segments, full=full, fan_in=state.config.compact_after
                 )
                 if not groups:
                     break
-                for i, part in enumerate(self._merge_all(groups)):
+                for i, part in enumerate(self._merge_all(groups, full=full)):
                     done += 1
                     if progress is not None:
                         progress(i + 1, len(groups))
                     del part
         return done
 
-    def _merge_all(self, groups: Sequence[Sequence[Segment]]) -> Iterable[SegmentMeta]:
+    def close(self) -> None:
+        """Waits for the merges that run."""
+        self._pool.shutdown(wait=True)
+
+    def _merge_all(
+        self, groups: Sequence[Sequence[Segment]], *, full: bool
+    ) -> Iterable[SegmentMeta]:
         """Merges groups beside each other. When this ends, even by an error, none is running."""
-        futures = [self._state.pool.submit(self._merge_in_room, group) for group in groups]
+        threads = self._state.config.threads
+        at_once = threads if full else max(1, threads // 2)
+        waiting = deque(groups)
+        running: set[Future[SegmentMeta]] = set()
         try:
-            for future in futures:
-                yield future.result()
+            while waiting or running:
+                if self._state.closing and not full:
+                    waiting.clear()
+                while waiting and len(running) < at_once:
+                    running.add(self._pool.submit(self._merge_in_room, waiting.popleft()))
+                if not running:
+                    break
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    yield future.result()
         finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
+            wait(running)
 
     def _merge_in_room(self, group: Sequence[Segment]) -> SegmentMeta:
         rows = sum(segment.meta.rows for segment in group)

@@ -1,8 +1,9 @@
 """What the parts of a writer share: the project's mutable state, its locks, and the rules for files
 that no manifest names yet.
 
-``lock`` guards everything here that changes; ``maintenance`` is held by whoever writes segments and
-commits them (a flush, the end of a bulk load, compaction), and is taken first.
+``lock`` guards everything here that changes; ``maintenance`` is held by whoever commits new rows (a
+flush, the end of a bulk load), and is taken first. Merges neither need nor take it: they replace
+segments by segments.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class State:
             Segment(files, self.path(meta.file), meta) for meta in state.segments
         )
         self.frozen: tuple[Growing, ...] = ()
+        self.active: Growing = None  # type: ignore[assignment]
         self.active = self.grow()
         self.wal: WalWriter | None = None
         self.last_error: ZujiError | None = None
@@ -121,7 +123,6 @@ class State:
         self.lock = threading.RLock()
         self.room = threading.Condition(self.lock)
         self.maintenance = threading.Lock()
-        self.wake = threading.Event()
         self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="zuji-write")
 
     def path(self, *parts: str) -> str:
@@ -131,7 +132,9 @@ class State:
     def grow(self) -> Growing:
         """A new, empty memtable."""
         strings = StringTable(salt=self.salt)
-        return Growing(strings, Memtable(self.catalog, strings, self.tz, self.shards))
+        like = self.active.mem if self.active is not None else None
+        mem = Memtable(self.catalog, strings, self.tz, self.shards, like)
+        return Growing(strings, mem)
 
     def write_amplification(self) -> float:
         """Bytes of segments written for each byte stored, since the project was opened."""

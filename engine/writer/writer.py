@@ -1,4 +1,5 @@
-"""Writer: the parts wired together, the maintenance thread, what readers take, and the end.
+"""Writer: the parts wired together, the two maintenance threads (flushing does not wait for
+merging), what readers take, and the end.
 
 Thread-safe: all public methods.
 """
@@ -56,7 +57,8 @@ class Writer(State):
         self._merger = Merger(self)
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
-        self._thread: threading.Thread | None = None
+        self._to_flush, self._to_merge = threading.Event(), threading.Event()
+        self._threads: list[threading.Thread] = []
         self._held_catalog: Catalog | None = None
         self._pinning = threading.Lock()  # taken before ``lock``
 
@@ -105,14 +107,21 @@ class Writer(State):
     # -- rows in -------------------------------------------------------------------------------
 
     def start(self, wal: WalWriter) -> None:
-        """Takes the WAL and, when configured, starts the maintenance thread."""
+        """Takes the WAL and, when configured, starts the maintenance threads."""
         self.wal = wal
         if self.config.background:
-            self._thread = threading.Thread(target=self._run, name="zuji-merger", daemon=True)
-            self._thread.start()
+            for name, wake, work in (
+                ("zuji-flusher", self._to_flush, self._flush_and_tell),
+                ("zuji-merger", self._to_merge, self._merger.merge_some),
+            ):
+                thread = threading.Thread(
+                    target=self._run, args=(wake, work), name=name, daemon=True
+                )
+                self._threads.append(thread)
+                thread.start()
 
     def append_batch(self, raw: bytes) -> AppendResult:
-        """Stores one msgpack batch; on return it is synced to the WAL (I1) and visible (I3).
+        """Stores one batch (msgpack or JSON); on return it is in the WAL, synced (I1), and visible.
 
         Raises:
             InvalidEvent: the batch as a whole cannot be read; nothing of it was stored.
@@ -175,30 +184,38 @@ class Writer(State):
 
     def _maintain(self) -> None:
         """After a memtable was set aside."""
-        if self._thread is not None:
-            self.wake.set()
+        if self._threads:
+            self._to_flush.set()
         else:
             self._flusher.flush_frozen()
             self._merger.merge_some()
 
     def _after_load(self, crowded: bool) -> None:
-        if self._thread is None:
+        if not self._threads:
             self._merger.merge_some()
         elif crowded:
-            self.wake.set()
+            self._to_merge.set()
 
-    def _run(self) -> None:
+    def _flush_and_tell(self) -> None:
+        if self.frozen:
+            self._flusher.flush_frozen()
+            self._to_merge.set()
+
+    def _run(self, wake: threading.Event, work: Callable[[], object]) -> None:
+        """Works whenever it is woken, and again after a failure while rows wait to be flushed."""
+        again = False
         while True:
-            self.wake.wait(timeout=1.0 if self.frozen else None)
-            self.wake.clear()
+            wake.wait(timeout=1.0 if again and self.frozen else None)
+            wake.clear()
             if self.closing:
                 return
+            again = False
             try:
-                self._flusher.flush_frozen()
-                self._merger.merge_some()
+                work()
             except ZujiError as problem:
                 self.last_error = problem
                 log.warning("maintenance failed, goes on code=%s: %s", problem.code, problem)
+                again = True
                 time.sleep(0.2)
             except Exception:
                 log.exception("maintenance failed")
@@ -218,9 +235,11 @@ class Writer(State):
             log.warning("close without flush reason=%s", problem.code)
         finally:
             self.closing = True
-            self.wake.set()
-            if self._thread is not None:
-                self._thread.join(timeout=30)
+            self._to_flush.set()
+            self._to_merge.set()
+            for thread in self._threads:
+                thread.join(timeout=30)
+            self._merger.close()
             self.pool.shutdown(wait=True)
             if self.wal is not None:
                 self.wal.close()

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tests.property.segment_rows import KINDS, START, TZ, Row, check, many_rows, rows
 from zuji.engine.index._strings import StringTable
 from zuji.engine.storage.files import Files
-from zuji.engine.storage.memtable import BoundChunk, Memtable
+from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.partition import Partition, day_edges
+from zuji.engine.storage.row_log import BoundChunk
 from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.segment_writer import write_frame, write_segment
 from zuji.engine.types import Kind

@@ -1,0 +1,207 @@
+"""RowLog: bound chunks end to end, in columns that only grow.
+
+Adding copies to the end, so a span of rows is handed out without copying; what was handed out stays
+good, since columns are extended, never rewritten (one that is full is replaced by a larger copy).
+Thread-safety: one thread adds; spans of rows added before may be read meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from zuji.engine.storage.cells import CellRows
+from zuji.engine.types import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.storage.dictionary import Dictionary
+    from zuji.engine.types import I64, U16, U32
+
+ROW_BYTES = 2 + 4 + 2 + 8
+CELL_BYTES = 2 + 8
+LARGEST_GUESS = 1 << 26
+"""Values that a column is given room for at first, at most."""
+
+
+class Names(Protocol):
+    """What codes of events and properties mean: the project's catalog."""
+
+    @property
+    def events(self) -> list[str]: ...
+    @property
+    def props(self) -> list[str]: ...
+    @property
+    def kinds(self) -> list[Kind]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogNames:
+    """The catalog's names at one moment."""
+
+    events: list[str]
+    props: list[str]
+    kinds: list[Kind]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundChunk:
+    """Rows of one batch, bound to the project's codes.
+
+    ``shard`` uint16[n], ``ordinal`` uint32[n], ``event`` uint16[n] event codes, ``time`` int64[n]
+    ms UTC, ``received`` ms UTC. Cells by row: row i owns ``cell_start[i]:cell_start[i+1]`` of
+    ``cell_prop`` uint16 (property codes, each at most once a row) and ``cell_value`` int64 (BOOL
+    0/1; INT, DATETIME; FLOAT its bits; STRING a code of the memtable's table; LIST an index into
+    ``list_start`` int64, whose items are codes in ``list_item`` uint32).
+    """
+
+    n: int
+    shard: U16
+    ordinal: U32
+    event: U16
+    time: I64
+    received: int
+    cell_start: I64
+    cell_prop: U16
+    cell_value: I64
+    list_start: I64
+    list_item: U32
+
+
+class RowLog:
+    """Rows in the order they came. ``like``: a log whose size this one is expected to get."""
+
+    __slots__ = (
+        "_cell_start",
+        "_cells",
+        "_columns",
+        "_item_count",
+        "_items",
+        "_list_end",
+        "_lists",
+        "_prop",
+        "_received",
+        "_value",
+        "rows",
+    )
+
+    def __init__(self, like: RowLog | None = None) -> None:
+        self.rows: int = 0
+        self._cells: int = 0
+        rows = _guess(1 << 10, 0 if like is None else like.rows)
+        cells = _guess(1 << 12, 0 if like is None else like._cells)
+        self._lists = 0
+        self._item_count = 0
+        dtypes = (np.uint16, np.uint32, np.uint16, np.int64)  # shard, ordinal, event, time
+        self._columns: list[Any] = [np.empty(rows, dtype) for dtype in dtypes]
+        self._cell_start: I64 = np.empty(rows + 1, np.int64)
+        self._cell_start[0] = 0
+        self._prop: U16 = np.empty(cells, np.uint16)
+        self._value: I64 = np.empty(cells, np.int64)
+        self._list_end: U32 = np.zeros(1, np.uint32)  # with a 0 in front: offsets
+        self._items: U32 = np.empty(0, np.uint32)
+        self._received: list[tuple[int, int]] = []  # (row after the last, ms) of each chunk
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows, without room for more."""
+        lists = 4 * self._lists + 4 * self._item_count
+        return self.rows * (ROW_BYTES + 8) + self._cells * CELL_BYTES + lists
+
+    def add(self, chunk: BoundChunk, kinds: Sequence[Kind]) -> None:
+        """Adds rows. ``kinds``: of properties, by code. O(rows + cells)."""
+        n, at = chunk.n, self.rows
+        cells, at_cell = len(chunk.cell_prop), self._cells
+        for i, part in enumerate((chunk.shard, chunk.ordinal, chunk.event, chunk.time)):
+            self._columns[i] = column = room(self._columns[i], at, at + n)
+            column[at : at + n] = part
+        self._cell_start = room(self._cell_start, at + 1, at + n + 1)
+        np.add(
+            chunk.cell_start[1:],
+            at_cell - int(chunk.cell_start[0]),
+            out=self._cell_start[at + 1 : at + n + 1],
+        )
+        value = chunk.cell_value
+        if len(chunk.list_start) > 1:
+            value = self._add_lists(chunk, kinds)
+        self._prop = room(self._prop, at_cell, at_cell + cells)
+        self._prop[at_cell : at_cell + cells] = chunk.cell_prop
+        self._value = room(self._value, at_cell, at_cell + cells)
+        self._value[at_cell : at_cell + cells] = value
+        if self._received and self._received[-1][1] == chunk.received:
+            self._received[-1] = (at + n, chunk.received)
+        else:
+            self._received.append((at + n, chunk.received))
+        self._cells = at_cell + cells
+        self.rows = at + n
+
+    def span(self, start: int, end: int, names: CatalogNames, strings: Dictionary) -> CellRows:
+        """Rows ``start:end``, not copied. ``names``, ``strings``: what their codes mean."""
+        cells, lists, items = self._cells, self._lists, self._item_count  # before the columns
+        shard, ordinal, event, time = (column[start:end] for column in self._columns)
+        return CellRows(
+            n=end - start,
+            shard=shard,
+            ordinal=ordinal,
+            event=event,
+            time=time,
+            received=self._received_of(start, end),
+            cell_start=self._cell_start[start : end + 1],
+            cell_prop=self._prop[:cells],
+            cell_value=self._value[:cells],
+            list_offsets=self._list_end[: lists + 1],
+            list_items=self._items[:items],
+            event_names=names.events,
+            prop_names=names.props,
+            prop_kinds=names.kinds,
+            strings=strings,
+        )
+
+    def _add_lists(self, chunk: BoundChunk, kinds: Sequence[Kind]) -> I64:
+        """Adds the chunk's lists; its cell values, those of lists counted on from earlier ones."""
+        count, items = len(chunk.list_start) - 1, len(chunk.list_item)
+        if self._item_count + items > np.iinfo(np.uint32).max:
+            raise OverflowError("more than 2^32 list items in one memtable")
+        ends = room(self._list_end, self._lists + 1, self._lists + count + 1)
+        ends[self._lists + 1 : self._lists + count + 1] = chunk.list_start[1:] + self._item_count
+        held = room(self._items, self._item_count, self._item_count + items)
+        held[self._item_count : self._item_count + items] = chunk.list_item
+        value = chunk.cell_value
+        if self._lists:
+            is_list = np.array([kind == Kind.LIST for kind in kinds], np.bool_)
+            value = value + np.where(is_list[chunk.cell_prop], self._lists, 0)
+        self._list_end, self._items = ends, held
+        self._lists += count
+        self._item_count += items
+        return value
+
+    def _received_of(self, start: int, end: int) -> I64 | int:
+        """When rows were received: one time, or one a row."""
+        times, counts = [], []
+        at = start
+        for stop, received in list(self._received):
+            if stop > at:
+                times.append(received)
+                counts.append(min(stop, end) - at)
+                at = min(stop, end)
+            if at >= end:
+                break
+        if len(set(times)) <= 1:
+            return times[0] if times else 0
+        return np.repeat(np.array(times, np.int64), counts)
+
+
+def _guess(least: int, before: int) -> int:
+    return min(max(least, before + before // 8), LARGEST_GUESS)
+
+
+def room(values: Any, used: int, wanted: int) -> Any:
+    """``values``, or a copy of the ``used`` ones with room for ``wanted`` and more."""
+    if wanted <= len(values):
+        return values
+    grown = np.empty(max(wanted, 2 * len(values)), values.dtype)
+    grown[:used] = values[:used]
+    return grown
