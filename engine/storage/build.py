@@ -61,7 +61,10 @@ class SortedProp(Protocol):
     """One property of sorted rows."""
 
     kind: Kind
-    dictionary: Dictionary | None
+
+    @property
+    def dictionary(self) -> Dictionary | None:
+        """Strings that codes stand for; None when it has none."""
 
     def has(self, run: int) -> bool:
         """Whether any row of the run has a value."""

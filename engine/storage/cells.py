@@ -161,16 +161,24 @@ class CellProp:
         self._runs = runs
         self._code = code
         self.kind = table.prop_kinds[code]
-        self.dictionary: Dictionary | None = None
-        self._lut: U32 | None = None
-        if self.kind in (Kind.STRING, Kind.LIST):
-            used = np.zeros(len(table.strings), np.uint8)
-            for run in runs:
-                values = run.values_of(code)
+        self._sorted: tuple[Dictionary, U32] | None = None
+
+    @property
+    def dictionary(self) -> Dictionary | None:
+        """The strings that are used, sorted when first asked for."""
+        return self._strings()[0] if self.kind in (Kind.STRING, Kind.LIST) else None
+
+    def _strings(self) -> tuple[Dictionary, U32]:
+        """The dictionary, and uint32 code in the table -> code in it."""
+        if self._sorted is None:
+            used = np.zeros(len(self._table.strings), np.uint8)
+            for run in self._runs:
+                values = run.values_of(self._code)
                 if self.kind == Kind.LIST and len(values):
                     values = self._lists(values)[1].astype(np.int64)
                 mark_codes(values, used)
-            self.dictionary, self._lut = sort_used(table.strings, used)
+            self._sorted = sort_used(self._table.strings, used)
+        return self._sorted
 
     def has(self, run: int) -> bool:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
@@ -190,11 +198,11 @@ class CellProp:
         if at >= 0:
             rows = int(self._owner.starts[run + 1] - self._owner.starts[run])
             present = emitted.present[at : at + rows]
-        if self._lut is not None and self.kind == Kind.LIST:
+        if self.kind == Kind.LIST:
             offsets, items = self._lists(values)
-            return Packed(taken(self._lut, items), present, offsets)
-        if self._lut is not None:
-            return Packed(recode(values, self._lut), present)
+            return Packed(taken(self._strings()[1], items), present, offsets)
+        if self.kind == Kind.STRING:
+            return Packed(recode(values, self._strings()[1]), present)
         if self.kind == Kind.FLOAT:
             values = values.view(np.float64)
         elif self.kind == Kind.BOOL:
