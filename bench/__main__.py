@@ -101,7 +101,7 @@ def main() -> int:
     shape = Shape(args.rows, seed=args.seed)
     if args.days == 365:
         shape = year_of(args.rows, args.seed)
-    out: Path = args.out / str(args.rows)
+    out: Path = args.out / (str(args.rows) if args.days == 30 else f"{args.rows}-{args.days}")
     out.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {
         "shape": {**asdict(shape), "users": shape.users, "urls": shape.urls},
