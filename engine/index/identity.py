@@ -69,7 +69,7 @@ class Identity:
         return [len(t) for t in self._tables]
 
     def tables(self) -> list[StringTable]:
-        """The hash tables, loaded from their files at first use (≈10 M ids a second)."""
+        """The hash tables, loaded from their files at first use (7 to 10 M ids a CPU-second)."""
         if self._tables is None:
             with self._load_lock:
                 if self._tables is None:
