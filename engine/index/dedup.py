@@ -9,13 +9,14 @@ WAL brings back those after it. Files: ``docs/format/dedup.md``. Thread-safety: 
 
 from __future__ import annotations
 
+import logging
 import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.errors import Corruption, UnsupportedFormat
+from zuji.engine.errors import Corruption, UnsupportedFormat, ZujiError
 from zuji.engine.index._hashset import Set128
 from zuji.engine.index._strings import hash_bulk
 from zuji.engine.storage import names
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.files import Files
     from zuji.engine.types import I64, U8, U64
+
+log = logging.getLogger(__name__)
 
 MAGIC = b"ZUJIDUP1"
 VERSION = 1
@@ -136,7 +139,14 @@ class Dedup:
         return [f for f in files if f[1] >= self.generation - 1]
 
     def saved(self, files: Sequence[DedupFile]) -> None:
-        """Confirms that the manifest names ``files``."""
+        """Confirms that the manifest names ``files``; removes those that it names no more."""
+        named = {name for name, _, _ in files}
+        for name, _, _ in self._saved:
+            if name not in named:
+                try:
+                    self._files.remove(names.path(self._root, name))
+                except ZujiError:
+                    log.warning("could not remove path=%s", name)  # the next start does
         self._saved = list(files)
 
     def _load(self) -> dict[int, Set128]:

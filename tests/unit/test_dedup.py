@@ -156,3 +156,18 @@ def test_the_example_of_the_page_reads_as_it_says(tmp_path):
     path.write_bytes(example("dedup.md"))
     hi, lo = read_keys(Files(), str(path), 2)
     assert (hi.tolist(), lo.tolist()) == ([1, 2**64 - 1], [2, 3])
+
+
+def test_files_of_a_forgotten_generation_are_removed_once_the_manifest_is_durable(
+    make, new_name, tmp_path
+):
+    dedup = make(window=2)
+    for batch in ((b"ia", b"ib"), (b"ic", b"id"), (b"ie", b"if")):
+        added(dedup, *batch)
+        files = dedup.save(dedup.freeze(), new_name)
+        before = {p.name for p in (tmp_path / "dedup").iterdir()}
+        assert {name.split("/")[1] for name, _, _ in files} <= before
+        dedup.saved(files)
+        after = {p.name for p in (tmp_path / "dedup").iterdir()}
+        assert after == {name.split("/")[1] for name, _, _ in files}
+    assert len(after) < 3
