@@ -1,6 +1,7 @@
 """Session paths: the first events of every session, counted exactly."""
 
 from collections.abc import Sequence
+from typing import TypeAlias, final
 
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.types import U8, U16
@@ -10,11 +11,13 @@ IGNORED: int
 HIDDEN: int
 """Code of a run whose rows hold a session together but are no steps of its path."""
 MAX_STEPS: int
+MAX_CODES: int
 
-Walk = tuple[U16, Sequence[Lane], Sequence[int], int]
+_Walk: TypeAlias = tuple[U16, Sequence[Lane], Sequence[int], int]
 """One source: interleave uint16[n]; its runs as lanes, in the order that the interleave numbers them
 (``mask``: rows that are steps); the code of each run; the number of its partition."""
 
+@final
 class PathCounts:
     """How many sessions took each path, of one shard. Not for two threads at a time."""
 
@@ -31,7 +34,7 @@ class PathCounts:
         """Memory held."""
 
 def session_paths(
-    sources: Sequence[Walk],
+    sources: Sequence[_Walk],
     *,
     users: int,
     n_codes: int,
