@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     F64 = npt.NDArray[np.float64]
     Flags = npt.NDArray[np.bool_]
     Values = npt.NDArray[np.generic]
+    Utf8 = tuple[U8, I64, U8 | None]
+    """Texts: UTF-8 bytes, int64[n+1] offsets, uint8[n] validity (None = no nulls)."""
 
 
 PROFILE_SET = "$profile_set"

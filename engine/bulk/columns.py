@@ -22,10 +22,9 @@ from zuji.engine.index.catalog import USER_PREFIX
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
-    from zuji.engine.bulk._keys import Texts
     from zuji.engine.bulk.mapping import TableMapping
     from zuji.engine.limits import Limits
-    from zuji.engine.types import I32, I64, U8
+    from zuji.engine.types import I32, I64, U8, Utf8
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,10 @@ class ReadTable:
     of_times: Refusals
     event_names: list[str]
     event: I32 | None
-    user: Texts | None
-    device: Texts | None
+    user: Utf8 | None
+    device: Utf8 | None
     state: U8
-    insert_id: Texts | None
+    insert_id: Utf8 | None
     props: list[ReadProperty]
     devices: Plain | None
 
@@ -130,7 +129,7 @@ def _devices(table: pa.Table, mapping: TableMapping, state: U8) -> Plain | None:
     return Plain(Kind.STRING, codes, flags, dictionary_of(encoded.dictionary), None)
 
 
-def texts_of(table: pa.Table, name: str) -> Texts:
+def texts_of(table: pa.Table, name: str) -> Utf8:
     """A column as text: its bytes, offsets and validity."""
     column = _text_column(table, name)
     if pa.types.is_dictionary(column.type):

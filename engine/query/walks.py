@@ -16,7 +16,7 @@ from zuji.engine.storage.segment import shared
 
 if TYPE_CHECKING:
     from zuji.engine.query.context import Context
-    from zuji.engine.query.kernels._paths import Walk
+    from zuji.engine.query.kernels.lane import Walk
     from zuji.engine.query.view import View
     from zuji.engine.storage.segment import Source
 

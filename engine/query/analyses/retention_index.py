@@ -22,7 +22,7 @@ from zuji.engine.query.reader import ShardReader
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.retention import Setting
     from zuji.engine.query.bind import Bound
-    from zuji.engine.query.kernels._retention_bits import Rows
+    from zuji.engine.query.kernels.lane import BitRows
     from zuji.engine.query.model import RetentionBody
     from zuji.engine.query.plan import RunRef, Scan
     from zuji.engine.types import F64, I64, U8, U64
@@ -123,7 +123,7 @@ class _Runs:
         self.days: list[tuple[U64, U64 | None]] = []
         self._numbers: dict[int, int] = {}
 
-    def rows(self, refs: list[RunRef], edges: I64) -> tuple[Rows, Rows]:
+    def rows(self, refs: list[RunRef], edges: I64) -> tuple[BitRows, BitRows]:
         """Users of each period as unions of days, and those before the first."""
         periods, runs, days = [], [], []
         for ref in refs:

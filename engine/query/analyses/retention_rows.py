@@ -28,7 +28,7 @@ from zuji.engine.query.reader import ShardReader
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.retention import Setting
     from zuji.engine.query.bind import Bound
-    from zuji.engine.query.kernels._retention_bits import Rows
+    from zuji.engine.query.kernels.lane import BitRows
     from zuji.engine.query.plan import Scan
 
 BYTES_A_ROW = 32
@@ -104,7 +104,7 @@ def _shard(bound: Bound, plans: list[Scan], s: Setting, shard: int) -> IndexCell
     return IndexCells(size[np.newaxis], returned[np.newaxis])
 
 
-def _periods(run: int, count: int) -> Rows:
+def _periods(run: int, count: int) -> BitRows:
     """Rows that are one period each."""
     at = np.arange(count + 1, dtype=np.int32)
     return at, np.full(count, run, dtype=np.int32), at[1:].copy()

@@ -1,10 +1,10 @@
 """Session paths: the first events of every session, counted exactly."""
 
 from collections.abc import Sequence
-from typing import TypeAlias, final
+from typing import final
 
-from zuji.engine.query.kernels.lane import Lane
-from zuji.engine.types import U8, U16
+from zuji.engine.query.kernels.lane import Walk
+from zuji.engine.types import U8
 
 IGNORED: int
 """Code of a run whose rows are no behaviour (profile records): they are not seen at all."""
@@ -12,10 +12,6 @@ HIDDEN: int
 """Code of a run whose rows hold a session together but are no steps of its path."""
 MAX_STEPS: int
 MAX_CODES: int
-
-_Walk: TypeAlias = tuple[U16, Sequence[Lane], Sequence[int], int]
-"""One source: interleave uint16[n]; its runs as lanes, in the order that the interleave numbers them
-(``mask``: rows that are steps); the code of each run; the number of its partition."""
 
 @final
 class PathCounts:
@@ -34,7 +30,7 @@ class PathCounts:
         """Memory held."""
 
 def session_paths(
-    sources: Sequence[_Walk],
+    sources: Sequence[Walk],
     *,
     users: int,
     n_codes: int,

@@ -1,22 +1,18 @@
 """Retention from sets of users: rows of bits, bit o of a row stands for ordinal o."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
-from zuji.engine.query.kernels.lane import Lane
-from zuji.engine.types import I32, I64, U8, U64
+from zuji.engine.query.kernels.lane import BitRows, Lane
+from zuji.engine.types import I64, U8, U64
 
 MAX_PERIODS: int
 
-_Rows: TypeAlias = tuple[I32, I32, I32]
-"""Rows as unions of days: offsets int32[rows + 1], and of each day its run and number, int32[m]."""
-
 def retention_bits(
     days: Sequence[tuple[U64, U64 | None]],
-    starts: _Rows,
-    backs: _Rows,
-    zeros: _Rows | None,
-    before: _Rows,
+    starts: BitRows,
+    backs: BitRows,
+    zeros: BitRows | None,
+    before: BitRows,
     allowed: U64 | None,
     *,
     words: int,
