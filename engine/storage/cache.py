@@ -3,8 +3,9 @@
 One cache an engine. A key names a segment (by a number that no other segment of the process has), a
 run and a stream, so what is kept never goes stale: segments do not change. Values are read-only
 arrays, tuples of them, or columns (whose dictionary belongs to the segment). A miss decodes outside
-the lock: two threads may decode the same stream at once, and the first to end is kept. Thread-safe.
-O(1) a look-up.
+the lock: two threads may decode the same stream at once, and the first to end is kept. A segment
+may be freed by the garbage collector at any moment, even in a thread that holds the lock, so what
+is called then (:meth:`ColumnCache.gone`) only notes it. Thread-safe. O(1) a look-up.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,11 +55,14 @@ class ColumnCache:
         self.misses = 0
         self._kept: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
         self._of_segment: dict[int, set[Key]] = {}
+        self._gone: deque[int] = deque()
         self._lock = threading.Lock()
 
     def get(self, key: Key, make: Callable[[], Any]) -> Any:
         """The value of a key; made, and kept if it fits, when it is not there."""
         with self._lock:
+            if self._gone:
+                self._drop_gone()
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
@@ -82,9 +86,15 @@ class ColumnCache:
 
     def forget(self, serial: int) -> None:
         """Drops what was read from one segment."""
+        self.gone(serial)
         with self._lock:
-            for key in tuple(self._of_segment.get(serial, ())):
-                self._drop(key)
+            self._drop_gone()
+
+    def gone(self, serial: int) -> None:
+        """As :meth:`forget`, but at the next call of another method: takes no lock, so a finalizer
+        may call it, which runs wherever the garbage collector does.
+        """
+        self._gone.append(serial)
 
     def clear(self) -> None:
         """Drops everything."""
@@ -96,6 +106,7 @@ class ColumnCache:
     def status(self) -> dict[str, int]:
         """Budget, bytes and entries held, look-ups since the start."""
         with self._lock:
+            self._drop_gone()
             return {
                 "budget_bytes": self.budget,
                 "bytes": self.used,
@@ -103,6 +114,11 @@ class ColumnCache:
                 "hits": self.hits,
                 "misses": self.misses,
             }
+
+    def _drop_gone(self) -> None:
+        while self._gone:
+            for key in tuple(self._of_segment.get(self._gone.popleft(), ())):
+                self._drop(key)
 
     def _drop(self, key: Key) -> None:
         self.used -= self._kept.pop(key)[1]

@@ -140,7 +140,7 @@ class Segment:
         """Lets queries keep what they decode. Idempotent."""
         if self.cache is cache or not cache.budget:
             return
-        weakref.finalize(self, cache.forget, self.serial)
+        weakref.finalize(self, cache.gone, self.serial)
         self.cache = cache
 
     def dictionary(self, prop: str) -> Dictionary | None:

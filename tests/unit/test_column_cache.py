@@ -10,6 +10,7 @@ import pytest
 
 import zuji
 from zuji.engine.storage.cache import ColumnCache, default_bytes
+from zuji.engine.storage.files import Files
 from zuji.engine.storage.segment import Segment
 from zuji.engine.types import Column, Kind
 
@@ -90,6 +91,53 @@ def test_a_forgotten_segment_leaves_nothing():
     cache.get((2, "a", "times"), no_making)
     cache.clear()
     assert cache.used == 0
+
+
+class Collecting(dict):
+    """A dictionary whose every insertion meets the garbage collector."""
+
+    def setdefault(self, *args):
+        gc.collect()
+        return super().setdefault(*args)
+
+
+def test_a_segment_freed_by_the_collector_within_a_look_up_blocks_nothing(folder):
+    cache = ColumnCache(10 * ENTRY)
+    cache._of_segment = Collecting()
+    path = next(folder.rglob("*.zseg"))
+    serials = []
+
+    def work():
+        for _ in range(3):
+            segment = Segment(Files(), str(path))  # in a cycle with its runs
+            segment.keep_in(cache)
+            serials.append(segment.serial)
+            cache.get((segment.serial, "buy", "times"), rows)
+            del segment
+            cache.get((-1, "buy", str(len(serials))), rows)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert len(serials) == 3
+    assert cache.status()["entries"] == 3  # what was read from the segments is gone
+    for n in (1, 2, 3):
+        cache.get((-1, "buy", str(n)), no_making)
+    assert cache.used == 3 * ENTRY
+
+
+def test_a_lost_segment_is_noted_by_whoever_holds_the_lock():
+    cache = ColumnCache(10 * ENTRY)
+    for n in range(3):
+        cache.get((n, "a", "times"), rows)
+    with cache._lock:
+        cache.gone(1)
+        cache.gone(7)
+    assert cache.status()["entries"] == 2
+    cache.gone(2)
+    cache.get((0, "a", "times"), no_making)
+    assert cache.used == ENTRY
 
 
 def test_what_fails_is_not_kept():
