@@ -70,7 +70,10 @@ class Texts:
 
     def text(self, code: int) -> str | None:
         """The string of a code."""
-        return None if code == 0 else self._table.get(code - 1).decode()
+        if code == 0:
+            return None
+        with self._lock:  # another query may be adding a dictionary
+            return self._table.get(code - 1).decode()
 
 
 def texts_of(view: View, p: str) -> Texts:
