@@ -25,7 +25,7 @@ def mark_codes(codes: I64, used: U8) -> None:
 def recode(codes: I64, lut: U32) -> U32:
     """``lut[codes]``. ValueError for a code out of range."""
 
-def group_rows(key: U16, buckets: int) -> tuple[U32, U32, I64]:
+def group_rows(key: U16 | U32, buckets: int) -> tuple[U32, U32, I64]:
     """Stable counting sort: (order uint32[n], local uint32[n], starts int64[buckets+1]).
 
     ``order[starts[b]:starts[b+1]]`` are the rows of bucket b, ``local`` a row's number in its

@@ -13,7 +13,8 @@ cdef extern from "pivot.h" nogil:
     int pivot_count(const uint32_t *, int64_t, const int64_t *, int64_t, const uint16_t *, int64_t, int64_t, int64_t *)
     void pivot_emit(const uint32_t *, int64_t, const int64_t *, const uint16_t *, const int64_t *, int64_t *,
                     const int64_t *, int64_t *, uint8_t *)
-    void pivot_group(const uint16_t *, int64_t, int64_t, int64_t *, uint32_t *, uint32_t *)
+    void pivot_group_uint16_t(const uint16_t *, int64_t, int64_t, int64_t *, uint32_t *, uint32_t *)
+    void pivot_group_uint32_t(const uint32_t *, int64_t, int64_t, int64_t *, uint32_t *, uint32_t *)
     int64_t pivot_gather_uint8_t(const uint32_t *, const uint32_t *, int64_t, const uint8_t *, uint8_t *, uint8_t *)
     int64_t pivot_gather_uint32_t(const uint32_t *, const uint32_t *, int64_t, const uint32_t *, uint32_t *, uint8_t *)
     int64_t pivot_gather_uint64_t(const uint32_t *, const uint32_t *, int64_t, const uint64_t *, uint64_t *, uint8_t *)
@@ -85,7 +86,12 @@ def recode(const int64_t[::1] codes, const uint32_t[::1] lut):
     return out
 
 
-def group_rows(const uint16_t[::1] key, Py_ssize_t buckets):
+ctypedef fused group_key:
+    uint16_t
+    uint32_t
+
+
+def group_rows(const group_key[::1] key, Py_ssize_t buckets):
     cdef Py_ssize_t n = key.shape[0], i
     starts = np.zeros(buckets + 1, np.int64)
     order = np.empty(n, np.uint32)
@@ -99,7 +105,10 @@ def group_rows(const uint16_t[::1] key, Py_ssize_t buckets):
             if key[i] >= buckets:
                 with gil:
                     raise ValueError("key out of range")
-        pivot_group(&key[0], n, buckets, &s[0], &o[0], &l[0])
+        if group_key is uint16_t:
+            pivot_group_uint16_t(&key[0], n, buckets, &s[0], &o[0], &l[0])
+        else:
+            pivot_group_uint32_t(&key[0], n, buckets, &s[0], &o[0], &l[0])
     return order, local, starts
 
 

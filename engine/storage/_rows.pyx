@@ -56,10 +56,8 @@ def merge(const uint64_t[::1] keys, const uint16_t[::1] codes, const int64_t[::1
         with nogil:
             bad = rows_merge(&keys[0], &codes[0], &source_start[0], sources, &at[0], &tree[0], leaves, &event_at[0],
                              &iv[0], &ov[0], &mv[0], &sv[0], &tv[0], &any_tie)
-    if bad == 1:
+    if bad:
         raise ValueError("merge: rows of a source are out of order")
-    if bad == 2:
-        raise OverflowError("more than 65,536 rows of one user at one instant")
     return interleave, starts, ordinal, time, source, (tie if any_tie else None)
 
 

@@ -19,7 +19,7 @@ def take(src: Values, idx: U32, out: Values) -> None:
 def ties(ordinal: U32, time: U32, perm_time: U32) -> U16:
     """Rank of each input row among the rows of the same (ordinal, time), in perm_time order.
 
-    Raises OverflowError past 65,535, IndexError when perm_time is not in range. O(n).
+    Ranks above 65,535 are 65,535. Raises IndexError when perm_time is not in range. O(n).
     """
 
 def csr(ordinals_sorted: U32) -> tuple[U32, U32]:

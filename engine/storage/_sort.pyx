@@ -22,7 +22,7 @@ cdef extern from "storage/radix.h" nogil:
     ) noexcept
     int zj_indices_below(const uint32_t *idx, size_t n, size_t limit) noexcept
     void zj_take(const void *src, const uint32_t *idx, size_t n, void *out, int width) noexcept
-    int zj_ties(
+    void zj_ties(
         const uint32_t *ordinal, const uint32_t *time, const uint32_t *perm, size_t n, uint16_t *out
     ) noexcept
     size_t zj_distinct_sorted(const uint32_t *v, size_t n) noexcept
@@ -95,7 +95,6 @@ def ties(
 ):
     cdef size_t n = <size_t>ordinal.shape[0]
     cdef int valid = 1
-    cdef int passed = 0
     if time.shape[0] != ordinal.shape[0] or perm_time.shape[0] != ordinal.shape[0]:
         raise ValueError("ordinal, time and perm_time must have the same length")
     out = np.zeros(n, np.uint16)
@@ -105,11 +104,9 @@ def ties(
     with nogil:
         valid = zj_indices_below(&perm_time[0], n, n)
         if valid:
-            passed = zj_ties(&ordinal[0], &time[0], &perm_time[0], n, &ranks[0])
+            zj_ties(&ordinal[0], &time[0], &perm_time[0], n, &ranks[0])
     if not valid:
         raise IndexError(f"an index is not below {n}")
-    if passed:
-        raise OverflowError("more than 65,536 rows of one user at one instant")
     return out
 
 

@@ -144,18 +144,16 @@ class Sliced(Protocol):
         """The rows by shard x partition, ordered by (partition, shard)."""
 
 
-def slice_keys(shard: U16, time: I64, tz: str) -> tuple[list[tuple[int, Partition]], U16]:
-    """The (shard, partition) pairs that have rows, ordered by (partition, shard), and uint16[n]
-    pair of each row.
+def slice_keys(shard: U16, time: I64, tz: str) -> tuple[list[tuple[int, Partition]], U16 | U32]:
+    """The (shard, partition) pairs that have rows, ordered by (partition, shard), and the pair of
+    each row: uint16[n], uint32[n] when there are more than 65,536 pairs.
     """
     ids, bounds = partition_of(time, tz)
     shards = int(shard.max()) + 1
     first = int(min(bounds))
     wide = (ids - first).astype(np.int64) * shards + shard
     used = np.flatnonzero(np.bincount(wide))
-    if len(used) > np.iinfo(np.uint16).max:
-        raise ValueError("a frame may span at most 65,535 shard x partition pairs")
-    lut = np.zeros(int(used[-1]) + 1, np.uint16)
+    lut = np.zeros(int(used[-1]) + 1, np.uint16 if len(used) <= 1 << 16 else np.uint32)
     lut[used] = np.arange(len(used))
     places = []
     for place in used.tolist():
@@ -171,7 +169,7 @@ def _taken(values: A, rows: U32) -> A:
 
 
 def _split(
-    column: FrameColumn, key: U16, local: U32, order: U32, starts: I64, slices: int
+    column: FrameColumn, key: U16 | U32, local: U32, order: U32, starts: I64, slices: int
 ) -> list[FrameColumn]:
     """One column by slice; row numbers become those of the slice. ``order``, ``starts``: of all
     rows.

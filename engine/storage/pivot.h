@@ -65,22 +65,26 @@ static void pivot_emit(const uint32_t *rows, int64_t n, const int64_t *cell_star
 }
 
 /* order: rows stably grouped by key; local: number of each row inside its group. starts has buckets+1 entries. */
-static void pivot_group(const uint16_t *key, int64_t n, int64_t buckets, int64_t *starts, uint32_t *order,
-                        uint32_t *local) {
-    memset(starts, 0, sizeof(int64_t) * (size_t)(buckets + 1));
-    for (int64_t i = 0; i < n; i++) starts[key[i] + 1]++;
-    for (int64_t b = 0; b < buckets; b++) starts[b + 1] += starts[b];
-    /* starts[b] is advanced while scattering and put back afterwards, so no second array is needed */
-    for (int64_t i = 0; i < n; i++) {
-        int64_t to = starts[key[i]]++;
-        order[to] = (uint32_t)i;
+#define PIVOT_GROUP(TYPE)                                                                                      \
+    static void pivot_group_##TYPE(const TYPE *key, int64_t n, int64_t buckets, int64_t *starts,               \
+                                   uint32_t *order, uint32_t *local) {                                         \
+        memset(starts, 0, sizeof(int64_t) * (size_t)(buckets + 1));                                            \
+        for (int64_t i = 0; i < n; i++) starts[key[i] + 1]++;                                                  \
+        for (int64_t b = 0; b < buckets; b++) starts[b + 1] += starts[b];                                      \
+        /* starts[b] is advanced while scattering and put back afterwards, so no second array is needed */     \
+        for (int64_t i = 0; i < n; i++) {                                                                      \
+            int64_t to = starts[key[i]]++;                                                                     \
+            order[to] = (uint32_t)i;                                                                           \
+        }                                                                                                      \
+        for (int64_t b = buckets; b > 0; b--) starts[b] = starts[b - 1];                                       \
+        starts[0] = 0;                                                                                         \
+        if (local)                                                                                             \
+            for (int64_t b = 0; b < buckets; b++)                                                              \
+                for (int64_t i = starts[b]; i < starts[b + 1]; i++)                                            \
+                    local[order[i]] = (uint32_t)(i - starts[b]);                                               \
     }
-    for (int64_t b = buckets; b > 0; b--) starts[b] = starts[b - 1];
-    starts[0] = 0;
-    if (local)
-        for (int64_t b = 0; b < buckets; b++)
-            for (int64_t i = starts[b]; i < starts[b + 1]; i++) local[order[i]] = (uint32_t)(i - starts[b]);
-}
+PIVOT_GROUP(uint16_t)
+PIVOT_GROUP(uint32_t)
 
 #define PIVOT_GATHER(TYPE)                                                                                     \
     static int64_t pivot_gather_##TYPE(const uint32_t *position, const uint32_t *perm, int64_t n,              \

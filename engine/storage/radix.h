@@ -228,19 +228,21 @@ static inline void zj_take(const void *src, const uint32_t *idx, size_t n, void 
     }
 }
 
-/* out[row] = rank of the row among rows of its (ordinal, time), in perm order. 0, or -1 when a rank
- * passes 65,535. REQUIRES: perm is in range and sorts (ordinal, time). */
-static inline int zj_ties(const uint32_t *ordinal, const uint32_t *time, const uint32_t *perm,
-                          size_t n, uint16_t *out) {
+/* out[row] = rank of the row among rows of its (ordinal, time), in perm order; 65,535 for all ranks
+ * above: that many events of one instant must not stop a project. REQUIRES: perm is in range and
+ * sorts (ordinal, time). */
+static inline void zj_ties(const uint32_t *ordinal, const uint32_t *time, const uint32_t *perm,
+                           size_t n, uint16_t *out) {
     uint32_t rank = 0;
     if (n) out[perm[0]] = 0;
     for (size_t i = 1; i < n; i++) {
         const uint32_t a = perm[i - 1], b = perm[i];
-        rank = ordinal[a] == ordinal[b] && time[a] == time[b] ? rank + 1 : 0;
-        if (rank > UINT16_MAX) return -1;
+        if (ordinal[a] != ordinal[b] || time[a] != time[b])
+            rank = 0;
+        else if (rank < UINT16_MAX)
+            rank++;
         out[b] = (uint16_t)rank;
     }
-    return 0;
 }
 
 /* Number of distinct values of an ascending array; SIZE_MAX when it does not ascend. */

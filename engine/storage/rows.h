@@ -27,7 +27,7 @@ static int rows_keys(const uint16_t *codes, int64_t n, const uint32_t *ordinal, 
 /* Merges sources. keys/codes: concatenated, source s owning [start[s], start[s+1]). at: scratch int64[sources],
  * tree: scratch uint32[2 * leaves], leaves = power of two >= sources. event_at: start of each event's rows in the
  * event-clustered outputs (ordinal, time, source, tie), advanced. interleave: event of each merged row.
- * Returns 0; 1 when a source's keys descend; 2 when more than 65,536 rows share one instant of one user. */
+ * Ties above 65,535 are 65,535. Returns 0, or 1 when a source's keys descend. */
 static int rows_merge(const uint64_t *keys, const uint16_t *codes, const int64_t *start, int64_t sources,
                       int64_t *at, uint32_t *tree, int64_t leaves, int64_t *event_at, uint16_t *interleave,
                       uint32_t *ordinal, uint32_t *time, uint16_t *source, uint16_t *tie, int *any_tie) {
@@ -48,8 +48,10 @@ static int rows_merge(const uint64_t *keys, const uint16_t *codes, const int64_t
         uint32_t s = leaves > 1 ? tree[1] : 0;
         uint64_t key = keys[at[s]];
         if (out && key < last) return 1;
-        rank = out && key == last ? rank + 1 : 0;
-        if (rank > 65535) return 2;
+        if (!out || key != last)
+            rank = 0;
+        else if (rank < UINT16_MAX)
+            rank++;
         if (rank) *any_tie = 1;
         last = key;
         uint16_t code = codes[at[s]];

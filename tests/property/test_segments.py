@@ -211,10 +211,17 @@ def test_a_cut_file_is_corruption(folder: Path) -> None:
             Segment(FILES, str(path))
 
 
-def test_ties_past_sixteen_bits_are_refused(folder: Path) -> None:
-    held = [Row("view", 1, 1_760_000_000_000, 0) for _ in range(65_537)]
-    with pytest.raises(OverflowError):
-        written(held, folder)
+def test_more_rows_of_one_instant_than_sixteen_bits_count_keep_their_order(folder: Path) -> None:
+    names = ("view", "buy")
+    held = [Row(names[i % 2], 1, 1_760_000_000_000, i) for i in range(65_540)]
+    (segment,) = written(held, folder)
+    assert list(segment.scrub()) == []
+    assert segment.interleave()[0].tolist() == [1, 0] * (len(held) // 2)  # runs are by name
+    for run, first in ((segment.runs["view"], 0), (segment.runs["buy"], 1)):
+        assert run.received().tolist() == list(range(first, len(held), 2))
+        ranks = run.ties()
+        assert ranks is not None
+        assert ranks[-3:].tolist() == [65_534 + first, 65_535, 65_535]
 
 
 def test_arrays_do_not_point_into_the_map(folder: Path) -> None:

@@ -232,8 +232,11 @@ def test_groups_are_stable() -> None:
     assert order.tolist() == [1, 0, 2, 3]
     assert local.tolist() == [0, 0, 1, 2]
     assert starts.tolist() == [0, 1, 4, 4]
-    with pytest.raises(ValueError, match="out of range"):
-        group_rows(np.array([3], U16), 3)
+    wide = group_rows(np.array([70_000, 0, 70_000], U32), 70_001)
+    assert wide[0].tolist() == [1, 0, 2]
+    for key in (np.array([3], U16), np.array([3], U32)):
+        with pytest.raises(ValueError, match="out of range"):
+            group_rows(key, 3)
 
 
 def test_lists_out_of_range_are_refused() -> None:

@@ -143,12 +143,13 @@ def test_tie_ranks_count_rows_of_one_instant(n, users, instants, seed):
     assert ties(ordinal, time, perm).tolist() == expected
 
 
-def test_ties_stop_at_65536_rows_of_one_instant():
-    zeros = np.zeros(65_537, np.uint32)
-    perm = np.arange(65_537, dtype=np.uint32)
-    assert ties(zeros[:-1], zeros[:-1], perm[:-1])[-1] == 65_535
-    with pytest.raises(OverflowError):
-        ties(zeros, zeros, perm)
+def test_ties_end_at_65535_and_start_again_at_the_next_instant():
+    zeros = np.zeros(65_540, np.uint32)
+    time = zeros.copy()
+    time[65_538:] = 1
+    perm = np.arange(65_540, dtype=np.uint32)
+    ranks = ties(zeros, time, perm)
+    assert ranks[65_534:].tolist() == [65_534, 65_535, 65_535, 65_535, 0, 1]
 
 
 def test_ties_refuse_a_permutation_out_of_range():
