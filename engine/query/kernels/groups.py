@@ -39,7 +39,10 @@ class RowGroups:
             found = self.codes.astype(np.uint32)
         else:
             padded = np.append(self.lut, np.uint32(NO_GROUP)).astype(np.uint32)
-            found = padded[np.minimum(self.codes, len(self.lut))]
+            codes = self.codes
+            if len(self.lut) <= np.iinfo(codes.dtype).max:  # else no code is past the table
+                codes = np.minimum(codes, len(self.lut))
+            found = padded[codes]
         if self.present is not None:
             found = np.where(self.present == 1, found, np.uint32(self.missing))
         return found

@@ -1,0 +1,47 @@
+"""Queries at the edges of what codes, cells and tables hold."""
+
+from __future__ import annotations
+
+import pytest
+
+import zuji
+
+TIME_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
+RANGE = {"from": "2026-10-01", "to": "2026-10-02"}
+
+
+def row(user, event="open", at=0, **properties):
+    return {"user_id": user, "event": event, "time": TIME_MS + at, "properties": properties}
+
+
+def asked(*series, **more):
+    time = {**RANGE, "grain": "all"}
+    return {"v": 1, "model": "event", "time": time, "body": {"series": list(series)}, **more}
+
+
+@pytest.fixture
+def engine(tmp_path):
+    with zuji.open(tmp_path, tz="Asia/Shanghai") as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("values", [255, 256, 257])
+def test_as_many_values_as_a_byte_has(engine, values):
+    """Codes of one byte and a table of 256 groups."""
+    engine.append([row(f"u{i}", city=f"city {i}", n=i) for i in range(values)])
+    engine.append([row(f"u{i}", "login", 1) for i in range(values)])
+    engine.flush()
+    distinct = engine.query(asked({"e": "open", "measure": {"distinct": "event.city"}}))
+    assert [line[-1] for line in distinct.rows] == [values]
+    by = {"by": [{"p": "event.city"}], "top": {"n": 300}}
+    median = engine.query(asked({"e": "open", "measure": {"median": "event.n"}}, **by))
+    assert sorted(line[-1] for line in median.rows) == list(range(values))
+    sessions = engine.query(asked({"e": ["open", "login"], "measure": "sessions"}, **by))
+    assert len(sessions.rows) == values + 1  # "login" has no city
+    body = {"steps": [{"e": "open"}, {"e": "open"}], "hold": ["event.city"]}
+    held = engine.query({"v": 1, "model": "funnel", "time": RANGE, "body": body})
+    assert [line[2] for line in held.rows] == [values, 0]
+    body = {"start": {"e": "open"}, "return": {"e": "login"}, "periods": 1}
+    days = {**RANGE, "grain": "day"}
+    retention = engine.query({"v": 1, "model": "retention", "time": days, "body": body, **by})
+    assert sum(line[3] for line in retention.rows) == 2 * values  # a size in two periods
