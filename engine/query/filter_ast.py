@@ -84,6 +84,17 @@ class Leaf(Filter):
     op: str
     v: Scalar | tuple[Scalar, ...] | Duration | None = None
 
+    def __eq__(self, other: object) -> bool:
+        """``true`` and ``1``, which are equal in Python, are different predicates."""
+        return isinstance(other, Leaf) and self._told_apart() == other._told_apart()
+
+    def __hash__(self) -> int:
+        return hash(self._told_apart())
+
+    def _told_apart(self) -> tuple[Any, ...]:
+        types = tuple(map(type, self.v)) if isinstance(self.v, tuple) else type(self.v)
+        return self.p, self.op, self.v, types
+
 
 def filter_from(document: object, scopes: tuple[str, ...] = SCOPES, path: str = "") -> Filter:
     """Reads a filter from JSON values. Raises Problem with the path inside the document."""

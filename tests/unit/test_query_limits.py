@@ -45,3 +45,23 @@ def test_as_many_values_as_a_byte_has(engine, values):
     days = {**RANGE, "grain": "day"}
     retention = engine.query({"v": 1, "model": "retention", "time": days, "body": body, **by})
     assert sum(line[3] for line in retention.rows) == 2 * values  # a size in two periods
+
+
+@pytest.mark.parametrize(("op", "yes", "one"), [("eq", True, 1), ("in", [True], [1])])
+def test_true_and_one_are_different_filters(engine, op, yes, one):
+    """They are equal in Python, but not as values of properties."""
+    engine.append([row("u", n=1), row("u", at=1, n=1)])
+    engine.append([row("v", "later", 9 * 86_400_000)])
+    both = [
+        {"e": "open", "where": {"p": "event.n", "op": op, "v": v}, "as": name}
+        for name, v in (("A", yes), ("B", one))
+    ]
+    assert [line[-1] for line in engine.query(asked(*both)).rows] == [0, 2]
+    assert [line[-1] for line in engine.query(asked(*both[::-1])).rows] == [2, 0]
+    starts, returns = both[1], both[0]
+    body = {"start": starts, "return": returns, "periods": 1}
+    for event in (starts, returns):
+        event.pop("as")
+    days = {**RANGE, "grain": "day"}
+    found = engine.query({"v": 1, "model": "retention", "time": days, "body": body})
+    assert [line[1:3] for line in found.totals["rows"]] == [[1, 0], [1, 0]]
