@@ -37,6 +37,8 @@ NUMBERED_AT_ONCE = 1 << 16
 SORTED_AT_ONCE = 1 << 20
 """Rows sorted between two looks at it."""
 _DENSE = 1 << 22
+_MIXED = (1 << 63) - 1
+"""Up to so many combinations, each is one int64."""
 
 
 class Dimension:
@@ -225,11 +227,15 @@ class Groups:
         if len(parts) == 1:
             return np.ascontiguousarray(parts[0])
         sizes = [d.size for d in self.dimensions]
+        product = math.prod(sizes)
+        if product > _MIXED:
+            pieces = range(0, max(1, len(parts[0])), SORTED_AT_ONCE)
+            return np.concatenate(
+                [self._wide([p[at : at + SORTED_AT_ONCE] for p in parts], sizes) for at in pieces]
+            )
         mixed = parts[0].astype(np.int64)
-        product = sizes[0]
         for part, size in zip(parts[1:], sizes[1:], strict=True):
             mixed = mixed * size + part
-            product *= size
         if product <= _DENSE:
             seen = np.flatnonzero(np.bincount(mixed, minlength=1))
             table = np.zeros(product, dtype=np.uint32)
@@ -242,8 +248,24 @@ class Groups:
             numbered.append(self._number(found, sizes)[inverse.reshape(-1)])
         return numbered[0] if len(numbered) == 1 else np.concatenate(numbered)
 
-    def _number(self, mixed: I64, sizes: list[int]) -> U32:
+    def _wide(self, parts: list[U32], sizes: list[int]) -> U32:
+        """Where one number does not hold a combination: those of the first dimensions that occur
+        are numbered, and mixed with the next ones.
+        """
+        mixed = parts[0].astype(np.int64)
+        most = sizes[0]
+        for part, size in zip(parts[1:], sizes[1:], strict=True):
+            if most * size > _MIXED:
+                self._check()
+                found, inverse = np.unique(mixed, return_inverse=True)
+                mixed, most = inverse.reshape(-1), len(found)
+            mixed = mixed * size + part
+            most *= size
         self._check()
+        _, first, inverse = np.unique(mixed, return_index=True, return_inverse=True)
+        return self._numbered([part[first] for part in parts])[inverse.reshape(-1)]
+
+    def _number(self, mixed: I64, sizes: list[int]) -> U32:
         if len(mixed) > NUMBERED_AT_ONCE:
             pieces = range(0, len(mixed), NUMBERED_AT_ONCE)
             return np.concatenate(
@@ -255,7 +277,18 @@ class Groups:
             digits.append(rest % size)
             rest //= size
         digits.append(rest)
-        keys = list(zip(*(d.tolist() for d in reversed(digits)), strict=True))
+        return self._numbered(digits[::-1])
+
+    def _numbered(self, digits: Sequence[U32 | I64]) -> U32:
+        """Number of each combination, one array of codes a dimension."""
+        count = len(digits[0])
+        if count > NUMBERED_AT_ONCE:
+            pieces = range(0, count, NUMBERED_AT_ONCE)
+            return np.concatenate(
+                [self._numbered([d[at : at + NUMBERED_AT_ONCE] for d in digits]) for at in pieces]
+            )
+        self._check()
+        keys = list(zip(*(d.tolist() for d in digits), strict=True))
         with self._lock:
             out = np.empty(len(keys), dtype=np.uint32)
             for i, key in enumerate(keys):

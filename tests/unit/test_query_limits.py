@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
 import pytest
 
 import zuji
+from zuji.engine.query import grouping
+from zuji.engine.query.analyses import event_rows
+from zuji.engine.query.grouping import Dimension, Groups
 
 TIME_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
 RANGE = {"from": "2026-10-01", "to": "2026-10-02"}
@@ -65,3 +72,36 @@ def test_true_and_one_are_different_filters(engine, op, yes, one):
     days = {**RANGE, "grain": "day"}
     found = engine.query({"v": 1, "model": "retention", "time": days, "body": body})
     assert [line[1:3] for line in found.totals["rows"]] == [[1, 0], [1, 0]]
+
+
+def test_more_combinations_than_a_number_holds(engine):
+    """Five properties of 7,200 values: 7,201 ** 5 is more than 2 ** 63."""
+    names, twice = "abcde", range(1_000, 7_200, 155)
+    engine.append([row(f"u{i}", **{p: f"{p} {i}" for p in names}) for i in range(7_200)])
+    engine.append([row(f"u{i}", **{p: f"{p} {i}" for p in names}) for i in twice])
+    engine.flush()
+    by = {"by": [{"p": f"event.{p}"} for p in names], "top": {"n": 40}}
+    found = engine.query(asked({"e": "open"}, **by))
+    shown = [[f"{p} {i}" for p in names] + [False, 2] for i in twice]
+    assert [line[2:] for line in found.rows] == [*shown, [None] * 5 + [True, 7_160]]
+
+
+def test_wide_combinations_are_told_apart(monkeypatch):
+    monkeypatch.setattr(grouping, "SORTED_AT_ONCE", 1_000)
+    sizes = [2_000_000, 7, 1_900_000, 1, 1_800_000, 2]
+    rng = np.random.default_rng(6)
+    parts = [rng.integers(max(0, size - 3), size, 5_000).astype(np.uint32) for size in sizes]
+    groups = Groups([cast("Dimension", SimpleNamespace(size=size)) for size in sizes])
+    found = groups.of_values(parts)
+    rows = list(zip(*(part.tolist() for part in parts), strict=True))
+    assert [groups.keys[group] for group in found.tolist()] == rows
+    assert len(groups.keys) == len(set(rows))
+
+
+def test_more_buckets_and_shards_than_one_pass_counts(engine, monkeypatch):
+    """Without groups there is nothing to choose: every bucket is counted, however many."""
+    monkeypatch.setattr(event_rows, "FULL_CELLS", 1)
+    engine.append([row("u"), row("u", at=7_200_000)])
+    time = {**RANGE, "grain": "hour"}
+    found = engine.query({**asked({"e": "open"}), "time": time})
+    assert [line[-1] for line in found.rows][:4] == [1, 0, 1, 0]

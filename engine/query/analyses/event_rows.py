@@ -171,7 +171,9 @@ class RowWork:
 
     @property
     def full(self) -> bool:
-        """Whether one pass counts all groups in all buckets."""
+        """Whether one pass counts all groups in all buckets: always, where none are chosen."""
+        if not self.by.by:
+            return True
         cells = self.by.groups.size * (len(self.edges) - 1)
         return cells * len(self.prepared) <= FULL_CELLS
 
