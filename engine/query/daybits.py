@@ -2,7 +2,9 @@
 many days works on.
 
 Kept within a number of bytes, least recently used first out; only for runs of segments, which never
-change, and only where the bits take little more than the lists they come from. Thread-safe.
+change, and only where the bits take little more than the lists they come from. A key has a
+segment's number, which no other one of the process has, so that a segment merged away can go: the
+bits hold nothing of it. Thread-safe.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.query.kernels._bits import set_bits
-from zuji.engine.storage.source import MEMTABLE_RANK
+from zuji.engine.storage.segment import Segment
 
 if TYPE_CHECKING:
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.source import Run, Source
     from zuji.engine.types import U32, U64
+
+    Key = tuple[int, str | None]
 
 KEPT_BYTES = 256 << 20
 """Of all runs together; a run of a million users over a month takes 4 MB."""
@@ -42,36 +46,41 @@ class DayBits:
 
 
 class DayBitsKept:
-    """Day bits by index."""
+    """Day bits by segment and event; None is any event."""
 
     def __init__(self, limit: int = KEPT_BYTES) -> None:
         self.limit = limit
         self.nbytes = 0
         self._lock = threading.Lock()
-        self._kept: OrderedDict[int, tuple[Days, DayBits]] = OrderedDict()
+        self._kept: OrderedDict[Key, DayBits] = OrderedDict()
 
-    def of(self, source: Source, run: Run, *, multi: bool) -> DayBits:
-        """Bits of the days of a run of ``source``. O(users of all days) the first time."""
-        index = run.index
+    def of(self, source: Source, run: Run | None, *, multi: bool) -> DayBits:
+        """Bits of the days of a run of ``source``; without a run, of any event. O(users of all
+        days) the first time.
+        """
+        key = None
+        if isinstance(source, Segment):
+            key = (source.serial, None if run is None else run.event)
+            with self._lock:
+                found = self._kept.get(key)
+                if found is not None and (found.multi is not None or not multi):
+                    self._kept.move_to_end(key)
+                    return found
+        index = source.index if run is None else run.index
         assert index is not None
-        with self._lock:
-            found = self._kept.get(id(index))
-            if found is not None and (found[1].multi is not None or not multi):
-                self._kept.move_to_end(id(index))
-                return found[1]
         made = _made(index, multi=multi)
         small = made.nbytes <= SPARSE * 4 * int(index.cards.sum()) or made.nbytes < 1 << 16
-        if small and source.rank < MEMTABLE_RANK:
-            self._keep(index, made)
+        if small and key is not None:
+            self._keep(key, made)
         return made
 
-    def _keep(self, index: Days, bits: DayBits) -> None:
+    def _keep(self, key: Key, bits: DayBits) -> None:
         with self._lock:
-            before = self._kept.pop(id(index), None)
-            self.nbytes += bits.nbytes - (0 if before is None else before[1].nbytes)
-            self._kept[id(index)] = (index, bits)  # kept with it: its id is nobody else's
+            before = self._kept.pop(key, None)
+            self.nbytes += bits.nbytes - (0 if before is None else before.nbytes)
+            self._kept[key] = bits
             while self.nbytes > self.limit and self._kept:
-                self.nbytes -= self._kept.popitem(last=False)[1][1].nbytes
+                self.nbytes -= self._kept.popitem(last=False)[1].nbytes
 
 
 def _made(index: Days, *, multi: bool) -> DayBits:

@@ -8,6 +8,7 @@ as the view.
 from __future__ import annotations
 
 import threading
+import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,12 +86,13 @@ def newest(sources: Sequence[Sequence[Source]]) -> int | None:
 class ProfilesKept:
     """What was made of the profile records of some sources, kept as long as they are the same.
 
-    One value a key: that of the sources asked for last. Outlives views; thread-safe.
+    One value a key: that of the sources asked for last. Outlives views, but keeps no source alive:
+    a segment merged away gives back its disk space. Thread-safe.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._kept: dict[Any, tuple[tuple[Source, ...], Any]] = {}
+        self._kept: dict[Any, tuple[tuple[weakref.ref[Source], ...], Any]] = {}
 
     def of(self, key: Any, sources: tuple[Source, ...], make: Callable[[], Any]) -> Any:
         """The value of ``key`` made of exactly these sources."""
@@ -99,10 +101,10 @@ class ProfilesKept:
         if (
             held is not None
             and len(held[0]) == len(sources)
-            and all(a is b for a, b in zip(held[0], sources, strict=True))
+            and all(a() is b for a, b in zip(held[0], sources, strict=True))
         ):
             return held[1]
         value = make()
         with self._lock:
-            self._kept[key] = (sources, value)
+            self._kept[key] = (tuple(map(weakref.ref, sources)), value)
         return value

@@ -337,8 +337,8 @@ def _by_bits(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tupl
     for part in parts:
         bound.context.check()
         fit = part.fit
-        held: Any = part.source if part.run is None else part.run
-        days = bound.view.day_bits.of(part.source, held, multi=False).users[fit.first : fit.last]
+        bits = bound.view.day_bits.of(part.source, part.run, multi=False)
+        days = bits.users[fit.first : fit.last]
         if fit.one:
             rows[fit.at[0] : fit.at[0] + len(fit.at), : days.shape[1]] |= days
         else:

@@ -1,0 +1,75 @@
+"""What queries keep for later ones holds no segment alive that was merged away."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+
+import zuji
+
+TIME_MS = 1_790_784_000_000
+DAY_MS = 86_400_000
+TIME = {"from": "2026-10-01", "to": "2026-10-04", "tz": "Asia/Shanghai"}
+RETENTION = {
+    "v": 1,
+    "model": "retention",
+    "time": TIME,
+    "body": {"start": {"e": "open"}, "return": {"e": "open"}, "periods": 2},
+}
+OF_CITY = {
+    "v": 1,
+    "model": "event",
+    "time": {**TIME, "grain": "all"},
+    "audience": {"user": {"p": "user.city", "op": "eq", "v": "Fuzhou"}},
+    "body": {"series": [{"e": "open", "measure": "users"}]},
+}
+ANYBODY = {
+    **OF_CITY,
+    "time": {**TIME, "grain": "day"},
+    "body": {"series": [{"e": "*", "measure": "users"}]},
+}
+
+
+def batch(first):
+    events = [
+        {"event": name, "user_id": f"u{u}", "time": TIME_MS + day * DAY_MS}
+        for u in range(first, first + 20)
+        for day in range(4)
+        for name in ("open", "close")
+    ]
+    profile = {"type": "profile_set", "user_id": f"u{first}", "time": TIME_MS}
+    return [*events, {**profile, "properties": {"city": "Fuzhou"}}]
+
+
+@pytest.fixture
+def engine(tmp_path):
+    config = zuji.Config(background=False)
+    with zuji.open(tmp_path, tz="Asia/Shanghai", config=config) as engine:
+        for first in (0, 20, 40):
+            engine.append(batch(first))
+            engine.flush()
+        yield engine
+
+
+@pytest.mark.parametrize("query", [RETENTION, ANYBODY, OF_CITY])
+def test_merged_segments_are_let_go(engine, query):
+    before = engine.query(query).rows
+    old = [weakref.ref(segment) for segment in engine._writer.segments]
+    assert engine.query(query).rows == before
+    assert engine.compact() > 0
+    assert engine.query({**ANYBODY, "audience": None}).rows  # what was pinned before goes
+    gc.collect()
+    assert [segment() for segment in old if segment() is not None] == []
+    assert engine.query(query).rows == before
+
+
+def test_bits_of_days_are_kept_by_segment_and_event(engine):
+    for query in (RETENTION, ANYBODY):
+        first = engine.query(query).rows
+        held = engine._day_bits.nbytes
+        assert held > 0
+        assert engine.query(query).rows == first
+        assert engine._day_bits.nbytes == held
+    assert len({key[1] for key in engine._day_bits._kept}) > 1
