@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from types import SimpleNamespace
 from typing import cast
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import zuji
+from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query import grouping
-from zuji.engine.query.analyses import event_rows
+from zuji.engine.query.analyses import event_rows, funnel_counts
 from zuji.engine.query.grouping import Dimension, Groups
 
 TIME_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
@@ -105,3 +107,31 @@ def test_more_buckets_and_shards_than_one_pass_counts(engine, monkeypatch):
     time = {**RANGE, "grain": "hour"}
     found = engine.query({**asked({"e": "open"}), "time": time})
     assert [line[-1] for line in found.rows][:4] == [1, 0, 1, 0]
+
+
+def test_a_funnel_of_many_groups_and_buckets_holds_few_cells(engine, monkeypatch):
+    """2,000 pages in 480 hours are 3 million cells, nearly all of them empty."""
+    hour = 3_600_000
+    for step, late in (("open", 0), ("pay", 1)):
+        users = range(0, 2_400, 1 + late)
+        engine.append(
+            [row(f"u{i}", step, i % 480 * hour + late, url=f"/{i % 2_000}") for i in users]
+        )
+    engine.flush()
+    body = {"steps": [{"e": "open"}, {"e": "pay"}], "trend": True}
+    query = {"v": 1, "model": "funnel", "body": body, "by": [{"p": "event.url"}], "top": {"n": 3}}
+    query["time"] = {"from": "2026-10-01", "to": "2026-10-20", "grain": "hour"}
+    dense = engine.query(query)
+    assert dense.totals["rows"][0] == ["/0", False, 2, 2, 1.0]
+    assert [line[2:4] for line in dense.totals["rows"]] == [[2, 2], [2, 0], [2, 2], [2394, 1196]]
+    monkeypatch.setattr(funnel_counts, "MAX_CELLS", 1 << 10)
+    tracemalloc.start()
+    try:
+        sparse = engine.query(query)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (sparse.rows, sparse.totals) == (dense.rows, dense.totals)
+    assert peak < 8 << 20
+    with pytest.raises(QueryBudgetExceeded):
+        engine.query(query, memory_bytes=200_000)

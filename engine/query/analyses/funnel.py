@@ -205,7 +205,8 @@ class _Work:
             )
 
         parts = self.context.map(work, self.shards)
-        return funnel_counts.lines(self.bound, self.by, parts)
+        buckets = len(self.span.buckets.labels) if self.span.buckets is not None else 1
+        return funnel_counts.lines(self.bound, self.by, parts, buckets, len(self.body.steps))
 
     def records(self) -> list[Records]:
         """Attempts of each shard with their groups."""
@@ -320,9 +321,11 @@ def _answer(
     complete = funnel_records.complete(bound, body, buckets)
     names = funnel_records.StepNames.of(body)
     last = body.required[-1]
+    bound.context.charge(150 * sum(map(len, cells)) * len(body.steps))
     rows: list[list[Any]] = []
     totals: list[list[Any]] = []
     for line in range(chosen.lines):
+        bound.context.check()
         head = line_values(bound, work.by.groups, chosen, line)
         for b, cell in enumerate(cells[line]):
             bucket = [] if buckets is None else [buckets.labels[b], complete[b]]

@@ -7,6 +7,7 @@ the record of the chain kernel; so is every user of a shard whose runs do not go
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from zuji.engine.query.ranges import Buckets
     from zuji.engine.types import I64, U8, U32
 
-    Counted = tuple[U32, I64]
-    """Groups of a shard uint32[n], each once, and users by best level int64[n, buckets, k + 1]."""
+    Counted = tuple[U32, I64, I64]
+    """Cells that are not empty: group uint32[n], ``bucket * (k + 1) + best level`` int64[n], and
+    users int64[n]. A cell may be there twice."""
 
 MAX_CELLS = 1 << 23
 """Cells of one shard; above, records are cheaper than cells that are mostly empty."""
@@ -83,13 +85,15 @@ def of_shard(
     if found is None:
         return _from_records(bound, body, buckets, by, rows, rows.allowed)
     counts, leftover = found
-    seen = np.flatnonzero(counts.any(axis=(1, 2)))
-    part = (seen.astype(np.uint32) if table is None else table[seen], counts[seen])
+    seen, cell = np.nonzero(counts.reshape(size, -1))
+    bound.context.charge(32 * len(seen))
+    users = counts.reshape(size, -1)[seen, cell]
+    part = (seen.astype(np.uint32) if table is None else table[seen], cell, users)
     if not len(leftover):
         return part
     only = np.zeros(int(leftover[-1]) + 1, np.uint8)
     only[leftover] = 1  # they are in the audience
-    return _sum([part, _from_records(bound, body, buckets, by, rows, only)])
+    return _joined([part, _from_records(bound, body, buckets, by, rows, only)])
 
 
 def _groups(by: Breakdown, rows: ShardRows) -> tuple[list[U32 | None] | None, U32 | None]:
@@ -131,35 +135,46 @@ def _from_records(
     chains = funnel_records.chains(bound, body, buckets, own, hold, None)
     bound.context.charge(chains.step_row.nbytes * 3)
     records = funnel_records.with_groups(bound, by, own, chains)
-    groups, at = np.unique(records.group, return_inverse=True)
-    count = 1 if buckets is None else len(buckets.labels)
-    cells = np.zeros((len(groups), count, len(body.steps) + 1), np.int64)
-    levels = np.bitwise_count(records.reached[records.record])
-    np.add.at(cells, (at.reshape(-1), records.bucket[records.record], levels), 1)
-    return groups, cells
+    bound.context.charge(48 * len(records.record))
+    width = len(body.steps) + 1
+    cells = width * (1 if buckets is None else len(buckets.labels))
+    cell = records.bucket[records.record].astype(np.int64) * width
+    cell += np.bitwise_count(records.reached[records.record])
+    bound.context.check()
+    key, users = np.unique(records.group.astype(np.int64) * cells + cell, return_counts=True)
+    return (key // cells).astype(np.uint32), key % cells, users
 
 
-def _sum(parts: list[Counted]) -> Counted:
-    """One entry a group."""
-    groups, at = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
-    cells = np.concatenate([part[1] for part in parts])
-    total = np.zeros((len(groups), *cells.shape[1:]), np.int64)
-    np.add.at(total, at.reshape(-1), cells)
-    return groups, total
+def _joined(parts: list[Counted]) -> Counted:
+    groups, cells, users = zip(*parts, strict=True)
+    return np.concatenate(groups), np.concatenate(cells), np.concatenate(users)
 
 
-def lines(bound: Bound, by: Breakdown, parts: list[Counted]) -> tuple[Chosen, list[list[Cells]]]:
+def lines(
+    bound: Bound, by: Breakdown, parts: list[Counted], buckets: int, steps: int
+) -> tuple[Chosen, list[list[Cells]]]:
     """The groups with the most entries, and the numbers of each line and bucket."""
-    groups, cells = _sum(parts)
-    reached = cells[:, :, :0:-1].cumsum(axis=2)[:, :, ::-1]  # users by step reached
-    if not by.by:
-        whole = reached.sum(axis=0) if len(groups) else np.zeros(reached.shape[1:], np.int64)
-        return one_line(), [[funnel_records.Cells.of_counts(counts) for counts in whole]]
-    totals = np.zeros(by.groups.size, np.int64)
-    totals[groups] = reached[:, :, 0].sum(axis=1)
-    chosen = choose(bound, by.groups, totals.astype(np.float64), np.flatnonzero(totals))
-    of_line = np.zeros((chosen.lines, *reached.shape[1:]), np.int64)
+    context = bound.context
+    context.charge(32 * sum(len(part[0]) for part in parts))
+    groups, cell, users = _joined(parts)
+    chosen = one_line()
+    if by.by:
+        size = by.groups.size
+        context.charge(24 * size)
+        entered = np.where(cell % (steps + 1) > 0, users, 0)
+        totals = np.bincount(groups, weights=entered, minlength=size)
+        chosen = choose(bound, by.groups, totals, np.flatnonzero(totals))
+    shape = (chosen.lines, buckets, steps + 1)
+    # Sums, their copies, and an object and an array for each line and bucket.
+    context.charge(40 * math.prod(shape) + 300 * chosen.lines * buckets)
     line = chosen.table[groups]
     shown = line < chosen.lines
-    np.add.at(of_line, line[shown], reached[shown])
-    return chosen, [[funnel_records.Cells.of_counts(counts) for counts in row] for row in of_line]
+    at = line[shown].astype(np.int64) * math.prod(shape[1:]) + cell[shown]
+    levels = np.bincount(at, weights=users[shown], minlength=math.prod(shape))
+    levels = levels.astype(np.int64).reshape(shape)  # whole numbers below 2 ** 53
+    reached = levels[:, :, :0:-1].cumsum(axis=2)[:, :, ::-1]  # users by step reached
+    found = []
+    for row in reached:
+        context.check()
+        found.append([funnel_records.Cells.of_counts(counts) for counts in row])
+    return chosen, found
