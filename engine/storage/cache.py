@@ -34,15 +34,20 @@ serials = itertools.count()
 """Numbers of segments; ``next`` is atomic."""
 
 
-def default_bytes() -> int:
-    """A fifth of the memory of the machine, or of the control group where that is less."""
+def machine_bytes() -> int:
+    """Memory of the machine, or of the control group where that is less."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
         with open(_CGROUP_LIMIT) as file:
             total = min(total, int(file.read()))
     except (OSError, ValueError):  # no control groups, or "max"
         pass
-    return total // SHARE
+    return total
+
+
+def default_bytes() -> int:
+    """Budget when none is given."""
+    return machine_bytes() // SHARE
 
 
 class ColumnCache:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from zuji.engine.storage.cache import machine_bytes
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment_writer import write_segment
 
@@ -32,9 +33,21 @@ TIER_ROWS = 1 << 24
 """Rows of the largest segment that merging by itself makes."""
 FULL_ROWS = 1 << 26
 """Rows of the largest segment that a full compaction makes."""
-MERGING_ROWS = 1 << 27
-"""Rows of all merges that run beside each other, at about 35 bytes of memory each: 4.4 GiB."""
 MAX_SOURCES = 256
+ROW_BYTES = 35
+"""Memory that merging takes by the row, about."""
+MERGING_SHARE = 4
+"""Merges take at most one part in so many of the machine's memory."""
+
+
+def merging_rows(memory_bytes: int) -> int:
+    """Rows of all merges that may run beside each other in a machine of so much memory; one merge
+    alone may have more.
+    """
+    return min(1 << 27, memory_bytes // (MERGING_SHARE * ROW_BYTES))
+
+
+MERGING_ROWS = merging_rows(machine_bytes())
 
 
 class _HasMeta(Protocol):

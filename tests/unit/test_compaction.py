@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from zuji.engine.storage.compaction import FULL_ROWS, MAX_SOURCES, TIER_ROWS, pick
+from zuji.engine.storage.cache import machine_bytes
+from zuji.engine.storage.compaction import (
+    FULL_ROWS,
+    MAX_SOURCES,
+    MERGING_ROWS,
+    ROW_BYTES,
+    TIER_ROWS,
+    merging_rows,
+    pick,
+)
 
 
 def segment(rank, rows, shard=0, partition=0):
@@ -67,3 +76,11 @@ def test_only_neighbours_of_one_place_are_merged():
 def test_a_group_has_a_bounded_number_of_sources():
     groups = pick([segment(rank, 1) for rank in range(3 * MAX_SOURCES)], full=True)
     assert [len(group) for group in groups] == [MAX_SOURCES] * 3
+
+
+def test_merges_beside_each_other_fit_a_quarter_of_memory():
+    for gib in (1, 2, 8, 16):
+        rows = merging_rows(gib << 30)
+        assert gib << 27 < rows * ROW_BYTES <= gib << 28
+    assert merging_rows(1 << 40) == 1 << 27
+    assert machine_bytes() // 4 >= MERGING_ROWS * ROW_BYTES
