@@ -54,7 +54,11 @@ def load_table(
             return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
         turn.await_one_before()
-        writer.load(make, turn.bound.set, turn.failed)
+        try:
+            writer.load(make, turn.bound.set, turn.failed)
+        except BaseException as problem:  # also before it was bound: by the flush that goes first
+            turn.failed.append(problem)
+            raise
         return done[0]
     finally:
         turn.bound.set()
