@@ -130,7 +130,9 @@ def _drop_repeats(writer: Writer, read: ReadTable, keep: Flags) -> int:
     if read.insert_id is None:
         return 0
     valid = read.insert_id[2]
-    asked = keep if valid is None else keep & valid.view(np.bool_)
+    asked = keep & (np.diff(read.insert_id[1]) > 0)  # an empty id is none, as in a batch
+    if valid is not None:
+        asked &= valid.view(np.bool_)
     rows = np.flatnonzero(asked)
     if not len(rows):
         return 0
