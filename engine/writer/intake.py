@@ -122,6 +122,7 @@ class Intake:
         """Waits while the flush is two memtables behind. REQUIRES: the lock."""
         state = self._state
         while len(state.frozen) >= MAX_FROZEN and state.config.background:
+            self._maintain()  # a flush that somebody asked for may have failed: nobody goes on
             if not state.room.wait(timeout=60) and state.last_error is not None:
                 raise state.last_error
             state.check_open()
