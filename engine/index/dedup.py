@@ -141,13 +141,13 @@ class Dedup:
     def saved(self, files: Sequence[DedupFile]) -> None:
         """Confirms that the manifest names ``files``; removes those that it names no more."""
         named = {name for name, _, _ in files}
-        for name, _, _ in self._saved:
+        before, self._saved = self._saved, list(files)
+        for name, _, _ in before:
             if name not in named:
                 try:
                     self._files.remove(names.path(self._root, name))
                 except ZujiError:
                     log.warning("could not remove path=%s", name)  # the next start does
-        self._saved = list(files)
 
     def _load(self) -> dict[int, Set128]:
         if self._sets is None:

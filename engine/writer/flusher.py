@@ -4,7 +4,8 @@ Freeze: the WAL rotates and the memtable with everything that its rows changed (
 dedup keys, rejects) is set aside at one point of the record order. Flush: segments, ids, keys and
 rejects are written and synced, one manifest edit names them and moves the WAL floor, only then is
 the WAL trimmed (I4). A failed flush leaves the frozen memtable where it is, readable, and is tried
-again. Thread-safe; one flush at a time.
+again; one that may have been committed ends the writer, as its rows would be stored twice.
+Thread-safe; one flush at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from zuji.engine.errors import StorageFull, ZujiError
+from zuji.engine.errors import StorageFull
 from zuji.engine.quarantine import write_quarantine
 from zuji.engine.storage import names
 from zuji.engine.storage.manifest import Edit
@@ -95,22 +96,20 @@ class Flusher:
             fresh = tuple(Segment(state.files, state.path(m.file), m) for m in metas)
             committing = True
             state.manifest.commit(edit)
-        except ZujiError as problem:
-            state.discard_unless_unknown(written, problem, committing=committing)
             with state.lock:
-                state.last_error = problem
+                state.segments = state.segments + fresh
+                state.frozen = state.frozen[1:]
+                state.changes += 1
+                state.identity.saved(extra["ids"])
+                state.dedup.saved(extra["dedup"])
+                state.last_error = None
+                state.flushes += 1
+                state.stored_bytes += sum(meta.bytes for meta in metas)
                 state.room.notify_all()
+        except BaseException as problem:
+            known = state.discard_unless_unknown(written, problem, committing=committing)
+            state.failed("a flush", problem, known=known)
             raise
-        with state.lock:
-            state.segments = state.segments + fresh
-            state.changes += 1
-            state.frozen = state.frozen[1:]
-            state.identity.saved(extra["ids"])
-            state.dedup.saved(extra["dedup"])
-            state.last_error = None
-            state.flushes += 1
-            state.stored_bytes += sum(meta.bytes for meta in metas)
-            state.room.notify_all()
         assert state.wal is not None
         state.wal.trim(grown.wal_floor)
 

@@ -100,16 +100,12 @@ class Loader:
             with state.lock:
                 if failed is not None:
                     failed.append(problem)
-                if known:
+                if not known:
+                    state.failed("a bulk load", problem, known=False)
+                else:
                     # Nothing of the frame is stored. Its names and users stay known, which harms
                     # nobody; its keys must go, or sending it again would be taken for a repeat.
                     self._forget_from(ticket, problem)
-                else:
-                    state.last_error = StorageFailed(
-                        f"it is not known whether a bulk load is stored ({problem}); open the "
-                        "project again"
-                    )
-                    state.closing = True
                 self._finish_turn(ticket)
             raise
         self._maintain(self._crowded())

@@ -119,9 +119,9 @@ class Merger:
                 state.changes += 1
                 state.compactions += 1
                 state.merged_bytes += meta.bytes
-        except ZujiError as problem:
-            state.discard_unless_unknown([path], problem, committing=committing)
-            state.last_error = problem
+        except BaseException as problem:
+            known = state.discard_unless_unknown([path], problem, committing=committing)
+            state.failed("a merge", problem, known=known)
             raise
         for old in group:  # queries that still read them hold their own mappings
             try:

@@ -180,6 +180,23 @@ class State:
         self._discard(written)
         return True
 
+    def failed(self, what: str, problem: BaseException, *, known: bool) -> None:
+        """Notes a failure. Unless it is ``known`` that nothing was stored, the writer takes nothing
+        any more: what memory holds may be stored already.
+        """
+        with self.lock:
+            if not known:
+                self.closing = True
+                self.last_error = StorageFailed(
+                    f"it is not known whether {what} is stored ({problem!r}); open the "
+                    "project again"
+                )
+            elif isinstance(problem, ZujiError):
+                self.last_error = problem
+            else:
+                self.last_error = StorageFailed(f"{what} failed ({problem!r})")
+            self.room.notify_all()
+
     def _discard(self, written: Iterable[str]) -> None:
         """Removes what a failed flush left; what cannot be removed is removed at the next start."""
         for path in written:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zuji.engine.errors import ZujiError
+from zuji.engine.errors import StorageFailed, ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
 from zuji.engine.quarantine import Kept, read_quarantine
@@ -40,6 +39,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PAUSE_S = 0.2
+"""A maintenance thread pauses this long after a failure, and twice as long after each further one
+that nobody expected, up to LONGEST_PAUSE_S.
+"""
+LONGEST_PAUSE_S = 5.0
+
 
 class Writer(State):
     """Owns the mutable state of a project opened for writing."""
@@ -58,6 +63,7 @@ class Writer(State):
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self._to_flush, self._to_merge = threading.Event(), threading.Event()
+        self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._held_catalog: Catalog | None = None
         self._pinning = threading.Lock()  # taken before ``lock``
@@ -204,6 +210,7 @@ class Writer(State):
     def _run(self, wake: threading.Event, work: Callable[[], object]) -> None:
         """Works whenever it is woken, and again after a failure while rows wait to be flushed."""
         again = False
+        pause = PAUSE_S
         while True:
             wake.wait(timeout=1.0 if again and self.frozen else None)
             wake.clear()
@@ -212,14 +219,18 @@ class Writer(State):
             again = False
             try:
                 work()
+                pause = PAUSE_S
             except ZujiError as problem:
                 self.last_error = problem
                 log.warning("maintenance failed, goes on code=%s: %s", problem.code, problem)
                 again = True
-                time.sleep(0.2)
-            except Exception:
-                log.exception("maintenance failed")
-                raise
+                self._ending.wait(PAUSE_S)
+            except Exception as problem:  # without this thread appending would hang for good
+                self.last_error = StorageFailed(f"maintenance failed ({problem!r})")
+                log.exception("maintenance failed, goes on")
+                again = True
+                self._ending.wait(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -233,8 +244,11 @@ class Writer(State):
                 self.flush()
         except ZujiError as problem:
             log.warning("close without flush reason=%s", problem.code)
+        except Exception:
+            log.exception("close without flush")
         finally:
             self.closing = True
+            self._ending.set()
             self._to_flush.set()
             self._to_merge.set()
             for thread in self._threads:

@@ -1,0 +1,208 @@
+"""Upkeep that meets what nobody expects: it goes on, and nothing is lost or stored twice."""
+
+from __future__ import annotations
+
+import threading
+
+import msgpack
+import pyarrow as pa
+import pytest
+
+import zuji
+from zuji.engine.errors import StorageFailed, StorageFull, ZujiError
+from zuji.engine.storage import compaction
+from zuji.engine.storage.manifest import Manifest
+from zuji.engine.writer.flusher import Flusher
+
+START = 1_790_000_000_000
+COUNT = {
+    "v": 1,
+    "model": "event",
+    "time": {"from": "2026-01-01", "to": "2027-12-31", "grain": "all"},
+    "body": {"series": [{"e": "*", "measure": "count"}]},
+}
+MAPPING = {"event_name": "order", "user": "u", "time": "t"}
+BY_HAND = zuji.Config(background=False, threads=1, compact_after=2)
+
+
+def batch(number, rows=20, **more):
+    events = [{"event": f"e{n % 3}", "time": START, "user_id": "u", **more} for n in range(rows)]
+    return msgpack.packb({"batch_id": f"{number}", "events": events})
+
+
+def rows_in(engine):
+    return engine.query(COUNT).rows[0][-1]
+
+
+def wait_until(condition):
+    """Waits for a condition that other threads make true."""
+    turn = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        turn.wait(0.02)
+    raise AssertionError("it did not come true")
+
+
+def test_more_events_of_one_user_at_one_instant_than_ties_count(tmp_path):
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        for number in range(40):
+            engine.append_batch(batch(number, rows=2000))
+            if number == 36:
+                assert rows_in(engine) == 74_000
+                engine.flush()
+        engine.compact()
+        assert engine.status()["segments"] == 1
+        assert rows_in(engine) == 80_000
+        assert list(engine.scrub()) == []
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        assert rows_in(engine) == 80_000
+
+
+@pytest.mark.parametrize("problem", [MemoryError, OverflowError])
+def test_the_flusher_outlives_an_error_that_nobody_expected(tmp_path, monkeypatch, problem):
+    failures = []
+    write = Flusher.write_segments
+
+    def refuse(*_args, **_more):
+        failures.append(problem("no"))
+        raise failures[-1]
+
+    monkeypatch.setattr(Flusher, "write_segments", refuse)
+    config = zuji.Config(memtable_rows=20, threads=1)
+    with zuji.open(tmp_path, config=config) as engine:
+        engine.append_batch(batch(1))
+        wait_until(lambda: len(failures) > 1)
+        assert engine.status()["last_error"]["code"] == "storage_failed"
+        assert rows_in(engine) == 20
+        monkeypatch.setattr(Flusher, "write_segments", write)
+        engine.append_batch(batch(2))
+        wait_until(lambda: engine.status()["memtable_rows"] == 0)
+        assert engine.status()["last_error"] is None
+        assert rows_in(engine) == 40
+
+
+def test_the_merger_outlives_an_error_that_nobody_expected(tmp_path, monkeypatch):
+    failures = []
+    merge = compaction.merge
+
+    def refuse(*_args, **_more):
+        failures.append(1)
+        raise MemoryError
+
+    monkeypatch.setattr(compaction, "merge", refuse)
+    config = zuji.Config(memtable_rows=20, threads=1, compact_after=2)
+    with zuji.open(tmp_path, config=config) as engine:
+        engine.append_batch(batch(1))
+        wait_until(lambda: engine.status()["segments"] == 1)
+        engine.append_batch(batch(2))
+        wait_until(lambda: failures)
+        monkeypatch.setattr(compaction, "merge", merge)
+        engine.append_batch(batch(3))
+        wait_until(lambda: engine.status()["compactions"] > 0)
+        assert rows_in(engine) == 60
+
+
+def test_closing_outlives_an_error_that_nobody_expected(tmp_path, monkeypatch):
+    engine = zuji.open(tmp_path, config=BY_HAND)
+    engine.append_batch(batch(1))
+    with monkeypatch.context() as broken:
+        broken.setattr(Flusher, "write_segments", lambda *_args, **_more: 1 / 0)
+        engine.close()
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        assert rows_in(engine) == 20
+
+
+def test_an_interrupted_flush_leaves_nothing_and_can_be_done_again(tmp_path, monkeypatch):
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        engine.append_batch(batch(1))
+        write = Flusher.write_extras
+
+        def interrupted(self, grown, written):
+            write(self, grown, written)
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as broken:
+            broken.setattr(Flusher, "write_extras", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                engine.flush()
+        assert not list(tmp_path.rglob("*.zseg"))
+        assert engine.status()["last_error"]["code"] == "storage_failed"
+        engine.flush()
+        assert rows_in(engine) == 20
+        assert engine.status()["last_error"] is None
+
+
+def test_a_flush_interrupted_after_its_commit_is_not_done_twice(tmp_path, monkeypatch):
+    engine = zuji.open(tmp_path, config=BY_HAND)
+    engine.append_batch(batch(1))
+    commit = Manifest.commit
+
+    def interrupted(self, edit):
+        commit(self, edit)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Manifest, "commit", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            engine.flush()
+    with pytest.raises(StorageFailed):
+        engine.append_batch(batch(2))
+    with pytest.raises(ZujiError):
+        engine.flush()
+    engine.close()
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        assert rows_in(engine) == 20
+
+
+def test_appending_goes_on_after_flushes_of_callers_failed_and_the_disk_was_freed(
+    tmp_path, monkeypatch
+):
+    with zuji.open(tmp_path, config=zuji.Config(threads=1)) as engine:
+        with monkeypatch.context() as broken:
+
+            def full(*_args, **_more):
+                raise StorageFull("no")
+
+            broken.setattr(Flusher, "write_segments", full)
+            for number in range(2):
+                engine.append_batch(batch(number))
+                with pytest.raises(StorageFull):
+                    engine.flush()
+        appending = threading.Thread(target=engine.append_batch, args=(batch(2),), daemon=True)
+        appending.start()
+        appending.join(timeout=10)
+        assert not appending.is_alive()
+        assert rows_in(engine) == 60
+
+
+def test_tables_after_one_that_failed_before_it_was_bound_are_not_stored(tmp_path, monkeypatch):
+    flush = Flusher.flush_frozen
+    failures = []
+
+    def full_once(self):
+        if not failures:
+            failures.append(1)
+            raise StorageFull("no")
+        flush(self)
+
+    tables = [(pa.table({"u": ["a"], "t": [START + n]}), n) for n in range(3)]
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        engine.append_batch(batch(1))
+        monkeypatch.setattr(Flusher, "flush_frozen", full_once)
+        loads = engine.append_tables(tables, MAPPING, key="file")
+        with pytest.raises(StorageFull):
+            list(loads)
+        assert engine.import_position("file") == 0
+        assert rows_in(engine) == 20
+        list(engine.append_tables(tables, MAPPING, key="file"))
+        assert rows_in(engine) == 23
+
+
+def test_rows_of_a_table_with_an_empty_insert_id_are_no_repeats_of_each_other(tmp_path):
+    ids = ["", "x", None, "", "x"]
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        done = engine.append_table(
+            pa.table({"u": ["a"] * 5, "t": [START] * 5, "i": ids}), {**MAPPING, "insert_id": "i"}
+        )
+        assert (done.accepted, done.duplicates) == (4, 1)
