@@ -101,6 +101,11 @@ class Context:
         self._crew.leave(self)
         if isinstance(error, QueryCancelled):  # kernels know the flag, not why it was raised
             self._raise_end()
+        if isinstance(error, MemoryError):
+            raise QueryBudgetExceeded(
+                "the machine has not the memory that the query needs; narrow the time range, add a "
+                "filter, or group by a property with fewer values"
+            ) from error
 
     def warn(self, message: str) -> None:
         """Adds a warning once."""

@@ -13,6 +13,7 @@ import zuji
 from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query import grouping
 from zuji.engine.query.analyses import event_rows, funnel_counts
+from zuji.engine.query.analyses import retention as retention_analysis
 from zuji.engine.query.grouping import Dimension, Groups
 
 TIME_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
@@ -135,3 +136,35 @@ def test_a_funnel_of_many_groups_and_buckets_holds_few_cells(engine, monkeypatch
     assert peak < 8 << 20
     with pytest.raises(QueryBudgetExceeded):
         engine.query(query, memory_bytes=200_000)
+
+
+def retention(by=(), **more):
+    body = {"start": {"e": "open"}, "return": {"e": "open"}, "periods": 30}
+    time = {"from": "2026-10-01", "to": "2026-10-31", "grain": "day"}
+    return {"v": 1, "model": "retention", "time": time, "body": body, "by": list(by), **more}
+
+
+def test_groups_of_retention_are_ranked_without_their_returns(engine, monkeypatch):
+    """Cells of every value, cohort and period would be more than the kernel makes."""
+    day = 86_400_000
+    engine.append([row(f"u{i}", at=i % 2 * day, url=f"/{i % 300}") for i in range(301)])
+    engine.append([row("u0", at=day, url="/0")])
+    engine.flush()
+    query = retention([{"p": "event.url"}], top={"n": 2})
+    found = engine.query(query)
+    shown = [line[:6] for line in found.rows if line[4] in (0, 1) and line[2] == "2026-10-01"]
+    assert [line[:2] for line in shown[::2]] == [["/0", False], ["/1", False], [None, True]]
+    monkeypatch.setattr(retention_analysis, "MAX_CELLS", 300 * 31 + 99)
+    assert engine.query(query).rows == found.rows
+    with pytest.raises(QueryBudgetExceeded):
+        engine.query({**query, "top": {"n": 200}})
+
+
+def test_memory_that_is_not_there_ends_the_query_with_its_own_error(engine, monkeypatch):
+    def fails(*_args, **_options):
+        raise MemoryError
+
+    monkeypatch.setattr(retention_analysis, "retention_cells", fails)
+    engine.append([row("u", url="/")])
+    with pytest.raises(QueryBudgetExceeded):
+        engine.query(retention([{"p": "event.url"}]))

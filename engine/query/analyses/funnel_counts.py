@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.kernels.groups import RowGroups
     from zuji.engine.query.model import By, FunnelBody
     from zuji.engine.query.ranges import Buckets
-    from zuji.engine.types import I64, U8, U32
+    from zuji.engine.types import F64, I64, U8, U32
 
     Counted = tuple[U32, I64, I64]
     """Cells that are not empty: group uint32[n], ``bucket * (k + 1) + best level`` int64[n], and
@@ -162,7 +162,7 @@ def lines(
         size = by.groups.size
         context.charge(24 * size)
         entered = np.where(cell % (steps + 1) > 0, users, 0)
-        totals = np.bincount(groups, weights=entered, minlength=size)
+        totals: F64 = np.bincount(groups, weights=entered, minlength=size).astype(np.float64)
         chosen = choose(bound, by.groups, totals, np.flatnonzero(totals))
     shape = (chosen.lines, buckets, steps + 1)
     # Sums, their copies, and an object and an array for each line and bucket.

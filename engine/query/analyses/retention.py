@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
+from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import retention_index, retention_rows
 from zuji.engine.query.analyses.event_values import label_number, picked_line
@@ -21,7 +22,7 @@ from zuji.engine.query.analyses.retention_index import COHORTS, CRITERIA
 from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.crowd import allowed
-from zuji.engine.query.kernels._retention import retention_cells
+from zuji.engine.query.kernels._retention import MAX_CELLS, retention_cells
 from zuji.engine.query.model import Bracket
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
@@ -266,15 +267,23 @@ class _Work:
         if not self.by.by:
             return one_line()
         size = self.by.groups.size
-        totals = self.cells(Chosen(list(range(size)), False, size), metric=False).size.sum(axis=1)
+        every = Chosen(list(range(size)), False, size)
+        totals = self.cells(every, sizes_only=True).size.sum(axis=1)
         return choose(self.bound, self.by.groups, totals.tolist(), np.flatnonzero(totals).tolist())
 
-    def cells(self, chosen: Chosen, *, metric: bool = True) -> _Sums:
-        """Sizes and returns of each line."""
+    def cells(self, chosen: Chosen, *, sizes_only: bool = False) -> _Sums:
+        """Sizes and returns of each line; ``sizes_only``: with one column, of period 0."""
         s = self.s
-        self.context.charge(16 * max(chosen.lines, 1) * s.cohorts * s.columns)
+        columns = 1 if sizes_only else s.columns
+        cohorts = max(chosen.lines, 1) * s.cohorts
+        if cohorts * columns > MAX_CELLS:
+            raise QueryBudgetExceeded(
+                f"{cohorts:,} cohorts of {columns} cells are too many; narrow the time range, show "
+                "fewer groups, or group by a property with fewer values"
+            )
+        self.context.charge(8 * cohorts * (columns + 1) * len(self.prepared))
         parts = self.context.map(
-            lambda done: self._kernel(done, chosen, None, metric), self.prepared
+            lambda done: self._kernel(done, chosen, None, sizes_only=sizes_only), self.prepared
         )
         total = _Sums(parts[0].size, parts[0].returned, parts[0].metric_sum, parts[0].metric_count)
         for part in parts[1:]:
@@ -290,7 +299,7 @@ class _Work:
         return [
             cells.picked
             for cells in self.context.map(
-                lambda done: self._kernel(done, chosen, pick, metric=False), self.prepared
+                lambda done: self._kernel(done, chosen, pick, sizes_only=False), self.prepared
             )
         ]
 
@@ -299,9 +308,12 @@ class _Work:
         done: _Prepared,
         chosen: Chosen,
         pick: tuple[int, int, int, bool | None] | None,
-        metric: bool,
+        *,
+        sizes_only: bool,
     ) -> RetentionCells:
-        s, criterion = self.s, self.s.body.criterion
+        s = self.s
+        criterion = Bracket(((0, 0),)) if sizes_only else s.body.criterion
+        metric = not sizes_only and pick is None
         groups: list[U32 | None] = []
         for rows, group in zip(done.start_rows, done.start_groups, strict=True):
             lines = None if group is None else chosen.table[group]
@@ -351,6 +363,7 @@ def _answer(bound: Bound, s: Setting, by: Breakdown, chosen: Chosen, cells: Any)
     rows: list[list[Any]] = []
     known = complete.tolist()
     for g in range(chosen.lines):
+        bound.context.check()
         head = line_values(bound, by.groups, chosen, g)
         sizes, returned = cells.size[g].tolist(), cells.returned[g].tolist()
         for p, (label, size) in enumerate(zip(s.buckets.labels, sizes, strict=True)):
@@ -383,6 +396,7 @@ def _totals(
     """Pooled mean over cohorts: Σ returned / Σ size over complete cells."""
     rows: list[list[Any]] = []
     for g in range(chosen.lines):
+        bound.context.check()
         head = line_values(bound, by.groups, chosen, g)
         for k in range(s.columns):
             size = int(cells.size[g][complete[:, k]].sum())
