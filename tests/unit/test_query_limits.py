@@ -168,3 +168,16 @@ def test_memory_that_is_not_there_ends_the_query_with_its_own_error(engine, monk
     engine.append([row("u", url="/")])
     with pytest.raises(QueryBudgetExceeded):
         engine.query(retention([{"p": "event.url"}]))
+
+
+def test_the_last_row_of_one_instant_in_a_segment_and_in_memory(engine):
+    """With ties "any" steps order the rows of an instant, wherever those are stored."""
+    engine.append([row("u"), row("u", "pay", 5, c="segment")])
+    engine.flush()
+    engine.append([row("u", "view", 5, c="memory")])
+    steps = [{"e": "open"}, {"e": "view"}, {"e": "pay"}, {"e": "leave"}]
+    steps[1]["optional"] = steps[2]["optional"] = True
+    body = {"steps": steps, "ties": "any"}
+    last = {"by": [{"p": "event.c", "attr": "last"}]}
+    found = engine.query({"v": 1, "model": "funnel", "time": RANGE, "body": body, **last})
+    assert [line[0] for line in found.rows] == ["segment"] * 4

@@ -33,7 +33,7 @@ HISTOGRAM_BARS = 20
 
 
 _STEP_SHIFT = 57
-"""Ranks of memtables and ties take the bits below."""
+"""Numbers of sources in order of rank, and ties, take the bits below."""
 
 
 @dataclass(slots=True)
@@ -268,10 +268,11 @@ def _order_of(rows: ShardRows, found: Chains, ties: str) -> I64:
     lowest step that the row matches, then rank and tie.
     """
     order = np.zeros(found.step_row.shape, dtype=np.int64)
+    ranks = {rank: i for i, rank in enumerate(sorted({lane.rank for lane in rows.lanes}))}
     for number, (lane, steps) in enumerate(zip(rows.lanes, rows.steps, strict=True)):
         hits = found.step_lane == number
         at = found.step_row[hits]
-        order[hits] = lane.rank << 16
+        order[hits] = ranks[lane.rank] << 16
         if lane.ties is not None:
             order[hits] += lane.ties[at]
         if ties == "any":
