@@ -42,6 +42,7 @@ cdef class StringTable:
     cdef int reading
     # What a decoder keeps with the table (batch/recall.h): malloc'd blocks, freed with it.
     cdef void *aside[2]
+    cdef object __weakref__
 
     cdef int begin_write(self) except -1
     cdef void end_write(self) noexcept

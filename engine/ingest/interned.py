@@ -3,12 +3,14 @@ project.
 
 A decoder has one for itself, so that decoding needs no lock; codes stay good for its life. What is
 known of a code is kept with it: the event or property of a name, the user of an id (both for ever),
-and the code that a string has in the memtable that grows now. Only the decoder's thread uses it, or
+and the code that a string has in the memtable that grows now. The memtable's table is not kept
+alive: an idle decoder would hold that of one long flushed. Only the decoder's thread uses it, or
 whoever holds the writer's lock for it.
 """
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -56,7 +58,7 @@ class Interned:
         self._known: list[U8] = [np.zeros(1024, dtype=np.uint8) for _ in range(2)]
         self._shard: list[U16] = [np.zeros(1024, dtype=np.uint16) for _ in range(2)]
         self._ordinal: list[U32] = [np.zeros(1024, dtype=np.uint32) for _ in range(2)]
-        self._target: StringTable | None = None
+        self._target: weakref.ref[StringTable] | None = None
         self._there: U32 = np.full(1024, NONE, dtype=np.uint32)
 
     @property
@@ -105,8 +107,8 @@ class Interned:
 
     def adopt(self, chunk: BoundChunk, prop_kinds: U8, target: StringTable) -> None:
         """Turns the chunk's string codes into those of ``target``, in place. O(rows + cells)."""
-        if target is not self._target:
-            self._target = target
+        if self._target is None or self._target() is not target:
+            self._target = weakref.ref(target)
             self._there[:] = NONE
         if len(self.strings) > len(self._there):
             self._there = _grown(self._there, len(self.strings), NONE)
