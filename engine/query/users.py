@@ -62,7 +62,7 @@ def user_column(view: View, shard: int, name: str) -> Column | None:
             lambda: _now(view, shard, name),
         ),
     )
-    return None if column is None else _longer(column, view.users[shard])
+    return None if column is None else _fitted(column, view.users[shard])
 
 
 def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
@@ -82,11 +82,15 @@ def _profile_sources(view: View, shard: int) -> tuple[Source, ...]:
     )
 
 
-def _longer(column: Column, users: int) -> Column:
-    """The column with users who came after it was made, who have no value."""
+def _fitted(column: Column, users: int) -> Column:
+    """The column with users who came after it was made, who have no value; or without those whom an
+    older view does not have.
+    """
     more = users - column.rows
-    if more <= 0:
+    if more == 0:
         return column
+    if more < 0:
+        return _shorter(column, users)
     present = np.ones(column.rows, np.uint8) if column.present is None else column.present
     present = np.concatenate([present, np.zeros(more, np.uint8)])
     if column.offsets is not None:
@@ -95,6 +99,14 @@ def _longer(column: Column, users: int) -> Column:
         return Column(column.kind, column.values, present, column.dictionary, offsets)
     values = np.concatenate([column.values, np.zeros(more, column.values.dtype)])
     return Column(column.kind, values, present, column.dictionary)
+
+
+def _shorter(column: Column, users: int) -> Column:
+    present = None if column.present is None else column.present[:users]
+    if column.offsets is None:
+        return Column(column.kind, column.values[:users], present, column.dictionary)
+    offsets = column.offsets[: users + 1]
+    return Column(column.kind, column.values[: offsets[-1]], present, column.dictionary, offsets)
 
 
 def _now(view: View, shard: int, name: str) -> Column | None:

@@ -67,3 +67,30 @@ def test_a_later_profile_counts_after_merging(engine):
     engine.flush()
     engine.compact()
     assert users_where(engine, "user.city", "eq", "Xiamen") == 1
+
+
+@pytest.mark.parametrize(
+    ("p", "value", "op", "v"),
+    [
+        ("user.city", {"city": "Fuzhou"}, "eq", "Fuzhou"),
+        ("user.age", {"age": 30}, "gte", 30),
+        ("user.tags", {"tags": ["a", "b"]}, "has", "b"),
+    ],
+)
+def test_a_snapshot_does_not_see_users_of_a_later_view(engine, p, value, op, v):
+    engine.append([profile("u1", **value), *opened("u1")])
+    engine.flush()
+    engine.append(opened("u2"))
+    with engine.snapshot() as snapshot:
+        engine.append(opened(*(f"new{i}" for i in range(200))))
+        assert users_where(engine, p, op, v) == 1  # made for more users than the snapshot has
+        assert users_where(snapshot, p, op, v) == 1
+        assert users_where(engine, p, op, v) == 1
+        by = {**QUERY, "by": [{"p": p}]}
+        want = {str(row) for row in snapshot.query(by).rows}
+        engine.append(opened("newest"))
+        engine.query(by)
+        assert {str(row) for row in snapshot.query(by).rows} == want
+        both = {"all": [{"user": {"p": p, "op": op, "v": v}}, {"did": {"e": "open"}}]}
+        counts = [e.query({**QUERY, "audience": both}).rows[0][-1] for e in (engine, snapshot)]
+        assert counts == [1, 1]
