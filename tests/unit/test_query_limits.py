@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 import zuji
-from zuji.engine.errors import QueryBudgetExceeded
-from zuji.engine.query import grouping
-from zuji.engine.query.analyses import event_rows, funnel_counts
+from zuji.engine.errors import QueryBudgetExceeded, QueryCancelled
+from zuji.engine.query import breakdown, grouping
+from zuji.engine.query.analyses import event, event_rows, funnel, funnel_counts
 from zuji.engine.query.analyses import retention as retention_analysis
+from zuji.engine.query.context import Cancel
 from zuji.engine.query.grouping import Dimension, Groups
 
 TIME_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
@@ -70,8 +71,8 @@ def test_true_and_one_are_different_filters(engine, op, yes, one):
     assert [line[-1] for line in engine.query(asked(*both[::-1])).rows] == [2, 0]
     starts, returns = both[1], both[0]
     body = {"start": starts, "return": returns, "periods": 1}
-    for event in (starts, returns):
-        event.pop("as")
+    for asked_for in (starts, returns):
+        asked_for.pop("as")
     days = {**RANGE, "grain": "day"}
     found = engine.query({"v": 1, "model": "retention", "time": days, "body": body})
     assert [line[1:3] for line in found.totals["rows"]] == [[1, 0], [1, 0]]
@@ -181,3 +182,37 @@ def test_the_last_row_of_one_instant_in_a_segment_and_in_memory(engine):
     last = {"by": [{"p": "event.c", "attr": "last"}]}
     found = engine.query({"v": 1, "model": "funnel", "time": RANGE, "body": body, **last})
     assert [line[0] for line in found.rows] == ["segment"] * 4
+
+
+def test_bits_of_days_are_charged(engine):
+    engine.append([row(f"u{i}", at=i % 30 * 86_400_000) for i in range(20_000)])
+    engine.flush()
+    query = retention()
+    assert engine.query(query).meta["index"]
+    held = 30 * 20_000 // 8 * 2  # users of each day, and those with two rows
+    with pytest.raises(QueryBudgetExceeded):
+        engine.query(query, memory_bytes=200_000 + held // 2)
+    assert engine.query(query, memory_bytes=200_000 + 2 * held).rows
+
+
+@pytest.mark.parametrize("model", ["event", "funnel"])
+def test_making_the_rows_of_an_answer_can_be_cancelled(engine, monkeypatch, model):
+    """Rows of many lines take longer than counting them."""
+    engine.append([row(f"u{i}", url=f"/{i}") for i in range(300)])
+    cancel = Cancel()
+    module = {"event": event, "funnel": funnel}[model]
+    made = []
+
+    def line_values(*args):
+        made.append(args)
+        cancel.cancel()
+        return breakdown.line_values(*args)
+
+    monkeypatch.setattr(module, "line_values", line_values)
+    query = asked({"e": "open"})
+    if model == "funnel":
+        steps = [{"e": "open"}, {"e": "open"}]
+        query = {**query, "model": model, "time": RANGE, "body": {"steps": steps}}
+    with pytest.raises(QueryCancelled):
+        engine.query({**query, "by": [{"p": "event.url"}], "top": {"n": 300}}, cancel=cancel)
+    assert len(made) == 1

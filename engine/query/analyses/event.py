@@ -122,6 +122,7 @@ def _answer(
     totals: list[list[Any]] = []
     for name, line, is_whole in zip(names, table, whole, strict=True):
         for g in range(chosen.lines):
+            bound.context.check()
             head = line_values(bound, by.groups, chosen, g)
             cells = event_values.plain(line.values[g], is_whole)
             rows += [[name, label, *head, cell] for label, cell in zip(labels, cells, strict=True)]

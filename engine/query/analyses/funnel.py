@@ -247,7 +247,8 @@ class _Work:
         """Numbers of each line and bucket."""
         merged = funnel_records.merged(self.body, records, chosen)
         buckets = len(self.span.buckets.labels) if self.span.buckets is not None else 1
-        return funnel_records.cells(self.body, merged, chosen.lines, buckets)
+        check = self.context.check
+        return funnel_records.cells(self.body, merged, chosen.lines, buckets, check)
 
     def picked(
         self,

@@ -17,7 +17,7 @@ from zuji.engine.query.model import StepRef
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Breakdown, Chosen
@@ -339,8 +339,14 @@ def merged(body: FunnelBody, records: Sequence[Records], chosen: Chosen) -> Merg
     )
 
 
-def cells(body: FunnelBody, all_records: Merged, lines: int, buckets: int) -> list[list[Cells]]:
-    """Numbers of each line and bucket."""
+def cells(
+    body: FunnelBody,
+    all_records: Merged,
+    lines: int,
+    buckets: int,
+    check: Callable[[], None] = lambda: None,
+) -> list[list[Cells]]:
+    """Numbers of each line and bucket. ``check`` is called now and then."""
     steps = len(body.steps)
     key = all_records.line * buckets + all_records.bucket
     order = np.argsort(key, kind="stable")
@@ -349,6 +355,7 @@ def cells(body: FunnelBody, all_records: Merged, lines: int, buckets: int) -> li
     for line in range(lines):
         row = []
         for b in range(buckets):
+            check()
             mine = order[bounds[line * buckets + b] : bounds[line * buckets + b + 1]]
             row.append(_cell(body, all_records, mine, steps))
         out.append(row)

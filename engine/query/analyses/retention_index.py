@@ -160,6 +160,7 @@ class _Runs:
             self.bound.context.check()
             self._numbers[key] = len(self.days)
             bits = self.bound.view.day_bits.of(ref.source, ref.run, multi=self.multi)
+            self.bound.context.charge(bits.nbytes)  # all are held until the cells are counted
             self.days.append((bits.users, bits.multi))
         return self._numbers[key]
 
