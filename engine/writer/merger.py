@@ -14,7 +14,7 @@ from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
-from zuji.engine.errors import ZujiError
+from zuji.engine.errors import Corruption, ZujiError
 from zuji.engine.storage import compaction, names
 from zuji.engine.storage.manifest import Edit
 from zuji.engine.storage.segment import Segment
@@ -65,11 +65,14 @@ class Merger:
     def _merge_all(
         self, groups: Sequence[Sequence[Segment]], *, full: bool
     ) -> Iterable[SegmentMeta]:
-        """Merges groups beside each other. When this ends, even by an error, none is running."""
+        """Merges groups beside each other. A damaged segment is raised when the other groups are
+        merged. When this ends, even by an error, none is running.
+        """
         threads = self._state.config.threads
         at_once = threads if full else max(1, threads // 2)
         waiting = deque(groups)
         running: set[Future[SegmentMeta]] = set()
+        problem: BaseException | None = None
         try:
             while waiting or running:
                 if self._state.closing and not full:
@@ -80,7 +83,14 @@ class Merger:
                     break
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
-                    yield future.result()
+                    if (failed := future.exception()) is None:
+                        yield future.result()
+                    elif isinstance(failed, Corruption):  # of its parts: others can be merged
+                        problem = problem or failed
+                    else:
+                        raise failed
+            if problem is not None:
+                raise problem
         finally:
             wait(running)
 
