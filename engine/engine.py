@@ -248,7 +248,7 @@ class Engine:
 
         Yields a result a table, in order, once it is durable. With ``key`` the items are (table,
         position), and the position is in the import ledger as in :meth:`append_table`. Holds at
-        most two tables. Errors as there.
+        most four tables. Errors as there.
         """
         from zuji.engine.bulk import load_tables, to_mapping
 

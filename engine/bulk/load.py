@@ -103,5 +103,6 @@ def load_tables(
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:
+            # From the last: one that runs waits for those before it, which must not be cancelled.
+            for future in reversed(waiting):
                 future.cancel()
