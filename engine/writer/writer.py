@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zuji.engine.errors import StorageFailed, ZujiError
+from zuji.engine.errors import NotFound, StorageFailed, ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
 from zuji.engine.quarantine import Kept, read_quarantine
+from zuji.engine.storage.manifest import Manifest
 from zuji.engine.storage.source import MEMTABLE_RANK
 from zuji.engine.writer.flusher import Flusher
 from zuji.engine.writer.intake import Intake
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from zuji.engine.index.catalog import Catalog
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.frame import Frame
-    from zuji.engine.storage.manifest import Manifest
     from zuji.engine.storage.memtable import Memtable, PinnedRows
     from zuji.engine.storage.segment import Segment, Source
     from zuji.engine.storage.wal import WalWriter
@@ -174,19 +174,32 @@ class Writer(State):
         extra = self.manifest.state.extra
         for segment in self.segments:
             yield from segment.scrub()
-        checks: list[Callable[[], object]] = []
+        checks: list[tuple[str, Callable[[], object]]] = []
         for shard, chunks in enumerate(extra.get("ids", [])):
             for name, first, count in chunks:
-                checks.append(partial(read_ids, self.files, self.path(name), shard, first, count))
+                path = self.path(name)
+                checks.append((name, partial(read_ids, self.files, path, shard, first, count)))
         for name, _, count in extra.get("dedup", []):
-            checks.append(partial(read_keys, self.files, self.path(name), count))
+            checks.append((name, partial(read_keys, self.files, self.path(name), count)))
         for name, _ in extra.get("quarantine", []):
-            checks.append(lambda n=name: list(read_quarantine(self.files, self.path(n))))  # type: ignore[misc]
-        for check in checks:
+            checks.append((name, lambda n=name: list(read_quarantine(self.files, self.path(n)))))  # type: ignore[misc]
+        for name, check in checks:
             try:
                 check()
+            except NotFound as problem:
+                if name in self._named_now():  # else a flush dropped it since
+                    yield problem
             except ZujiError as problem:
                 yield problem
+
+    def _named_now(self) -> set[str]:
+        """Id, key and quarantine files that the manifest names at this moment."""
+        manifest = self.manifest
+        if self.wal is None:
+            manifest = Manifest.open(self.files, self.directory, read_only=True)
+        extra = manifest.state.extra
+        chunks = [chunk for shard in extra.get("ids", []) for chunk in shard]
+        return {one[0] for one in (*chunks, *extra.get("dedup", []), *extra.get("quarantine", []))}
 
     def _maintain(self) -> None:
         """After a memtable was set aside."""
