@@ -65,7 +65,7 @@ class Dedup:
         self._window = window
         self._saved: list[DedupFile] = [tuple(s) for s in saved]  # type: ignore[misc]
         self._sets: dict[int, Set128] | None = None
-        self.generation = max([generation, *[s[1] for s in self._saved]])
+        self.generation = generation or max([0, *[s[1] for s in self._saved]])
         self._fresh: list[tuple[int, U64, U64]] = []
 
     def keys(self, data: U8, offsets: I64) -> tuple[U64, U64]:
@@ -103,7 +103,7 @@ class Dedup:
         if len(sets[self.generation]) >= self._window:
             self.generation += 1
             sets.pop(self.generation - 2, None)
-            sets[self.generation] = Set128()
+            sets.setdefault(self.generation, Set128())
         return new
 
     def freeze(self) -> Frozen:
@@ -123,20 +123,29 @@ class Dedup:
             if keys is not None:
                 keys.discard_bulk(hi, lo)
 
-    def save(self, frozen: Frozen, new_name: Callable[[], str]) -> list[DedupFile]:
-        """Writes frozen keys as one file a generation; returns what the manifest is to name."""
+    def save(
+        self, frozen: Frozen, new_name: Callable[[], str], generation: int | None = None
+    ) -> list[DedupFile]:
+        """Writes frozen keys as one file a generation; returns what the manifest is to name.
+
+        ``generation``: the one in which the oldest record that only the WAL holds was compared, the
+        present one when there is none; keys older than the one before it are named no more.
+        """
+        oldest = (self.generation if generation is None else generation) - 1
         files = list(self._saved)
         by_generation: dict[int, list[tuple[U64, U64]]] = {}
         for generation, hi, lo in frozen.parts:
             by_generation.setdefault(generation, []).append((hi, lo))
-        for generation, parts in sorted(by_generation.items()):
+        for of_part, parts in sorted(by_generation.items()):
+            if of_part < oldest:
+                continue  # forgotten before they were written
             keys = np.empty((sum(len(p[0]) for p in parts), 2), dtype="<u8")
             keys[:, 0] = np.concatenate([p[0] for p in parts])
             keys[:, 1] = np.concatenate([p[1] for p in parts])
             name = new_name()
             _write(self._files, names.path(self._root, name), keys.tobytes(), len(keys))
-            files.append((name, generation, len(keys)))
-        return [f for f in files if f[1] >= self.generation - 1]
+            files.append((name, of_part, len(keys)))
+        return [f for f in files if f[1] >= oldest]
 
     def saved(self, files: Sequence[DedupFile]) -> None:
         """Confirms that the manifest names ``files``; removes those that it names no more."""
@@ -155,9 +164,9 @@ class Dedup:
             if self.generation:
                 sets[self.generation - 1] = Set128()
             for name, generation, count in self._saved:
-                if generation in sets:
+                if generation >= self.generation - 1:  # loads may have saved later ones
                     hi, lo = read_keys(self._files, names.path(self._root, name), count)
-                    sets[generation].add_bulk(hi, lo)
+                    sets.setdefault(generation, Set128()).add_bulk(hi, lo)
             self._sets = sets
         return self._sets
 

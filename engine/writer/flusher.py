@@ -53,7 +53,7 @@ class Flusher:
         """Sets the active memtable aside, unless nothing changed. REQUIRES: the lock."""
         state = self._state
         grown = state.active
-        if not grown.mem.rows and not grown.kept and not state.catalog.changes:
+        if not grown.logged and not state.catalog.changes:
             return
         assert state.wal is not None
         grown.wal_floor = state.wal.rotate()
@@ -136,9 +136,12 @@ class Flusher:
             new_ids = state.identity.take(grown.users)
             # As it is now: names only grow, and what is stored may be newer than the freeze point.
             catalog = state.catalog.dump()
+            generation = state.oldest_generation(without=grown)
         assert grown.keys is not None
         ids = state.identity.save(new_ids, lambda: state.new(names.ids(state.number()), written))
-        keys = state.dedup.save(grown.keys, lambda: state.new(names.dedup(state.number()), written))
+        keys = state.dedup.save(
+            grown.keys, lambda: state.new(names.dedup(state.number()), written), generation
+        )
         quarantine = list(state.manifest.state.extra.get("quarantine", []))
         if grown.kept:
             name = state.new(names.rejected(state.number()), written)
@@ -148,6 +151,6 @@ class Flusher:
             "catalog": catalog,
             "ids": ids,
             "dedup": keys,
-            "generation": state.dedup.generation,
+            "generation": generation,
             "quarantine": quarantine,
         }

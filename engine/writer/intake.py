@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _BATCH = struct.Struct("<q")
 """received time in ms UTC, then the batch as it came (msgpack or JSON)."""
 MAX_FROZEN = 2
+MAX_LOGGED = 2
+"""Bytes of batches, in memtables, after which a memtable is set aside even if it is small: batches
+of repeats leave no rows, but the log and the keys of their ids grow.
+"""
 TABLE_BYTES = 64 << 20
 """String tables of a decoder larger than this are thrown away: ids and texts that are rare fill
 them.
@@ -73,6 +77,7 @@ class Intake:
                     return AppendResult()
                 grown = state.active
                 seq = state.wal.append_packed(KIND_BATCH, record)
+                grown.logged += len(raw)
                 try:
                     result = self._apply(batch, table, keys, raw, received, grown)
                 except BaseException as problem:
@@ -83,6 +88,7 @@ class Intake:
                 full = (
                     grown.mem.rows >= state.config.memtable_rows
                     or grown.mem.nbytes + grown.kept_bytes >= state.config.memtable_bytes
+                    or grown.logged >= MAX_LOGGED * state.config.memtable_bytes  # all repeats
                 )
                 if full:
                     self._flusher.freeze_if_possible()
@@ -102,6 +108,7 @@ class Intake:
         try:
             batch = self._decode(raw, table)
             keys = self._batch_keys(batch.batch_id)
+            state.active.logged += len(payload)
             if keys is not None and state.dedup.seen(*keys)[0]:
                 return 0
             return self._apply(batch, table, keys, raw, received, state.active).accepted

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from zuji.engine.writer.flusher import Flusher
     from zuji.engine.writer.state import State
 
-BULK_IDS = 1_200
-"""Segment numbers set aside for a bulk load, a shard: it may span this many months."""
+BULK_IDS = 3_602
+"""Segment numbers set aside for a bulk load, a shard: one for each month of the years that event
+times lie in, 1900 to 2199, in any time zone.
+"""
 CROWDED = 32
 """Segments in one shard and partition after which a bulk load wakes compaction."""
 
@@ -53,7 +55,7 @@ class Loader:
         state = self._state
         with state.lock:
             state.check_open()
-            if state.active.mem.rows or state.active.kept:
+            if state.active.logged:
                 self._flusher.freeze()
         if state.frozen:
             self._flusher.flush_frozen()

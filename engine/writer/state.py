@@ -65,6 +65,8 @@ class Growing:
     mem: Memtable
     kept: list[Kept] = field(default_factory=list)
     kept_bytes: int = 0
+    generation: int = 0  # of the dedup keys when it was made
+    logged: int = 0  # bytes of its WAL records
     # set at the freeze:
     wal_floor: int = 0
     next_seq: int = 0
@@ -134,7 +136,18 @@ class State:
         strings = StringTable(salt=self.salt)
         like = self.active.mem if self.active is not None else None
         mem = Memtable(self.catalog, strings, self.tz, self.shards, like)
-        return Growing(strings, mem)
+        return Growing(strings, mem, generation=self.dedup.generation)
+
+    def oldest_generation(self, without: Growing) -> int:
+        """Generation of dedup keys in which the WAL was begun that is left once ``without`` is
+        flushed: replaying it must find the keys that its records were compared with.
+
+        REQUIRES: the lock.
+        """
+        for grown in (*self.frozen, self.active):
+            if grown is not without and grown.logged:
+                return grown.generation
+        return self.dedup.generation
 
     def write_amplification(self) -> float:
         """Bytes of segments written for each byte stored, since the project was opened."""

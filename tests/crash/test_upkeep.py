@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 
 import msgpack
+import numpy as np
 import pyarrow as pa
 import pytest
 
 import zuji
-from zuji.engine.errors import StorageFailed, StorageFull, ZujiError
+from zuji.engine.errors import Corruption, StorageFailed, StorageFull, ZujiError
+from zuji.engine.limits import Limits
 from zuji.engine.storage import compaction
 from zuji.engine.storage.manifest import Manifest
+from zuji.engine.storage.partition import partition_of
 from zuji.engine.writer.flusher import Flusher
+from zuji.engine.writer.loader import BULK_IDS
 
 START = 1_790_000_000_000
 COUNT = {
@@ -206,3 +211,95 @@ def test_rows_of_a_table_with_an_empty_insert_id_are_no_repeats_of_each_other(tm
             pa.table({"u": ["a"] * 5, "t": [START] * 5, "i": ids}), {**MAPPING, "insert_id": "i"}
         )
         assert (done.accepted, done.duplicates) == (4, 1)
+
+
+def test_the_log_of_a_newer_memtable_finds_the_keys_it_was_compared_with(tmp_path, monkeypatch):
+    """Keys of the window are not dropped by the flush of an older memtable."""
+    config = zuji.Config(background=False, threads=1, dedup_window=6)
+    engine = zuji.open(tmp_path / "there", config=config)
+    engine.append_batch(batch(1, rows=1, insert_id="old"))
+    engine.flush()
+    for number in range(2, 5):
+        engine.append_batch(batch(number, rows=1, insert_id=f"{number}"))  # the first rotation
+    flusher = engine._writer._flusher
+    with engine._writer.lock:
+        flusher.freeze()
+    assert engine.append_batch(batch(5, rows=1, insert_id="old")).duplicates == 1
+    for number in range(6, 11):
+        engine.append_batch(batch(number, rows=1, insert_id=f"{number}"))  # the second
+    before = rows_in(engine)
+    flusher.flush_frozen()
+    shutil.copytree(tmp_path / "there", tmp_path / "crashed")
+    engine.close()
+    with zuji.open(tmp_path / "crashed", config=config) as engine:
+        assert rows_in(engine) == before
+
+
+def test_batches_of_repeats_do_not_grow_the_log_for_ever(tmp_path):
+    config = zuji.Config(background=False, threads=1, memtable_bytes=4096)
+    with zuji.open(tmp_path, config=config) as engine:
+        for number in range(400):
+            engine.append_batch(batch(number, rows=3, insert_id="same"))
+        assert rows_in(engine) == 1
+        assert engine.status()["flushes"] > 3
+        assert engine.status()["wal_bytes"] < 20_000
+
+
+def test_a_damaged_segment_does_not_keep_others_from_being_merged(tmp_path, monkeypatch):
+    month = 31 * 86_400_000
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        for number in range(6):
+            event = {"event": "e", "time": START + number // 2 * month, "user_id": "u"}
+            engine.append_batch(msgpack.packb({"batch_id": f"{number}", "events": [event]}))
+            monkeypatch.setattr(compaction, "pick", lambda *_a, **_m: [])
+            engine.flush()
+        monkeypatch.undo()
+        merge, tried = compaction.merge, []
+
+        def damaged(files, group, *args, **more):
+            tried.append(group)
+            if len(tried) == 1:
+                raise Corruption("damaged", "x", 0)
+            return merge(files, group, *args, **more)
+
+        monkeypatch.setattr(compaction, "merge", damaged)
+        with pytest.raises(Corruption):
+            engine.compact()
+        assert len(tried) == 3
+        assert engine.status()["segments"] == 4
+
+
+@pytest.mark.parametrize("mode", ["w", "r"])
+def test_a_file_that_is_dropped_during_a_scrub_is_no_damage(tmp_path, mode):
+    config = zuji.Config(background=False, threads=1, dedup_window=3)
+    with zuji.open(tmp_path, config=config) as engine:
+        engine.append_batch(batch(0))
+        engine.flush()
+        other = engine if mode == "w" else zuji.open(tmp_path, mode="r", config=config)
+        keys = next(tmp_path.rglob("*.zded"))
+        segment = other._writer.segments[0]
+        findings = other.scrub()
+        drop = segment.scrub
+
+        def scrub_and_drop():
+            yield from drop()
+            for number in range(1, 9):
+                engine.append_batch(batch(number))
+            engine.flush()
+            assert not keys.exists()
+
+        segment.scrub = scrub_and_drop
+        assert list(findings) == []
+        if mode == "w":
+            next(tmp_path.rglob("*.zded")).unlink()
+            segment.scrub = drop
+            assert [problem.code for problem in engine.scrub()] == ["not_found"]
+        else:
+            other.close()
+
+
+def test_a_load_may_span_all_months_that_events_may_have():
+    limits = Limits()
+    for tz in ("UTC", "Pacific/Kiritimati"):
+        ends = np.array([limits.time_min_ms, limits.time_max_ms - 1])
+        assert len(partition_of(ends, tz)[1]) <= BULK_IDS
