@@ -300,6 +300,5 @@ def test_a_file_that_is_dropped_during_a_scrub_is_no_damage(tmp_path, mode):
 
 def test_a_load_may_span_all_months_that_events_may_have():
     limits = Limits()
-    for tz in ("UTC", "Pacific/Kiritimati"):
-        ends = np.array([limits.time_min_ms, limits.time_max_ms - 1])
-        assert len(partition_of(ends, tz)[1]) <= BULK_IDS
+    ends = np.array([limits.time_min_ms, limits.time_max_ms - 1])
+    assert len(partition_of(ends, "UTC")[1]) <= BULK_IDS - 2  # a zone may cut one more at each end
