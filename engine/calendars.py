@@ -41,6 +41,9 @@ MIN_MS: Final = -2_208_988_800_000
 """1900-01-01T00:00Z, the earliest instant."""
 MAX_MS: Final = 7_258_118_400_000
 """2200-01-01T00:00Z, one past the latest instant."""
+_BEYOND_MS = 732 * DAY_MS
+"""Buckets may begin and end outside of what events may: an instant of the first local hours of 2200
+lies in a month and a year that end after it."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTANT = re.compile(
@@ -189,7 +192,8 @@ def edges(tz: str, from_ms: int, to_ms: int, grain: Grain, week_start: int = 1) 
     not cut at the ends (see :func:`clip`). Grain ``all`` is one bucket ``[from_ms, to_ms)``. An
     empty range gives the one bucket that holds ``from_ms``. O(B).
     """
-    check_ms(from_ms)
+    if not MIN_MS - _BEYOND_MS <= from_ms < MAX_MS + _BEYOND_MS:
+        raise ValueError("the time lies outside the years 1900 to 2200")
     to_ms = max(to_ms, from_ms + 1)
     if grain == "all":
         return np.array([from_ms, to_ms], np.int64)
