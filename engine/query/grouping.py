@@ -58,6 +58,7 @@ class Dimension:
         self._bounds = None if buckets is None else np.asarray(buckets, dtype=np.float64)
         self._codes: dict[Any, int] = {}
         self._values: list[Any] = [None]
+        self._top = 0  # largest code of ``texts`` read here: other queries add more meanwhile
         self._lock = threading.Lock()
         self._maps: dict[int, tuple[Any, U32]] = {}
 
@@ -65,7 +66,7 @@ class Dimension:
     def size(self) -> int:
         """Number of codes, the missing value included."""
         if self._texts is not None and len(self._values) == 1:
-            return self._texts.size
+            return self._top + 1
         return len(self._values)
 
     def value(self, code: int) -> Any:
@@ -116,7 +117,11 @@ class Dimension:
 
     def _of_texts(self, column: Column) -> U32:
         if self._texts is not None:
-            return self._texts.codes(column.dictionary)
+            codes = self._texts.codes(column.dictionary)
+            top = int(codes.max(initial=0))
+            with self._lock:
+                self._top = max(self._top, top)
+            return codes
         dictionary = column.dictionary if column.dictionary is not None else ()
         known = self._maps.get(id(dictionary))
         if known is None or known[0] is not dictionary:

@@ -35,6 +35,8 @@ class Texts:
         self._lock = threading.Lock()
         self._tables: dict[int, tuple[Sequence[str], U32]] = {}  # the last asked for at the end
         self._nbytes = 0
+        self.over = False
+        """Whether there were too many strings; other queries then go on with another one."""
 
     @property
     def size(self) -> int:
@@ -57,6 +59,7 @@ class Texts:
             own = as_dictionary(dictionary)
             codes = self._table.intern_bulk(own.data, own.offsets) + np.uint32(1)
             if len(self._table) > MAX_TEXTS:
+                self.over = True
                 raise QueryBudgetExceeded(
                     f"a property has more than {MAX_TEXTS:,} values here; group by another one"
                 )
@@ -78,5 +81,8 @@ class Texts:
 
 def texts_of(view: View, p: str) -> Texts:
     """The texts of a property, one a view."""
-    texts: Texts = view.cached(("texts", p), Texts)
-    return texts
+    with view.lock:
+        texts: Texts | None = view.cache.get(("texts", p))
+        if texts is None or texts.over:
+            texts = view.cache["texts", p] = Texts()
+        return texts
