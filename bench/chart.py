@@ -12,7 +12,7 @@ from typing import Any
 from bench.peers import TITLES
 
 COLOURS = {"zuji": "#0b7a5c", "clickhouse": "#d9a400", "duckdb": "#8a8f98", "polars": "#4a78b5"}
-WIDTH, LEFT, RIGHT = 960, 330, 90
+WIDTH, LEFT, RIGHT = 1060, 430, 90
 BAR, GAP, TOP = 14, 14, 70
 
 
@@ -51,7 +51,7 @@ def bars(report: dict[str, Any]) -> str:
     for title, figures in groups:
         middle = y + len(figures) * BAR / 2 + 4
         parts.append(
-            f'<text x="{LEFT - 10}" y="{middle:.1f}" text-anchor="end">{escape(title[:56])}</text>'
+            f'<text x="{LEFT - 10}" y="{middle:.1f}" text-anchor="end">{escape(title)}</text>'
         )
         for engine, ms in figures.items():
             parts.append(
