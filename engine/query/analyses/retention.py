@@ -18,7 +18,7 @@ from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import retention_index, retention_rows
 from zuji.engine.query.analyses.event_values import label_number, picked_line
-from zuji.engine.query.analyses.retention_index import COHORTS, CRITERIA
+from zuji.engine.query.analyses.retention_index import rules_of
 from zuji.engine.query.answer import Answer, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.crowd import allowed
@@ -331,9 +331,7 @@ class _Work:
             mode=s.body.mode,
             period_ms=s.rolling_ms,
             n=s.body.periods,
-            cohort=COHORTS[s.body.cohort],
-            criterion=4 if isinstance(criterion, Bracket) else CRITERIA[criterion],
-            brackets=criterion.bracket if isinstance(criterion, Bracket) else None,
+            **rules_of(s.body, criterion),
             metric_lanes=done.metric_lanes if metric else None,
             metric_values=done.metric_values if metric else None,
             pick=pick,

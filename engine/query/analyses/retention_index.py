@@ -9,7 +9,7 @@ for.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def summed(parts: list[IndexCells]) -> IndexCells:
 
 def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> IndexCells:
     body, context = s.body, bound.context
-    same = start.events is None or set(start.events) == set(back.events or ())
+    same = same_events(start, back)
     words = (bound.view.users[shard] + 63) // 64
     runs = _Runs(bound, multi=same)
     starts, before = runs.rows(start.of_shard(shard), s.buckets.edges)
@@ -95,9 +95,38 @@ def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> Ind
         edges[0] = s.buckets.edges[0]
         zeros, _ = runs.rows(back.of_shard(shard), edges)
     audience = allowed(bound, ShardReader(bound.view, shard, context))
-    criterion = body.criterion
+    return counted(bound, s, runs.days, starts, returns, zeros, before, audience, words)
+
+
+def rules_of(body: RetentionBody, criterion: Any) -> dict[str, Any]:
+    """Cohort and criterion as the kernels number them."""
+    bracket = criterion.bracket if isinstance(criterion, Bracket) else None
+    return {
+        "cohort": COHORTS[body.cohort],
+        "criterion": CRITERIA[criterion] if bracket is None else 4,
+        "brackets": bracket,
+    }
+
+
+def same_events(start: Scan, back: Scan) -> bool:
+    """Whether users start and return by the same events: then a return is another row."""
+    return start.events is None or set(start.events) == set(back.events or ())
+
+
+def counted(
+    bound: Bound,
+    s: Setting,
+    days: list[tuple[U64, U64 | None]],
+    starts: BitRows,
+    returns: BitRows,
+    zeros: BitRows | None,
+    before: BitRows,
+    audience: U8 | None,
+    words: int,
+) -> IndexCells:
+    """Cells of one shard from sets of users, under the rules of the query's body."""
     size, returned = retention_bits(
-        runs.days,
+        days,
         starts,
         returns,
         zeros,
@@ -105,11 +134,9 @@ def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> Ind
         None if audience is None else packed(audience, words),
         words=words,
         periods=s.cohorts,
-        n=body.periods,
-        cohort=COHORTS[body.cohort],
-        criterion=4 if isinstance(criterion, Bracket) else CRITERIA[criterion],
-        brackets=criterion.bracket if isinstance(criterion, Bracket) else None,
-        cancel=context.flag,
+        n=s.body.periods,
+        **rules_of(s.body, s.body.criterion),
+        cancel=bound.context.flag,
     )
     return IndexCells(size[np.newaxis], returned[np.newaxis])
 

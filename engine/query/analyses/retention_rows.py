@@ -13,16 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.query.analyses.retention_index import (
-    COHORTS,
-    CRITERIA,
     IndexCells,
-    packed,
+    counted,
+    same_events,
     summed,
 )
 from zuji.engine.query.analyses.retention_index import fits as events_fit
 from zuji.engine.query.crowd import allowed
-from zuji.engine.query.kernels._retention_bits import retention_bits, rows_bits
-from zuji.engine.query.model import Bracket
+from zuji.engine.query.kernels._retention_bits import rows_bits
 from zuji.engine.query.reader import ShardReader
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def fits(bound: Bound, plans: list[Scan], s: Setting) -> bool:
     """Whether sets of users are enough, and not larger than what they are made of."""
     if not events_fit(bound):
         return False
-    if _same(plans) and plans[0].where != plans[1].where:
+    if same_events(plans[0], plans[1]) and plans[0].where != plans[1].where:
         return False
     rows = sum(ref.run.rows for plan in plans[:2] for ref in plan.runs or ())
     periods = 2 * s.cohorts + s.body.periods
@@ -56,14 +54,10 @@ def cells(bound: Bound, plans: list[Scan], s: Setting) -> IndexCells:
     )
 
 
-def _same(plans: list[Scan]) -> bool:
-    return plans[0].events is None or set(plans[0].events) == set(plans[1].events or ())
-
-
 def _shard(bound: Bound, plans: list[Scan], s: Setting, shard: int) -> IndexCells:
     context, body = bound.context, s.body
     reader = ShardReader(bound.view, shard, context)
-    same = _same(plans)
+    same = same_events(plans[0], plans[1])
     words = (reader.users + 63) // 64
     if words % 512 < 64:
         words += 72  # rows a multiple of a page apart would fall into the same lines of the cache
@@ -85,23 +79,17 @@ def _shard(bound: Bound, plans: list[Scan], s: Setting, shard: int) -> IndexCell
             days.append(rows_bits(backs, first, words, multi=True, cancel=context.flag))
             zeros[1][0] = 2
     audience = allowed(bound, reader)
-    criterion = body.criterion
-    size, returned = retention_bits(
+    return counted(
+        bound,
+        s,
         days,
         _periods(0, s.cohorts),
         _periods(1, periods),
         zeros,
         (np.array([0, 1], np.int32), np.zeros(1, np.int32), np.zeros(1, np.int32)),
-        None if audience is None else packed(audience, words),
-        words=words,
-        periods=s.cohorts,
-        n=body.periods,
-        cohort=COHORTS[body.cohort],
-        criterion=4 if isinstance(criterion, Bracket) else CRITERIA[criterion],
-        brackets=criterion.bracket if isinstance(criterion, Bracket) else None,
-        cancel=context.flag,
+        audience,
+        words,
     )
-    return IndexCells(size[np.newaxis], returned[np.newaxis])
 
 
 def _periods(run: int, count: int) -> BitRows:
