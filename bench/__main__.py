@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -103,12 +102,7 @@ def main() -> int:
         shape = year_of(args.rows, args.seed)
     out: Path = args.out / (str(args.rows) if args.days == 30 else f"{args.rows}-{args.days}")
     out.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {
-        "shape": {**asdict(shape), "users": shape.users, "urls": shape.urls},
-        "machine": reports.machine(),
-        "threads": args.threads,
-        "rounds": args.rounds,
-    }
+    report = reports.begun(shape, args.threads, args.rounds)
 
     def save() -> None:
         reports.write(report, out)

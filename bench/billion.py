@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +68,7 @@ def _measured(rows: int, args: argparse.Namespace) -> dict[str, Any]:
     shape = year_of(rows) if args.days == 365 else Shape(rows)
     out: Path = args.out / f"alone-{rows}-{args.days}"
     out.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {
-        "shape": {**asdict(shape), "users": shape.users, "urls": shape.urls},
-        "machine": reports.machine(),
-        "threads": args.threads,
-        "rounds": args.rounds,
-    }
+    report = reports.begun(shape, args.threads, args.rounds)
 
     def save() -> None:
         reports.write(report, out)

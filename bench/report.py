@@ -8,12 +8,16 @@ import json
 import os
 import platform
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.chart import bars
 from bench.measure import MIB
 from bench.peers import TITLES
+
+if TYPE_CHECKING:
+    from bench.shape import Shape
 
 
 def machine() -> dict[str, Any]:
@@ -34,6 +38,16 @@ def machine() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "commit": commit(),
+    }
+
+
+def begun(shape: Shape, threads: int, rounds: int) -> dict[str, Any]:
+    """A report with what was asked and on what machine, before anything is measured."""
+    return {
+        "shape": {**asdict(shape), "users": shape.users, "urls": shape.urls},
+        "machine": machine(),
+        "threads": threads,
+        "rounds": rounds,
     }
 
 

@@ -32,7 +32,7 @@ COUPON_SHARE = 0.03
 # A repeat follows its first copy within about this many rows.
 REPEAT_WITHIN_ROWS = 1_000_000
 REPEAT_EVERY_ROWS = 100
-PROPERTIES = (
+WIRE_PROPERTIES = (
     "channel",
     "os",
     "city",
@@ -41,10 +41,9 @@ PROPERTIES = (
     "product_id",
     "duration_ms",
     "amount",
-    "url",
-    "coupon",
-    "tags",
 )
+"""What an event on the wire carries."""
+PROPERTIES = (*WIRE_PROPERTIES, "url", "coupon", "tags")
 PROFILE = ("city", "level", "birth_year")
 # The questions ask for at most so many days, the last ones of the data.
 ASKED_DAYS = 30

@@ -7,22 +7,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bench.generate import blocks
+from bench.shape import WIRE_PROPERTIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.shape import Shape
-
-NAMES = (
-    "channel",
-    "os",
-    "city",
-    "app_version",
-    "page",
-    "product_id",
-    "duration_ms",
-    "amount",
-)
 
 
 def events(shape: Shape, insert_ids: bool = False) -> Iterator[dict[str, Any]]:
@@ -30,7 +20,7 @@ def events(shape: Shape, insert_ids: bool = False) -> Iterator[dict[str, Any]]:
     for block in blocks(shape):
         columns = {
             name: block.column(name).to_pylist()
-            for name in ("event", "user_id", "insert_id", "repeat", *NAMES)
+            for name in ("event", "user_id", "insert_id", "repeat", *WIRE_PROPERTIES)
         }
         times = block.column("time").cast("int64").to_pylist()
         for i, at in enumerate(times):
@@ -40,7 +30,7 @@ def events(shape: Shape, insert_ids: bool = False) -> Iterator[dict[str, Any]]:
                 "event": columns["event"][i],
                 "user_id": columns["user_id"][i],
                 "time": at,
-                "properties": {name: columns[name][i] for name in NAMES},
+                "properties": {name: columns[name][i] for name in WIRE_PROPERTIES},
             }
             if insert_ids:
                 event["insert_id"] = columns["insert_id"][i]
