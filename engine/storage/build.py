@@ -202,6 +202,10 @@ class SortedFrame(OrderedRows):
         self._frame = frame
         self.kinds = {name: frame.columns[name].kind for name in sorted(frame.columns)}
 
+    def kinds_of(self, run: int) -> dict[str, Kind]:
+        """Properties that a row of the run has, sorted by name."""
+        return {name: kind for name, kind in self.kinds.items() if self.prop(name).has(run)}
+
     def prop(self, name: str) -> FrameProp:
         """See :class:`SortedRows`."""
         column = self._frame.columns[name]
@@ -239,6 +243,10 @@ class FrameProp:
         if self._counts is None:
             return int(self._owner.starts[run + 1] - self._owner.starts[run])
         return int(self._counts[run])
+
+    def alone(self, run: int) -> tuple[Packed, Dictionary | None]:
+        """Values of one run and the strings of their codes."""
+        return self.run(run), self.dictionary
 
     def run(self, run: int) -> Packed:
         """See :class:`SortedProp`."""

@@ -1,9 +1,10 @@
 """Rows of a memtable: cells kept by row, put in final order without a detour through columns.
 
 :class:`CellRows` is a set of chunks laid end to end; a :class:`CellSlice` the rows of one shard and
-partition in it, as row numbers. :class:`SortedCells` sorts the keys at once and reads the cells,
-run by run in final order, when the first property is asked for: one random read a row, sequential
-writes a property. Immutable but for that; thread-safe.
+partition in it, as row numbers. :class:`SortedCells` sorts the keys at once and reads the cells of
+a run, in final order, when the first of its properties is asked for: one random read a row,
+sequential writes a property. A query on one event reads the cells of its rows alone. Immutable but
+for that; thread-safe.
 """
 
 from __future__ import annotations
@@ -21,8 +22,15 @@ from zuji.engine.storage.frame import slice_keys
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from zuji.engine.storage.partition import Partition
     from zuji.engine.types import I64, U8, U16, U32
+
+ALONE = 4
+"""Runs of which a property is read with strings of their own; a query that reads more of them reads
+all of them, mostly, and then one dictionary costs less.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,31 +108,39 @@ class SortedCells(OrderedRows):
         self._rows = rows
         self._table = table
         self._lock = threading.Lock()
-        self._runs: list[_Emitted] | None = None
-        self._codes: dict[str, int] = {}
+        self._runs: list[_Emitted | None] = [None] * len(self.names)
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """See :class:`~zuji.engine.storage.build.SortedRows`."""
-        self.emitted()
-        return {name: self._table.prop_kinds[code] for name, code in self._codes.items()}
+        """See :class:`~zuji.engine.storage.build.SortedRows`. Reads all cells."""
+        return self._named({code for run in range(len(self.names)) for code in self._codes(run)})
+
+    def kinds_of(self, run: int) -> dict[str, Kind]:
+        """Properties that a row of the run has, sorted by name. Reads the run's cells alone."""
+        return self._named(self._codes(run))
 
     def prop(self, name: str) -> CellProp:
         """See :class:`~zuji.engine.storage.build.SortedRows`."""
-        runs = self.emitted()
-        code = self._codes[name]
-        return CellProp(self, self._table, runs, code)
+        return CellProp(self, self._table, self._table.prop_names.index(name))
 
-    def emitted(self) -> list[_Emitted]:
-        """Cells of every run in final order; read once."""
-        with self._lock:
-            if self._runs is None:
-                runs = [self._emit(run) for run in range(len(self.names))]
-                names = self._table.prop_names
-                used = {int(code) for run in runs for code in np.flatnonzero(np.diff(run.starts))}
-                self._codes = {names[code]: code for code in sorted(used, key=names.__getitem__)}
-                self._runs = runs
-            return self._runs
+    def emitted(self, run: int) -> _Emitted:
+        """Cells of a run in final order; read once."""
+        found = self._runs[run]
+        if found is None:
+            with self._lock:
+                found = self._runs[run]
+                if found is None:
+                    found = self._runs[run] = self._emit(run)
+        return found
+
+    def _codes(self, run: int) -> list[int]:
+        starts = self.emitted(run).starts
+        codes: list[int] = np.flatnonzero(starts[1:] > starts[:-1]).tolist()
+        return codes
+
+    def _named(self, codes: Iterable[int]) -> dict[str, Kind]:
+        names, kinds = self._table.prop_names, self._table.prop_kinds
+        return {names[code]: kinds[code] for code in sorted(codes, key=names.__getitem__)}
 
     def _emit(self, run: int) -> _Emitted:
         table = self._table
@@ -151,34 +167,35 @@ class _Emitted:
 
 
 class CellProp:
-    """One property of sorted cells."""
+    """One property of sorted cells. Idempotent caches; thread-safe."""
 
-    def __init__(
-        self, owner: SortedCells, table: CellRows, runs: list[_Emitted], code: int
-    ) -> None:
+    def __init__(self, owner: SortedCells, table: CellRows, code: int) -> None:
         self._owner = owner
         self._table = table
-        self._runs = runs
         self._code = code
         self.kind = table.prop_kinds[code]
         self._sorted: tuple[Dictionary, U32] | None = None
+        self._alone = 0  # runs read with strings of their own
 
     @property
     def dictionary(self) -> Dictionary | None:
         """The strings that are used, sorted when first asked for."""
-        return self._strings()[0] if self.kind in (Kind.STRING, Kind.LIST) else None
+        return self._strings()[0] if self._coded else None
 
     def _strings(self) -> tuple[Dictionary, U32]:
         """The dictionary, and uint32 code in the table -> code in it."""
         if self._sorted is None:
-            used = np.zeros(len(self._table.strings), np.uint8)
-            for run in self._runs:
-                values = run.values_of(self._code)
-                if self.kind == Kind.LIST and len(values):
-                    values = self._lists(values)[1].astype(np.int64)
-                mark_codes(values, used)
-            self._sorted = sort_used(self._table.strings, used)
+            self._sorted = self._strings_of(range(len(self._owner.names)))
         return self._sorted
+
+    def _strings_of(self, runs: Iterable[int]) -> tuple[Dictionary, U32]:
+        used = np.zeros(len(self._table.strings), np.uint8)
+        for run in runs:
+            values = self._owner.emitted(run).values_of(self._code)
+            if self.kind == Kind.LIST and len(values):
+                values = self._lists(values)[1].astype(np.int64)
+            mark_codes(values, used)
+        return sort_used(self._table.strings, used)
 
     def has(self, run: int) -> bool:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
@@ -186,12 +203,32 @@ class CellProp:
 
     def count(self, run: int) -> int:
         """Rows of the run that have a value."""
-        starts = self._runs[run].starts
+        starts = self._owner.emitted(run).starts
         return int(starts[self._code + 1] - starts[self._code])
 
     def run(self, run: int) -> Packed:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
-        emitted = self._runs[run]
+        return self._packed(run, self._strings()[1] if self._coded else None)
+
+    def alone(self, run: int) -> tuple[Packed, Dictionary | None]:
+        """Values of one run and the strings of their codes, which may be those of this run alone:
+        then the cells of other runs are not read. A run asked for twice may get both.
+        """
+        if not self._coded:
+            return self._packed(run, None), None
+        if self._sorted is None and self._alone < ALONE:
+            self._alone += 1
+            strings, lut = self._strings_of([run])
+        else:
+            strings, lut = self._strings()
+        return self._packed(run, lut), strings
+
+    @property
+    def _coded(self) -> bool:
+        return self.kind in (Kind.STRING, Kind.LIST)
+
+    def _packed(self, run: int, lut: U32 | None) -> Packed:
+        emitted = self._owner.emitted(run)
         values: Any = emitted.values_of(self._code)
         present: U8 | None = None
         at = int(emitted.presence[self._code])
@@ -200,9 +237,9 @@ class CellProp:
             present = emitted.present[at : at + rows]
         if self.kind == Kind.LIST:
             offsets, items = self._lists(values)
-            return Packed(taken(self._strings()[1], items), present, offsets)
-        if self.kind == Kind.STRING:
-            return Packed(recode(values, self._strings()[1]), present)
+            return Packed(taken(lut, items), present, offsets)
+        if lut is not None:
+            return Packed(recode(values, lut), present)
         if self.kind == Kind.FLOAT:
             values = values.view(np.float64)
         elif self.kind == Kind.BOOL:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from zuji.engine.storage._rows import user_keys
 from zuji.engine.storage._sort import csr
 from zuji.engine.storage.build import SortedProp, SortedRows
-from zuji.engine.storage.days import days_from_rows, users_of_runs
-from zuji.engine.storage.merge import behaviour_in_order
+from zuji.engine.storage.days import days_from_rows
+from zuji.engine.storage.frame import DTYPES
 from zuji.engine.storage.source import DayViews
+from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,14 +33,20 @@ if TYPE_CHECKING:
 
 
 class MemoryProp(SortedProp, Protocol):
-    """A property that also counts its values."""
+    """A property that also counts its values, and is read run by run."""
 
     def count(self, run: int) -> int:
         """Rows of the run that have a value."""
 
+    def alone(self, run: int) -> tuple[Packed, Dictionary | None]:
+        """Values of one run and the strings of their codes, without reading other runs."""
+
 
 class MemoryRows(SortedRows, Protocol):
     """Sorted rows whose properties count their values."""
+
+    def kinds_of(self, run: int) -> Mapping[str, Kind]:
+        """Properties that a row of the run has, sorted by name."""
 
     def prop(self, name: str) -> MemoryProp:
         """A property."""
@@ -103,7 +111,7 @@ class MemorySource:
     def index(self) -> Days | None:
         """See :class:`Source`."""
         if self._index is None and len(self.day_edges) > 1:
-            ordinal, time = behaviour_in_order(self)
+            ordinal, time = self._behaviour()
             self._index = days_from_rows(ordinal, time, self.base_ms, self.day_edges)
         return self._index
 
@@ -115,8 +123,18 @@ class MemorySource:
     def user_list(self) -> U32:
         """See :class:`Source`. Made once."""
         if self._users is None:
-            self._users = users_of_runs(self)
+            self._users = csr(self._behaviour()[0])[0]
         return self._users
+
+    def _behaviour(self) -> tuple[U32, U32]:
+        """(ordinal, time) of every row but profile records, in user order. O(rows)."""
+        rows = self.sorted
+        keys = np.empty(self.rows, np.uint64)
+        user_keys(rows.interleave, rows.ordinal, rows.time, rows.starts, keys)
+        hidden = [i for i, name in enumerate(rows.names) if name in PROFILE_EVENTS]
+        if hidden:
+            keys = keys[~np.isin(rows.interleave, hidden)]
+        return (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
 
     def close(self) -> None:
         """Nothing to do: memory goes with the last reader."""
@@ -136,6 +154,7 @@ class MemoryRun(DayViews):
     """One event of a memory source. See :class:`zuji.engine.storage.source.Run`."""
 
     __slots__ = (
+        "_columns",
         "_csr",
         "_index",
         "_number",
@@ -164,6 +183,7 @@ class MemoryRun(DayViews):
         self._csr: tuple[U32, U32] | None = None
         self._index: Days | None = None
         self._packed: dict[str, Packed] = {}
+        self._columns: dict[str, Column] = {}
         self.event = event
         self.rows = end - start
         self.base_ms = owner.base_ms
@@ -179,12 +199,7 @@ class MemoryRun(DayViews):
     def props(self) -> Mapping[str, Kind]:
         """See :class:`Run`."""
         if self._props is None:
-            owner = self._owner
-            self._props = {
-                name: kind
-                for name, kind in owner.sorted.kinds.items()
-                if owner.prop(name).has(self._number)
-            }
+            self._props = self._owner.sorted.kinds_of(self._number)
         return self._props
 
     @property
@@ -243,12 +258,15 @@ class MemoryRun(DayViews):
 
     def column(self, name: str) -> Column | None:
         """See :class:`Run`."""
-        packed = self.packed(name)
-        return (
-            None
-            if packed is None
-            else packed.column(self.props[name], self._owner.dictionary(name))
-        )
+        if name not in self.props:
+            return None
+        found = self._columns.get(name)
+        if found is None:
+            packed, strings = self._owner.prop(name).alone(self._number)
+            found = packed.column(self.props[name], strings)
+            # The first to end is kept: all who ask get one dictionary.
+            found = self._columns.setdefault(name, found)
+        return found
 
     def presence_count(self, name: str) -> int:
         """See :class:`Run`."""
@@ -262,5 +280,6 @@ class MemoryRun(DayViews):
         """See :class:`Run`; bytes in memory."""
         if name is None:
             return 8 * self.rows
-        packed = self.packed(name)
-        return 0 if packed is None else int(packed.values.nbytes)
+        if name not in self.props:
+            return 0
+        return self.presence_count(name) * np.dtype(DTYPES[self.props[name]]).itemsize

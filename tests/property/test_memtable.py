@@ -160,6 +160,34 @@ def test_a_row_is_sorted_a_few_times_only() -> None:
     assert sorted_rows < 200 * 100 * 24  # below SMALL_ROWS at every look: 20 times on average
 
 
+def test_a_run_is_read_alone_and_says_the_same_as_with_all_others() -> None:
+    strings = StringTable()
+    memtable = Memtable(Names(), strings, TZ, 1)
+    held = many_rows(5, 300)
+    memtable.add(chunk_of(held, strings))
+    (view,) = memtable.views()
+    names = list(view.runs)
+    first = view.runs[names[0]]
+    alone = first.column("city")
+    assert [run is not None for run in view.sorted._runs] == [True] + [False] * (len(names) - 1)
+    assert alone is first.column("city")
+    mine = {row.props["city"] for row in held if row.event == names[0]}
+    assert set(alone.dictionary) == mine
+    for name in names:
+        run = view.runs[name]
+        assert run.props == {
+            p: kind for p, kind in view.sorted.kinds.items() if run.presence_count(p)
+        }
+        for prop in ("city", "tags"):
+            own, whole = run.column(prop), run.packed(prop)
+            assert (own is None) == (whole is None)
+            if own is not None:
+                shared = whole.column(own.kind, view.dictionary(prop))
+                assert [own.dictionary[i] for i in own.values] == [
+                    shared.dictionary[i] for i in shared.values
+                ]
+
+
 def test_views_split_shards_and_months() -> None:
     strings = StringTable()
     memtable = Memtable(Names(), strings, TZ, 4)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from zuji.engine.query.filters import Zone, may_match
+from zuji.engine.storage.source import MEMTABLE_RANK
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -32,9 +33,13 @@ def prune_zones(scan: Scan, view: View) -> Scan:
 
 
 def _holds(known: dict[tuple[int, str, str], bool], ref: RunRef, p: str, text: str) -> bool:
-    """Whether the source of a run may hold a string; looked up once a source."""
+    """Whether the source of a run may hold a string; looked up once a source. Memtables have no
+    dictionary until one is made, which costs more than reading their rows.
+    """
     name = p.removeprefix("event.")
-    if name == p or ref.run.props.get(name) not in (Kind.STRING, Kind.LIST):
+    if name == p or ref.source.rank >= MEMTABLE_RANK:
+        return True
+    if ref.run.props.get(name) not in (Kind.STRING, Kind.LIST):
         return True
     key = (id(ref.source), name, text)
     found = known.get(key)
