@@ -18,6 +18,8 @@ from zuji.engine.query.analyses.event_values import Line, Sums, moving_average, 
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._bits import seen, set_bits
 from zuji.engine.query.reader import ShardReader
+from zuji.engine.storage.days import ListedDays
+from zuji.engine.storage.segment import Segment
 from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.model import Series
     from zuji.engine.storage.days import Days
-    from zuji.engine.storage.segment import Run, Source
+    from zuji.engine.storage.source import Run, Source
     from zuji.engine.types import I64, U8, U32, U64
 
 MOST_BITS_BYTES = 128 << 20
@@ -189,16 +191,19 @@ def _measured(bound: Bound, shards: list[list[_Part]], series: list[Series], buc
             _add(rows[0], part, part.rows)
     if all(one.measure.op == "count" for one in series):
         return Sums(rows, users, new)
-    whole = bound.query.audience is not None or any(one.cumulative for one in series)
+    cumulative = any(one.cumulative for one in series)
+    whole = bound.query.audience is not None or cumulative
     unions: list[_Union] = []
     joined = []
     for shard, parts in enumerate(shards):
         mine: list[_Union] = []
         seen, fresh = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
         ordinals = bound.view.users[shard]
-        if not whole:
-            _count(parts, ordinals, seen, fresh, mine)
-        if whole or (len(mine) > 1 and _fits_bits(parts, ordinals, buckets)):
+        if whole or (_share_buckets(parts, buckets) and _fits_bits(parts, ordinals, buckets)):
+            joined.append(shard)
+            continue
+        _count(parts, ordinals, seen, fresh, mine)
+        if len(mine) > 1 and _fits_bits(parts, ordinals, buckets):
             joined.append(shard)
             continue
         users[0] += seen
@@ -206,8 +211,10 @@ def _measured(bound: Bound, shards: list[list[_Part]], series: list[Series], buc
         unions += mine
 
     def join(shard: int) -> tuple[I64, I64]:
-        fits = _fits_bits(shards[shard], bound.view.users[shard], buckets)
-        return (_by_bits if fits else _united)(bound, shard, shards[shard], buckets)
+        parts = shards[shard]
+        if _fits_bits(parts, bound.view.users[shard], buckets):
+            return _by_bits(bound, shard, parts, buckets, by_bucket=cumulative)
+        return _united(bound, shard, parts, buckets)
 
     for seen, fresh in bound.context.map(join, joined):
         users[0] += seen
@@ -320,6 +327,16 @@ def distinct(sets: Sequence[BitMap | U32], ordinals: int) -> int:
     return int(np.bitwise_count(row).sum())
 
 
+def _share_buckets(parts: list[_Part], buckets: int) -> bool:
+    """Whether two parts have rows in one bucket."""
+    if len(parts) < 2:
+        return False
+    held = np.zeros(buckets, np.int64)
+    for part in parts:
+        held[part.fit.at[part.rows > 0]] += 1
+    return bool((held > 1).any())
+
+
 def _fits_bits(parts: list[_Part], ordinals: int, buckets: int) -> bool:
     """Whether a bit a bucket and user is not much more than the users there are."""
     total = sum(int(part.cards.sum()) for part in parts)
@@ -327,9 +344,12 @@ def _fits_bits(parts: list[_Part], ordinals: int, buckets: int) -> bool:
     return size <= MOST_BITS_BYTES and size <= max(64 * total, 1 << 16)
 
 
-def _by_bits(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tuple[I64, I64]:
-    """Users of each bucket, and those that no earlier bucket has; the audience alone. By rows of
-    bits, which are kept for the days of segments.
+def _by_bits(
+    bound: Bound, shard: int, parts: list[_Part], buckets: int, *, by_bucket: bool
+) -> tuple[I64, I64]:
+    """Users of each bucket, and those that no earlier bucket has (or with ``by_bucket`` False, all
+    of them in the first); the audience alone. By rows of bits, which are kept for the days of
+    segments; of memtables, whose rows are few, each user's bit is set.
     """
     words = bound.view.users[shard] // 64 + 1
     bound.context.charge(8 * words * buckets)
@@ -337,6 +357,9 @@ def _by_bits(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tupl
     for part in parts:
         bound.context.check()
         fit = part.fit
+        if isinstance(part.index, ListedDays) and not isinstance(part.source, Segment):
+            _set_listed(rows, part.index, fit)
+            continue
         bits = bound.view.day_bits.of(part.source, part.run, multi=False)
         days = bits.users[fit.first : fit.last]
         if fit.one:
@@ -348,9 +371,26 @@ def _by_bits(bound: Bound, shard: int, parts: list[_Part], buckets: int) -> tupl
     if audience is not None:
         rows &= _bits_of(audience, words)
     users = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
+    if not by_bucket:
+        new = np.zeros(buckets, np.int64)
+        new[0] = np.bitwise_count(np.bitwise_or.reduce(rows, axis=0)).sum(dtype=np.int64)
+        return users, new
     np.bitwise_or.accumulate(rows, axis=0, out=rows)
     seen = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
     return users, np.diff(seen, prepend=0)
+
+
+def _set_listed(rows: U64, index: ListedDays, fit: _Fit) -> None:
+    """Sets the bits of the users of each day in the row of its bucket, uint64[buckets, words]."""
+    held = index.starts[fit.first : fit.last + 1]
+    users = index.pairs[held[0] : held[-1]]
+    width = 64 * rows.shape[1]
+    if rows.size * 64 < 1 << 32:  # all rows are one row
+        firsts = np.repeat(fit.at * width, np.diff(held)).astype(np.uint32)
+        set_bits(users + firsts, rows.reshape(-1))
+        return
+    for day in np.flatnonzero(np.diff(held)).tolist():
+        set_bits(index.user_list(fit.first + day), rows[fit.at[day]])
 
 
 def _bits_of(audience: U8, words: int) -> U64:
