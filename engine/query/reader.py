@@ -110,7 +110,7 @@ class ShardReader:
         )
         if isinstance(mask, bool):
             return mask
-        if not mask.any():
+        if not mask.view(np.bool_).any():
             return False
         return mask
 

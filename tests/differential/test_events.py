@@ -17,6 +17,14 @@ from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP, Lane
 
 
+@pytest.fixture(autouse=True, params=[1, 0], ids=["wide", "plain"])
+def _isa(request):
+    """Rows drawn together by AVX-512, where the processor has it, and by plain code."""
+    _events.set_isa(request.param)
+    yield
+    _events.set_isa()
+
+
 def per_row(data, given_lanes, elements, dtype, *, nullable=True):
     """An array, or sometimes None, per lane."""
     made = []
@@ -73,8 +81,11 @@ def test_groups_by_way_of_tables_are_the_groups_row_by_row(data, many, cut, allo
     flat = [groups.rows() for groups in given_groups]
     for groups, want in zip(given_groups, flat, strict=True):
         assert want.tolist() == [twins.group_of(groups, r) for r in range(len(want))]
-    got = _events.event_cells(many, cut, given_groups, n_groups, allowed=allowed)
+    rest = data.draw(st.integers(-1, 2))
+    got = _events.event_cells(many, cut, given_groups, n_groups, allowed=allowed, rest=rest)
     want = _events.event_cells(many, cut, flat, n_groups, allowed=allowed)
+    if 0 <= rest < n_groups:
+        want.users[rest] = want.new_users[rest] = 0
     assert got.rows.tolist() == want.rows.tolist()
     assert got.users.tolist() == want.users.tolist()
     assert got.new_users.tolist() == want.new_users.tolist()
@@ -86,6 +97,19 @@ def test_groups_by_way_of_tables_are_the_groups_row_by_row(data, many, cut, allo
         assert groups.through(table).rows().tolist() == through
     picked = _events.pick_users(many, cut, given_groups, 0, 0, None, allowed)
     assert picked.tolist() == _events.pick_users(many, cut, flat, 0, 0, None, allowed).tolist()
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), many=lanes(max_lanes=1), cut=edges(), allowed=audiences)
+def test_rows_of_codes_agree_with_the_twin(data, many, cut, allowed):
+    lane, ends = many[0], cut[[0, -1]]
+    dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
+    codes = np.array([data.draw(st.integers(0, 4)) for _ in range(lane.rows)], dtype)
+    present = np.array([data.draw(st.integers(0, 1)) for _ in range(lane.rows)], np.uint8)
+    groups = RowGroups(codes, None, data.draw(st.sampled_from([None, present])))
+    size = data.draw(st.integers(0, 5))
+    got = _events.code_rows(lane, ends, groups, size, allowed=allowed)
+    assert got.tolist() == twins.code_rows(lane, ends, groups, size, allowed)
 
 
 @settings(max_examples=100, deadline=None)
@@ -154,6 +178,7 @@ def test_many_rows_take_the_block_ways_to_the_same_numbers(n_groups, n_lanes, sp
         kept.append(np.stack([g, bucket, users], axis=1)[ok])
     rows = np.concatenate(kept)
     got = _events.event_cells(many, cut, groups, n_groups, allowed=allowed)
+    _one_bucket(many, groups, n_groups, allowed, cut, rows)
     want = np.zeros((3, n_groups, 4), np.int64)
     np.add.at(want[0], (rows[:, 0], rows[:, 1]), 1)
     cells = np.unique(rows, axis=0)
@@ -164,6 +189,26 @@ def test_many_rows_take_the_block_ways_to_the_same_numbers(n_groups, n_lanes, sp
     assert got.users.tolist() == want[1].tolist()
     assert got.new_users.tolist() == want[2].tolist()
     assert got.anybody == len(np.unique(rows[:, 2]))
+
+
+def _one_bucket(many, groups, n_groups, allowed, cut, rows):
+    """The same over the whole range, codes by way of a table, one group apart."""
+    table = np.random.default_rng(1).permutation(n_groups + 1).astype(np.uint32)
+    back = np.argsort(table).astype(np.uint32)
+    tabled = [None if g is None else RowGroups(back[g], table) for g in groups]
+    got = _events.event_cells(many, cut[[0, -1]], tabled, n_groups, allowed=allowed, rest=1)
+    pairs = np.unique(rows[:, [0, 2]], axis=0)
+    users = np.bincount(pairs[:, 0], minlength=n_groups)
+    if n_groups > 1:
+        users[1] = 0
+    assert got.rows[:, 0].tolist() == np.bincount(rows[:, 0], minlength=n_groups).tolist()
+    assert got.users[:, 0].tolist() == got.new_users[:, 0].tolist() == users.tolist()
+    assert got.anybody == len(np.unique(rows[:, 2]))
+    if len(many) == 1 and groups[0] is not None:
+        ends = cut[[0, -1]]
+        codes = RowGroups(groups[0].astype(np.uint16))
+        counted = _events.code_rows(many[0], ends, codes, n_groups, allowed=allowed)
+        assert counted[:-1].tolist() == np.bincount(rows[:, 0], minlength=n_groups).tolist()
 
 
 @settings(max_examples=200, deadline=None)

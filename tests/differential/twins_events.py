@@ -52,6 +52,20 @@ def event_cells(lanes, edges, groups, n_groups, values, value_masks, allowed):
     return cells
 
 
+def code_rows(lane, edges, groups, size, allowed):
+    """Rows of each code, and of no value."""
+    counts = [0] * (size + 1)
+    for user, rows in rows_of([lane]).items():
+        for row in rows:
+            if bucket_of(edges, row.time) < 0 or not row.passes or not is_allowed(allowed, user):
+                continue
+            if groups.present is not None and not groups.present[row.row]:
+                counts[size] += 1
+            elif groups.codes[row.row] < size:
+                counts[int(groups.codes[row.row])] += 1
+    return counts
+
+
 def pick_users(lanes, edges, groups, bucket, group, allowed):
     """Ordinals with a row in the cell, ascending."""
     picked = []

@@ -22,6 +22,7 @@ def event_cells(
     value_masks: Sequence[U8 | None] | None = None,
     cancel: U8 | None = None,
     allowed: U8 | None = None,
+    rest: int = -1,
 ) -> EventCells:
     """Rows, exact users and value aggregates per (group, bucket).
 
@@ -30,8 +31,27 @@ def event_cells(
     (so also 0xFFFFFFFF) skips the row. values: per lane float64[n] or None (rows count, no values);
     value_masks: per lane uint8[n], 1 = the row has a value, or None = all.
     allowed uint8[]: audience by ordinal, ordinals past its end are out. cancel uint8[1].
+    rest: a group whose users are not asked for: its rows count, and its users for ``anybody``, but
+    ``users`` and ``new_users`` of its cells are 0.
     Raises QueryCancelled, ValueError, TypeError. O(rows + users).
     """
+
+def code_rows(
+    lane: Lane,
+    edges: I64,
+    groups: RowGroups,
+    size: int,
+    cancel: U8 | None = None,
+    allowed: U8 | None = None,
+) -> U32:
+    """Rows of each code in one bucket, uint32[size + 1]; the last number is of rows without a value.
+
+    edges int64[2]. Codes of ``size`` and more are not counted; the table of ``groups`` is not read.
+    Raises QueryCancelled, ValueError, TypeError. O(rows + users).
+    """
+
+def set_isa(level: int = 1) -> int:
+    """For tests: draw rows together by at most AVX-512 (1) or plain code (0); returns the one in use."""
 
 def mix_groups(groups: Sequence[RowGroups], sizes: Sequence[int]) -> tuple[U32, U8]:
     """Combinations of groups as one number: (uint32[n], uint8[product of sizes] 1 = some row has it).

@@ -49,7 +49,10 @@ cdef extern from "events.h" nogil:
         zj_cell *cell
         zj_value_cell *value
         int64_t anybody
+        uint32_t rest
 
+    int zj_draw_limit
+    int zj_draw_isa()
     int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out, uint8_t *used)
     int zj_buckets_open(zj_buckets *k, const int64_t *edges, int32_t count, int64_t base)
     void zj_buckets_close(zj_buckets *k)
@@ -60,6 +63,8 @@ cdef extern from "events.h" nogil:
     void zj_event_close(zj_event_cells *c)
     int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const zj_groups *groups,
                       const double **values, const uint8_t **present, zj_guard *guard, zj_event_cells *out)
+    int zj_code_rows(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups, uint32_t size, zj_guard *guard,
+                     uint32_t *rows)
     int zj_pick_users(const zj_lane *lanes, int count, const zj_buckets *buckets, const zj_groups *groups,
                       uint32_t ng, int32_t bucket, int64_t group, zj_guard *guard, uint32_t *out, size_t *picked)
     int zj_count_by_user(const zj_lane *lane, int64_t start, int64_t stop, const double *values,
@@ -136,7 +141,8 @@ cdef int32_t bucket_count(object edges) except -1:
     return <int32_t>(n - 1)
 
 
-def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=None, cancel=None, allowed=None):
+def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=None, cancel=None, allowed=None,
+                rest=-1):
     cdef LaneSet lane_set = LaneSet(lanes)
     cdef int32_t buckets = bucket_count(edges)
     if n_groups < 0 or n_groups * buckets > MAX_CELLS:
@@ -146,6 +152,7 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
     cdef RowArrays present = RowArrays(lane_set, value_masks, _U8, "value_masks")
     cdef Guard guard = Guard(cancel, allowed)
     cdef uint32_t ng = <uint32_t>n_groups
+    cdef uint32_t apart = <uint32_t>rest if 0 <= rest < n_groups else ng
     cdef int with_values = values is not None
     cdef size_t cells = <size_t>ng * <size_t>buckets
     shape = (n_groups, buckets)
@@ -175,6 +182,7 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
         tables = zj_buckets_of(lane_set.lanes, lane_set.count, edge, buckets)
         status = ZJ_NO_MEMORY if tables == NULL else zj_event_open(&work, ng, buckets, with_values)
         if status == ZJ_OK:
+            work.rest = apart
             status = zj_events_run(lane_set.lanes, lane_set.count, tables, group_rows.data,
                                    <const double **>value_rows.data, <const uint8_t **>present.data, &guard.c, &work)
             anybody = work.anybody
@@ -191,9 +199,37 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
             zj_event_close(&work)
         zj_buckets_free(tables, lane_set.count)
     finish(status)
-    if n_groups == 1:
-        anybody = int(fresh.sum())
     return EventCells(rows, users, fresh, anybody, total, low, high, valued)
+
+
+def code_rows(lane, edges, groups, size, cancel=None, allowed=None):
+    cdef LaneSet lane_set = LaneSet([lane])
+    if bucket_count(edges) != 1:
+        raise ValueError("edges: two instants")
+    if not 0 <= size < 0x7FFFFFF0:
+        raise ValueError(f"{size} codes are too many")
+    cdef _GroupArrays codes = _GroupArrays(lane_set, [groups])
+    cdef Guard guard = Guard(cancel, allowed)
+    rows = np.zeros(size + 2, _U32)
+    cdef uint32_t *out = <uint32_t *>pointer(rows, _U32, -1, "rows")
+    cdef const int64_t *edge = <const int64_t *>pointer(edges, _I64, -1, "edges")
+    cdef uint32_t most = <uint32_t>size
+    cdef int status
+    cdef zj_buckets *tables
+    with nogil:
+        tables = zj_buckets_of(lane_set.lanes, 1, edge, 1)
+        status = ZJ_NO_MEMORY
+        if tables != NULL:
+            status = zj_code_rows(lane_set.lanes, tables, codes.data, most, &guard.c, out)
+        zj_buckets_free(tables, 1)
+    finish(status)
+    return rows[:size + 1]
+
+
+def set_isa(int level=1):
+    global zj_draw_limit
+    zj_draw_limit = level
+    return zj_draw_isa()
 
 
 def mix_groups(groups, sizes):

@@ -14,8 +14,7 @@
 
 #include <math.h>
 
-#include "buckets.h"
-#include "groups.h"
+#include "counted.h"
 
 typedef struct {
     int64_t rows;
@@ -35,7 +34,8 @@ typedef struct {
     zj_value_cell *value;      /* [G * B + 1] or NULL */
     uint32_t *group_stamp;     /* [G + 1] */
     int32_t *group_first;      /* [G + 1] earliest bucket of the user in hand */
-    int64_t anybody;           /* users in some cell; not of the plain way, where all cells have them */
+    int64_t anybody;           /* users in some cell */
+    uint32_t rest;             /* a group whose users are not asked for, or G: none */
 } zj_event_cells;
 
 static void zj_event_close(zj_event_cells *c) {
@@ -50,6 +50,7 @@ static int zj_event_open(zj_event_cells *c, uint32_t groups, int32_t buckets, in
     c->groups = groups;
     c->buckets = buckets;
     c->anybody = 0;
+    c->rest = groups;
     c->cell = (zj_cell *)calloc(cells, sizeof(zj_cell));
     c->group_stamp = (uint32_t *)calloc((size_t)groups + 1, sizeof(uint32_t));
     c->group_first = (int32_t *)calloc((size_t)groups + 1, sizeof(int32_t));
@@ -74,38 +75,7 @@ ZJ_INLINE void zj_value_add(zj_value_cell *v, double x) {
     v->count++;
 }
 
-#define ZJ_BLOCK 2048u
 #define ZJ_AHEAD 12u /* cells are asked for so many steps before they are used */
-
-/* The relative times of the one bucket, both ends inside. */
-typedef struct {
-    uint32_t low, high, never;
-} zj_span;
-
-ZJ_INLINE zj_span zj_span_of(const zj_buckets *k) {
-    const int64_t after = k->edges[0] - k->base, until = k->edges[1] - k->base - 1, most = 0xFFFFFFFFll;
-    zj_span s;
-    s.low = after < 0 ? 0 : after > most ? 0xFFFFFFFFu : (uint32_t)after;
-    s.high = until < 0 ? 0 : until > most ? 0xFFFFFFFFu : (uint32_t)until;
-    s.never = until < 0 || after > most || after > until;
-    return s;
-}
-
-/* One bucket: cell[i], holding the group of row r + i, becomes its cell; times are not read when all
- * of them are inside. */
-ZJ_CLONES static void zj_cells_of_groups(const zj_lane *lane, const zj_span *span, uint32_t ng, uint32_t r, uint32_t n,
-                                         uint32_t *cell) {
-    const uint32_t low = span->low, high = span->high;
-    for (uint32_t i = 0; i < n; i++) cell[i] = cell[i] < ng ? cell[i] : ng;
-    if (span->never || low > 0 || high < 0xFFFFFFFFu) {
-        const uint32_t *times = lane->times + r, inside = !span->never;
-        for (uint32_t i = 0; i < n; i++) cell[i] = inside & (times[i] >= low) & (times[i] <= high) ? cell[i] : ng;
-    }
-    if (lane->mask) {
-        const uint8_t *mask = lane->mask + r;
-        for (uint32_t i = 0; i < n; i++) cell[i] = mask[i] ? cell[i] : ng;
-    }
-}
 
 /* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. With `grouped`, group has the
  * groups already; else it may be NULL. */
@@ -147,135 +117,92 @@ ZJ_CLONES static void zj_cells_of_rows(const zj_lane *lane, const zj_buckets *k,
     }
 }
 
-/* Cells of a lane's rows [r, r + n) and where users start in them; rows of users outside the audience
- * become rubbish. next, owner: cursors over the lane's users, moved along. */
-ZJ_INLINE void zj_block_rows(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups, uint32_t ng,
-                             const zj_guard *guard, uint32_t r, uint32_t n, uint32_t *next, uint32_t *owner,
-                             uint32_t *cell, uint32_t *group, uint8_t *starts) {
-    const uint32_t rubbish = ng * (uint32_t)k->count;
+/* Rows [r, r + n) of a lane, slots being cells. `group`: room for a block. */
+ZJ_INLINE void zj_block_of_cells(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups, uint32_t ng,
+                                 const zj_guard *guard, uint32_t r, uint32_t n, uint32_t *next, uint32_t *owner,
+                                 uint32_t *group, zj_block *b) {
     const int grouped = groups != NULL && groups->codes != NULL;
-    if (grouped && k->count == 1 && group == NULL) {
-        const zj_span span = zj_span_of(k);
-        zj_groups_of_rows(groups, r, n, cell);
-        zj_cells_of_groups(lane, &span, ng, r, n, cell);
-    } else {
-        if (grouped) zj_groups_of_rows(groups, r, n, group);
-        zj_cells_of_rows(lane, k, grouped, ng, r, n, cell, group);
-    }
-    memset(starts, 0, n);
-    for (; *next < lane->nu && lane->offsets[*next] < r + n; ++*next) starts[lane->offsets[*next] - r] = 1;
-    if (guard->allowed == NULL) return;
-    for (; *owner < lane->nu && lane->offsets[*owner] < r + n; ++*owner) {
-        uint32_t a = lane->offsets[*owner], b = lane->offsets[*owner + 1];
-        if (!zj_allowed(guard, lane->users[*owner])) {
-            uint32_t stop = b < r + n ? b : r + n;
-            for (uint32_t i = a > r ? a - r : 0; i + r < stop; i++) {
-                cell[i] = rubbish;
-                if (group) group[i] = ng;
-            }
-        }
-        if (b > r + n) break; /* goes on in the next block */
-    }
+    if (grouped) zj_groups_of_rows(groups, r, n, group);
+    zj_cells_of_rows(lane, k, grouped, ng, r, n, b->slot, group);
+    memset(b->in, 1, n);
+    zj_slots_below(b->slot, n, ng * (uint32_t)k->count, b->in);
+    zj_block_counts(lane, guard, r, n, next, owner, b);
 }
 
 ZJ_INLINE void zj_block_values(const double *values, const uint8_t *present, uint32_t r, uint32_t n,
-                               const uint32_t *cell, uint32_t rubbish, zj_event_cells *out) {
+                               const zj_block *b, zj_event_cells *out) {
     if (values == NULL) return;
     for (uint32_t i = 0; i < n; i++)
-        if (cell[i] != rubbish && (present == NULL || present[r + i]))
-            zj_value_add(&out->value[cell[i]], values[r + i]);
+        if (zj_bit(b->counts, i) && (present == NULL || present[r + i]))
+            zj_value_add(&out->value[b->slot[i]], values[r + i]);
 }
 
-/* changed[i]: of kept rows in order, row i is of another user or cell than the row before. i in [1, n]. */
-ZJ_CLONES static void zj_steps(const uint32_t *cell, const uint32_t *stamp, uint32_t n, uint8_t *changed,
-                               int64_t *users) {
-    uint32_t people = 0;
-    for (uint32_t i = 1; i <= n; i++) {
-        const uint32_t other = stamp[i] != stamp[i - 1];
-        people += other;
-        changed[i] = (uint8_t)(other | (cell[i] != cell[i - 1]));
+/* Rows of the group `rest` are counted all at once and do not count any more; freshness is made anew. */
+ZJ_INLINE void zj_block_rest(const zj_table *t, uint32_t rest, uint64_t *pending, zj_block *b, zj_cell *cells) {
+    if (t->own) {
+        const uint32_t before = zj_popcount(b->counts, b->words);
+        zj_slots_among(b->slot, b->words, t->own, b->counts);
+        cells[rest].rows += before - zj_popcount(b->counts, b->words);
     }
-    *users += people;
+    zj_fresh_rows(b->counts, b->starts, b->words, pending, b->fresh);
 }
 
-/* Rows that count, in order, with the number of their user; returns how many. `stamp` moves along. */
-static __attribute__((noinline)) uint32_t zj_keep(const uint32_t *restrict cell, const uint8_t *restrict starts,
-                                                  uint32_t n, uint32_t rubbish, uint32_t *stamp,
-                                                  uint32_t *restrict kept, uint32_t *restrict stamps) {
-    uint32_t m = 0, now = *stamp;
-    for (uint32_t i = 0; i < n; i++) {
-        now += starts[i];
-        kept[m] = cell[i];
-        stamps[m] = now;
-        m += cell[i] != rubbish;
-    }
-    *stamp = now;
-    return m;
-}
-
-/* Indices of the set bytes; returns how many. out has room for n + 1. */
-static __attribute__((noinline)) uint32_t zj_indices(const uint8_t *restrict set, uint32_t n, uint32_t *restrict out) {
-    uint32_t m = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        out[m] = i;
-        m += set[i];
-    }
-    return m;
+/* The cell of each step. */
+ZJ_INLINE void zj_cells_of_steps(const zj_block *b, uint32_t steps, const uint32_t *group, uint32_t *cell) {
+    if (group)
+        for (uint32_t s = 0; s < steps; s++) cell[s] = group[b->kept[b->step[s]] & ZJ_SLOT];
+    else
+        for (uint32_t s = 0; s < steps; s++) cell[s] = b->kept[b->step[s]] & ZJ_SLOT;
+    for (uint32_t s = 0; s < ZJ_AHEAD; s++) cell[steps + s] = 0;
 }
 
 /* One lane with groups. Rows of a user ascend in time, so the first row of a group is in its first bucket. */
 static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups,
                           const double *values, const uint8_t *present, zj_guard *guard, zj_event_cells *out) {
-    uint32_t cell[ZJ_BLOCK + 1], group[ZJ_BLOCK], kept[ZJ_BLOCK + 2], stamps[ZJ_BLOCK + 2];
-    uint32_t step[ZJ_BLOCK + 2 + ZJ_AHEAD];
-    uint8_t starts[ZJ_BLOCK], changed[ZJ_BLOCK + 1];
-    const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb;
+    zj_block b;
+    uint32_t group[ZJ_BLOCK], cell[ZJ_BLOCK + ZJ_AHEAD];
+    const uint32_t ng = out->groups, nb = (uint32_t)out->buckets;
     zj_cell *cells = out->cell;
     uint32_t *group_stamp = out->group_stamp;
     const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
-    const int one = nb == 1 && groups->codes != NULL; /* the cell is the group */
-    uint32_t next = 0, owner = 0, stamp = 0;
-    kept[0] = rubbish; /* the last row that counted; no user has stamp 0 */
-    stamps[0] = 0;
-    for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
-        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m, steps;
-        if (zj_stop(guard, n)) return ZJ_CANCELLED;
-        zj_block_rows(lane, k, groups, ng, guard, r, n, &next, &owner, cell, one ? NULL : group, starts);
-        m = zj_keep(cell, starts, n, rubbish, &stamp, kept + 1, stamps + 1);
-        zj_steps(kept, stamps, m, changed, &out->anybody);
-        changed[0] = 0;
-        if (m) changed[1] = 1;
-        steps = zj_indices(changed, m + 1, step);
-        step[steps] = m + 1;
-        for (uint32_t s = 1; s <= ZJ_AHEAD; s++) step[steps + s] = m;
-        if (nb == 1) { /* fresh is users: filled in at the end */
-            for (uint32_t s = 0; s < steps; s++) {
-                const uint32_t i = step[s], now = stamps[i];
-                __builtin_prefetch(&cells[kept[step[s + ZJ_AHEAD]]], 1);
-                zj_cell *c = &cells[kept[i]];
-                c->rows += step[s + 1] - i;
-                c->users += c->stamp != now;
-                c->stamp = now;
-            }
-        } else {
-            for (uint32_t s = 0; s < steps; s++) {
-                const uint32_t i = step[s], now = stamps[i];
-                __builtin_prefetch(&cells[kept[step[s + ZJ_AHEAD]]], 1);
-                zj_cell *c = &cells[kept[i]];
-                uint32_t *g = &group_stamp[(uint32_t)((kept[i] * (unsigned __int128)inverse) >> 64)];
-                c->rows += step[s + 1] - i;
-                c->users += c->stamp != now;
-                c->stamp = now;
-                c->fresh += *g != now;
-                *g = now;
-            }
+    const int one = nb == 1 && values == NULL, isa = zj_draw_isa();
+    const zj_span span = zj_span_of(k);
+    uint64_t pending = 0, pending_any = 0;
+    uint32_t next = 0, owner = 0, now = 0;
+    int status = ZJ_OK;
+    b.kept[0] = ZJ_SLOT;
+    zj_table table = {0};
+    if (one && zj_table_open(&table, groups, ng, out->rest) != ZJ_OK) status = ZJ_NO_MEMORY;
+    for (uint32_t r = 0; r < lane->n && status == ZJ_OK; r += ZJ_BLOCK) {
+        const uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK;
+        if (zj_stop(guard, n)) {
+            status = ZJ_CANCELLED;
+            break;
         }
-        kept[0] = kept[m];
-        stamps[0] = stamps[m];
-        zj_block_values(values, present, r, n, cell, rubbish, out);
+        if (one) zj_block_of_codes(lane, &span, groups, &table, guard, r, n, &next, &owner, &b);
+        else zj_block_of_cells(lane, k, groups, ng, guard, r, n, &next, &owner, group, &b);
+        zj_fresh_rows(b.counts, b.starts, b.words, &pending_any, b.fresh);
+        out->anybody += zj_popcount(b.fresh, b.words);
+        if (table.own) zj_block_rest(&table, out->rest, &pending, &b, cells);
+        const uint32_t steps = zj_draw_steps(isa, &b, zj_draw(isa, &b, n));
+        zj_cells_of_steps(&b, steps, table.group, cell);
+        for (uint32_t s = 0; s < steps; s++) {
+            zj_cell *c = &cells[cell[s]];
+            __builtin_prefetch(&cells[cell[s + ZJ_AHEAD]], 1);
+            now += b.kept[b.step[s]] >> 31;
+            c->rows += b.step[s + 1] - b.step[s];
+            c->users += c->stamp != now;
+            c->stamp = now;
+            if (nb == 1) continue; /* fresh is users: filled in at the end */
+            uint32_t *g = &group_stamp[(uint32_t)((cell[s] * (unsigned __int128)inverse) >> 64)];
+            c->fresh += *g != now;
+            *g = now;
+        }
+        zj_block_values(values, present, r, n, &b, out);
     }
     for (uint32_t c = 0; nb == 1 && c < ng; c++) cells[c].fresh = cells[c].users;
-    return ZJ_OK;
+    zj_table_close(&table);
+    return status;
 }
 
 /* rows, users and fresh of one cell in one number, 21 bits each: one load and store a row. */
@@ -293,10 +220,10 @@ static void zj_unpack(uint64_t *packed, size_t cells, zj_cell *cell) {
     }
 }
 
-/* Distinct users as changes: of n rows that count, in order, adds[i] packs 1, new user x bucket, new user. */
-ZJ_CLONES static void zj_changes(const uint32_t *cell, const uint32_t *stamp, uint32_t n, uint64_t *adds) {
-    for (uint32_t i = 1; i <= n; i++) {
-        uint64_t fresh = stamp[i] != stamp[i - 1], other = fresh | (cell[i] != cell[i - 1]);
+/* Distinct users as changes: of rows that count, adds[i] packs 1, new user x bucket, new user. i in [1, m]. */
+ZJ_CLONES static void zj_changes(const uint32_t *kept, uint32_t m, uint64_t *adds) {
+    for (uint32_t i = 1; i <= m; i++) {
+        uint64_t fresh = kept[i] >> 31, other = fresh | ((kept[i] ^ kept[i - 1]) << 1 != 0);
         adds[i] = 1 | other << 21 | fresh << 42;
     }
 }
@@ -304,35 +231,36 @@ ZJ_CLONES static void zj_changes(const uint32_t *cell, const uint32_t *stamp, ui
 /* One lane, no groups. */
 static int zj_events_plain(const zj_lane *lane, const zj_buckets *k, const double *values, const uint8_t *present,
                            zj_guard *guard, zj_event_cells *out) {
-    uint32_t cell[ZJ_BLOCK], kept[ZJ_BLOCK + 1], stamps[ZJ_BLOCK + 1];
-    uint64_t adds[ZJ_BLOCK + 1];
-    uint8_t starts[ZJ_BLOCK];
-    const uint32_t rubbish = (uint32_t)out->buckets;
-    uint64_t *packed = (uint64_t *)calloc((size_t)rubbish * ZJ_PACK_WAYS, sizeof(uint64_t));
-    uint32_t next = 0, owner = 0, stamp = 0, packed_rows = 0;
+    zj_block b;
+    uint64_t adds[ZJ_BLOCK + 1], pending = 0;
+    const uint32_t cells = (uint32_t)out->buckets;
+    uint64_t *packed = (uint64_t *)calloc((size_t)cells * ZJ_PACK_WAYS, sizeof(uint64_t));
+    uint32_t next = 0, owner = 0, packed_rows = 0;
     int status = ZJ_OK;
+    const int isa = zj_draw_isa();
     if (packed == NULL) return ZJ_NO_MEMORY;
-    kept[0] = stamps[0] = 0; /* the last row that counted; no user has stamp 0 */
+    b.kept[0] = ZJ_SLOT;
     for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
-        uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK, m;
+        const uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK;
         if (zj_stop(guard, n)) {
             status = ZJ_CANCELLED;
             break;
         }
-        zj_block_rows(lane, k, NULL, 1, guard, r, n, &next, &owner, cell, NULL, starts);
-        m = zj_keep(cell, starts, n, rubbish, &stamp, kept + 1, stamps + 1);
-        zj_changes(kept, stamps, m, adds);
-        for (uint32_t i = 1; i <= m; i++) packed[(size_t)kept[i] * ZJ_PACK_WAYS + (i & 3)] += adds[i];
-        kept[0] = kept[m];
-        stamps[0] = stamps[m];
+        zj_block_of_cells(lane, k, NULL, 1, guard, r, n, &next, &owner, NULL, &b);
+        zj_fresh_rows(b.counts, b.starts, b.words, &pending, b.fresh);
+        out->anybody += zj_popcount(b.fresh, b.words);
+        const uint32_t m = zj_draw(isa, &b, n);
+        zj_changes(b.kept, m, adds);
+        for (uint32_t i = 1; i <= m; i++) packed[(size_t)(b.kept[i] & ZJ_SLOT) * ZJ_PACK_WAYS + (i & 3)] += adds[i];
+        b.kept[0] = b.kept[m];
         packed_rows += n;
         if (packed_rows >= ZJ_PACK_ROWS) {
-            zj_unpack(packed, rubbish, out->cell);
+            zj_unpack(packed, cells, out->cell);
             packed_rows = 0;
         }
-        zj_block_values(values, present, r, n, cell, rubbish, out);
+        zj_block_values(values, present, r, n, &b, out);
     }
-    zj_unpack(packed, rubbish, out->cell);
+    zj_unpack(packed, cells, out->cell);
     free(packed);
     return status;
 }
@@ -357,15 +285,30 @@ static uint32_t zj_blocked_width(const zj_lane *lanes, int count, const zj_event
     return width > 256 ? width : 0;
 }
 
+/* who[i]: the ordinal, less `low`, of the i-th fresh row of a block, from 1 on; returns how many. `user`: number of
+ * the first user that starts in the block. REQUIRES: every user has rows. */
+static uint32_t zj_owners(const zj_lane *lane, const zj_block *b, uint32_t user, uint32_t low, uint32_t *who) {
+    const uint32_t *users = lane->users;
+    uint32_t people = 0;
+    for (uint32_t w = 0; w < b->words; w++) {
+        for (uint64_t fresh = b->fresh[w]; fresh; fresh &= fresh - 1) {
+            const uint64_t upto = fresh ^ (fresh - 1); /* bits up to the lowest one */
+            who[++people] = users[user + (uint32_t)__builtin_popcountll(b->starts[w] & upto) - 1] - low;
+        }
+        user += (uint32_t)__builtin_popcountll(b->starts[w]);
+    }
+    return people;
+}
+
 /* Several lanes, one after the other over each block of `width` ordinals. */
 static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *buckets,
                              const zj_groups *groups, const double *const *values,
                              const uint8_t *const *present, uint32_t width, zj_guard *guard, zj_event_cells *out) {
-    uint32_t cell[ZJ_BLOCK], group[ZJ_BLOCK], kept[ZJ_BLOCK + 2], owners[ZJ_BLOCK + 2], step[ZJ_BLOCK + 2];
-    uint8_t starts[ZJ_BLOCK], changed[ZJ_BLOCK + 1];
+    zj_block b;
+    uint32_t cell[ZJ_BLOCK + ZJ_AHEAD], group[ZJ_BLOCK], who[ZJ_BLOCK + 1];
     const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb, words = width / 64;
+    const int one = nb == 1 && values == NULL, isa = zj_draw_isa();
     const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
-    int64_t ignored = 0;
     const size_t slots = (size_t)(ng + 1) * width;
     zj_cell *cells = out->cell;
     /* a row of bits a cell, and one for users of any cell */
@@ -373,7 +316,9 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
     uint16_t *first = (uint16_t *)malloc(slots * sizeof(uint16_t)); /* [group, user] earliest bucket */
     uint32_t *touched = (uint32_t *)malloc((slots + 1) * sizeof(uint32_t));
     uint32_t *at = (uint32_t *)calloc((size_t)count, sizeof(uint32_t)); /* next user of each lane */
-    int status = seen && first && touched && at ? ZJ_OK : ZJ_NO_MEMORY;
+    zj_table *table = (zj_table *)calloc((size_t)count, sizeof(zj_table));
+    int status = seen && first && touched && at && table ? ZJ_OK : ZJ_NO_MEMORY;
+    for (int l = 0; one && status == ZJ_OK && l < count; l++) status = zj_table_open(&table[l], &groups[l], ng, out->rest);
     if (status == ZJ_OK) memset(first, 0xFF, slots * sizeof(uint16_t));
     uint64_t *somewhere = status == ZJ_OK ? seen + (size_t)rubbish * words : NULL;
     while (status == ZJ_OK) {
@@ -384,33 +329,45 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
         memset(seen, 0, (size_t)(rubbish + 1) * words * sizeof(uint64_t));
         for (int l = 0; l < count && status == ZJ_OK; l++) {
             const zj_lane *lane = &lanes[l];
-            uint32_t next = at[l], owner = at[l], user = at[l] - 1, stop = at[l];
+            const zj_span span = zj_span_of(&buckets[l]);
+            uint32_t next = at[l], owner = at[l], first_user = at[l], stop = at[l];
+            uint64_t pending = 0, pending_any = 0;
             while (stop < lane->nu && lane->users[stop] - low < width) stop++;
             at[l] = stop;
+            who[0] = 0;
+            b.kept[0] = ZJ_SLOT;
             const uint32_t end = lane->offsets[stop];
             for (uint32_t r = lane->offsets[next]; r < end; r += ZJ_BLOCK) {
-                uint32_t n = end - r < ZJ_BLOCK ? end - r : ZJ_BLOCK;
+                const uint32_t n = end - r < ZJ_BLOCK ? end - r : ZJ_BLOCK;
                 if (zj_stop(guard, n)) {
                     status = ZJ_CANCELLED;
                     break;
                 }
-                zj_block_rows(lane, &buckets[l], &groups[l], ng, guard, r, n, &next, &owner, cell, group, starts);
-                const uint32_t m = zj_keep(cell, starts, n, rubbish, &user, kept + 1, owners + 1);
-                kept[0] = owners[0] = 0;
-                zj_steps(kept, owners, m, changed, &ignored);
-                changed[0] = 0;
-                if (m) changed[1] = 1;
-                const uint32_t steps = zj_indices(changed, m + 1, step);
-                step[steps] = m + 1;
-                for (uint32_t s = 0; s < steps; s++) {
-                    const uint32_t i = step[s], c = kept[i], u = lane->users[owners[i]] - low;
+                if (one) zj_block_of_codes(lane, &span, &groups[l], &table[l], guard, r, n, &next, &owner, &b);
+                else zj_block_of_cells(lane, &buckets[l], &groups[l], ng, guard, r, n, &next, &owner, group, &b);
+                zj_fresh_rows(b.counts, b.starts, b.words, &pending_any, b.fresh);
+                uint32_t people = zj_owners(lane, &b, first_user, low, who);
+                for (uint32_t i = 1; i <= people; i++) {
+                    const uint64_t bit = 1ull << (who[i] & 63);
+                    out->anybody += (somewhere[who[i] >> 6] & bit) == 0;
+                    somewhere[who[i] >> 6] |= bit;
+                }
+                if (table[l].own) {
+                    zj_block_rest(&table[l], out->rest, &pending, &b, cells);
+                    people = zj_owners(lane, &b, first_user, low, who);
+                }
+                first_user = next;
+                const uint32_t steps = zj_draw_steps(isa, &b, zj_draw(isa, &b, n));
+                zj_cells_of_steps(&b, steps, table[l].group, cell);
+                for (uint32_t s = 0, p = 0; s < steps; s++) {
+                    const uint32_t c = cell[s];
+                    p += b.kept[b.step[s]] >> 31;
+                    const uint32_t u = who[p];
                     const uint64_t bit = 1ull << (u & 63);
                     uint64_t *word = &seen[(size_t)c * words + (u >> 6)];
-                    cells[c].rows += step[s + 1] - i;
+                    cells[c].rows += b.step[s + 1] - b.step[s];
                     cells[c].users += (*word & bit) == 0;
                     *word |= bit;
-                    out->anybody += (somewhere[u >> 6] & bit) == 0;
-                    somewhere[u >> 6] |= bit;
                     if (nb == 1) continue;
                     const uint32_t g = (uint32_t)((c * (unsigned __int128)inverse) >> 64), slot = g * width + u;
                     const uint16_t bucket = (uint16_t)(c - g * nb);
@@ -418,7 +375,8 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
                     n_touched += first[slot] == ZJ_NO_BUCKET;
                     first[slot] = bucket < first[slot] ? bucket : first[slot];
                 }
-                zj_block_values(values ? values[l] : NULL, present ? present[l] : NULL, r, n, cell, rubbish, out);
+                who[0] = who[people];
+                zj_block_values(values ? values[l] : NULL, present ? present[l] : NULL, r, n, &b, out);
             }
         }
         for (uint32_t i = 0; i < n_touched; i++) {
@@ -428,6 +386,8 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
         }
     }
     for (uint32_t c = 0; nb == 1 && c < ng; c++) cells[c].fresh = cells[c].users;
+    for (int l = 0; table && l < count; l++) zj_table_close(&table[l]);
+    free(table);
     free(seen);
     free(first);
     free(touched);
@@ -492,10 +452,38 @@ static int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buck
                          zj_event_cells *out) {
     if (count == 1 && groups[0].codes == NULL && out->groups == 1)
         return zj_events_plain(lanes, buckets, values[0], present[0], guard, out);
-    if (count == 1) return zj_events_flat(lanes, buckets, &groups[0], values[0], present[0], guard, out);
-    const uint32_t width = zj_blocked_width(lanes, count, out);
-    if (width) return zj_events_blocked(lanes, count, buckets, groups, values, present, width, guard, out);
-    return zj_events_merged(lanes, count, buckets, groups, values, present, guard, out);
+    const uint32_t width = count == 1 ? 0 : zj_blocked_width(lanes, count, out);
+    const int status =
+        count == 1 ? zj_events_flat(lanes, buckets, &groups[0], values[0], present[0], guard, out)
+        : width    ? zj_events_blocked(lanes, count, buckets, groups, values, present, width, guard, out)
+                   : zj_events_merged(lanes, count, buckets, groups, values, present, guard, out);
+    const size_t nb = (size_t)out->buckets, from = out->rest * nb;
+    for (size_t c = from; out->rest < out->groups && c < from + nb; c++) out->cell[c].users = out->cell[c].fresh = 0;
+    return status;
+}
+
+/* rows[code] += rows of the lane that count; rows[size]: those without a value. Codes of `size` and more are not
+ * counted. rows has room for size + 2. O(n). */
+static int zj_code_rows(const zj_lane *lane, const zj_buckets *k, const zj_groups *groups, uint32_t size,
+                        zj_guard *guard, uint32_t *rows) {
+    zj_block b;
+    const zj_span span = zj_span_of(k);
+    const zj_table table = {.size = size, .absent = size, .end = size + 1};
+    uint32_t next = 0, owner = 0;
+    for (uint32_t r = 0; r < lane->n; r += ZJ_BLOCK) {
+        const uint32_t n = lane->n - r < ZJ_BLOCK ? lane->n - r : ZJ_BLOCK;
+        if (zj_stop(guard, n)) return ZJ_CANCELLED;
+        zj_block_of_codes(lane, &span, groups, &table, guard, r, n, &next, &owner, &b);
+        for (uint32_t w = 0; w < b.words; w++) {
+            const uint32_t *slot = b.slot + 64 * w;
+            uint64_t left = b.counts[w];
+            if (left == UINT64_MAX)
+                for (uint32_t i = 0; i < 64; i++) rows[slot[i]]++;
+            else
+                for (; left; left &= left - 1) rows[slot[__builtin_ctzll(left)]]++;
+        }
+    }
+    return ZJ_OK;
 }
 
 /* Ordinals, ascending, of the users with a row in the cell; bucket or group -1 = any.
