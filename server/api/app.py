@@ -1,0 +1,255 @@
+"""The API's routes: what each takes, who may, and what it answers.
+
+Errors are ``{"error": {"code", "message", "path"?}}`` with the status of their code. A query runs
+until its client goes away or its budget ends. With ``Accept: text/event-stream`` it tells its
+progress as server-sent events: ``progress`` (0…1), then ``result`` or ``error``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from zuji.engine.errors import InvalidQuery, NotFound, Overloaded, ZujiError
+from zuji.engine.query.context import Cancel
+from zuji.server.api.asking import Desk
+from zuji.server.api.forms import answered, form_of
+from zuji.server.api.openapi import docs_routes
+from zuji.server.auth import Kind
+from zuji.server.collector.app import Forbidden, Unauthorized
+from zuji.server.protocols.native import STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from zuji.engine.query.result import Result
+    from zuji.server.auth import KeyRing
+    from zuji.server.metrics import Metrics
+    from zuji.server.projects import Project, Projects
+    from zuji.server.settings import Settings
+
+QUERY_BYTES = 1 << 20
+"""Bytes of a request with a query; the query itself has the engine's limit."""
+_STATUS = {
+    **STATUS,
+    "invalid_query": 400,
+    "query_budget_exceeded": 422,
+    "query_cancelled": 499,
+    "corruption": 500,
+}
+
+
+class Api:
+    """State and handlers of the API."""
+
+    def __init__(
+        self, settings: Settings, projects: Projects, keys: KeyRing, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._projects = projects
+        self._keys = keys
+        self._metrics = metrics
+        self.desk = Desk(settings, metrics)
+        self.ready = False
+
+    def routes(self) -> list[BaseRoute]:
+        """All routes."""
+        return [
+            Route("/v1/query", self.query, methods=["POST"]),
+            Route("/v1/query/users", self.users, methods=["POST"]),
+            Route("/v1/query/explain", self.explain, methods=["POST"]),
+            Route("/v1/schema", self.schema),
+            Route("/v1/status", self.status),
+            Route("/livez", _alive),
+            Route("/readyz", self.readiness),
+            Route("/metrics", self.scraped),
+            *docs_routes(),
+        ]
+
+    # -- questions -----------------------------------------------------------------------------
+
+    async def query(self, request: Request) -> Response:
+        """``POST /v1/query``: a query document, its answer."""
+        project = self._project(request, Kind.READ)
+        document = await _document(request)
+        form = form_of(request)
+        cancel = Cancel()
+        if "text/event-stream" in request.headers.get("accept", ""):
+            told = self._told(request, project, document, cancel)
+            return StreamingResponse(told, media_type="text/event-stream")
+        result = await self.desk.run(
+            lambda: project.engine.query(document, cancel=cancel), cancel, _gone(request)
+        )
+        return await asyncio.to_thread(answered, result, form)
+
+    async def users(self, request: Request) -> Response:
+        """``POST /v1/query/users``: ``{"query", "pick"}``, the users behind that cell."""
+        project = self._project(request, Kind.READ)
+        body = _object(await _document(request))
+        query, pick = body.get("query"), body.get("pick")
+        if not isinstance(query, dict) or not isinstance(pick, dict) or len(body) != 2:
+            raise InvalidQuery('send {"query": {…}, "pick": {…}}')
+        cancel = Cancel()
+        result = await self.desk.run(
+            lambda: project.engine.users(query, pick), cancel, _gone(request)
+        )
+        return await asyncio.to_thread(answered, result, form_of(request))
+
+    async def explain(self, request: Request) -> Response:
+        """``POST /v1/query/explain``: what a query would read."""
+        project = self._project(request, Kind.READ)
+        document = await _document(request)
+        found = await self.desk.run(
+            lambda: project.engine.explain(document), Cancel(), _gone(request)
+        )
+        return JSONResponse(found)
+
+    async def schema(self, request: Request) -> Response:
+        """``GET /v1/schema``: events and properties of the project."""
+        engine = self._project(request, Kind.READ).engine
+
+        def look() -> dict[str, Any]:
+            return {"events": engine.events(), "properties": engine.properties()}
+
+        return JSONResponse(await self.desk.run(look, Cancel(), _gone(request)))
+
+    async def status(self, request: Request) -> Response:
+        """``GET /v1/status``: sizes and health of the project."""
+        engine = self._project(request, Kind.READ).engine
+        return JSONResponse(await self.desk.run(engine.status, Cancel(), _gone(request)))
+
+    async def _told(
+        self, request: Request, project: Project, document: bytes, cancel: Cancel
+    ) -> AsyncIterator[str]:
+        loop = asyncio.get_running_loop()
+        steps: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+
+        def progress(share: float) -> None:
+            loop.call_soon_threadsafe(steps.put_nowait, ("progress", f"{share:.4f}"))
+
+        async def work() -> None:
+            try:
+                result: Result = await self.desk.run(
+                    lambda: project.engine.query(document, cancel=cancel, progress=progress),
+                    cancel,
+                    _gone(request),
+                )
+                steps.put_nowait(("result", result.to_json()))
+            except ZujiError as problem:
+                steps.put_nowait(("error", msgspec.json.encode(_said(problem)).decode()))
+
+        task = asyncio.ensure_future(work())
+        try:
+            while True:
+                name, data = await steps.get()
+                yield f"event: {name}\ndata: {data}\n\n"
+                if name != "progress":
+                    return
+        finally:
+            cancel.cancel()
+            await asyncio.wait((task,))
+
+    # -- health --------------------------------------------------------------------------------
+
+    async def readiness(self, _request: Request) -> Response:
+        """``GET /readyz``: whether all projects are open and can be written."""
+        failed = [p.name for p in self._projects.all() if p.engine.status()["last_error"]]
+        if self.ready and not failed:
+            return Response("ready\n", media_type="text/plain")
+        why = f"writing fails: {', '.join(failed)}" if failed else "projects are being opened"
+        return JSONResponse({"error": {"code": "not_ready", "message": why}}, 503)
+
+    async def scraped(self, request: Request) -> Response:
+        """``GET /metrics``: counters in Prometheus' form."""
+        page = await asyncio.to_thread(self._metrics.page)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    # -- who -----------------------------------------------------------------------------------
+
+    def _project(self, request: Request, need: Kind) -> Project:
+        scheme, _, text = request.headers.get("authorization", "").partition(" ")
+        text = text.strip() if scheme.lower() == "bearer" else ""
+        key = self._keys.find(text) if text else None
+        if key is None:
+            if not self._settings.dev:
+                what = "this key is not known" if text else "no key: send Authorization: Bearer …"
+                raise Unauthorized(what)
+            return self._projects.get(request.query_params.get("project", "default"))
+        if not key.kind.may(need):
+            raise Forbidden("this key may not ask: make one with `zuji key create --read`")
+        asked = request.query_params.get("project", key.project)
+        if asked != key.project:
+            raise NotFound(f"there is no project {asked!r} for this key")
+        return self._projects.get(key.project)
+
+
+async def _alive(_request: Request) -> Response:
+    return Response("alive\n", media_type="text/plain")
+
+
+async def _document(request: Request) -> bytes:
+    """The body.
+
+    Raises:
+        InvalidQuery: it is too long.
+    """
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > QUERY_BYTES:
+            raise InvalidQuery(f"a request has at most {QUERY_BYTES:,} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _object(document: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(document, type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise InvalidQuery(f"the body is not a JSON object: {error}") from None
+
+
+def _gone(request: Request) -> Callable[[], Awaitable[Any]]:
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return gone
+
+
+def _said(problem: ZujiError) -> dict[str, Any]:
+    error = {"code": problem.code, "message": str(problem)}
+    if isinstance(problem, InvalidQuery):
+        error["path"] = problem.path
+    return {"error": error}
+
+
+async def _failed(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, ZujiError)
+    headers = {}
+    if isinstance(problem, Overloaded):
+        headers["Retry-After"] = str(max(1, round(problem.retry_after)))
+    return JSONResponse(_said(problem), _STATUS.get(problem.code, 500), headers)
+
+
+async def _refused(_request: Request, problem: Exception) -> Response:
+    status = getattr(problem, "status_code", 500)
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    code = codes.get(status, "error")
+    return JSONResponse({"error": {"code": code, "message": str(problem)}}, status)
+
+
+def make_api(api: Api) -> Starlette:
+    """The ASGI application."""
+    from starlette.exceptions import HTTPException
+
+    return Starlette(
+        routes=api.routes(), exception_handlers={ZujiError: _failed, HTTPException: _refused}
+    )

@@ -1,0 +1,178 @@
+"""The collector: which request is whose, keys, queues, answers.
+
+A request is checked on the loop (path, method, key), prepared and stored on the threads of its
+project's queue, and answered when its events are durable. Answers follow what each SDK makes of
+them; every one allows other origins, since what a write key may do does not depend on cookies.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zuji.engine.errors import NotFound, ZujiError
+from zuji.server.auth import Kind
+from zuji.server.collector.body import inflated
+from zuji.server.collector.gather import Work
+from zuji.server.collector.message import TEXT, Answer, problem
+from zuji.server.protocols import PROTOCOLS
+from zuji.server.protocols.base import parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.writer import AppendResult
+    from zuji.server.auth import Key, KeyRing
+    from zuji.server.collector.http import Connection
+    from zuji.server.collector.message import Request
+    from zuji.server.metrics import Metrics
+    from zuji.server.projects import Project, Projects
+    from zuji.server.protocols.base import Protocol
+    from zuji.server.settings import Settings
+
+_OWN = 512
+"""Bytes that a waiting request holds beside its body."""
+
+
+class Unauthorized(ZujiError):
+    """No key, or one that is not known."""
+
+    code = "unauthorized"
+
+
+class Forbidden(ZujiError):
+    """A key that may not do this."""
+
+    code = "forbidden"
+
+
+class Collector:
+    """Handles the requests of the collector's listener."""
+
+    def __init__(
+        self, settings: Settings, projects: Projects, keys: KeyRing, metrics: Metrics
+    ) -> None:
+        self._settings = settings
+        self._projects = projects
+        self._keys = keys
+        self._metrics = metrics
+        self._routes: dict[str, Protocol] = {}
+        self._fixed = {"/livez": _alive, "/readyz": self._ready}
+        for protocol in PROTOCOLS:
+            for path in protocol.paths:
+                assert path not in self._routes, f"two protocols have {path}"
+                self._routes[path] = protocol
+            self._fixed.update(protocol.fixed)
+        self.ready = False
+
+    def handle(self, request: Request, connection: Connection) -> Answer | None:
+        """See ``http.Handle``."""
+        protocol = self._routes.get(request.path)
+        if protocol is None:
+            answer = self._other(request)
+        elif request.method == "OPTIONS":
+            answer = _preflight(request)
+        elif request.method not in protocol.paths[request.path]:
+            answer = problem(405, "method_not_allowed", "see docs/server.md")
+        else:
+            try:
+                self._take(protocol, request, connection)
+            except ZujiError as error:
+                self._metrics.refused(protocol.name, error.code)
+                answer = protocol.failed(request, error)
+            else:
+                return None
+        return _for_any_origin(request, answer)
+
+    def _take(self, protocol: Protocol, request: Request, connection: Connection) -> None:
+        text = protocol.key(request)
+        assert text is not None  # keys in bodies come with the protocols that have them
+        key, project = self._allowed(text)
+        bulk = key is not None and key.kind == Kind.ADMIN
+
+        def prepare() -> Sequence[bytes]:
+            coding = request.header(b"content-encoding")
+            if not coding and request.query:
+                coding = parameters(request).get("encoding", "")
+            body = inflated(request.body, coding, self._settings, bulk=bulk)
+            return protocol.convert(request, body).batches
+
+        def done(outcome: Sequence[AppendResult | ZujiError] | ZujiError) -> None:
+            answer = self._answer(protocol, request, project, outcome)
+            connection.answer(_for_any_origin(request, answer))
+
+        project.gatherer.put(Work(len(request.body) + _OWN, prepare, done))
+
+    def _allowed(self, text: str) -> tuple[Key | None, Project]:
+        """The key and its project; in development mode no key is needed."""
+        key = self._keys.find(text) if text else None
+        if key is None:
+            if self._settings.dev:
+                return None, self._any_project(text)
+            what = "this key is not known" if text else "no key: send Authorization: Bearer …"
+            raise Unauthorized(what)
+        if not key.kind.may(Kind.WRITE):
+            raise Forbidden("this key may not send events: make one with `zuji key create --write`")
+        return key, self._projects.get(key.project)
+
+    def _any_project(self, text: str) -> Project:
+        """In development mode a key may be the name of a project."""
+        try:
+            return self._projects.get(text or "default")
+        except NotFound:
+            return self._projects.all()[0]
+
+    def _answer(
+        self,
+        protocol: Protocol,
+        request: Request,
+        project: Project,
+        outcome: Sequence[AppendResult | ZujiError] | ZujiError,
+    ) -> Answer:
+        each = (outcome,) if isinstance(outcome, ZujiError) else outcome
+        for one in each:
+            if isinstance(one, ZujiError):
+                self._metrics.refused(protocol.name, one.code)
+                return protocol.failed(request, one)
+        results = [one for one in each if not isinstance(one, ZujiError)]
+        self._metrics.stored(protocol.name, project.name, results)
+        return protocol.stored(request, results)
+
+    def _other(self, request: Request) -> Answer:
+        fixed = self._fixed.get(request.path)
+        if fixed is None:
+            return problem(404, "not_found", f"nothing is at {request.path[:100]}")
+        if request.method == "OPTIONS":
+            return _preflight(request)
+        return fixed(request)
+
+    def _ready(self, _request: Request) -> Answer:
+        if self.ready:
+            return Answer(200, b"ready\n", TEXT)
+        return problem(503, "not_ready", "projects are being opened", retry_after=1.0)
+
+
+def _alive(_request: Request) -> Answer:
+    return Answer(200, b"alive\n", TEXT)
+
+
+def _preflight(request: Request) -> Answer:
+    asked = request.headers.get(b"access-control-request-headers", b"*")
+    allowed = (
+        (b"Access-Control-Allow-Methods", b"GET, POST, OPTIONS"),
+        (b"Access-Control-Allow-Headers", asked),
+        (b"Access-Control-Max-Age", b"86400"),
+    )
+    return Answer(204, headers=allowed)
+
+
+def _for_any_origin(request: Request, answer: Answer) -> Answer:
+    origin = request.headers.get(b"origin")
+    if origin is None:
+        return answer
+    allowed = (
+        (b"Access-Control-Allow-Origin", origin),
+        (b"Access-Control-Allow-Credentials", b"true"),
+        (b"Vary", b"Origin"),
+    )
+    return replace(answer, headers=(*answer.headers, *allowed))

@@ -1,0 +1,305 @@
+"""HTTP/1.1 on asyncio and httptools: bytes of a connection to requests, answers to bytes.
+
+One request of a connection is handled at a time; pipelined ones wait, and when some do, reading
+stops until they are answered, so that a connection never holds more than one body and one read.
+:class:`Watch` looks at all connections once a second: slow, idle and too many ones are closed.
+Used on the loop's thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
+
+import httptools
+
+from zuji.server.collector.guard import Head, Refused
+from zuji.server.collector.message import Answer, Request, encoded, problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zuji.server.settings import Settings
+
+    Handle = Callable[[Request, "Connection"], Answer | None]
+    """Answers a request, or gives None and calls :meth:`Connection.answer` later."""
+
+GRACE_S = 5.0
+"""A body may be slow for so long before its rate counts."""
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Watch:
+    """All connections of a listener and their limits."""
+
+    def __init__(self, settings: Settings, handle: Handle) -> None:
+        self.settings = settings
+        self.handle = handle
+        self.open: set[Connection] = set()
+        self.closing = False
+        self.refused: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+
+    def protocol(self) -> Connection:
+        """A protocol for a new connection."""
+        return Connection(self)
+
+    def admit(self, connection: Connection, address: str) -> bool:
+        """Whether a new connection is within the limits."""
+        settings = self.settings
+        if self.closing or len(self.open) >= settings.connections:
+            self.refused["connections"] += 1
+            return False
+        if self._addresses[address] >= settings.address_connections:
+            self.refused["address_connections"] += 1
+            return False
+        self.open.add(connection)
+        self._addresses[address] += 1
+        return True
+
+    def leave(self, connection: Connection, address: str) -> None:
+        """A connection has ended."""
+        if connection in self.open:
+            self.open.discard(connection)
+            self._addresses[address] -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    async def sweep(self) -> None:
+        """Closes what is too slow, once a second, for ever."""
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            for connection in tuple(self.open):
+                reason = connection.overdue(now)
+                if reason is not None:
+                    self.refused[reason] += 1
+                    connection.expire(reason)
+
+    async def drain(self, seconds: float) -> None:
+        """Ends idle connections, and the others after their answers; waits at most so long."""
+        self.closing = True
+        until = time.monotonic() + seconds
+        for connection in tuple(self.open):
+            connection.finish()
+        while self.open and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for connection in tuple(self.open):
+            connection.abort()
+
+
+class Connection(asyncio.Protocol):
+    """One connection."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_busy",
+        "_ended",
+        "_head",
+        "_last",
+        "_parser",
+        "_peer",
+        "_phase",
+        "_since",
+        "_transport",
+        "_waiting",
+        "_watch",
+    )
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+        self._transport: Any = None
+        self._parser: Any = httptools.HttpRequestParser(self)
+        self._peer = ""
+        self._head = Head(watch.settings)
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._busy: tuple[Request, bool] | None = None  # being answered; whether to keep open
+        self._phase = "idle"
+        self._since = time.monotonic()
+        self._ended = False  # nothing more is read
+        self._last: Answer | None = None  # sent when what waits is answered
+
+    # -- called by the loop --------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """A client connected."""
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if isinstance(peer, tuple) else "local"
+        if not self._watch.admit(self, self._peer):
+            transport.abort()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """The client is gone; what it sent is stored all the same."""
+        self._ended = True
+        self._waiting.clear()
+        self._watch.leave(self, self._peer)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._ended:
+            return
+        if self._phase == "idle":
+            self._enter("header")
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._ended = True  # answered in HTTP/1.1, and then closed: what follows is not HTTP
+        except httptools.HttpParserError as error:
+            cause = error.__cause__ or error.__context__
+            if isinstance(cause, Refused):
+                self._refuse(cause.answer)
+            else:
+                self._refuse(problem(400, "bad_request", "this is not HTTP/1.1", close=True))
+        except Refused as refused:
+            self._refuse(refused.answer)
+
+    def eof_received(self) -> bool:
+        """The client sends no more; answers are still sent when some are due."""
+        self._ended = True
+        return self._busy is not None
+
+    # -- called by the parser ------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._head = Head(self._watch.settings)
+        self._body, self._body_bytes = [], 0
+        self._enter("header")
+
+    def on_url(self, url: bytes) -> None:
+        """A part of its target."""
+        self._head.url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header field."""
+        self._head.field(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The header is whole."""
+        parser = self._parser
+        self._head.check(parser.get_method().decode("latin-1"), parser.get_http_version())
+        self._enter("body")
+        if b"expect" in self._head.fields and self._busy is None:
+            self._transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(body)
+        if self._body_bytes > self._head.body_limit():
+            raise Refused(413, "body_too_large", "the body is too large: send smaller batches")
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        parser, head = self._parser, self._head
+        path, _, query = head.target.partition(b"?")
+        request = Request(
+            method=parser.get_method().decode("latin-1"),
+            path=unquote_to_bytes(path).decode("latin-1"),
+            query=query.partition(b"#")[0],
+            headers=head.fields,
+            body=b"".join(self._body),
+            peer=self._peer,
+            received_ms=time.time_ns() // 1_000_000,
+        )
+        self._body = []
+        self._enter("idle")
+        keep = parser.should_keep_alive() and not parser.should_upgrade()
+        self._waiting.append((request, keep))
+        if self._busy is None:
+            self._next()
+        else:
+            self._transport.pause_reading()
+
+    # -- answers -------------------------------------------------------------------------------
+
+    def answer(self, answer: Answer) -> None:
+        """Answers the request at hand; called on the loop's thread, once a request."""
+        assert self._busy is not None
+        self._write(answer)
+        self._next()
+
+    def _write(self, answer: Answer) -> None:
+        assert self._busy is not None
+        request, keep = self._busy
+        self._busy = None
+        keep = keep and not answer.close and not self._watch.closing and self._last is None
+        if self._transport.is_closing():
+            self._ended = True
+            return
+        self._transport.write(encoded(answer, keep=keep, head_only=request.method == "HEAD"))
+        if not keep:
+            self._close()
+
+    def _next(self) -> None:
+        """Handles what waits, until an answer comes later."""
+        while self._waiting and not self._transport.is_closing():
+            self._busy = self._waiting.popleft()
+            now = self._watch.handle(self._busy[0], self)
+            if now is None:
+                return
+            self._write(now)
+        if self._transport.is_closing():
+            return
+        if self._last is not None:
+            self._transport.write(encoded(self._last, keep=False))
+            self._close()
+        elif self._ended:
+            self._close()
+        else:
+            self._since = time.monotonic()
+            self._transport.resume_reading()
+
+    def _refuse(self, answer: Answer) -> None:
+        """No further request is read; the answer comes after those of the requests before."""
+        self._ended = True
+        self._last = answer
+        self._watch.refused[f"http_{answer.status}"] += 1
+        if self._busy is None:
+            self._next()
+
+    # -- the end -------------------------------------------------------------------------------
+
+    def overdue(self, now: float) -> str | None:
+        """Why this connection is closed now, if it is."""
+        settings, waited = self._watch.settings, now - self._since
+        if self._busy is not None:
+            return None
+        if self._phase == "header":
+            return "slow_header" if waited > settings.header_seconds else None
+        if self._phase == "body":
+            slow = waited > GRACE_S and self._body_bytes < settings.body_rate * waited
+            return "slow_body" if slow else None
+        return "idle" if waited > settings.idle_seconds else None
+
+    def expire(self, reason: str) -> None:
+        """Ends a connection that is overdue."""
+        if reason != "idle" and not self._transport.is_closing():
+            late = problem(408, "too_slow", "the request took too long", close=True)
+            self._transport.write(encoded(late, keep=False))
+        self._close()
+
+    def finish(self) -> None:
+        """The server stops: ends now, or after the answer at hand."""
+        if self._busy is None and self._phase == "idle":
+            self._close()
+
+    def abort(self) -> None:
+        """Ends now."""
+        self._ended = True
+        self._transport.abort()
+
+    def _close(self) -> None:
+        self._ended = True
+        self._transport.close()
+
+    def _enter(self, phase: str) -> None:
+        self._phase = phase
+        self._since = time.monotonic()

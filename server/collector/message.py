@@ -1,0 +1,84 @@
+"""A request and an answer, as the collector's parts hand them on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import msgspec
+
+JSON = b"application/json; charset=utf-8"
+TEXT = b"text/plain; charset=utf-8"
+
+
+@dataclass(slots=True)
+class Request:
+    """One request. ``headers``: names in lower case, the last of equal ones. ``peer``: address of
+    the client. ``received_ms``: when its last byte came.
+    """
+
+    method: str
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    peer: str
+    received_ms: int
+
+    def header(self, name: bytes) -> str:
+        """Value of a header as text, "" when it is not there."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer. ``close``: the connection ends after it."""
+
+    status: int = 200
+    body: bytes = b""
+    kind: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    close: bool = False
+
+
+_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+_NO_BODY = frozenset({204, 304})
+
+
+def encoded(answer: Answer, *, keep: bool, head_only: bool = False) -> bytes:
+    """Bytes of an answer on the wire."""
+    parts = [_LINES[answer.status]]
+    if answer.status not in _NO_BODY:
+        parts.append(
+            b"Content-Type: %b\r\nContent-Length: %d\r\n" % (answer.kind, len(answer.body))
+        )
+    parts += [b"%b: %b\r\n" % pair for pair in answer.headers]
+    parts.append(b"Connection: keep-alive\r\n\r\n" if keep else b"Connection: close\r\n\r\n")
+    if not head_only and answer.status not in _NO_BODY:
+        parts.append(answer.body)
+    return b"".join(parts)
+
+
+def json_answer(
+    value: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()
+) -> Answer:
+    """An answer with a JSON body."""
+    return Answer(status, msgspec.json.encode(value), JSON, headers)
+
+
+def problem(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    retry_after: float | None = None,
+    close: bool = False,
+) -> Answer:
+    """An error as JSON: ``{"error": {"code", "message"}}``."""
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    if retry_after is not None:
+        headers = ((b"Retry-After", b"%d" % max(1, round(retry_after))),)
+    body = msgspec.json.encode({"error": {"code": code, "message": message}})
+    return Answer(status, body, JSON, headers, close)

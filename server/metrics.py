@@ -1,0 +1,131 @@
+"""Counters of a server in Prometheus' form, with bounded labels: protocols, projects, reasons.
+
+Thread-safe. What is asked for rarely (sizes of projects) is read when somebody scrapes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from prometheus_client.metrics_core import Metric
+
+    from zuji.engine.writer import AppendResult
+    from zuji.server.collector.http import Watch
+    from zuji.server.projects import Projects
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # doubles the page for nothing
+_SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """All counters of one server."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        kinds = ("protocol", "project")
+        self._requests = self._counter("requests", "requests with events, stored", kinds)
+        self._events = self._counter("events", "events stored", kinds)
+        self._repeats = self._counter("repeats", "events that were there already", kinds)
+        self._rejected = self._counter(
+            "rejected_events", "events put into the quarantine", ("project", "reason")
+        )
+        self._refused = self._counter(
+            "refused_requests", "requests answered with an error", ("protocol", "code")
+        )
+        self._queries = Histogram(
+            "zuji_query_seconds",
+            "time of queries",
+            ("outcome",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._running = Gauge("zuji_queries_running", "now", registry=self._registry)
+
+    def stored(self, protocol: str, project: str, results: Sequence[AppendResult]) -> None:
+        """A request was stored."""
+        self._requests.labels(protocol, project).inc()
+        self._events.labels(protocol, project).inc(sum(r.accepted for r in results))
+        repeats = sum(r.duplicates for r in results)
+        if repeats:
+            self._repeats.labels(protocol, project).inc(repeats)
+        for result in results:
+            for rejected in result.rejected:
+                self._rejected.labels(project, rejected.reason).inc()
+
+    def refused(self, protocol: str, code: str) -> None:
+        """A request was answered with an error."""
+        self._refused.labels(protocol, code).inc()
+
+    def queried(self, outcome: str, seconds: float) -> None:
+        """A query ended; ``outcome``: "ok" or an error's code."""
+        self._queries.labels(outcome).observe(seconds)
+
+    def running(self, change: int) -> None:
+        """Queries began (1) or ended (-1)."""
+        self._running.inc(change)
+
+    def watch(self, watch: Watch | None, projects: Projects) -> None:
+        """Also tells what these have when somebody scrapes."""
+        self._registry.register(_Sizes(watch, projects))
+
+    def page(self) -> bytes:
+        """The text that is scraped."""
+        return generate_latest(self._registry)
+
+    def _counter(self, name: str, meaning: str, labels: tuple[str, ...]) -> Counter:
+        return Counter(f"zuji_{name}", meaning, labels, registry=self._registry)
+
+
+class _Sizes:
+    """Connections, and sizes of projects."""
+
+    def __init__(self, watch: Watch | None, projects: Projects) -> None:
+        self._watch = watch
+        self._projects = projects
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client's ``Collector``."""
+        if self._watch is not None:
+            yield GaugeMetricFamily(
+                "zuji_connections", "open connections", value=len(self._watch.open)
+            )
+            closed = GaugeMetricFamily(
+                "zuji_connections_refused", "closed by a limit", labels=["limit"]
+            )
+            for limit, count in sorted(self._watch.refused.items()):
+                closed.add_metric([limit], count)
+            yield closed
+        sizes = {
+            name: GaugeMetricFamily(f"zuji_project_{name}", meaning, labels=["project"])
+            for name, meaning in (
+                ("rows", "events stored"),
+                ("users", "users"),
+                ("segments", "segments"),
+                ("segment_bytes", "bytes of segments"),
+                ("wal_bytes", "bytes of the log that no segment holds yet"),
+                ("rejected", "events in the quarantine"),
+            )
+        }
+        waiting = GaugeMetricFamily(
+            "zuji_waiting_bytes", "requests not stored yet", labels=["project"]
+        )
+        for project in self._projects.all():
+            status = project.engine.status()
+            for name, family in sizes.items():
+                family.add_metric([project.name], status[name])
+            waiting.add_metric([project.name], project.gatherer.waiting_bytes)
+        yield from sizes.values()
+        yield waiting

@@ -1,0 +1,122 @@
+"""The projects that a server serves: engines opened for writing, each with its queue.
+
+All projects of the data directory are opened at the start (that is their recovery) and closed,
+flushed, at the end; one that is made meanwhile is opened when a request first names it.
+Thread-safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import zuji
+from zuji.engine.config import Config
+from zuji.engine.errors import NotFound, ZujiError
+from zuji.engine.storage import names
+from zuji.server.collector.gather import Gatherer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Sequence
+
+    from zuji.engine.engine import Engine
+    from zuji.engine.writer import AppendResult
+    from zuji.server.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Project:
+    """An open project and what waits to be stored in it."""
+
+    def __init__(
+        self, name: str, engine: Engine, loop: asyncio.AbstractEventLoop, settings: Settings
+    ) -> None:
+        self.name = name
+        self.engine = engine
+        self.gatherer = Gatherer(name, self._append, loop, settings.queue_bytes)
+
+    def _append(self, batches: Sequence[bytes]) -> list[AppendResult | ZujiError]:
+        found: list[AppendResult | ZujiError] = []
+        for batch in batches:
+            try:
+                found.append(self.engine.append_batch(batch))
+            except ZujiError as problem:
+                found.append(problem)
+        return found
+
+    def close(self) -> None:
+        """Stores what waits and closes the engine."""
+        self.gatherer.close()
+        self.engine.close()
+
+
+class Projects:
+    """Open projects by name."""
+
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+        self._settings = settings
+        self._loop = loop
+        self._open: dict[str, Project] = {}
+        self._lock = threading.Lock()
+        self._only = {name.strip() for name in settings.projects.split(",") if name.strip()}
+
+    def open_all(self) -> None:
+        """Opens every project there is; in development mode makes ``default``.
+
+        Raises:
+            ZujiError: one cannot be opened; says which.
+        """
+        data = Path(self._settings.data)
+        data.mkdir(parents=True, exist_ok=True)
+        there = sorted(p.name for p in data.iterdir() if (p / names.CURRENT).exists())
+        if self._settings.dev and not there:
+            there = ["default"]
+        for name in there:
+            if not self._only or name in self._only:
+                self._open_one(name, make=self._settings.dev)
+
+    def get(self, name: str) -> Project:
+        """The project of this name.
+
+        Raises:
+            NotFound. ZujiError: it was made meanwhile and cannot be opened.
+        """
+        found = self._open.get(name)
+        if found is not None:
+            return found
+        if self._only and name not in self._only:
+            raise NotFound(f"this server does not serve the project {name!r}")
+        return self._open_one(name, make=False)
+
+    def all(self) -> list[Project]:
+        """Open projects by name."""
+        return [self._open[name] for name in sorted(self._open)]
+
+    def close(self) -> None:
+        """Closes all; what was taken in is stored."""
+        with self._lock:
+            for project in self.all():
+                try:
+                    project.close()
+                except ZujiError as problem:  # what was acknowledged is in the log
+                    log.warning("closing project=%s failed: %s", project.name, problem)
+            self._open = {}
+
+    def _open_one(self, name: str, *, make: bool) -> Project:
+        with self._lock:
+            found = self._open.get(name)
+            if found is not None:
+                return found
+            there = (Path(self._settings.data) / name / names.CURRENT).exists()
+            if not there and not make:
+                raise NotFound(f"there is no project {name!r}; make one with `zuji init`")
+            config = Config(query_seconds=self._settings.query_seconds)
+            engine = zuji.open(self._settings.data, name, config=config)
+            project = Project(name, engine, self._loop, self._settings)
+            self._open = {**self._open, name: project}
+            log.info("opened project=%s rows=%d", name, engine.status()["rows"])
+            return project
