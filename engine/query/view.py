@@ -71,16 +71,8 @@ class View:
 
 def newest(sources: Sequence[Sequence[Source]]) -> int | None:
     """Time of the newest event that is not a profile record."""
-    from zuji.engine.index.catalog import PROFILE_EVENTS
-
-    latest = [
-        run.max_ms
-        for shard in sources
-        for source in shard
-        for name, run in source.runs.items()
-        if name not in PROFILE_EVENTS
-    ]
-    return max(latest) if latest else None
+    latest = (source.newest_ms for shard in sources for source in shard)
+    return max((ms for ms in latest if ms is not None), default=None)
 
 
 class ProfilesKept:

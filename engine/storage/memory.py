@@ -8,6 +8,7 @@ filled idempotently.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,8 +23,6 @@ from zuji.engine.storage.source import DayViews
 from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from zuji.engine.storage.build import Packed
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.dictionary import Dictionary
@@ -78,11 +77,10 @@ class MemorySource:
         self._props: dict[str, MemoryProp] = {}
         self._index: Days | None = None
         self._users: U32 | None = None
-        spans = zip(self.sorted.names, *_spans(self.sorted), strict=True)
-        self.runs: Mapping[str, MemoryRun] = {
-            name: MemoryRun(self, i, name, a, b, first, last)
-            for i, (name, a, b, first, last) in enumerate(spans)
-        }
+        spans = _spans(self.sorted)
+        self.runs: Mapping[str, MemoryRun] = _Runs(self, spans)
+        shown = zip(self.sorted.names, spans[-1], strict=True)
+        self._newest = max((last for name, last in shown if name not in PROFILE_EVENTS), default=-1)
 
     def with_rank(self, rank: int) -> MemorySource:
         """The same rows (and caches) at another rank."""
@@ -120,6 +118,11 @@ class MemorySource:
         """See :class:`Source`."""
         return len(self.user_list())
 
+    @property
+    def newest_ms(self) -> int | None:
+        """See :class:`Source`."""
+        return None if self._newest < 0 else self.base_ms + self._newest
+
     def user_list(self) -> U32:
         """See :class:`Source`. Made once."""
         if self._users is None:
@@ -138,6 +141,35 @@ class MemorySource:
 
     def close(self) -> None:
         """Nothing to do: memory goes with the last reader."""
+
+
+class _Runs(Mapping[str, "MemoryRun"]):
+    """Runs by event, made when asked for: most queries read few of them. Thread-safe."""
+
+    __slots__ = ("_made", "_owner", "_places", "_spans")
+
+    def __init__(self, owner: MemorySource, spans: tuple[list[int], ...]) -> None:
+        self._owner = owner
+        self._places = {name: place for place, name in enumerate(owner.sorted.names)}
+        self._spans = spans
+        self._made: dict[str, MemoryRun] = {}
+
+    def __getitem__(self, name: str) -> MemoryRun:
+        found = self._made.get(name)
+        if found is None:
+            place = self._places[name]
+            made = MemoryRun(self._owner, place, name, *(column[place] for column in self._spans))
+            found = self._made.setdefault(name, made)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
 
 
 def _spans(rows: SortedRows) -> tuple[list[int], list[int], list[int], list[int]]:

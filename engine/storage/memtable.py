@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from zuji.engine.storage.cells import EventOrder
 from zuji.engine.storage.dictionary import Dictionary
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import day_edges
@@ -85,6 +86,7 @@ class Memtable:
         self._rank: int | None = None
         self._snapshot = _Snapshot()
         self._edges: dict[int, I64] = {}
+        self._events = EventOrder.of(())
 
     @property
     def rows(self) -> int:
@@ -143,7 +145,9 @@ class Memtable:
     def _sources(self, start: int, pinned: PinnedRows, rank: int) -> list[MemorySource]:
         rows = self._log.span(start, pinned.rows, pinned.names, pinned.strings)
         sources = []
-        for piece in rows.slices(self._tz):
+        if len(self._events.rank) != len(pinned.names.events):  # names only grow
+            self._events = EventOrder.of(pinned.names.events)
+        for piece in rows.placed(self._tz, self._shards, self._events):
             edges = self._edges.get(piece.partition.id)
             if edges is None:
                 edges = day_edges(self._tz, piece.partition.start_ms, piece.partition.end_ms)

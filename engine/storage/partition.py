@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -41,17 +42,23 @@ def partition_of(times: I64, tz: str) -> tuple[I32, dict[int, tuple[int, int]]]:
     """
     if not len(times):
         return np.empty(0, np.int32), {}
-    first, last = int(times.min()), int(times.max())
-    years = [calendars.local_date(ms, tz).year for ms in (first, last)]
-    edges = _months(tz, years[0], years[1])
-    low = int(np.searchsorted(edges, first, side="right")) - 1
-    high = int(np.searchsorted(edges, last, side="right")) - 1
-    origin = years[0] * 12
-    bounds = {origin + i: (int(edges[i]), int(edges[i + 1])) for i in range(low, high + 1)}
-    if low == high:
-        return np.full(len(times), origin + low, np.int32), bounds
-    index = np.searchsorted(edges, times, side="right") + (origin - 1)
+    first, edges = months_of(int(times.min()), int(times.max()), tz)
+    bounds = {first + i: (a, b) for i, (a, b) in enumerate(pairwise(edges.tolist()))}
+    if len(bounds) == 1:
+        return np.full(len(times), first, np.int32), bounds
+    index = np.searchsorted(edges, times, side="right") + (first - 1)
     return index.astype(np.int32), bounds
+
+
+def months_of(first_ms: int, last_ms: int, tz: str) -> tuple[int, I64]:
+    """Partitions from that of one instant to that of a later one: id of the first, and edges
+    int64[months + 1] ms UTC.
+    """
+    years = [calendars.local_date(ms, tz).year for ms in (first_ms, last_ms)]
+    edges = _months(tz, years[0], years[1])
+    low = int(np.searchsorted(edges, first_ms, side="right")) - 1
+    high = int(np.searchsorted(edges, last_ms, side="right")) - 1
+    return years[0] * 12 + low, edges[low : high + 2]
 
 
 @lru_cache(maxsize=256)

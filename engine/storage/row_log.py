@@ -7,7 +7,9 @@ Thread-safety: one thread adds; spans of rows added before may be read meanwhile
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -182,7 +184,8 @@ class RowLog:
         """When rows were received: one time, or one a row."""
         times, counts = [], []
         at = start
-        for stop, received in list(self._received):
+        first = bisect_right(self._received, start, key=itemgetter(0))
+        for stop, received in self._received[first:]:
             if stop > at:
                 times.append(received)
                 counts.append(min(stop, end) - at)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import struct
 import weakref
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -196,6 +197,12 @@ class Segment:
             row = self.day_table(self.footer.any_all, 1)
             self._everybody = StoredDays(self, row, self.day_edges[[0, -1]])
         return self._everybody
+
+    @cached_property
+    def newest_ms(self) -> int | None:
+        """See :class:`Source`."""
+        shown = (run.max_ms for name, run in self.runs.items() if name not in PROFILE_EVENTS)
+        return max(shown, default=None)
 
     @property
     def user_count(self) -> int:

@@ -141,6 +141,10 @@ class Source(Protocol):
         """
 
     @property
+    def newest_ms(self) -> int | None:
+        """Time of the newest row that is no profile record, ms UTC; None when there is none."""
+
+    @property
     def user_count(self) -> int:
         """Distinct users over all events but profile records."""
 
