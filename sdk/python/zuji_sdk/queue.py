@@ -19,6 +19,7 @@ from zuji_sdk.disk import DiskBatch, DiskStore
 from zuji_sdk.errors import Closed, QueueFull, StorageError
 from zuji_sdk.stats import Stats
 from zuji_sdk.store import Batch, MemoryStore, Store
+from zuji_sdk.transport import Unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -239,6 +240,12 @@ class Queue:
         """Whether it is still here: it may have been purged while it was being sent."""
         with self.changed:
             return any(batch in store.sealed for store in self._stores)
+
+    def check_wanted(self, batch: Batch) -> None:
+        """Raises Unwanted when it may not leave: consent may have gone since it was taken."""
+        with self.changed:
+            if not self.sending or self.stopping or not self.holds(batch):
+                raise Unwanted
 
     def add(self, batches: Sequence[DiskBatch], purges: int) -> None:
         """Orphans were looked for, and these found. `purges`: how many there had been before."""

@@ -25,6 +25,7 @@ import msgpack
 from zuji_sdk import batch as bodies
 from zuji_sdk.backoff import Backoff, retry_after_seconds
 from zuji_sdk.errors import DeliveryError, InvalidEvent, StorageError, ZujiError
+from zuji_sdk.transport import Unwanted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,7 +165,10 @@ class Sender:
                 _log.warning("cannot sync error=%s", error)
         _, events, body, encoding = packed
         try:
-            reply = transport.post(body, encoding)
+            reply = transport.post(body, encoding, lambda: queue.check_wanted(batch))
+        except Unwanted:
+            self._packed = None
+            return
         except (OSError, http.client.HTTPException) as error:
             if not queue.stopping:
                 self._retry(batch, "network", f"no answer: {error!r}", None, None)

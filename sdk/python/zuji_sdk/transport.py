@@ -10,7 +10,7 @@ import contextlib
 import http.client
 import socket
 import ssl
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 from urllib.parse import urlsplit
 
 _ANSWER_BYTES = 4 << 20  # 2,000 rejections of 1 KB and some; more is not an answer of a collector
@@ -22,6 +22,10 @@ class Reply(NamedTuple):
     status: int
     retry_after: str | None
     body: bytes
+
+
+class Unwanted(Exception):
+    """What was to be sent shall not be sent any more."""
 
 
 class Transport:
@@ -62,24 +66,28 @@ class Transport:
         self._context = ssl_context
         self._connection: http.client.HTTPConnection | None = None
 
-    def post(self, body: bytes, encoding: str | None) -> Reply:
-        """Send one body and wait for the answer."""
+    def post(self, body: bytes, encoding: str | None, check: Callable[[], object]) -> Reply:
+        """Send one body and wait for the answer. `check` is called as late as can be and raises
+        Unwanted when the body shall not leave after all."""
         headers = dict(self._headers)
         if encoding is not None:
             headers["Content-Encoding"] = encoding
         used_before = self._connection is not None
         try:
-            return self._exchange(body, headers)
+            return self._exchange(body, headers, check)
         except (ConnectionError, http.client.BadStatusLine):
             if not used_before:
                 raise
-            return self._exchange(body, headers)
+            return self._exchange(body, headers, check)
 
-    def _exchange(self, body: bytes, headers: dict[str, str]) -> Reply:
+    def _exchange(self, body: bytes, headers: dict[str, str], check: Callable[[], object]) -> Reply:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._connect()
         try:
+            if connection.sock is None:
+                connection.connect()
+            check()
             connection.request("POST", self._target, body, headers)
             response = connection.getresponse()
             answer = response.read(_ANSWER_BYTES)
