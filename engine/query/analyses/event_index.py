@@ -151,20 +151,16 @@ def _shards(
 def _indexes(
     source: Source, names: tuple[str, ...] | None
 ) -> Iterable[tuple[Days | None, Run | None]]:
-    if names is None:
-        runs = [run for name, run in source.runs.items() if name not in PROFILE_EVENTS]
-        if not runs:
-            return ()
-        index = source.index if len(runs) > 1 else None
-        if index is not None:
-            return ((index, None),)
-    else:
-        held = source.runs
-        runs = [
-            held[name]
-            for name in dict.fromkeys(names)
-            if name in held and name not in PROFILE_EVENTS
-        ]
+    held = source.runs
+    shown = [
+        name
+        for name in (held if names is None else dict.fromkeys(names))
+        if name in held and name not in PROFILE_EVENTS
+    ]
+    index = source.index if names is None and len(shown) > 1 else None
+    if index is not None:
+        return ((index, None),)
+    runs = [held[name] for name in shown]
     return ((run.index, run) for run in runs)
 
 

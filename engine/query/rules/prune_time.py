@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 def prune_time(scan: Scan, view: View) -> Scan:
     """Drops runs by the least and greatest time in their footer."""
     del view
-    kept = tuple(
-        replace(ref, inside=scan.from_ms <= ref.run.min_ms and ref.run.max_ms < scan.to_ms)
-        for ref in scan.runs or ()
-        if ref.run.max_ms >= scan.from_ms and ref.run.min_ms < scan.to_ms
-    )
-    return scan.keeping(kept, "time range")
+    kept = []
+    for ref in scan.runs or ():
+        first, last = ref.run.min_ms, ref.run.max_ms
+        if last >= scan.from_ms and first < scan.to_ms:
+            inside = scan.from_ms <= first and last < scan.to_ms
+            kept.append(ref if inside == ref.inside else replace(ref, inside=inside))
+    return scan.keeping(tuple(kept), "time range")
