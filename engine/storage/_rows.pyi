@@ -7,20 +7,6 @@ def user_keys(codes: U16, ordinal: U32, time: U32, run_start: I64, out: U64) -> 
     ``run_start`` int64[runs+1]. ValueError when they do not agree.
     """
 
-def merge(
-    keys: U64, codes: U16, source_start: I64, events: int
-) -> tuple[U16, I64, U32, U32, U16, U16 | None]:
-    """Merges sources (oldest first) whose keys ascend. O(n log sources).
-
-    Returns (interleave uint16[n], starts int64[events+1], then clustered by event: ordinal
-    uint32[n], time uint32[n], source uint16[n], tie uint16[n] or None when no two rows share user
-    and instant). ValueError when keys descend; OverflowError past 65,536 rows of a user at one
-    instant.
-    """
-
-def merge_index(source: U16, source_start: I64) -> U32:
-    """For each merged row its number in the concatenation of the sources' rows. O(n)."""
-
 def expand_users(users: U32, offsets: U32, out: U32) -> None:
     """Writes the user of every row: ``out`` uint32[n].
 

@@ -1,5 +1,5 @@
 # cython: auto_pickle=False, autotestdict=False
-"""Order of rows: keys of a source, merge of sources, expansion of users, and the users of each local day."""
+"""Order of rows: keys of a source, expansion of users, and the users of each local day."""
 
 import numpy as np
 
@@ -8,8 +8,6 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 cdef extern from "rows.h" nogil:
     int rows_keys(const uint16_t *, int64_t, const uint32_t *, const uint32_t *, int64_t *, const int64_t *, int64_t,
                   uint64_t *)
-    int rows_merge(const uint64_t *, const uint16_t *, const int64_t *, int64_t, int64_t *, uint32_t *, int64_t,
-                   int64_t *, uint16_t *, uint32_t *, uint32_t *, uint16_t *, uint16_t *, int *)
     int64_t rows_day_count(const uint32_t *, const uint32_t *, int64_t, const int64_t *, int64_t, int64_t *, int64_t *)
     void rows_day_fill(const uint32_t *, const uint32_t *, int64_t, const int64_t *, int64_t, int64_t *, uint32_t *,
                        uint8_t *)
@@ -29,54 +27,6 @@ def user_keys(const uint16_t[::1] codes, const uint32_t[::1] ordinal, const uint
         bad = rows_keys(&codes[0], n, &ordinal[0], &time[0], &c[0], &run_start[1], runs, &out[0])
     if bad:
         raise ValueError("the interleave does not agree with the runs")
-
-
-def merge(const uint64_t[::1] keys, const uint16_t[::1] codes, const int64_t[::1] source_start, Py_ssize_t events):
-    cdef int64_t n = keys.shape[0], sources = source_start.shape[0] - 1, leaves = 1
-    cdef int bad = 0, any_tie = 0
-    if codes.shape[0] != n or sources < 1 or source_start[0] != 0 or source_start[sources] != n:
-        raise ValueError("merge: arrays differ in length")
-    if sources > 65535:
-        raise ValueError("merge: at most 65,535 sources")
-    counts = np.bincount(np.asarray(codes), minlength=events) if n else np.zeros(events, np.int64)
-    if len(counts) > events:
-        raise ValueError("merge: an event code is out of range")
-    starts = np.zeros(events + 1, np.int64)
-    np.cumsum(counts, out=starts[1:])
-    interleave, source, tie = (np.empty(n, np.uint16) for _ in range(3))
-    ordinal, time = np.empty(n, np.uint32), np.empty(n, np.uint32)
-    while leaves < sources:
-        leaves *= 2
-    cdef int64_t[::1] at = np.empty(sources, np.int64)
-    cdef uint32_t[::1] tree = np.zeros(2 * leaves, np.uint32)
-    cdef int64_t[::1] event_at = starts.copy()
-    cdef uint16_t[::1] iv = interleave, sv = source, tv = tie
-    cdef uint32_t[::1] ov = ordinal, mv = time
-    if n:
-        with nogil:
-            bad = rows_merge(&keys[0], &codes[0], &source_start[0], sources, &at[0], &tree[0], leaves, &event_at[0],
-                             &iv[0], &ov[0], &mv[0], &sv[0], &tv[0], &any_tie)
-    if bad:
-        raise ValueError("merge: rows of a source are out of order")
-    return interleave, starts, ordinal, time, source, (tie if any_tie else None)
-
-
-def merge_index(const uint16_t[::1] source, const int64_t[::1] source_start):
-    cdef Py_ssize_t n = source.shape[0], i, sources = source_start.shape[0] - 1
-    cdef bint bad = False
-    out = np.empty(n, np.uint32)
-    cdef uint32_t[::1] o = out
-    cdef int64_t[::1] cursor = np.array(source_start[:sources])
-    with nogil:
-        for i in range(n):
-            if source[i] >= sources or cursor[source[i]] >= source_start[source[i] + 1]:
-                bad = True
-                break
-            o[i] = <uint32_t>cursor[source[i]]
-            cursor[source[i]] += 1
-    if bad:
-        raise ValueError("merge index: a source has fewer rows than were picked")
-    return out
 
 
 def expand_users(const uint32_t[::1] users, const uint32_t[::1] offsets, uint32_t[::1] out):

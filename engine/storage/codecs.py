@@ -13,7 +13,7 @@ lost update costs one more checksum). O(n).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import lz4.block
 import numpy as np
@@ -34,6 +34,7 @@ __all__ = [
     "PAGE_RAW_BYTES",
     "PAGE_ROWS",
     "CodecError",
+    "Page",
     "crc32c",
     "decode_bytes",
     "decode_floats",
@@ -41,6 +42,7 @@ __all__ = [
     "encode_bytes",
     "encode_floats",
     "encode_ints",
+    "encode_page",
 ]
 
 PAGE_ROWS: Final = 65_536
@@ -68,6 +70,17 @@ PAGE_DTYPE: Final = np.dtype(
 _LZ4_SAMPLE_ROWS = 4_096
 _LZ4_MIN_BYTES = 256
 _LZ4_GAIN = 0.8
+
+
+class Page(NamedTuple):
+    """One encoded page and what its directory entry says of it."""
+
+    rows: int
+    codec: int
+    param: int
+    data: bytes
+    low: int
+    high: int
 
 
 class CodecError(Corruption):
@@ -184,26 +197,33 @@ def _view(data: Data) -> memoryview:
     return memoryview(cast("bytes", data)).cast("B")
 
 
+def encode_page(
+    encoder: PageEncoder, part: npt.NDArray[Any], *, ascending: bool = False, pack: bool = True
+) -> Page:
+    """One page of a stream. ``pack``: whether lz4 is tried for integers; floats always try it."""
+    codec, param, data, low, high = encoder.encode(part, ascending)
+    floats = low is None or high is None or part.dtype == np.float64
+    if low is None or high is None:
+        low, high = _float_range(part)
+    if len(data) > _LZ4_MIN_BYTES and (pack or floats):
+        if floats and param == FLOAT_BITS:
+            data, codec = _smaller_raw(part, data, codec)
+            if codec in (RAW, RAW_LZ4):
+                param = 8
+        elif not floats:
+            packed, width = _packed_ints(part, low, high, len(data))
+            if packed is not None:
+                codec, param = RAW_LZ4, width
+                data = low.to_bytes(8, "little", signed=True) + packed
+    return Page(len(part), codec, param, data, low, high)
+
+
 def _encode(values: npt.NDArray[Any], *, ascending: bool) -> tuple[bytes, Pages]:
     encoder = PageEncoder()
-    floats = values.dtype == np.float64
     writer = _Writer((len(values) + PAGE_ROWS - 1) // PAGE_ROWS)
     for start in range(0, len(values), PAGE_ROWS):
         part = values[start : start + PAGE_ROWS]
-        codec, param, data, low, high = encoder.encode(part, ascending)
-        if low is None or high is None:
-            low, high = _float_range(part)
-        if len(data) > _LZ4_MIN_BYTES:
-            if floats and param == FLOAT_BITS:
-                data, codec = _smaller_raw(part, data, codec)
-                if codec in (RAW, RAW_LZ4):
-                    param = 8
-            elif not floats:
-                packed, width = _packed_ints(part, low, high, len(data))
-                if packed is not None:
-                    codec, param = RAW_LZ4, width
-                    data = low.to_bytes(8, "little", signed=True) + packed
-        writer.add(len(part), codec, param, data, low, high)
+        writer.add(*encode_page(encoder, part, ascending=ascending))
     return writer.finish()
 
 

@@ -31,11 +31,13 @@ mean.
 """
 TIER_ROWS = 1 << 24
 """Rows of the largest segment that merging by itself makes."""
-FULL_ROWS = 1 << 26
+FULL_ROWS = 1 << 30
 """Rows of the largest segment that a full compaction makes."""
 MAX_SOURCES = 256
-ROW_BYTES = 35
-"""Memory that merging takes by the row, about."""
+ROW_BYTES = 8
+"""Memory that merging takes by the row, about: 3 for where it comes from, up to 5 for who was
+active on which day.
+"""
 MERGING_SHARE = 4
 """Merges take at most one part in so many of the machine's memory."""
 
@@ -44,7 +46,7 @@ def merging_rows(memory_bytes: int) -> int:
     """Rows of all merges that may run beside each other in a machine of so much memory; one merge
     alone may have more.
     """
-    return min(1 << 27, memory_bytes // (MERGING_SHARE * ROW_BYTES))
+    return min(1 << 30, memory_bytes // (MERGING_SHARE * ROW_BYTES))
 
 
 MERGING_ROWS = merging_rows(machine_bytes())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from pyroaring import BitMap
@@ -100,6 +100,54 @@ def days_from_rows(ordinal: U32, time: U32, base_ms: int, edges: I64) -> ListedD
     """Day index of rows in (ordinal, time) order, ``time`` in ms after ``base_ms``. O(rows)."""
     rows, starts, users, multi = days_of(ordinal, time, edges - base_ms)
     return ListedDays(edges, rows, np.diff(starts).astype(np.uint32), starts, users, multi)
+
+
+class BuiltDays:
+    """Day index made from rows that are given in parts, in (ordinal, time) order.
+
+    Memory: 5 bytes for each user of each day. Used by one thread.
+    """
+
+    def __init__(self, base_ms: int, edges: I64) -> None:
+        self._edges = edges - base_ms
+        days = len(edges) - 1
+        self.rows: I64 = np.zeros(days, np.int64)
+        self._users: list[list[U32]] = [[] for _ in range(days)]
+        self._flags: list[list[U8]] = [[] for _ in range(days)]
+
+    def add(self, ordinal: U32, time: U32) -> None:
+        """The next rows, ``time`` in ms after the base."""
+        rows, starts, users, flags = days_of(ordinal, time, self._edges)
+        self.rows += rows
+        cuts = starts.tolist()
+        for day, held in enumerate(self._users):
+            a, b = cuts[day], cuts[day + 1]
+            if a == b:
+                continue
+            if held and held[-1][-1] == users[a]:  # the user has more rows on the day
+                self._flags[day][-1][-1] = 1
+                a += 1
+            if a < b:
+                held.append(users[a:b].copy())
+                self._flags[day].append(flags[a:b].copy())
+
+    def user_list(self, day: int) -> U32:
+        """Ascending users of the day."""
+        users: U32 = _joined(self._users[day], np.uint32)
+        return users
+
+    def flags(self, day: int) -> U8:
+        """1 for each of :meth:`user_list` with two rows or more."""
+        flags: U8 = _joined(self._flags[day], np.uint8)
+        return flags
+
+
+def _joined(parts: list[Any], dtype: Any) -> Any:
+    if not parts:
+        return np.empty(0, dtype)
+    if len(parts) > 1:
+        parts[:] = [np.concatenate(parts)]
+    return parts[0]
 
 
 def users_of_runs(source: Source) -> U32:

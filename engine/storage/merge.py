@@ -1,31 +1,56 @@
-"""Merging sorted sources: :class:`MergedRows`, the rows of several segments in final order.
+"""Merging sorted sources: :class:`MergedRows`, the rows of several sources in final order.
 
-Sources are merged by their keys, read along their interleave; the merge says which source each row
-comes from, and then every column of a run is one sequential read of each source. Memory: about 45
-bytes a row for the keys, and the widest property of one run. Used by one thread.
+Sources are merged by their keys, read along their interleave, a block at a time; the merge says
+which source each row comes from, and then every stream of a run is gathered by that from one cursor
+a source. Memory: 3 bytes a row (source and tie), dictionaries, and what :mod:`cursors` holds. Used
+by one thread.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from zuji.engine.storage._merging import (
+    MAX_SOURCES,
+    KeyMerge,
+    count_sources,
+    relabel,
+    take_present,
+    take_rows,
+)
 from zuji.engine.storage._pivot import gather_lists
-from zuji.engine.storage._rows import expand_users, merge, merge_index, user_keys
-from zuji.engine.storage.build import Packed, taken
+from zuji.engine.storage._rows import expand_users, user_keys
+from zuji.engine.storage.build import Packed
+from zuji.engine.storage.cursors import Cells, Keys, Receipts, Users, cuts_of, presence_of, times
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary, merge_sorted
+from zuji.engine.storage.frame import DTYPES
 from zuji.engine.types import PROFILE_EVENTS, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from zuji.engine.storage.source import Source
+    from zuji.engine.storage.source import Run, Source
     from zuji.engine.types import I64, U8, U16, U32, U64
+
+BLOCK_ROWS = 1 << 17
+"""Rows of a block: its columns fit the second-level cache of a core."""
+SHARE_ROWS = 1 << 14
+"""Rows of a block for each source, at least, so that reading many sources costs little."""
+FEED_ROWS = 1 << 22
+"""Keys of all sources that are held at once, about."""
+FEED_LEAST, FEED_MOST = 1 << 16, 1 << 20
+
+
+class _Cursor(Protocol):
+    def read(self, out: Any) -> None: ...
 
 
 class MergedRows:
-    """Rows of several sources of one shard and partition, oldest source first."""
+    """Rows of several sources of one shard and partition, oldest source first; see
+    :class:`~zuji.engine.storage.blocks.RowBlocks`.
+    """
 
     def __init__(self, sources: Sequence[Source]) -> None:
         bases = {(s.shard, s.partition, s.base_ms) for s in sources}
@@ -33,18 +58,16 @@ class MergedRows:
             raise ValueError(
                 f"sources of different shards or partitions cannot be merged: {sorted(bases)}"
             )
+        if len(sources) > MAX_SOURCES:
+            raise ValueError(f"at most {MAX_SOURCES} sources, not {len(sources)}")
         self._sources = list(sources)
+        self._block = max(BLOCK_ROWS, SHARE_ROWS * len(sources))
         self.rows = sum(s.rows for s in sources)
         self.names = sorted({name for s in sources for name in s.runs})
-        place = {name: i for i, name in enumerate(self.names)}
-        keys = np.empty(self.rows, np.uint64)
-        codes = np.empty(self.rows, np.uint16)
-        cuts = np.zeros(len(sources) + 1, np.int64)
-        np.cumsum([s.rows for s in sources], out=cuts[1:])
-        for source, a, b in zip(sources, cuts[:-1], cuts[1:], strict=True):
-            codes[a:b] = _keys_of(source, place, keys[a:b])
-        merged = merge(keys, codes, cuts, len(self.names))
-        self.interleave, self.starts, self.ordinal, self.time, self._source, self.tie = merged
+        counts = [sum(s.runs[name].rows for s in sources if name in s.runs) for name in self.names]
+        self.starts = cuts_of(counts)
+        self._source: U8 = np.empty(0, np.uint8)
+        self._tie: U16 | None = None
         self.kinds: dict[str, Kind] = {}
         for source in sources:
             for run in source.runs.values():
@@ -54,41 +77,92 @@ class MergedRows:
                             f"property {name!r} has two kinds in the sources of one merge"
                         )
         self.kinds = dict(sorted(self.kinds.items()))
-        self._index: tuple[int, U32 | None] = (-1, None)
 
-    def index(self, run: int) -> U32 | None:
-        """Merged row -> row in the concatenation of the sources' rows of this run.
+    def walk(self, *, keys: bool = True) -> Iterator[tuple[U16, U64 | None]]:
+        """See :class:`RowBlocks`; finds the source and the tie of every row."""
+        if not self.rows:
+            return
+        place = {name: i for i, name in enumerate(self.names)}
+        self._source = np.empty(self.rows, np.uint8)
+        tie = np.zeros(self.rows, np.uint16)
+        merge = KeyMerge(len(self._sources), self.starts, self._source, tie)
+        feeds = [Keys(source, place) for source in self._sources]
+        each = min(max(FEED_ROWS // len(feeds), FEED_LEAST), FEED_MOST)
+        for number, feed in enumerate(feeds):
+            merge.feed(number, *feed.read(each), feed.left == 0)
+        interleave, merged = np.empty(self._block, np.uint16), np.empty(self._block, np.uint64)
+        done = needed = 0
+        while done < self.rows:
+            filled = 0
+            while filled < self._block:
+                some, needed = merge.run(interleave[filled:], merged[filled:])
+                filled += some
+                if needed < 0:
+                    break
+                feed = feeds[needed]
+                merge.feed(needed, *feed.read(each), feed.left == 0)
+            if not filled:
+                raise ValueError("merge: the sources have fewer rows than their runs")
+            done += filled
+            yield interleave[:filled], merged[:filled]
+        self._tie = tie if merge.any_tie else None
 
-        None = the same.
-        """
-        if self._index[0] != run:
-            parts = [s.runs.get(self.names[run]) for s in self._sources]
-            counts = [0 if part is None else part.rows for part in parts]
-            found: U32 | None = None
-            if sum(1 for count in counts if count) > 1:
-                cuts = np.zeros(len(counts) + 1, np.int64)
-                np.cumsum(counts, out=cuts[1:])
-                found = merge_index(self._source[self.starts[run] : self.starts[run + 1]], cuts)
-            self._index = (run, found)
-        return self._index[1]
+    def keys(self, run: int) -> Iterator[tuple[U32, U32]]:
+        """See :class:`RowBlocks`."""
+        users = self._gather(run, [(i, Users(part)) for i, part in self._parts(run)], np.uint32)
+        return zip(users, self.times(run), strict=True)
 
-    def received(self, run: int) -> I64 | int:
-        """See :class:`SortedRows`."""
-        parts = [s.runs[self.names[run]] for s in self._sources if self.names[run] in s.runs]
-        fixed = {part.received_at for part in parts}
-        if len(fixed) == 1 and None not in fixed:
-            return next(iter(fixed))  # type: ignore[return-value]
-        values = np.concatenate([part.received() for part in parts])
-        index = self.index(run)
-        return values if index is None else taken(values, index)
+    def times(self, run: int) -> Iterator[U32]:
+        """See :class:`RowBlocks`."""
+        return self._gather(run, [(i, times(part)) for i, part in self._parts(run)], np.uint32)
+
+    def ties(self, run: int) -> U16 | None:
+        """See :class:`RowBlocks`."""
+        return None if self._tie is None else self._tie[self.starts[run] : self.starts[run + 1]]
+
+    def received_at(self, run: int) -> int | None:
+        """See :class:`RowBlocks`."""
+        fixed = {part.received_at for _, part in self._parts(run)}
+        return next(iter(fixed)) if len(fixed) == 1 else None
+
+    def received(self, run: int) -> Iterator[I64]:
+        """See :class:`RowBlocks`."""
+        return self._gather(run, [(i, Receipts(part)) for i, part in self._parts(run)], np.int64)
 
     def prop(self, name: str) -> MergedProp:
-        """See :class:`SortedRows`."""
+        """See :class:`RowBlocks`."""
         return MergedProp(self, self._sources, name)
+
+    def picks(self, run: int) -> Iterator[U8]:
+        """Source of each row of a run, in blocks."""
+        end = int(self.starts[run + 1])
+        for a in range(int(self.starts[run]), end, self._block):
+            yield self._source[a : min(a + self._block, end)]
+
+    def _parts(self, run: int) -> list[tuple[int, Run]]:
+        name = self.names[run]
+        return [(i, s.runs[name]) for i, s in enumerate(self._sources) if name in s.runs]
+
+    def _gather(
+        self, run: int, cursors: Sequence[tuple[int, _Cursor]], dtype: Any
+    ) -> Iterator[Any]:
+        """Values of cursors that have one for each row, in merged order."""
+        size = min(self._block, int(self.starts[run + 1] - self.starts[run]))
+        values, out = np.empty(size, dtype), np.empty(size, dtype)
+        for pick in self.picks(run):
+            rows = len(pick)
+            if len(cursors) == 1:
+                cursors[0][1].read(out[:rows])
+            else:
+                cuts = cuts_of(count_sources(pick, len(self._sources)))
+                for i, cursor in cursors:
+                    cursor.read(values[cuts[i] : cuts[i + 1]])
+                take_rows(pick, values[:rows], cuts, out[:rows])
+            yield out[:rows]
 
 
 class MergedProp:
-    """One property of merged rows."""
+    """One property of merged rows; see :class:`~zuji.engine.storage.blocks.PropBlocks`."""
 
     def __init__(self, owner: MergedRows, sources: Sequence[Source], name: str) -> None:
         self._owner = owner
@@ -96,76 +170,124 @@ class MergedProp:
         self._name = name
         self.kind = owner.kinds[name]
         self.dictionary: Dictionary | None = None
-        self._luts: dict[int, U32] = {}
+        self._luts: dict[int, U32] = {}  # of sources whose codes change
         if self.kind in (Kind.STRING, Kind.LIST):
             having = [i for i, s in enumerate(sources) if s.dictionary(name) is not None]
             parts = [as_dictionary(sources[i].dictionary(name)) for i in having]
             self.dictionary, luts = merge_sorted(parts)
-            self._luts = dict(zip(having, luts, strict=True))
+            for i, lut in zip(having, luts, strict=True):
+                if not _is_identity(lut):
+                    self._luts[i] = lut
 
     def has(self, run: int) -> bool:
-        """See :class:`SortedProp`."""
+        """See :class:`PropBlocks`."""
         event = self._owner.names[run]
         return any(event in s.runs and self._name in s.runs[event].props for s in self._sources)
 
-    def run(self, run: int) -> Packed:
-        """See :class:`SortedProp`."""
+    def presence(self, run: int) -> Iterator[U8] | None:
+        """See :class:`PropBlocks`."""
+        cells = self._cells(run)
+        return None if _full(cells) else self._presence(run, cells)
+
+    def blocks(self, run: int) -> Iterator[Packed]:
+        """See :class:`PropBlocks`."""
+        cells = self._cells(run)
+        if self.kind == Kind.LIST:
+            return self._lists(run, cells)
+        return self._all(run, cells) if _full(cells) else self._some(run, cells)
+
+    def _cells(self, run: int) -> dict[int, Cells | None]:
         event = self._owner.names[run]
-        parts: list[tuple[int, Packed | None]] = []
-        for i, source in enumerate(self._sources):
-            part = source.runs.get(event)
-            if part is None:
-                continue
-            packed = part.packed(self._name)
-            if packed is not None and self._luts:
-                packed = Packed(taken(self._luts[i], packed.values), packed.present, packed.offsets)
-            parts.append((part.rows, packed))
-        index = self._owner.index(run)
-        if index is None and len(parts) == 1 and parts[0][1] is not None:
-            return parts[0][1]
-        return _merged(parts, index, self.kind)
+        found = [(i, s.runs[event]) for i, s in enumerate(self._sources) if event in s.runs]
+        return {i: Cells(r, self._name) if self._name in r.props else None for i, r in found}
+
+    def _presence(self, run: int, cells: dict[int, Cells | None]) -> Iterator[U8]:
+        for pick in self._owner.picks(run):
+            yield self._present(pick, cells)[2]
+
+    def _present(self, pick: U8, cells: dict[int, Cells | None]) -> tuple[I64, I64, U8]:
+        """(where the values of each source begin, where its rows begin, presence as merged)."""
+        rows = cuts_of(count_sources(pick, len(self._sources)))
+        present, out = np.empty(len(pick), np.uint8), np.empty(len(pick), np.uint8)
+        counts = [0] * len(self._sources)
+        for i, of in cells.items():
+            mine = present[rows[i] : rows[i + 1]]
+            presence_of(of, mine)
+            counts[i] = int(np.count_nonzero(mine))
+        take_rows(pick, present, rows, out)
+        return cuts_of(counts), rows, out
+
+    def _read(self, cells: dict[int, Cells | None], cuts: I64, spare: int = 0) -> Any:
+        """The next values of every source end to end, codes being those of the dictionary."""
+        values = np.zeros(int(cuts[-1]) + spare, DTYPES[self.kind])
+        for i, of in cells.items():
+            if of is not None:
+                mine = values[cuts[i] : cuts[i + 1]]
+                of.values.read(mine)
+                if (lut := self._luts.get(i)) is not None:
+                    relabel(mine, lut)
+        return values
+
+    def _all(self, run: int, cells: dict[int, Cells | None]) -> Iterator[Packed]:
+        """Every row has a value."""
+        for pick in self._owner.picks(run):
+            cuts = cuts_of(count_sources(pick, len(self._sources)))
+            values = self._read(cells, cuts)
+            if len(cells) > 1:
+                out = np.empty(len(pick), values.dtype)
+                take_rows(pick, values, cuts, out)
+                values = out
+            yield Packed(values)
+
+    def _some(self, run: int, cells: dict[int, Cells | None]) -> Iterator[Packed]:
+        """Some rows have a value."""
+        for pick in self._owner.picks(run):
+            cuts, _, present = self._present(pick, cells)
+            values = self._read(cells, cuts, 1)
+            out = np.empty(len(pick) + 1, values.dtype)
+            count = take_present(pick, present, values, cuts, out)
+            yield Packed(out[:count], present)
+
+    def _lists(self, run: int, cells: dict[int, Cells | None]) -> Iterator[Packed]:
+        full = _full(cells)
+        for pick in self._owner.picks(run):
+            cuts, _, present = self._present(pick, cells)
+            lengths = np.zeros(int(cuts[-1]), np.uint32)
+            items = [0] * len(self._sources)
+            for i, of in cells.items():
+                if of is not None:
+                    mine = lengths[cuts[i] : cuts[i + 1]]
+                    of.lengths(mine)
+                    items[i] = int(mine.sum(dtype=np.int64))
+            offsets = np.zeros(len(lengths) + 1, np.uint32)
+            np.cumsum(lengths, out=offsets[1:])
+            numbers, index = np.arange(len(lengths) + 1), np.empty(len(pick) + 1, np.uint32)
+            count = take_present(pick, present, numbers.astype(np.uint32), cuts, index)
+            values = self._read(cells, cuts_of(items))
+            ends, chosen = gather_lists(offsets, values, index[:count])
+            yield Packed(chosen, None if full else present, ends)
 
 
-def _merged(parts: list[tuple[int, Packed | None]], index: U32 | None, kind: Kind) -> Packed:
-    """Concatenates the parts of a run and brings them into merged order."""
-    present: U8 | None = None
-    if any(packed is None or packed.present is not None for _, packed in parts):
-        present = np.concatenate([_presence(rows, packed) for rows, packed in parts])
-    held = [packed for _, packed in parts if packed is not None]
-    values = np.concatenate([packed.values for packed in held])
-    assert index is not None, "a run of one source is not merged"
-    chosen: U32 = index
-    if present is not None:
-        # number of each row among those that have a value, then the merged order restricted to
-        # such rows
-        numbers = (np.cumsum(present, dtype=np.uint32) - np.uint32(1)).astype(np.uint32)
-        ordered = taken(present, index)
-        chosen = taken(numbers, np.ascontiguousarray(index[ordered.view(np.bool_)]))
-        present = ordered
-    if kind == Kind.LIST:
-        offsets, items = gather_lists(_joined(held), values, chosen)
-        return Packed(items, present, offsets)
-    return Packed(taken(values, chosen), present)
+def _full(cells: dict[int, Cells | None]) -> bool:
+    """Whether every row has a value."""
+    return all(of is not None and of.presence is None for of in cells.values())
 
 
-def _presence(rows: int, packed: Packed | None) -> U8:
-    if packed is None:
-        return np.zeros(rows, np.uint8)
-    return np.ones(rows, np.uint8) if packed.present is None else packed.present
-
-
-def _joined(parts: list[Packed]) -> U32:
-    """Offsets of concatenated lists."""
-    lengths = [np.diff(p.offsets) for p in parts if p.offsets is not None]
-    offsets = np.zeros(sum(len(part) for part in lengths) + 1, np.uint32)
-    np.cumsum(np.concatenate(lengths), out=offsets[1:])
-    return offsets
+def _is_identity(lut: U32) -> bool:
+    return bool((lut == np.arange(len(lut), dtype=np.uint32)).all())
 
 
 def keys_in_order(source: Source) -> tuple[U32, U32]:
     """(ordinal, time) of every row of a source in user order, uint32[rows] each. O(rows)."""
+    codes, names = source.interleave()
+    starts = cuts_of([source.runs[name].rows for name in names])
+    ordinal, time = np.empty(source.rows, np.uint32), np.empty(source.rows, np.uint32)
+    for name, a, b in zip(names, starts[:-1], starts[1:], strict=True):
+        run = source.runs[name]
+        expand_users(*run.users(), ordinal[a:b])
+        time[a:b] = run.times()
     keys = np.empty(source.rows, np.uint64)
-    _keys_of(source, {name: i for i, name in enumerate(source.runs)}, keys)
+    user_keys(codes, ordinal, time, starts, keys)
     return (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
 
 
@@ -178,17 +300,3 @@ def behaviour_in_order(source: Source) -> tuple[U32, U32]:
         return ordinal, time
     shown = ~np.isin(codes, hidden)
     return ordinal[shown], time[shown]
-
-
-def _keys_of(source: Source, place: dict[str, int], keys: U64) -> U16:
-    """Fills the keys of a source in user order; returns its event codes in the merged numbering."""
-    codes, names = source.interleave()
-    starts = np.zeros(len(names) + 1, np.int64)
-    np.cumsum([source.runs[name].rows for name in names], out=starts[1:])
-    ordinal, time = np.empty(source.rows, np.uint32), np.empty(source.rows, np.uint32)
-    for name, a, b in zip(names, starts[:-1], starts[1:], strict=True):
-        run = source.runs[name]
-        expand_users(*run.users(), ordinal[a:b])
-        time[a:b] = run.times()
-    user_keys(codes, ordinal, time, starts, keys)
-    return np.array([place[name] for name in names] or [0], np.uint16)[codes]

@@ -1,8 +1,6 @@
-/* Row order: keys of a source in user order, k-way merge of sources, and the day index.
+/* Row order: keys of a source in user order, and the day index.
  *
- * Order everywhere is (ordinal, time, rank, tie). A key is ordinal << 32 | time. Sources are given oldest
- * first, so a merge that prefers the lower source on equal keys keeps rank, and each source's own order keeps
- * the tie. The merge is a winner tree over the sources (Knuth 5.4.1): O(rows * log sources), sequential reads.
+ * Order everywhere is (ordinal, time, rank, tie). A key is ordinal << 32 | time.
  */
 #ifndef ZUJI_ROWS_H
 #define ZUJI_ROWS_H
@@ -21,54 +19,6 @@ static int rows_keys(const uint16_t *codes, int64_t n, const uint32_t *ordinal, 
         if (at >= run_end[codes[i]]) return 1;
         keys[i] = (uint64_t)ordinal[at] << 32 | time[at];
     }
-    return 0;
-}
-
-/* Merges sources. keys/codes: concatenated, source s owning [start[s], start[s+1]). at: scratch int64[sources],
- * tree: scratch uint32[2 * leaves], leaves = power of two >= sources. event_at: start of each event's rows in the
- * event-clustered outputs (ordinal, time, source, tie), advanced. interleave: event of each merged row.
- * Ties above 65,535 are 65,535. Returns 0, or 1 when a source's keys descend. */
-static int rows_merge(const uint64_t *keys, const uint16_t *codes, const int64_t *start, int64_t sources,
-                      int64_t *at, uint32_t *tree, int64_t leaves, int64_t *event_at, uint16_t *interleave,
-                      uint32_t *ordinal, uint32_t *time, uint16_t *source, uint16_t *tie, int *any_tie) {
-    int64_t n = start[sources] - start[0], out = 0;
-    uint64_t last = 0;
-    uint32_t rank = 0;
-    *any_tie = 0;
-    for (int64_t s = 0; s < sources; s++) at[s] = start[s];
-    /* An exhausted or missing source is number >= sources or has at == end; it loses against everything. */
-#define ROWS_DONE(s) ((int64_t)(s) >= sources || at[s] >= start[(s) + 1])
-#define ROWS_BEATS(a, b) (ROWS_DONE(b) || (!ROWS_DONE(a) && (keys[at[a]] < keys[at[b]] || (keys[at[a]] == keys[at[b]] && (a) < (b)))))
-    for (int64_t i = 0; i < leaves; i++) tree[leaves + i] = (uint32_t)i;
-    for (int64_t i = leaves - 1; i > 0; i--) {
-        uint32_t a = tree[2 * i], b = tree[2 * i + 1];
-        tree[i] = ROWS_BEATS(a, b) ? a : b;
-    }
-    while (out < n) {
-        uint32_t s = leaves > 1 ? tree[1] : 0;
-        uint64_t key = keys[at[s]];
-        if (out && key < last) return 1;
-        if (!out || key != last)
-            rank = 0;
-        else if (rank < UINT16_MAX)
-            rank++;
-        if (rank) *any_tie = 1;
-        last = key;
-        uint16_t code = codes[at[s]];
-        int64_t to = event_at[code]++;
-        interleave[out++] = code;
-        ordinal[to] = (uint32_t)(key >> 32);
-        time[to] = (uint32_t)key;
-        source[to] = (uint16_t)s;
-        tie[to] = (uint16_t)rank;
-        at[s]++;
-        for (int64_t i = (leaves + s) >> 1; i > 0; i >>= 1) {
-            uint32_t a = tree[2 * i], b = tree[2 * i + 1];
-            tree[i] = ROWS_BEATS(a, b) ? a : b;
-        }
-    }
-#undef ROWS_BEATS
-#undef ROWS_DONE
     return 0;
 }
 

@@ -364,6 +364,11 @@ class SegmentRun(DayViews):
         return self._meta
 
     @property
+    def owner(self) -> Segment:
+        """The segment that it is a run of."""
+        return self._owner
+
+    @property
     def kept(self) -> SegmentRun | KeptRun:
         """This run read through the segment's cache; itself without one."""
         if self._kept is None:

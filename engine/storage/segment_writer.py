@@ -2,9 +2,11 @@
 (:func:`write_segment`).
 
 tmp name -> write -> fsync -> rename; the caller syncs the directory once for all files it wrote,
-before the manifest names them (I4). Streams are written one by one, so memory holds one property
-of one run at a time besides the keys. Every kind of page, its choice and its checksum belong to
-:mod:`codecs`; this file decides only what is a stream. Format: ``docs/format/segment.md``.
+before the manifest names them (I4). Rows come in blocks and streams are written one by one, so
+memory holds, besides what the owner of the rows holds, a page or two and the encoded streams that
+wait for another: users and offsets of one run, receive times, items of lists. And who was active on
+which day. Every kind of page, its choice and its checksum belong to :mod:`codecs`; this file
+decides only what is a stream. Format: ``docs/format/segment.md``.
 Functions are thread-safe: each call has its own state.
 """
 
@@ -19,9 +21,10 @@ import numpy as np
 
 from zuji.engine.errors import ZujiError
 from zuji.engine.storage import names as file_names
-from zuji.engine.storage._rows import few_values, user_keys
+from zuji.engine.storage._rows import few_values
 from zuji.engine.storage._sort import csr
-from zuji.engine.storage.days import BITMAP_SLACK, INDEX_ROWS, bitmap, days_from_rows, dense
+from zuji.engine.storage.blocks import WholeRows
+from zuji.engine.storage.days import BITMAP_SLACK, INDEX_ROWS, BuiltDays, bitmap, dense
 from zuji.engine.storage.format import (
     DAY_BITMAP,
     DAY_LIST,
@@ -36,6 +39,7 @@ from zuji.engine.storage.format import (
     pack_footer,
     pack_header,
 )
+from zuji.engine.storage.frame import DTYPES
 from zuji.engine.storage.manifest import SegmentMeta
 from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
@@ -43,15 +47,17 @@ from zuji.engine.storage.streams import StreamWriter
 from zuji.engine.types import PROFILE_EVENTS, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
+    from zuji.engine.storage.blocks import PropBlocks, RowBlocks
     from zuji.engine.storage.build import Packed, SortedRows
-    from zuji.engine.storage.days import ListedDays
     from zuji.engine.storage.dictionary import Dictionary
     from zuji.engine.storage.files import Appender, Files
+    from zuji.engine.storage.format import Stream
     from zuji.engine.storage.frame import Slice, Sliced
     from zuji.engine.storage.source import Source
+    from zuji.engine.storage.streams import OpenStream
     from zuji.engine.types import I64, U32
 
 TIME_UNITS = (1_000, 60_000, 3_600_000)
@@ -119,7 +125,7 @@ def write_segment(
     """Writes the rows of several sources of one shard and partition, oldest source first, as one
     segment.
     """
-    return write_rows(
+    return _write(
         files,
         path,
         MergedRows(sources),
@@ -149,6 +155,31 @@ def write_rows(
     Raises:
         StorageFull, StorageFailed, ReadOnly: the temporary file is removed.
     """
+    return _write(
+        files,
+        path,
+        WholeRows(rows),
+        shard=shard,
+        partition=partition,
+        day_edges=day_edges,
+        segment_id=segment_id,
+        file=file,
+        rank=rank,
+    )
+
+
+def _write(
+    files: Files,
+    path: str,
+    rows: RowBlocks,
+    *,
+    shard: int,
+    partition: Partition,
+    day_edges: I64,
+    segment_id: int,
+    file: str,
+    rank: int,
+) -> SegmentMeta:
     temporary = file_names.temporary(path)
     appender = files.create(temporary)
     try:
@@ -181,7 +212,7 @@ def write_rows(
 class _SegmentWriter:
     """State of one file being written."""
 
-    def __init__(self, out: Appender, rows: SortedRows, base_ms: int, edges: I64) -> None:
+    def __init__(self, out: Appender, rows: RowBlocks, base_ms: int, edges: I64) -> None:
         self._to = StreamWriter(out)
         self._rows = rows
         self._base_ms = base_ms
@@ -193,14 +224,14 @@ class _SegmentWriter:
         """The whole file."""
         rows = self._rows
         self._to.put(pack_header())
-        interleave = self._to.ints(rows.interleave)
+        interleave, anybody = self._interleave()
         heads = [self._run(i) for i in range(len(rows.names))]
         props, columns = self._props()
         runs = [
             msgspec.structs.replace(head, columns=mine)
             for head, mine in zip(heads, columns, strict=True)
         ]
-        any_days, any_all = self._any_event(runs)
+        any_days, any_all = self._any_event(runs, anybody)
         table = np.array(self._days, np.uint32)
         day_table = self._to.blob(table.tobytes()) if len(table) else (0, 0)
         pages_offset, pages, pages_crc = self._to.page_table()
@@ -229,76 +260,126 @@ class _SegmentWriter:
         self._to.flush()
         return footer
 
+    # -- user order ----------------------------------------------------------------------------
+
+    def _interleave(self) -> tuple[Stream, tuple[BuiltDays, BuiltDays] | None]:
+        """The interleave; days of any event, and the whole partition as one day, when it has an
+        index of its own: profile records are no behaviour, one run alone has all this itself.
+        """
+        rows = self._rows
+        acts = [i for i in range(len(rows.names)) if i not in self._records]
+        anybody = None
+        if (
+            len(acts) != 1
+            and sum(int(rows.starts[i + 1] - rows.starts[i]) for i in acts) >= INDEX_ROWS
+            and len(self._edges) > 1
+        ):
+            whole = np.array([self._edges[0], self._edges[-1]], np.int64)
+            anybody = BuiltDays(self._base_ms, self._edges), BuiltDays(self._base_ms, whole)
+        stream = self._to.open(np.uint16)
+        for codes, keys in rows.walk(keys=anybody is not None):
+            stream.add(codes)
+            if anybody is None or keys is None:
+                continue
+            if self._records:
+                keys = keys[~np.isin(codes, self._records)]
+            ordinal, time = (keys >> np.uint64(32)).astype(np.uint32), keys.astype(np.uint32)
+            for days in anybody:
+                days.add(ordinal, time)
+        return stream.end(), anybody
+
+    def _any_event(
+        self, runs: Sequence[RunMeta], anybody: tuple[BuiltDays, BuiltDays] | None
+    ) -> tuple[int, int]:
+        """First row of the days of any event, row of the whole partition; −1: not stored."""
+        acts = [run for run in runs if run.event not in PROFILE_EVENTS]
+        if len(acts) == 1:
+            return acts[0].days, -1
+        if anybody is None:
+            return -1, -1
+        return self._day_index(anybody[0]), self._day_index(anybody[1])
+
     # -- runs ----------------------------------------------------------------------------------
 
     def _run(self, i: int) -> RunMeta:
         """Keys and day index of one run; its columns come later, property by property."""
         rows = self._rows
-        a, b = int(rows.starts[i]), int(rows.starts[i + 1])
-        ordinal, time = rows.ordinal[a:b], rows.time[a:b]
-        users, offsets = csr(ordinal)
-        unit, scaled = _scaled(time, TIME_UNITS)
-        tie = None if rows.tie is None else rows.tie[a:b]
-        days = -1
-        if b - a >= INDEX_ROWS and len(self._edges) > 1:
-            days = self._day_index(days_from_rows(ordinal, time, self._base_ms, self._edges))
+        count = int(rows.starts[i + 1] - rows.starts[i])
+        index = None
+        if count >= INDEX_ROWS and len(self._edges) > 1:
+            index = BuiltDays(self._base_ms, self._edges)
+        users = self._to.open(np.uint32, ascending=True, held=True)
+        offsets = self._to.open(np.uint32, ascending=True, held=True)
+        unit, span = _Unit(TIME_UNITS), _Span()
+        row, last, people = 0, -1, 0
+        for ordinal, time in rows.keys(i):
+            some, starts = csr(ordinal)
+            again = int(some[0]) == last  # of a user whose rows began in the block before
+            users.add(some[again:])
+            offsets.add(starts[again:-1] + np.uint32(row))
+            people += len(some) - again
+            row, last = row + len(ordinal), int(some[-1])
+            unit.add(time)
+            span.add(time)
+            if index is not None:
+                index.add(ordinal, time)
+        offsets.add(np.array([row], np.uint32))
+        days = -1 if index is None else self._day_index(index)
+        user_list, user_offsets = users.end(), offsets.end()
+        stamps = self._to.open(np.uint32)
+        for time in rows.times(i):
+            stamps.add(time if unit.best == 1 else time // np.uint32(unit.best))
+        times = stamps.end()
+        tie = rows.ties(i)
         return RunMeta(
             event=rows.names[i],
-            rows=b - a,
-            users=len(users),
-            min_ms=self._base_ms + int(time.min()),
-            max_ms=self._base_ms + int(time.max()),
-            user_list=self._to.ints(users, ascending=True),
-            offsets=self._to.ints(offsets, ascending=True),
-            times=self._to.ints(scaled),
-            time_unit=unit,
+            rows=count,
+            users=people,
+            min_ms=self._base_ms + span.low,
+            max_ms=self._base_ms + span.high,
+            user_list=user_list,
+            offsets=user_offsets,
+            times=times,
+            time_unit=unit.best,
             ties=(0, 0) if tie is None or not tie.any() else self._to.ints(tie),
-            received=self._received(i, time),
+            received=self._received(i, count),
             columns=[],
             days=days,
         )
 
-    def _received(self, i: int, time: U32) -> Received:
-        received = self._rows.received(i)
-        if isinstance(received, int):
-            return Received(RECEIVED_ONE, received)
-        low = int(received.min())
-        if low == int(received.max()):
-            return Received(RECEIVED_ONE, low)
-        lag = received - time.astype(np.int64) - self._base_ms
-        lag_bits = (int(lag.max()) - int(lag.min())).bit_length()
-        few = few_values(received, FEW_RECEIVED)
-        if few is not None:
-            values, codes = few
-            bits = (len(values) - 1).bit_length() * len(received) + 64 * len(values)
-            if bits < lag_bits * len(received):
-                return Received(RECEIVED_FEW, 0, self._to.ints(codes), self._to.ints(values))
-        return Received(RECEIVED_LAG, 0, self._to.ints(lag))
+    def _received(self, i: int, count: int) -> Received:
+        rows = self._rows
+        fixed = rows.received_at(i)
+        if fixed is not None:
+            return Received(RECEIVED_ONE, fixed)
+        span, lags = _Span(), _Span()
+        codes: OpenStream | None = self._to.open(np.uint32, held=True)
+        numbers: dict[int, int] = {}
+        for received, time in zip(rows.received(i), rows.times(i), strict=True):
+            span.add(received)
+            lags.add(received - time)
+            few = None if codes is None else few_values(received, FEW_RECEIVED)
+            if few is not None:
+                lut = [numbers.setdefault(value, len(numbers)) for value in few[0].tolist()]
+            if few is None or len(numbers) > FEW_RECEIVED:
+                codes = None
+            elif codes is not None:
+                codes.add(np.array(lut, np.uint32)[few[1]])
+        if span.low == span.high:
+            return Received(RECEIVED_ONE, span.low)
+        if codes is not None:
+            bits = (len(numbers) - 1).bit_length() * count + 64 * len(numbers)
+            if bits < (lags.high - lags.low).bit_length() * count:
+                values = np.array(list(numbers), np.int64)
+                return Received(RECEIVED_FEW, 0, codes.end(), self._to.ints(values))
+        lag = self._to.open(np.int64)
+        for received, time in zip(rows.received(i), rows.times(i), strict=True):
+            lag.add(received - time - self._base_ms)
+        return Received(RECEIVED_LAG, 0, lag.end())
 
     # -- days ----------------------------------------------------------------------------------
 
-    def _any_event(self, runs: Sequence[RunMeta]) -> tuple[int, int]:
-        """First row of the days of any event, and the row of the whole partition; −1: not stored.
-
-        Profile records are no behaviour and left out. One run alone has all this itself.
-        """
-        rows = self._rows
-        acts = [run for run in runs if run.event not in PROFILE_EVENTS]
-        if len(acts) == 1:
-            return acts[0].days, -1
-        if sum(run.rows for run in acts) < INDEX_ROWS or len(self._edges) < 2:
-            return -1, -1
-        keys = np.empty(rows.rows, np.uint64)
-        user_keys(rows.interleave, rows.ordinal, rows.time, rows.starts, keys)
-        if self._records:
-            keys = keys[~np.isin(rows.interleave, self._records)]
-        ordinal = (keys >> np.uint64(32)).astype(np.uint32)
-        time = keys.astype(np.uint32)
-        days = self._day_index(days_from_rows(ordinal, time, self._base_ms, self._edges))
-        whole = np.array([self._edges[0], self._edges[-1]], np.int64)
-        return days, self._day_index(days_from_rows(ordinal, time, self._base_ms, whole))
-
-    def _day_index(self, days: ListedDays) -> int:
+    def _day_index(self, days: BuiltDays) -> int:
         first = len(self._days)
         for day in range(len(days.rows)):
             users, flags = days.user_list(day), days.flags(day)
@@ -328,7 +409,7 @@ class _SegmentWriter:
             prop = rows.prop(name)
             having = [i for i in range(len(rows.names)) if prop.has(i)]
             for i in having:
-                columns[i].append(self._column(len(props), kind, prop.run(i)))
+                columns[i].append(self._column(len(props), kind, prop, i))
             if having:
                 props.append(self._prop(name, kind, prop.dictionary))
         return props, columns
@@ -340,23 +421,81 @@ class _SegmentWriter:
         offsets = self._to.ints(dictionary.offsets, ascending=True)
         return PropMeta(name, int(kind), len(dictionary), text, offsets)
 
-    def _column(self, prop: int, kind: Kind, packed: Packed) -> ColumnMeta:
-        values: Any = packed.values
-        unit, presence, offsets = 1, (0, 0), (0, 0)
-        if packed.present is not None:
-            presence = self._to.ints(packed.present)
-        if kind == Kind.FLOAT:
-            low, high = (int(v.view(np.int64)) for v in (values.min(), values.max()))
-            return ColumnMeta(prop, packed.count, low, high, 1, self._to.floats(values), presence)
-        if packed.offsets is not None:
-            offsets = self._to.ints(packed.offsets, ascending=True)
-            stream = self._to.ints(values) if len(values) else (0, 0)
-            return ColumnMeta(prop, packed.count, 0, 0, 1, stream, presence, offsets, len(values))
-        low, high = int(values.min()), int(values.max())
+    def _column(self, number: int, kind: Kind, prop: PropBlocks, i: int) -> ColumnMeta:
+        presence = (0, 0)
+        if (present := prop.presence(i)) is not None:
+            flags = self._to.open(np.uint8)
+            for block in present:
+                flags.add(block)
+            presence = flags.end()
+        if kind == Kind.LIST:
+            return self._list_column(number, presence, prop.blocks(i))
+        unit, span, count = _Unit(TIME_UNITS if kind == Kind.DATETIME else ()), _Span(), 0
         if kind == Kind.DATETIME:
-            unit, values = _scaled(values, TIME_UNITS)
-        stream = self._to.ints(values, pack=kind in (Kind.INT, Kind.DATETIME))
-        return ColumnMeta(prop, packed.count, low, high, unit, stream, presence)
+            for packed in prop.blocks(i):
+                unit.add(packed.values)
+        pack = kind in (Kind.INT, Kind.DATETIME)
+        values = self._to.open(DTYPES[kind], pack=pack)
+        for packed in prop.blocks(i):
+            span.add(packed.values)
+            count += packed.count
+            values.add(packed.values if unit.best == 1 else packed.values // unit.best)
+        low, high = span.low, span.high
+        if kind == Kind.FLOAT:
+            low, high = (int(np.float64(v).view(np.int64)) for v in (low, high))
+        return ColumnMeta(number, count, low, high, unit.best, values.end(), presence)
+
+    def _list_column(self, number: int, presence: Stream, blocks: Iterator[Packed]) -> ColumnMeta:
+        ends = self._to.open(np.uint32, ascending=True)
+        values = self._to.open(np.uint32, held=True)
+        count = items = 0
+        for packed in blocks:
+            assert packed.offsets is not None
+            if items + len(packed.values) > 0xFFFF_FFFF:
+                raise OverflowError("the lists of one run have more than 2^32 - 1 items")
+            ends.add(packed.offsets[:-1] + np.uint32(items))
+            values.add(packed.values)
+            count += packed.count
+            items += len(packed.values)
+        ends.add(np.array([items], np.uint32))
+        offsets = ends.end()
+        return ColumnMeta(number, count, 0, 0, 1, values.end(), presence, offsets, items)
+
+
+class _Span:
+    """Smallest and largest of values that come in blocks."""
+
+    def __init__(self) -> None:
+        self.low: Any = 0
+        self.high: Any = 0
+        self._any = False
+
+    def add(self, values: Any) -> None:
+        if len(values):
+            low, high = values.min(), values.max()
+            if self._any:
+                low, high = np.minimum(low, self.low), np.maximum(high, self.high)
+            self.low, self.high, self._any = low.item(), high.item(), True
+
+
+class _Unit:
+    """The largest unit that divides all values, which come in blocks; each divides the next.
+
+    Most runs fail on the first few rows.
+    """
+
+    def __init__(self, units: Sequence[int]) -> None:
+        self._units = units
+
+    @property
+    def best(self) -> int:
+        return self._units[-1] if self._units else 1
+
+    def add(self, values: Any) -> None:
+        for i, unit in enumerate(self._units):
+            if (values[:64] % unit).any() or (values % unit).any():
+                self._units = self._units[:i]
+                return
 
 
 def _dense_bitmap(users: U32) -> bytes | None:
@@ -368,16 +507,3 @@ def _dense_bitmap(users: U32) -> bytes | None:
     packed.run_optimize()
     raw: bytes = packed.serialize()
     return raw if len(raw) <= BITMAP_SLACK * (12 + len(users) * widest.bit_length() / 8) else None
-
-
-def _scaled(values: Any, units: Sequence[int]) -> tuple[int, Any]:
-    """The largest unit that divides every value, and the quotients.
-
-    Most runs fail on the first few rows.
-    """
-    best = 1
-    for unit in units:
-        if (values[:64] % unit).any() or (values % unit).any():
-            break
-        best = unit
-    return (best, values) if best == 1 else (best, values // values.dtype.type(best))

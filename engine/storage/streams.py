@@ -19,14 +19,13 @@ from zuji.engine.storage.codecs import (
     PAGE_ROWS,
     crc32c,
     encode_bytes,
-    encode_floats,
-    encode_ints,
+    encode_page,
 )
 from zuji.engine.storage.format import ALIGN, ALIGN_FROM, ALIGN_SMALL, Stream
 
 if TYPE_CHECKING:
+    from zuji.engine.storage.codecs import Page
     from zuji.engine.storage.files import Appender
-    from zuji.engine.types import F64
 
 WRITE_BYTES = 1 << 20
 """Encoded streams are gathered to writes of about this size."""
@@ -40,30 +39,23 @@ class StreamWriter:
     def __init__(self, out: Appender) -> None:
         self.position = 0
         self._out = out
-        self._encoder = PageEncoder()
+        self.encoder = PageEncoder()
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._entries: list[bytes] = []
 
     def ints(self, values: Any, *, ascending: bool = False, pack: bool = False) -> Stream:
         """An integer stream. ``ascending``: also try deltas; ``pack``: also try lz4."""
-        values = np.ascontiguousarray(values)
-        if pack:
-            return self._stream(*encode_ints(values, ascending=ascending))
-        first = len(self._entries)
-        for start in range(0, len(values), PAGE_ROWS):
-            part = values[start : start + PAGE_ROWS]
-            codec, param, data, low, high = self._encoder.encode(part, ascending)
-            if start == 0:
-                self._align(data, len(values))
-            entry = (self.position, len(data), len(part), crc32c(data), codec, param, 0, low, high)
-            self._entries.append(_ENTRY.pack(*entry))
-            self.put(data)
-        return first, len(self._entries) - first
+        return self.open(values.dtype, ascending=ascending, pack=pack).add(values).end()
 
-    def floats(self, values: F64) -> Stream:
-        """A float stream."""
-        return self._stream(*encode_floats(np.ascontiguousarray(values)))
+    def open(
+        self, dtype: Any, *, ascending: bool = False, pack: bool = False, held: bool = False
+    ) -> OpenStream:
+        """A stream of integers or floats that is given in parts; other streams wait for its end.
+
+        ``held``: its pages stay in memory until then, so that others can be written meanwhile.
+        """
+        return OpenStream(self, np.dtype(dtype), ascending, pack, held)
 
     def blob(self, raw: bytes) -> Stream:
         """A byte stream."""
@@ -105,7 +97,86 @@ class StreamWriter:
         self.put(data)
         return first, len(pages)
 
-    def _align(self, data: bytes, rows: int) -> None:
-        """Before the first page of a stream: a stream of several pages counts as large."""
-        large = len(data) >= ALIGN_FROM or rows > PAGE_ROWS
+    def start(self, *, large: bool) -> int:
+        """Number of the first page of a stream that begins here."""
         self.pad(ALIGN if large else ALIGN_SMALL)
+        return len(self._entries)
+
+    def page(self, page: Page) -> None:
+        """The next page of the stream."""
+        rows, codec, param, data, low, high = page
+        entry = (self.position, len(data), rows, crc32c(data), codec, param, 0, low, high)
+        self._entries.append(_ENTRY.pack(*entry))
+        self.put(data)
+
+
+class OpenStream:
+    """A stream of integers or floats that is given in parts."""
+
+    def __init__(
+        self, to: StreamWriter, dtype: np.dtype[Any], ascending: bool, pack: bool, held: bool
+    ) -> None:
+        self._to = to
+        self._ascending = ascending
+        self._pack = pack or dtype == np.float64
+        self._held = held
+        self._rest: Any = None  # values of a page that is not yet full
+        self._filled = 0
+        self._dtype = dtype
+        self._waiting: list[Page] = []  # pages that are not yet written
+        self._bytes = 0
+        self._pages = 0
+        self._first = -1
+
+    def add(self, values: Any) -> OpenStream:
+        """The next values, contiguous; they may change afterwards. Returns the stream."""
+        values = np.ascontiguousarray(values)
+        at = 0
+        if self._filled:
+            at = self._fill(values)
+            if self._filled < PAGE_ROWS:
+                return self
+            self._encode(self._rest)
+            self._filled = 0
+        while len(values) - at >= PAGE_ROWS:
+            self._encode(values[at : at + PAGE_ROWS])
+            at += PAGE_ROWS
+        if at < len(values):
+            self._fill(values[at:])
+        return self
+
+    def end(self) -> Stream:
+        """Writes what is left; (0, 0) when no value was given."""
+        if self._filled:
+            self._encode(self._rest[: self._filled])
+            self._filled = 0
+        self._rest = None
+        if self._waiting:
+            self._write(large=self._bytes >= ALIGN_FROM or (self._pages > 1 and not self._pack))
+        return max(self._first, 0), self._pages
+
+    def _fill(self, values: Any) -> int:
+        if self._rest is None:
+            self._rest = np.empty(PAGE_ROWS, self._dtype)
+        taken = min(PAGE_ROWS - self._filled, len(values))
+        self._rest[self._filled : self._filled + taken] = values[:taken]
+        self._filled += taken
+        return taken
+
+    def _encode(self, part: Any) -> None:
+        page = encode_page(self._to.encoder, part, ascending=self._ascending, pack=self._pack)
+        self._pages += 1
+        self._bytes += len(page.data)
+        if self._first >= 0:
+            self._to.page(page)
+            return
+        self._waiting.append(page)
+        # Large streams start at a multiple of ALIGN; till it is known that one is, it waits.
+        if not self._held and (self._bytes >= ALIGN_FROM or (self._pages > 1 and not self._pack)):
+            self._write(large=True)
+
+    def _write(self, *, large: bool) -> None:
+        self._first = self._to.start(large=large)
+        for page in self._waiting:
+            self._to.page(page)
+        self._waiting = []

@@ -5,7 +5,6 @@ refusals.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -28,8 +27,6 @@ from zuji.engine.storage._rows import (
     days_of,
     expand_users,
     few_values,
-    merge,
-    merge_index,
     user_keys,
 )
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary, merge_sorted, sort_used
@@ -126,51 +123,6 @@ def test_days_of_a_month_with_a_clock_change() -> None:
     assert Partition(ident, start, end).id == 2025 * 12 + 9
     hours = np.diff(day_edges("Europe/Berlin", start, end)) // 3_600_000
     assert hours.tolist() == [24] * 25 + [25] + [24] * 5
-
-
-@given(
-    st.lists(
-        st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2)), max_size=9),
-        min_size=1,
-        max_size=5,
-    )
-)
-def test_merge_is_a_stable_sort(sources: list[list[tuple[int, int, int]]]) -> None:
-    """(ordinal, time, event) rows: the merge is Python's stable sort of the concatenation."""
-    sources = [sorted(rows, key=lambda r: r[:2]) for rows in sources]
-    flat = [(source, row) for source, rows in enumerate(sources) for row in rows]
-    wanted = sorted(flat, key=lambda pair: pair[1][:2])
-    keys = np.array([row[0] << 32 | row[1] for _, row in flat], U64)
-    codes = np.array([row[2] for _, row in flat], U16)
-    cuts = np.cumsum([0, *map(len, sources)]).astype(I64)
-    interleave, starts, ordinal, time, source, tie = merge(keys, codes, cuts, 3)
-    assert interleave.tolist() == [row[2] for _, row in wanted]
-    ranks = [0] * len(wanted)
-    for i, ((_, a), (_, b)) in enumerate(pairwise(wanted)):
-        ranks[i + 1] = ranks[i] + 1 if a[:2] == b[:2] else 0
-    assert (tie is None) == (not any(ranks))
-    for event in range(3):
-        span = slice(int(starts[event]), int(starts[event + 1]))
-        mine = [
-            (s, row, rank) for (s, row), rank in zip(wanted, ranks, strict=True) if row[2] == event
-        ]
-        assert ordinal[span].tolist() == [row[0] for _, row, _ in mine]
-        assert time[span].tolist() == [row[1] for _, row, _ in mine]
-        assert source[span].tolist() == [s for s, _, _ in mine]
-        if tie is not None:
-            assert tie[span].tolist() == [rank for _, _, rank in mine]
-
-
-def test_merge_refuses_what_is_not_sorted() -> None:
-    cuts = np.array([0, 2], I64)
-    with pytest.raises(ValueError, match="out of order"):
-        merge(np.array([2, 1], U64), np.zeros(2, U16), cuts, 1)
-    with pytest.raises(ValueError, match="out of range"):
-        merge(np.array([1, 2], U64), np.array([0, 1], U16), cuts, 1)
-    with pytest.raises(ValueError, match="length"):
-        merge(np.array([1, 2], U64), np.zeros(2, U16), np.array([0, 3], I64), 1)
-    with pytest.raises(ValueError, match="fewer rows"):
-        merge_index(np.array([0, 0], U16), np.array([0, 1], I64))
 
 
 def test_keys_refuse_an_interleave_of_other_runs() -> None:
