@@ -21,7 +21,7 @@ from zuji.server.api.asking import Desk
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.openapi import docs_routes
 from zuji.server.auth import Kind
-from zuji.server.collector.app import Forbidden, Unauthorized
+from zuji.server.errors import Forbidden, Unauthorized
 from zuji.server.protocols.native import STATUS
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ _QUERY = {"$ref": "#/components/schemas/Query"}
 _EXAMPLE = {
     "model": "event",
     "time": {"from": "-7d", "to": "today"},
-    "body": {"series": [{"e": "$pageview", "m": ["users"]}]},
+    "body": {"series": [{"e": "$pageview", "measure": "users"}]},
 }
 
 

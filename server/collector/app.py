@@ -15,6 +15,7 @@ from zuji.server.auth import Kind
 from zuji.server.collector.body import inflated
 from zuji.server.collector.gather import Work
 from zuji.server.collector.message import TEXT, Answer, problem
+from zuji.server.errors import Forbidden, Unauthorized
 from zuji.server.protocols import PROTOCOLS
 from zuji.server.protocols.base import parameters
 
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
 
 _OWN = 512
 """Bytes that a waiting request holds beside its body."""
-
-
-class Unauthorized(ZujiError):
-    """No key, or one that is not known."""
-
-    code = "unauthorized"
-
-
-class Forbidden(ZujiError):
-    """A key that may not do this."""
-
-    code = "forbidden"
 
 
 class Collector:

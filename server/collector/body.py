@@ -13,7 +13,7 @@ import lz4.frame
 import zstandard
 from isal import isal_zlib
 
-from zuji.engine.errors import ZujiError
+from zuji.server.errors import BadBody
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,16 +30,6 @@ _UNREADABLE: tuple[type[Exception], ...] = (
 SMALL = 64 * 1024
 """Inflated sizes up to this are no bomb, whatever their ratio: constant text packs well."""
 GZIP_MARK = b"\x1f\x8b"
-
-
-class BadBody(ZujiError):
-    """A body that cannot be read. ``status``: of HTTP."""
-
-    code = "bad_body"
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def _gzip(body: bytes, limit: int) -> bytes:

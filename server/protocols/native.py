@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import InvalidEvent, Overloaded
 from zuji.engine.writer import AppendResult
-from zuji.server.collector.body import BadBody
 from zuji.server.collector.message import Answer, json_answer, problem
+from zuji.server.errors import BadBody
 from zuji.server.protocols.base import Converted, Protocol, bearer, parameters
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ ENVIRONMENT = {
 }
 COMMANDS = (
     *("init", "import", "query", "explain", "events", "properties"),
-    *("compact", "scrub", "status", "export", "demo"),
+    *("compact", "scrub", "status", "export", "demo", "serve", "key"),
 )
 COMMAND = [sys.executable, "-m", "zuji"]
 TREND = {

@@ -9,7 +9,8 @@ import lz4.frame
 import pytest
 import zstandard
 
-from zuji.server.collector.body import BadBody, inflated
+from zuji.server.collector.body import inflated
+from zuji.server.errors import BadBody
 from zuji.server.settings import Settings
 
 SETTINGS = Settings(inflated_bytes=1 << 20, body_bytes=1 << 18, bulk_body_bytes=1 << 22)
