@@ -20,6 +20,7 @@ PACKAGE = str(Path(__file__).parent.parent)
 # Tracks numbers from `first` on, says each (8 bytes) when it is queued, and never ends by itself.
 ENDLESS = """
 import sys
+import time
 sys.path.insert(0, sys.argv[1])
 from zuji_sdk import Client, Options
 options = Options(batch_seconds=0.01, batch_events=20, retry_base_seconds=0.005,
@@ -32,6 +33,8 @@ while True:
     sys.stdout.buffer.write(n.to_bytes(8, "little"))
     sys.stdout.buffer.flush()
     n += 1
+    if n % 50 == 0:
+        time.sleep(0.005)
 """
 
 
@@ -76,7 +79,7 @@ def kill_cycles(cycles, seed, collector, client_of, folder):
             }
     collector.answer = lambda request: None
     last = client_of(queue_dir=folder)
-    assert last.flush(60), f"seed {seed}"
+    assert last.flush(60 + 5 * cycles), f"seed {seed}: {last.stats}"
     stored = collector.numbers
     assert collector.changed == [], f"seed {seed}: a batch changed between attempts"
     assert len(stored) == len(set(stored)), f"seed {seed}: duplicates"
