@@ -5,6 +5,7 @@ Adding copies a bound chunk to the end of a log of rows. Rows are sorted only wh
 in levels, as in a log-structured merge tree in memory: new chunks form a new level, and
 :data:`LEVELS_ALIKE` levels of similar size become one. So a look after every batch costs O(log
 rows) sorts of each row in all, there are O(log rows) sources, and what was sorted stays as it is.
+Levels of many rows become one in :meth:`Memtable.tidy`, on a thread that nobody waits for.
 
 Thread-safety: own locks. One thing is left to the caller: strings are interned into the table by
 whoever makes chunks, so :meth:`pin` and :meth:`frame` must not run while the table grows (the
@@ -35,6 +36,11 @@ LEVELS_ALIKE = 3
 """Levels whose sizes are within this factor of each other are merged when there are this many."""
 SMALL_ROWS = 4_096
 """Levels are merged at once while their rows are fewer: a source costs more than the sort."""
+BIG_ROWS = 32_768
+"""Who looks sorts no more rows than this beside those that are new (some 3 ms), where the rest is
+tidied; nor are there ever more than MOST_LEVELS.
+"""
+MOST_LEVELS = 16
 
 
 class Table(Protocol):
@@ -57,10 +63,11 @@ class PinnedRows:
 
 @dataclass(slots=True)
 class _Level:
-    """Consecutive rows and their views."""
+    """Consecutive rows and their views, which have the memtable's rank and ``number``."""
 
     start: int
     end: int
+    number: int
     views: list[MemorySource]
 
     @property
@@ -82,8 +89,8 @@ class Memtable:
         self._looking = threading.Lock()  # held while rows are sorted; taken before _lock
         self._log: RowLog = RowLog(None if like is None else like._log)
         self._levels: list[_Level] = []
-        self._viewed = 0
-        self._rank: int | None = None
+        self._pinned: PinnedRows | None = None  # the newest rows in levels
+        self._rank = 0
         self._snapshot = _Snapshot()
         self._edges: dict[int, I64] = {}
         self._events = EventOrder.of(())
@@ -118,9 +125,12 @@ class Memtable:
                 CatalogNames(list(names.events), list(names.props), list(names.kinds)),
             )
 
-    def views(self, rank: int = 0, pinned: PinnedRows | None = None) -> list[MemorySource]:
+    def views(
+        self, rank: int = 0, pinned: PinnedRows | None = None, *, tidied: bool = False
+    ) -> list[MemorySource]:
         """Rows as sources, ordered by rank: those of ``pinned``, or later ones when another thread
-        has looked since. Rows that no call has seen yet are sorted now.
+        has looked since. Rows that no call has seen yet are sorted now. ``tidied``: somebody calls
+        :meth:`tidy` when :attr:`crowded`.
 
         Sources get ranks ``rank * 64 + level``, so memtables asked with ascending ranks stay in
         order.
@@ -128,26 +138,68 @@ class Memtable:
         pinned = pinned or self.pin()
         with self._looking:
             if self._rank != rank:
-                for number, level in enumerate(self._levels):
-                    _rerank(level, rank * RANKS_A_VIEW + number)
                 self._rank = rank
-            if self._viewed < pinned.rows:
-                start = self._viewed
+                for level in self._levels:
+                    self._rerank(level, level.number)
+            start = viewed = 0 if self._pinned is None else self._pinned.rows
+            if viewed < pinned.rows:
                 kept = list(self._levels)
-                while (alike := _alike(kept, pinned.rows - start)) or len(kept) >= RANKS_A_VIEW:
+                most = BIG_ROWS if tidied and len(kept) < MOST_LEVELS else None
+                while (alike := _alike(kept, pinned.rows - start, most)) or len(
+                    kept
+                ) >= RANKS_A_VIEW:
                     start = kept[-max(alike, 1)].start
                     del kept[-max(alike, 1) :]
-                views = self._sources(start, pinned, rank * RANKS_A_VIEW + len(kept))
-                self._levels = [*kept, _Level(start, pinned.rows, views)]
-                self._viewed = pinned.rows
+                if kept and kept[-1].number == RANKS_A_VIEW - 1:
+                    for number, level in enumerate(kept):
+                        self._rerank(level, number)
+                number = kept[-1].number + 1 if kept else 0
+                views = self._sources(start, pinned, rank * RANKS_A_VIEW + number)
+                self._levels = [*kept, _Level(start, pinned.rows, number, views)]
+                self._pinned = pinned
             return [view for level in self._levels for view in level.views]
+
+    @property
+    def crowded(self) -> bool:
+        """Whether :meth:`tidy` has something to do."""
+        return bool(_crowd(self._levels))
+
+    def tidy(self) -> bool:
+        """Makes similar levels one, while others look and add. False when there was nothing to
+        do, or others did it.
+        """
+        with self._looking:
+            crowd, pinned, rank = _crowd(self._levels), self._pinned, self._rank
+        if not crowd or pinned is None:
+            return False
+        start, end, number = crowd[0].start, crowd[-1].end, crowd[0].number
+        rows = PinnedRows(end, pinned.strings, pinned.names)
+        merged = _Level(start, end, number, self._sources(start, rows, rank * RANKS_A_VIEW))
+        with self._looking:
+            levels = self._levels
+            at = next((i for i, level in enumerate(levels) if level is crowd[0]), len(levels))
+            there = levels[at : at + len(crowd)]
+            if len(there) < len(crowd) or any(
+                a is not b for a, b in zip(there, crowd, strict=True)
+            ):
+                return False
+            self._rerank(merged, crowd[0].number)
+            self._levels = [*levels[:at], merged, *levels[at + len(crowd) :]]
+        return True
+
+    def _rerank(self, level: _Level, number: int) -> None:
+        """Queries may hold the old views: they keep their rank, so copies are made."""
+        level.number = number
+        rank = self._rank * RANKS_A_VIEW + number
+        level.views = [view.with_rank(rank) for view in level.views]
 
     def _sources(self, start: int, pinned: PinnedRows, rank: int) -> list[MemorySource]:
         rows = self._log.span(start, pinned.rows, pinned.names, pinned.strings)
         sources = []
-        if len(self._events.rank) != len(pinned.names.events):  # names only grow
-            self._events = EventOrder.of(pinned.names.events)
-        for piece in rows.placed(self._tz, self._shards, self._events):
+        events = self._events
+        if len(events.rank) != len(pinned.names.events):  # names only grow
+            events = self._events = EventOrder.of(pinned.names.events)
+        for piece in rows.placed(self._tz, self._shards, events):
             edges = self._edges.get(piece.partition.id)
             if edges is None:
                 edges = day_edges(self._tz, piece.partition.start_ms, piece.partition.end_ms)
@@ -156,20 +208,26 @@ class Memtable:
         return sources
 
 
-def _alike(levels: list[_Level], rows: int) -> int:
-    """How many of the newest levels are to become one with ``rows`` new rows; 0 = none."""
+def _alike(levels: list[_Level], rows: int, most: int | None = None) -> int:
+    """How many of the newest levels are to become one with ``rows`` new rows, of ``most`` rows at
+    most; 0 = none.
+    """
     count, total = 0, rows
     for level in reversed(levels):
-        if level.rows > LEVELS_ALIKE * total:
+        if level.rows > LEVELS_ALIKE * total or (most is not None and total + level.rows > most):
             break
         count += 1
         total += level.rows
     return count if count >= LEVELS_ALIKE - 1 or total < SMALL_ROWS else 0
 
 
-def _rerank(level: _Level, rank: int) -> None:
-    """Queries may hold the old views: they keep their rank, so copies are made."""
-    level.views = [view.with_rank(rank) for view in level.views]
+def _crowd(levels: list[_Level]) -> list[_Level]:
+    """Consecutive levels that are to become one, the newest such; none when few are alike."""
+    for last in range(len(levels) - 1, 0, -1):
+        alike = _alike(levels[:last], levels[last].rows)
+        if alike:
+            return levels[last - alike : last + 1]
+    return []
 
 
 class _Snapshot:

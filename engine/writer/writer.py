@@ -1,5 +1,5 @@
-"""Writer: the parts wired together, the two maintenance threads (flushing does not wait for
-merging), what readers take, and the end.
+"""Writer: the parts wired together, the maintenance threads (flushing does not wait for merging,
+nor queries for the sorting of memtables), what readers take, and the end.
 
 Thread-safe: all public methods.
 """
@@ -63,6 +63,7 @@ class Writer(State):
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self._to_flush, self._to_merge = threading.Event(), threading.Event()
+        self._to_tidy = threading.Event()
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._held_catalog: Catalog | None = None
@@ -90,7 +91,11 @@ class Writer(State):
                 pins = [mem.pin() for mem in mems]
                 segments, version = self.segments, self.version()
                 catalog, users = self._catalog_now(), self.identity.counts()
-            return version, sources_of(segments, mems, pins, self.shards), catalog, users
+            tidied = bool(self._threads)
+            sources = sources_of(segments, mems, pins, self.shards, tidied=tidied)
+            if tidied and any(mem.crowded for mem in mems):
+                self._to_tidy.set()
+            return version, sources, catalog, users
 
     def _catalog_now(self) -> Catalog:
         """A copy of the catalog, the same while nothing changes. REQUIRES: the lock."""
@@ -119,6 +124,7 @@ class Writer(State):
             for name, wake, work in (
                 ("zuji-flusher", self._to_flush, self._flush_and_tell),
                 ("zuji-merger", self._to_merge, self._merger.merge_some),
+                ("zuji-tidier", self._to_tidy, self._tidy),
             ):
                 thread = threading.Thread(
                     target=self._run, args=(wake, work), name=name, daemon=True
@@ -215,6 +221,12 @@ class Writer(State):
         elif crowded:
             self._to_merge.set()
 
+    def _tidy(self) -> None:
+        """Sorts large parts of memtables that queries look at, so that no query has to."""
+        for grown in (*self.frozen, self.active):
+            while not self.closing and grown.mem.tidy():
+                pass
+
     def _flush_and_tell(self) -> None:
         if self.frozen:
             self._flusher.flush_frozen()
@@ -264,6 +276,7 @@ class Writer(State):
             self._ending.set()
             self._to_flush.set()
             self._to_merge.set()
+            self._to_tidy.set()
             for thread in self._threads:
                 thread.join(timeout=30)
             self._merger.close()
@@ -283,13 +296,15 @@ def sources_of(
     mems: Sequence[Memtable],
     pins: Sequence[PinnedRows],
     shards: int,
+    *,
+    tidied: bool = False,
 ) -> list[list[Source]]:
     """Sources by shard, ordered by (partition, rank)."""
     by_shard: list[list[Source]] = [[] for _ in range(shards)]
     for segment in segments:
         by_shard[segment.shard].append(segment)
     for order, (mem, pinned) in enumerate(zip(mems, pins, strict=True)):
-        for source in mem.views(MEMTABLE_RANK + order, pinned):
+        for source in mem.views(MEMTABLE_RANK + order, pinned, tidied=tidied):
             by_shard[source.shard].append(source)
     for sources in by_shard:
         sources.sort(key=lambda s: (s.partition, s.rank))

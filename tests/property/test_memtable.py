@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.property.segment_rows import KINDS, START, TZ, Row, check, many_rows, rows
 from zuji.engine.index._strings import StringTable
+from zuji.engine.storage import memtable as module
 from zuji.engine.storage.files import Files
 from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.partition import Partition, day_edges
@@ -235,6 +236,77 @@ def test_views_beside_adds() -> None:
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+@given(
+    sizes=st.lists(st.sampled_from([1, 7, 20, 90]), min_size=1, max_size=60),
+    tidy_at=st.sets(st.integers(0, 59)),
+    ranks=st.lists(st.sampled_from([3, 4]), min_size=60, max_size=60),
+)
+@settings(max_examples=40, deadline=None)
+def test_what_is_tidied_says_the_same(
+    sizes: list[int], tidy_at: set[int], ranks: list[int]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SMALL_ROWS", 10)
+        patch.setattr(module, "BIG_ROWS", 100)
+        strings = StringTable()
+        memtable = Memtable(Names(), strings, TZ, 1)
+        added = 0
+        for number, size in enumerate(sizes):
+            memtable.add(chunk_of(many_rows(number, size), strings))
+            added += size
+            views = memtable.views(ranks[number], tidied=True)
+            assert sum(view.rows for view in views) == added
+            assert [v.rank for v in views] == sorted({v.rank for v in views})
+            assert all(ranks[number] * 64 <= view.rank < (ranks[number] + 1) * 64 for view in views)
+            assert len(views) <= module.MOST_LEVELS + 1
+            if number in tidy_at:
+                while memtable.tidy():
+                    pass
+                assert not memtable.crowded
+                tidied = memtable.views(ranks[number], tidied=True)
+                assert rows_in_order(tidied) == rows_in_order(views)
+                assert len(tidied) <= len(views)
+
+
+def rows_in_order(views: list[Any]) -> list[tuple[Any, ...]]:
+    """All rows of views by event in final order, the order of the views breaking ties."""
+    found = []
+    for place, view in enumerate(views):
+        for name, run in view.runs.items():
+            users, offsets = run.users()
+            ordinals = np.repeat(users, np.diff(offsets)).tolist()
+            ties = run.ties()
+            later = [0] * run.rows if ties is None else ties.tolist()
+            city = run.column("city")
+            texts = [None] * run.rows if city is None else [city.dictionary[i] for i in city.values]
+            times = run.times().tolist()
+            for ordinal, time, tie, text in zip(ordinals, times, later, texts, strict=True):
+                found.append((name, ordinal, time, place, tie, text))
+    return [(*row[:3], row[5]) for row in sorted(found, key=lambda row: row[:5])]
+
+
+def test_a_tidy_that_comes_too_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SMALL_ROWS", 10)
+    monkeypatch.setattr(module, "BIG_ROWS", 100)
+    strings = StringTable()
+    memtable = Memtable(Names(), strings, TZ, 1)
+    for number in range(3):
+        memtable.add(chunk_of(many_rows(number, 60), strings))
+        memtable.views(tidied=True)
+    assert memtable.crowded
+    sort = memtable._sources
+
+    def meanwhile(*arguments: Any) -> list[Any]:
+        monkeypatch.setattr(memtable, "_sources", sort)
+        memtable.add(chunk_of(many_rows(4, 60), strings))
+        assert len(memtable.views()) == 1  # somebody else sorted all of it
+        return sort(*arguments)
+
+    monkeypatch.setattr(memtable, "_sources", meanwhile)
+    assert not memtable.tidy()
+    assert [view.rows for view in memtable.views(tidied=True)] == [240]
 
 
 def test_a_bad_property_code_is_refused() -> None:
