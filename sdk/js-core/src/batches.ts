@@ -37,16 +37,16 @@ export class Batches {
     this.store = platform.store;
   }
 
-  /** Whether the open batch is full now, or was sealed before. */
+  /** Whether that sealed a batch. */
   add(event: string): boolean {
-    let full = false;
+    let sealed = false;
     if (this.open && !this.owns(this.open)) {
       this.size -= this.open.size;
       this.open = null;
     }
     if (this.open && this.open.size + event.length > BATCH_CHARACTERS) {
       this.seal();
-      full = true;
+      sealed = true;
     }
     if (!this.open) this.open = { id: uuid(this.platform.random), events: [], size: 0, stamp: '' };
     const batch = this.open;
@@ -54,12 +54,16 @@ export class Batches {
     batch.size += event.length;
     this.size += event.length;
     this.write(batch);
+    if (batch.events.length >= this.batchEvents) {
+      this.seal();
+      sealed = true;
+    }
     while (this.size > this.maxSize && this.sealed.length) {
       const oldest = this.sealed[0]!;
       this.remove(oldest);
       this.dropped(oldest.events.length);
     }
-    return full || batch.events.length >= this.batchEvents;
+    return sealed;
   }
 
   /** The open batch takes no more events. */

@@ -40,10 +40,9 @@ export class Sender {
   }
 
   /** An event came in. */
-  added(full: boolean): void {
-    if (full) {
-      this.flush();
-    } else if (!this.cancelTimer) {
+  added(sealed: boolean): void {
+    if (sealed) this.next();
+    if (!this.cancelTimer) {
       const ms = this.options.batchMs === undefined ? 5000 : this.options.batchMs;
       this.cancelTimer = this.platform.after(ms, () => this.flush());
     }

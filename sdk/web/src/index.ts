@@ -38,6 +38,7 @@ export class Zuji extends Tracker {
   private page = '';
   private referrer = '';
   private left = false;
+  private readonly handed: string[] = []; // ids of batches that a beacon took
 
   constructor(options: Options) {
     const name = 'zuji:' + options.key.slice(0, 8) + ':device';
@@ -179,9 +180,11 @@ export class Zuji extends Tracker {
   private sendBeacons(): void {
     let room = BEACON_BYTES;
     for (const batch of this.leave()) {
+      if (this.handed.indexOf(batch.id) >= 0) continue;
       const body = bodyOf(batch, this.platform.now());
       room -= encodeURI(body.replace(/[\ud800-\udfff]/g, '__')).replace(/%../g, '_').length;
       if (room < 0 || !depart(endpoint(this.options), this.options.key, body)) break;
+      this.handed.push(batch.id);
     }
     this.batches.release();
   }
