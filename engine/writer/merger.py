@@ -3,7 +3,8 @@
 A merge is one manifest edit that adds the result and removes its parts; then the old files are
 removed, and queries that still read them hold their own mappings. Flushes and loads go on beside
 it. Groups are merged beside each other on threads of their own, as many as fit in memory: half of
-the threads when it runs by itself, all for a full compaction. Thread-safe; one pass at a time.
+the threads when it runs by itself, which give way to queries unless merging falls behind, all for
+a full compaction. Thread-safe; one pass at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import Corruption, ZujiError
+from zuji.engine.priority import give_way
 from zuji.engine.storage import compaction, names
 from zuji.engine.storage.manifest import Edit
 from zuji.engine.storage.segment import Segment
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BEHIND = 2
+"""With more groups a shard than this to merge, merging does not give way to queries."""
+
 
 class Merger:
     """Merges the segments of a writer."""
@@ -34,7 +39,11 @@ class Merger:
     def __init__(self, state: State) -> None:
         self._state = state
         self._turn = threading.Lock()  # held by the pass that runs
-        self._pool = ThreadPoolExecutor(state.config.threads, thread_name_prefix="zuji-merge")
+        threads = state.config.threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="zuji-merge")
+        self._quiet_pool = ThreadPoolExecutor(
+            max(1, threads // 2), thread_name_prefix="zuji-merge-quiet", initializer=give_way
+        )
         self._rows = 0  # of the merges that run
         self._room = threading.Condition()
 
@@ -61,6 +70,7 @@ class Merger:
     def close(self) -> None:
         """Waits for the merges that run."""
         self._pool.shutdown(wait=True)
+        self._quiet_pool.shutdown(wait=True)
 
     def _merge_all(
         self, groups: Sequence[Sequence[Segment]], *, full: bool
@@ -70,6 +80,8 @@ class Merger:
         """
         threads = self._state.config.threads
         at_once = threads if full else max(1, threads // 2)
+        behind = len(groups) > BEHIND * self._state.shards
+        pool = self._pool if full or behind else self._quiet_pool
         waiting = deque(groups)
         running: set[Future[SegmentMeta]] = set()
         problem: BaseException | None = None
@@ -78,7 +90,7 @@ class Merger:
                 if self._state.closing and not full:
                     waiting.clear()
                 while waiting and len(running) < at_once:
-                    running.add(self._pool.submit(self._merge_in_room, waiting.popleft()))
+                    running.add(pool.submit(self._merge_in_room, waiting.popleft()))
                 if not running:
                     break
                 done, running = wait(running, return_when=FIRST_COMPLETED)

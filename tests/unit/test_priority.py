@@ -1,0 +1,73 @@
+"""Threads that give way: merges that run by themselves do, those that somebody waits for do not."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import zuji
+from zuji.engine.priority import MERGING_NICE, give_way
+from zuji.engine.storage import compaction
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
+
+
+def nice() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+
+@linux
+def test_one_thread_gives_way_alone() -> None:
+    before = nice()
+    seen: list[int] = []
+
+    def work() -> None:
+        assert give_way()
+        seen.append(nice())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [min(19, before + MERGING_NICE)]
+    assert nice() == before
+
+
+def test_a_system_that_refuses_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert not give_way()
+    monkeypatch.setattr(sys, "platform", "other")
+    assert not give_way()
+
+
+@linux
+def test_merges_give_way_unless_somebody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    merge = compaction.merge
+
+    def noted(*arguments: Any, **more: Any) -> Any:
+        seen.append(nice())
+        return merge(*arguments, **more)
+
+    monkeypatch.setattr(compaction, "merge", noted)
+    config = zuji.Config(background=False, compact_after=4)
+    with zuji.open(tmp_path, config=config) as engine:
+        for number in range(8):
+            engine.append([{"event": "a", "user_id": f"u{number}", "time": 1_790_000_000_000}])
+            engine.flush()
+        engine._writer._merger.merge_some()
+        alone = list(seen)
+        engine.compact()
+    assert set(alone) == {min(19, nice() + MERGING_NICE)}
+    assert set(seen[len(alone) :]) <= {nice()}
