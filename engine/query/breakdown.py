@@ -83,12 +83,20 @@ class Chosen:
 
 
 def choose(
-    bound: Bound, groups: Groups, totals: Sequence[float] | F64, seen: Sequence[int] | I64
+    bound: Bound,
+    groups: Groups,
+    totals: Sequence[float] | F64,
+    seen: Sequence[int] | I64,
+    rest: int | None = None,
 ) -> Chosen:
-    """Top n of the groups that were seen. O(groups + n log n)."""
+    """Top n of the groups that were seen. O(groups + n log n).
+
+    ``rest``: a group of several, none of which can be among them.
+    """
     top = bound.query.top
     given = np.asarray(seen, np.int64)
-    order = ranked(groups, np.asarray(totals, np.float64), given, top.n)
+    own = given if rest is None else given[given != rest]
+    order = ranked(groups, np.asarray(totals, np.float64), own, top.n)
     return Chosen(order, len(given) > top.n and top.other, groups.size)
 
 

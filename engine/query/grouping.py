@@ -58,6 +58,7 @@ class Dimension:
         self._bounds = None if buckets is None else np.asarray(buckets, dtype=np.float64)
         self._codes: dict[Any, int] = {}
         self._values: list[Any] = [None]
+        self._kept: list[str] | None = None
         self._top = 0  # largest code of ``texts`` read here: other queries add more meanwhile
         self._lock = threading.Lock()
         self._maps: dict[int, tuple[Any, U32]] = {}
@@ -65,15 +66,23 @@ class Dimension:
     @property
     def size(self) -> int:
         """Number of codes, the missing value included."""
+        if self._kept is not None:
+            return len(self._kept) + 2
         if self._texts is not None and len(self._values) == 1:
             return self._top + 1
         return len(self._values)
 
     def value(self, code: int) -> Any:
         """The value that a code stands for."""
+        if self._kept is not None:
+            return self._kept[code - 1] if code else None
         if self._texts is not None and len(self._values) == 1:
             return self._texts.text(code)
         return self._values[code]
+
+    def narrow(self, kept: list[str] | None) -> None:
+        """Codes 1 … m stand for these strings, m + 1 for all others; None: every string its own."""
+        self._kept = kept
 
     def codes(self, column: Column | None, rows: int) -> tuple[U32, U32 | None]:
         """uint32[rows] codes; for a list property flat codes and offsets uint32[rows+1]."""

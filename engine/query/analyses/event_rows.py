@@ -3,8 +3,9 @@
 Series over the same events and filter share their rows, and those that sum the same property their
 cells. One pass counts all groups in all buckets; lines of an answer are picked out of it. Only the
 users of the "other" line, which no sum of cells gives, take a second pass; with too many cells for
-one pass groups are ranked first and then the chosen ones counted. Shards hold disjoint users, so
-cells add up over shards.
+one pass groups are ranked first and then the chosen ones counted. Of very many strings those that
+can be shown are found first (:mod:`event_top`). Shards hold disjoint users, so cells add up over
+shards.
 """
 
 from __future__ import annotations
@@ -14,9 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zuji.engine.query.analyses import event_values
+from zuji.engine.query.analyses import event_top, event_values
 from zuji.engine.query.analyses.event_values import Line, Sums
-from zuji.engine.query.breakdown import Breakdown, Chosen, choose, once_a_row, one_line
+from zuji.engine.query.breakdown import (
+    Breakdown,
+    Chosen,
+    choose,
+    once_a_row,
+    one_line,
+    read_by,
+)
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._events import event_cells, pick_users
@@ -32,14 +40,13 @@ if TYPE_CHECKING:
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.model import Series
     from zuji.engine.query.plan import RunRef
-    from zuji.engine.types import F64, I64, U8, U32
+    from zuji.engine.query.reader import Selected
+    from zuji.engine.types import F64, I64, U8, U32, Column
 
 FULL_CELLS = 1 << 22
 """Up to so many cells in all shards, all groups are counted in all buckets at once."""
 CELL_BYTES = 24
 """Of rows, users and new users of a cell in one shard."""
-EVER: I64 = np.array([-(1 << 60), 1 << 60], np.int64)
-"""One bucket with every time: kernels then read none."""
 
 
 @dataclass(slots=True)
@@ -47,6 +54,7 @@ class Part:
     """Rows of one scan in one run: lane, row of the run that each row is (None = itself), group.
 
     ``values``: numbers and their mask by property; ``codes``: what a distinct count counts.
+    ``column``: the strings that the groups are to be made of, while they are not made.
     """
 
     ref: RunRef
@@ -56,6 +64,7 @@ class Part:
     values: dict[str, tuple[F64, U8 | None]] = field(default_factory=dict)
     codes: dict[str, U32] = field(default_factory=dict)
     sessions: I64 | None = None
+    column: Column | None = None
 
 
 @dataclass(slots=True)
@@ -107,8 +116,12 @@ class RowWork:
             for s in series
             if s.measure.op == "distinct" and s.measure.p
         }
+        self._late = bool(by.by) and event_top.fits(bound, series)
+        self._narrow: event_top.Narrow | None = None
         self.prepared = self.context.map(self._prepare, list(range(bound.view.shards)))
         self._cells: dict[tuple[str, int, str | None], Sums] = {}
+        if self._late:
+            self._group()
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -124,8 +137,7 @@ class RowWork:
                 numbers = event_values.sessions_of(self.bound, reader)
             parts = []
             for chosen in reader.select(scan):
-                columns = self.by.coded(reader, chosen.ref)
-                part = Part(chosen.ref, *self.by.groups.grouped(chosen.lane, columns))
+                part = self._part(reader, chosen)
                 for measure in mine:
                     if measure.op == "sessions" and numbers is not None:
                         ids = numbers[id(part.ref.run)]
@@ -137,6 +149,33 @@ class RowWork:
                 parts.append(part)
             done.scans.append(parts)
         return done
+
+    def _part(self, reader: ShardReader, chosen: Selected) -> Part:
+        if self._late:
+            column = read_by(reader, chosen.ref, self.by.by[0])
+            return Part(chosen.ref, chosen.lane, None, None, column=column)
+        columns = self.by.coded(reader, chosen.ref)
+        return Part(chosen.ref, *self.by.groups.grouped(chosen.lane, columns))
+
+    def _group(self, floor: int | None = None) -> None:
+        """Makes the groups of the rows; of very many strings only those that can be shown, or that
+        have ``floor`` rows.
+        """
+        dimension, self._narrow = self.by.dimensions[0], None
+        self._cells.clear()
+        if event_top.many(self.prepared):
+            n = self.bound.query.top.n
+            if self.series[0].measure.op == "users":
+                n = max(4 * n, event_top.MEASURED)
+            self._narrow = event_top.narrowed(
+                self.context, self.prepared, self.scan_of[0], _ends(self.edges), n, floor
+            )
+        dimension.narrow(None if self._narrow is None else self._narrow.kept)
+        for part in (part for done in self.prepared for scan in done.scans for part in scan):
+            if self._narrow is not None:
+                part.groups = self._narrow.groups(part.column, part.ref.run.rows)
+            else:
+                part.groups = dimension.coded(part.column, part.ref.run.rows)[0]
 
     def _take_codes(self, reader: ShardReader, part: Part, p: str) -> None:
         if p not in part.codes:
@@ -181,6 +220,19 @@ class RowWork:
         """Ranks the groups on the whole range by the first series."""
         if not self.by.by:
             return one_line()
+        totals, seen = self._ranks()
+        if self._narrow is not None and self.series[0].measure.op == "users":
+            known = np.delete(totals, self._narrow.rest)
+            n = self.bound.query.top.n
+            least = 0 if len(known) < n else int(np.partition(known, len(known) - n)[-n])
+            if least < self._narrow.least and seen[self._narrow.rest]:
+                self._group(max(least, 1))  # a group left out may have as many users
+                totals, seen = self._ranks()
+        rest = None if self._narrow is None else self._narrow.rest
+        return choose(self.bound, self.by.groups, totals, np.flatnonzero(seen), rest)
+
+    def _ranks(self) -> tuple[F64, Any]:
+        """What each group is ranked by, and whether any series has rows of it."""
         size = self.by.groups.size
         seen = np.zeros(size, dtype=bool)
         measure = self.series[0].measure
@@ -193,8 +245,7 @@ class RowWork:
         if event_values.gathers(measure):
             every = Chosen(list(range(size)), False, size)
             first = self._gathered(0, every, _ends(self.edges)).totals
-        totals = np.where(np.isnan(first), -np.inf, first)
-        return choose(self.bound, self.by.groups, totals, np.flatnonzero(seen))
+        return np.where(np.isnan(first), -np.inf, first), seen
 
     # -- cells ---------------------------------------------------------------------------------
 
@@ -270,6 +321,7 @@ class RowWork:
     def _count(self, number: int, table: U32 | None, lines: int, edges: I64) -> Sums:
         scan, p = self.scan_of[number], self._property(number)
         merging = table is not None
+        rest = -1 if merging or self._narrow is None else self._narrow.rest
         self.context.charge(CELL_BYTES * lines * (len(edges) - 1) * len(self.prepared))
 
         def work(done: Prepared) -> Sums:
@@ -277,13 +329,14 @@ class RowWork:
             inside = len(edges) == 2 and all(part.ref.inside for part in parts)
             cells = event_cells(
                 [part.lane for part in parts],
-                EVER if inside else edges,
+                event_top.EVER if inside else edges,
                 [_line_groups(part, table, lines - 1 if merging else None) for part in parts],
                 lines,
                 None if p is None else [part.values[p][0] for part in parts],
                 None if p is None else [part.values[p][1] for part in parts],
                 cancel=self.context.flag,
                 allowed=done.allowed,
+                rest=rest,
             )
             return Sums.of(cells)
 

@@ -59,7 +59,7 @@ ZJ_INLINE void zj_clear_bits(uint64_t *bits, uint32_t from, uint32_t to) {
     for (; from < to; from++) bits[from >> 6] &= ~(1ull << (from & 63));
 }
 
-ZJ_INLINE uint32_t zj_popcount(const uint64_t *bits, uint32_t words) {
+ZJ_CLONES static uint32_t zj_popcount(const uint64_t *bits, uint32_t words) {
     uint32_t n = 0;
     for (uint32_t w = 0; w < words; w++) n += (uint32_t)__builtin_popcountll(bits[w]);
     return n;

@@ -165,7 +165,7 @@ static int zj_events_flat(const zj_lane *lane, const zj_buckets *k, const zj_gro
     zj_cell *cells = out->cell;
     uint32_t *group_stamp = out->group_stamp;
     const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
-    const int one = nb == 1 && values == NULL, isa = zj_draw_isa();
+    const int one = nb == 1 && out->value == NULL, isa = zj_draw_isa();
     const zj_span span = zj_span_of(k);
     uint64_t pending = 0, pending_any = 0;
     uint32_t next = 0, owner = 0, now = 0;
@@ -287,7 +287,7 @@ static uint32_t zj_blocked_width(const zj_lane *lanes, int count, const zj_event
 
 /* who[i]: the ordinal, less `low`, of the i-th fresh row of a block, from 1 on; returns how many. `user`: number of
  * the first user that starts in the block. REQUIRES: every user has rows. */
-static uint32_t zj_owners(const zj_lane *lane, const zj_block *b, uint32_t user, uint32_t low, uint32_t *who) {
+ZJ_CLONES static uint32_t zj_owners(const zj_lane *lane, const zj_block *b, uint32_t user, uint32_t low, uint32_t *who) {
     const uint32_t *users = lane->users;
     uint32_t people = 0;
     for (uint32_t w = 0; w < b->words; w++) {
@@ -307,7 +307,7 @@ static int zj_events_blocked(const zj_lane *lanes, int count, const zj_buckets *
     zj_block b;
     uint32_t cell[ZJ_BLOCK + ZJ_AHEAD], group[ZJ_BLOCK], who[ZJ_BLOCK + 1];
     const uint32_t ng = out->groups, nb = (uint32_t)out->buckets, rubbish = ng * nb, words = width / 64;
-    const int one = nb == 1 && values == NULL, isa = zj_draw_isa();
+    const int one = nb == 1 && out->value == NULL, isa = zj_draw_isa();
     const uint64_t inverse = UINT64_MAX / nb + 1; /* cell * inverse >> 64 = cell / nb, for nb > 1 */
     const size_t slots = (size_t)(ng + 1) * width;
     zj_cell *cells = out->cell;
