@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types sanitize isa clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
+.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,16 @@ types: dev       ## mypy strict, and every stub against its compiled module
 	$(BIN)/mypy
 	$(BIN)/mypy setup.py
 	$(BIN)/python -m mypy.stubtest $$(find engine -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
+
+sdk-test: dev    ## the Python SDK: ruff, mypy strict, its tests
+	$(BIN)/ruff check sdk/python tests/sdk
+	$(BIN)/ruff format --check sdk/python tests/sdk
+	cd sdk/python && $(abspath $(BIN))/mypy && $(abspath $(BIN))/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest tests/sdk
+
+sdk-web-test:    ## the browser and mini program SDKs: types, bundles and their size, tests (needs Node 20.11)
+	@command -v npm >/dev/null || { echo "zuji: npm not found. Install it: apt-get install nodejs npm"; exit 1; }
+	cd sdk && npm ci --no-audit --no-fund && npm test
 
 sanitize: dev    ## the tests of native code under ASan and UBSan, in a build of their own
 	$(BIN)/python tests/variants.py sanitize

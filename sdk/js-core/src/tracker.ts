@@ -11,6 +11,11 @@ import type { Consent, CoreOptions, Failure, Platform, Properties, Stats } from 
 
 const HELD_EVENTS = 100;
 
+/** Not made of the key: ids and the queue outlive a change of key. */
+export function prefixOf(options: CoreOptions): string {
+  return 'zuji:' + (options.name || '') + ':';
+}
+
 export class Tracker {
   readonly stats: Stats = {
     accepted: 0,
@@ -37,7 +42,7 @@ export class Tracker {
     protected readonly options: CoreOptions,
     version: string
   ) {
-    this.prefix = 'zuji:' + options.key.slice(0, 8) + ':';
+    this.prefix = prefixOf(options);
     this.common = Object.assign({ $lib: platform.lib, $lib_version: version }, options.properties);
     const fail = (failure: Failure): void => this.fail(failure);
     this.batches = new Batches(

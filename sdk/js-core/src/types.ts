@@ -15,6 +15,8 @@ export interface CoreOptions {
   /** A write key. Whoever reads the page can read it. */
   key: string;
   consent?: Consent;
+  /** Tells two of them apart that share a page or a program: each has its own ids and queue. */
+  name?: string;
   /** Events from before consent is decided: forget them, or hold the last 100 in memory. */
   beforeConsent?: 'discard' | 'hold';
   /** Properties of every event; more with `register`. */

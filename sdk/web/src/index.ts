@@ -1,6 +1,6 @@
 /** Zuji in the browser. See README.md. */
 import { bodyOf, endpoint } from '../../js-core/src/sender';
-import { Tracker } from '../../js-core/src/tracker';
+import { Tracker, prefixOf } from '../../js-core/src/tracker';
 import type { CoreOptions, Platform, Properties } from '../../js-core/src/types';
 import { clicked } from './click';
 import { browser, depart, localStore, withCookie } from './platform';
@@ -41,7 +41,7 @@ export class Zuji extends Tracker {
   private readonly handed: string[] = []; // ids of batches that a beacon took
 
   constructor(options: Options) {
-    const name = 'zuji:' + options.key.slice(0, 8) + ':device';
+    const name = prefixOf(options) + 'device';
     const platform: Platform = browser(withCookie(localStore(), name, options.cookieDomain));
     super(platform, options, version);
     this.web = options;

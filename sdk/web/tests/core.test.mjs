@@ -235,7 +235,7 @@ test('a page that lives keeps its own; what was taken is let go', async () => {
 test('damaged entries are thrown away', () => {
   const { device, make } = start();
   for (const [id, text] of [['a', 'x'], ['b', '0|{"n":1}\n{"n"'], ['c', ''], ['d', '0|']]) {
-    device.store.set('zuji:wk_12345:q:' + id, text);
+    device.store.set('zuji::q:' + id, text);
   }
   make().setConsent(true);
   assert.deepEqual(kept(device), []);

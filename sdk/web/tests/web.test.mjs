@@ -72,7 +72,7 @@ test('withdrawal clears cookie, ids and queue, also in other tabs', async () => 
   assert.ok(page.requests[0].aborted);
   assert.equal(page.storage.size, 0);
   assert.deepEqual(page.cookies, {});
-  page.window.fire('storage', { key: 'zuji:wk_12345:device', newValue: null });
+  page.window.fire('storage', { key: 'zuji::device', newValue: null });
   assert.equal(tab.getConsent(), false);
   page.hide();
   assert.deepEqual(page.beacons, []);
@@ -281,6 +281,17 @@ test('the cookie belongs to the domain, and to https', () => {
   const page = open('https://a/');
   start({ cookieDomain: 'example.com' });
   assert.match(page.lastCookie, /; domain=example\.com; secure$/);
+});
+
+test('two of them on one page have each their own', async () => {
+  const page = open('https://a/');
+  const one = start();
+  const other = start({ name: 'other', key: 'wk_other' });
+  assert.notEqual(one.deviceId(), other.deviceId());
+  one.setConsent(false);
+  assert.equal(await other.flush(), true);
+  assert.equal(page.named('page_view').length, 1);
+  assert.ok([...page.storage.keys()].every((key) => key.startsWith('zuji:other:')));
 });
 
 test('closing puts the page back as it was', () => {
