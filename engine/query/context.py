@@ -137,6 +137,12 @@ class Context:
             )
         self._crew.memory.take(self, nbytes)
 
+    def release(self, nbytes: int) -> None:
+        """Gives back what was charged and is no longer held."""
+        with self._lock:
+            self.charged -= nbytes
+        self._crew.memory.give(self, nbytes)
+
     def check(self) -> None:
         """Raises when the query was cancelled, is past its deadline or failed in another thread."""
         if self.flag[0] or self.cancel.flag[0] or time.perf_counter() > self.deadline:

@@ -47,6 +47,14 @@ class Memory:
                 self.used += nbytes
                 self._held[context] += nbytes
 
+    def give(self, context: Context, nbytes: int) -> None:
+        """Takes back a part of what a query holds."""
+        with self._freed:
+            if context in self._held:
+                self.used -= nbytes
+                self._held[context] -= nbytes
+                self._freed.notify_all()
+
     def leave(self, context: Context) -> None:
         """Gives back all that a query holds."""
         with self._freed:

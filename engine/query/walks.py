@@ -2,7 +2,9 @@
 
 The seam that the path model builds on. Partitions that the range touches are read, and those within
 one gap of its ends, so that sessions over its ends are whole; a session that goes on without a gap
-for longer than the partition before the range counts as begun there. Thread-safe.
+for longer than the partition before the range counts as begun there. What fits well in the cache of
+decoded columns is read through it; more than that is decoded page by page along the walk, for it
+would push out everything else and still not be there the next time. Thread-safe.
 """
 
 from __future__ import annotations
@@ -12,29 +14,63 @@ from typing import TYPE_CHECKING
 from zuji.engine.index.catalog import PROFILE_EVENTS
 from zuji.engine.query.kernels._paths import IGNORED, PathCounts, session_paths, top_paths
 from zuji.engine.query.kernels.lane import Lane
-from zuji.engine.storage.segment import shared
+from zuji.engine.query.kernels.walk import FedLane
+from zuji.engine.storage.feeds import SCRATCH_BYTES, Feeds, feed_bytes
+from zuji.engine.storage.segment import Segment, shared
 
 if TYPE_CHECKING:
     from zuji.engine.query.context import Context
-    from zuji.engine.query.kernels.lane import Walk
+    from zuji.engine.query.kernels.walk import Walk
     from zuji.engine.query.view import View
     from zuji.engine.storage.segment import Source
 
 BYTES_A_ROW = 8
-"""Interleave, time, and the share of a row in users and offsets."""
+"""Read of a row: interleave, time, and its share in users and offsets."""
+CACHE_SHARE = 2
+"""Streams of one query take at most one part in so many of the cache."""
+NARROW_RUNS = 256
+"""Up to so many runs, a row of the interleave takes a byte."""
+PATHS_SHARE = 0.75
+"""Of a query's memory, for the paths that were met."""
 
 
-def walk_of(source: Source, codes: dict[str, int]) -> Walk:
-    """One source; ``codes`` names each event's code, profile records are ignored."""
-    interleave, names = source.interleave()
-    lanes = []
-    for name in names:
-        run = source.runs[name]
-        kept = shared(run)
-        users, offsets = kept.users()
-        lanes.append(Lane(users, offsets, kept.times(), run.base_ms, source.rank))
-    numbers = [IGNORED if name in PROFILE_EVENTS else codes[name] for name in names]
-    return interleave, lanes, numbers, source.partition
+def walk_of(source: Source, codes: dict[str, int], feeds: Feeds, *, keep: bool) -> Walk:
+    """One source; ``codes`` names each event's code, profile records are ignored. ``keep``: read
+    users and times through the cache.
+    """
+    numbers = [IGNORED if name in PROFILE_EVENTS else codes[name] for name in source.runs]
+    lanes: list[Lane | FedLane] = []
+    if not isinstance(source, Segment):
+        interleave, _names = source.interleave()
+        return interleave, [_lane(source, name) for name in source.runs], numbers, source.partition
+    for name, run in source.runs.items():
+        if keep:
+            lanes.append(_lane(source, name))
+            continue
+        meta = run.meta
+        users = feeds.of(source, meta.user_list, meta.users, 4)
+        offsets = feeds.of(source, meta.offsets, meta.users + 1, 4)
+        times = feeds.of(source, meta.times, meta.rows, 4, meta.time_unit)
+        lanes.append(FedLane(users, offsets, times, run.base_ms))
+    width = 1 if len(lanes) <= NARROW_RUNS else 2
+    rows = feeds.of(source, source.footer.interleave, source.rows, width)
+    return rows, lanes, numbers, source.partition
+
+
+def _lane(source: Source, name: str) -> Lane:
+    run = shared(source.runs[name])
+    users, offsets = run.users()
+    return Lane(users, offsets, run.times(), source.runs[name].base_ms, source.rank)
+
+
+def walk_bytes(source: Source, *, keep: bool) -> int:
+    """Memory that a walk of a source holds."""
+    if keep or not isinstance(source, Segment):
+        return 4 * source.rows + sum(8 * run.user_count for run in source.runs.values())
+    pages = sum(
+        feed_bytes(run.rows, 4) + 2 * feed_bytes(run.user_count, 4) for run in source.runs.values()
+    )
+    return pages + feed_bytes(source.rows, 2)
 
 
 def paths_of_sessions(
@@ -50,30 +86,55 @@ def paths_of_sessions(
     """Paths of the sessions that start in [from_ms, to_ms), a table a shard; codes are the
     catalog's.
     """
+    shards = [
+        [
+            source
+            for source in sources
+            if source.end_ms > from_ms - gap_ms
+            and source.base_ms <= to_ms + gap_ms
+            and not all(name in PROFILE_EVENTS for name in source.runs)
+        ]
+        for sources in view.sources
+    ]
+    keep = _fits_cache([source for sources in shards for source in sources])
 
     def work(shard: int) -> PathCounts:
+        feeds = Feeds()
+        held = SCRATCH_BYTES + sum(walk_bytes(source, keep=keep) for source in shards[shard])
+        context.charge(held)
         walks = []
-        for source in view.sources[shard]:
-            if source.end_ms <= from_ms - gap_ms or source.base_ms > to_ms + gap_ms:
-                continue
+        for source in shards[shard]:
             context.check()
-            context.charge(BYTES_A_ROW * source.rows)
             context.read(source.rows, BYTES_A_ROW * source.rows)
-            walks.append(walk_of(source, view.catalog.event_codes))
-        return session_paths(
-            walks,
-            users=view.users[shard],
-            n_codes=len(view.catalog.events),
-            gap_ms=gap_ms,
-            steps=steps,
-            from_ms=from_ms,
-            to_ms=to_ms,
-            collapse=collapse,
-            memory_bytes=context.memory_bytes // view.shards,
-            cancel=context.flag,
-        )
+            walks.append(walk_of(source, view.catalog.event_codes, feeds, keep=keep))
+        try:
+            counts = session_paths(
+                walks,
+                users=view.users[shard],
+                n_codes=len(view.catalog.events),
+                gap_ms=gap_ms,
+                steps=steps,
+                from_ms=from_ms,
+                to_ms=to_ms,
+                collapse=collapse,
+                memory_bytes=int(context.memory_bytes * PATHS_SHARE) // view.shards,
+                cancel=context.flag,
+            )
+        except ValueError:
+            feeds.check()
+            raise
+        context.charge(counts.nbytes)
+        context.release(held)
+        return counts
 
     return context.map(work, list(range(view.shards)))
+
+
+def _fits_cache(sources: list[Source]) -> bool:
+    """Whether what is decoded of the sources would stay in the cache."""
+    segments = [source for source in sources if isinstance(source, Segment)]
+    budget = max((s.cache.budget for s in segments if s.cache is not None), default=0)
+    return sum(walk_bytes(source, keep=True) for source in segments) <= budget // CACHE_SHARE
 
 
 def most_frequent(
@@ -83,5 +144,5 @@ def most_frequent(
     names = view.catalog.events
     return [
         (tuple(names[code] for code in path), sessions)
-        for path, sessions in top_paths(counts, n, context.flag)
+        for path, sessions in top_paths(counts, n, context.flag, context.map)
     ]

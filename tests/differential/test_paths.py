@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,8 +11,12 @@ from hypothesis import strategies as st
 
 from tests.differential import twins_paths
 from zuji.engine.errors import QueryCancelled
+from zuji.engine.query.kernels import _paths
 from zuji.engine.query.kernels._paths import HIDDEN, IGNORED, session_paths, top_paths
 from zuji.engine.query.kernels.lane import Lane
+from zuji.engine.query.kernels.walk import FedLane
+from zuji.engine.storage._feed import PageFeed, Scratch
+from zuji.engine.storage.codecs import encode_ints
 
 USERS = 6
 
@@ -36,6 +42,28 @@ def source(rows, base, partition, codes, masked=()):
             )
         )
     return np.array([run for _, _, run in rows], np.uint16), lanes, list(codes), partition
+
+
+SCRATCH = Scratch()
+
+
+def fed(array):
+    """The array as a feed of its pages."""
+    data, pages = encode_ints(array)
+    verify = np.zeros(len(pages), np.uint8)
+    return PageFeed(data, pages, verify, len(array), array.itemsize, SCRATCH)
+
+
+def read_by_pages(walk, narrow=False):
+    """A walk of feeds; those with masks stay as they are but for the interleave."""
+    interleave, lanes, codes, partition = walk
+    lanes = [
+        FedLane(fed(lane.users), fed(lane.offsets), fed(lane.times), lane.base_ms)
+        if lane.mask is None
+        else lane
+        for lane in lanes
+    ]
+    return fed(interleave.astype(np.uint8) if narrow else interleave), lanes, codes, partition
 
 
 @st.composite
@@ -84,10 +112,15 @@ def test_paths_are_those_of_the_twin(n_codes, data):
     parts = data.draw(st.lists(shards(n_codes), min_size=1, max_size=3))
     rule = data.draw(rules())
     n = data.draw(st.integers(0, 8))
-    counts = [session_paths(walks, n_codes=n_codes, **rule) for walks in parts]
+    paged = data.draw(st.lists(st.sampled_from([None, False, True]), min_size=9, max_size=9))
+
+    def given_as(walks):
+        forms = zip(walks, paged, strict=False)
+        return [walk if by is None else read_by_pages(walk, narrow=by) for walk, by in forms]
+
+    counts = [session_paths(given_as(walks), n_codes=n_codes, **rule) for walks in parts]
     twins = [twins_paths.session_paths(walks, **rule) for walks in parts]
     assert [c.sessions for c in counts] == [t.total() for t in twins]
-    assert [c.paths for c in counts] == [len(t) for t in twins]
     assert top_paths(counts, n) == twins_paths.top(twins, n)
     assert dict(top_paths(counts, 1 << 30)) == dict(sum(twins[1:], twins[0]))
 
@@ -131,15 +164,85 @@ def test_a_raised_flag_ends_it():
         session_paths([many(1, 100)], **RULE, cancel=np.ones(1, np.uint8))
 
 
+def test_pages_windows_and_chunks_of_users_end_anywhere():
+    """Several pages of rows, users past one chunk, sources that overlap."""
+    rng = np.random.default_rng(5)
+    codes = [0, 1, IGNORED, 2]
+    walks = []
+    for partition, rows in ((0, 90_000), (0, 70_000), (1, 9_000)):
+        drawn = rng.integers(0, (9_000, 1 << 16, 4), (rows, 3))
+        drawn = drawn[np.lexsort(drawn.T[[1, 0]])]
+        lanes = []
+        for run in range(4):
+            own = drawn[drawn[:, 2] == run]
+            users, first = np.unique(own[:, 0], return_index=True)
+            offsets = np.append(first, len(own)).astype(np.uint32)
+            times = own[:, 1].astype(np.uint32)
+            lanes.append(Lane(users.astype(np.uint32), offsets, times, partition << 16))
+        walks.append((drawn[:, 2].astype(np.uint16), lanes, codes, partition))
+    rule = {**RULE, "users": 9_000, "gap_ms": 4_000, "to_ms": 1 << 40}
+    allowed = rng.integers(0, 2, 9_000).astype(np.uint8)
+    for some in (walks, walks[:1]):
+        for extra in ({}, {"allowed": allowed}, {"collapse": True}):
+            twin = _quick_twin(some, rule, **extra)
+            for forms in (some, [read_by_pages(w, narrow=True) for w in some]):
+                counts = session_paths(forms, **rule, **extra)
+                assert counts.sessions == twin.total()
+                assert top_paths([counts], 30) == twins_paths.top([twin], 30)
+
+
+def _quick_twin(walks, rule, allowed=None, collapse=False):
+    """The twin's answer, rows in one sort."""
+    columns = []
+    for order, (interleave, lanes, codes, partition) in enumerate(walks):
+        for run, (lane, code) in enumerate(zip(lanes, codes, strict=True)):
+            users = np.repeat(lane.users, np.diff(lane.offsets)).astype(np.int64)
+            place = np.flatnonzero(interleave == run)
+            one = np.ones(len(users), np.int64)
+            times = lane.base_ms + lane.times.astype(np.int64)
+            columns.append((users, one * partition, times, one * order, place, one * code))
+    users, partition, times, order, place, code = map(np.concatenate, zip(*columns, strict=True))
+    rows = np.lexsort((place, order, times, partition, users))
+    found, last, path = Counter(), None, []
+    for user, time, step in zip(users[rows], times[rows], code[rows], strict=True):
+        if step == IGNORED or (allowed is not None and not allowed[user]):
+            continue
+        if last is None or user != last[0] or time - last[1] > rule["gap_ms"]:
+            found[tuple(path[: rule["steps"]])] += bool(path)
+            path = []
+        if not (collapse and path and path[-1] == step):
+            path.append(int(step))
+        last = (user, time)
+    found[tuple(path[: rule["steps"]])] += 1
+    return +found
+
+
 def test_little_memory_is_a_clear_end():
     with pytest.raises(MemoryError):
         session_paths([many(1)], **RULE, memory_bytes=1 << 14)
 
 
-def test_piles_are_counted_when_memory_runs_short():
-    roomy = session_paths([many(1)], **RULE)
-    tight = session_paths([many(1)], **RULE, memory_bytes=2 * roomy.nbytes + (1 << 20))
-    assert top_paths([tight], 99) == top_paths([roomy], 99)
+def test_paths_are_counted_when_memory_runs_short():
+    few = {**RULE, "steps": 1, "gap_ms": 0}
+    walks = [many(1)]
+    roomy = session_paths(walks, **few)
+    tight = session_paths(walks, **few, memory_bytes=1 << 18)
+    assert roomy.nbytes > 1 << 18 > tight.nbytes
+    assert top_paths([tight, roomy], 99) == top_paths([roomy, roomy], 99)
+    assert tight.sessions == roomy.sessions
+
+
+def test_a_wrong_guess_and_many_parts_change_nothing(monkeypatch):
+    counts = [session_paths([many(seed, 9_000)], **RULE) for seed in (1, 2)]
+    expected = {n: top_paths(counts, n) for n in (1, 7, 300)}
+    assert [len(found) for found in expected.values()] == [1, 7, 300]
+    for part in (1, 100, 1 << 21):
+        monkeypatch.setattr(_paths, "PART_SESSIONS", part)
+        for least in (1, 2, 50, 1 << 40):
+            monkeypatch.setattr(_paths, "_guess", lambda bounds, n, least=least: least)
+            for n, found in expected.items():
+                if part > 1 or least > 2:
+                    assert top_paths(counts, n) == found
 
 
 @pytest.mark.parametrize(

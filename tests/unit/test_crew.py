@@ -231,6 +231,18 @@ def test_a_query_over_its_own_memory_fails_and_gives_all_back(crew):
     assert crew.memory.used == 0
 
 
+def test_what_is_given_back_may_be_taken_again(crew):
+    with context(crew, memory=500) as query:
+        for _ in range(3):
+            query.charge(400)
+            query.release(300)
+            query.release(100)
+        query.charge(10)
+        assert crew.memory.used == query.charged == 10
+    query.release(10)  # after the end: all was given back
+    assert crew.memory.used == 0
+
+
 def test_memory_of_all_queries_adds_up_and_the_oldest_never_waits(crew):
     with context(crew) as oldest:
         oldest.charge(900)

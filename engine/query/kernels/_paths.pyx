@@ -1,11 +1,12 @@
 # cython: auto_pickle=False, autotestdict=False
-"""Session paths. C in ``paths.h`` and ``paths_table.h``; this file checks, allocates and converts.
+"""Session paths. C in ``paths.h`` and what it includes; this file checks, allocates and converts.
 
-Thread-safety: free functions over a table that one thread uses at a time; the GIL is released while
+Thread-safety: free functions over counts that one thread uses at a time; the GIL is released while
 rows are walked.
 """
 
 cimport cython
+from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -13,15 +14,25 @@ import secrets
 
 import numpy as np
 
-from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, finish, pointer, zj_guard, zj_lane
+from zuji.engine.query.kernels._lanes cimport ZJ_OK, ZJ_REJECTED, Guard, finish, pointer, zj_guard
 
 cdef extern from "paths.h" nogil:
-    int ZP_MAX_WORDS
+    int ZP_BUCKETS, ZP_USERS
+    uint64_t ZJ_FEED_ROWS
+    const char *ZJ_FEED_NAME
 
-    ctypedef struct zp_table:
+    ctypedef struct zj_feed:
+        uint64_t rows
+        int width
+
+    ctypedef struct zp_set:
+        uint64_t *slot
         size_t used
-        size_t bytes
+
+    ctypedef struct zp_keys:
+        uint32_t *bound
         uint64_t sessions
+        size_t bytes
         int words
         size_t width
 
@@ -29,23 +40,41 @@ cdef extern from "paths.h" nogil:
         uint64_t count
         uint64_t key[5]
 
-    ctypedef struct zp_cursor:
+    ctypedef struct zp_window:
         const uint32_t *next
         const uint32_t *end
+
+    ctypedef struct zp_stream:
+        const uint32_t *stop
+        zj_feed *feed
+        uint32_t *room
+
+    ctypedef struct zp_run:
+        zp_stream time
+        zp_stream user
+        zp_stream offset
+        zp_window users
+        zp_window offsets
+        const uint32_t *first
         const uint8_t *mask
-        uint32_t n
-        uint16_t code
-        uint16_t kept
+        int kept
 
     ctypedef struct zp_source:
-        const uint16_t *interleave
-        uint32_t n
-        uint32_t at
-        int first_run
+        zp_run *run
+        zp_window *time
+        uint16_t *code
         int runs
         int partition
         int64_t base
+        const void *at
+        uint32_t left
+        size_t width
+        zj_feed *feed
+        void *room
+        uint64_t rest
+        int whole
         uint32_t *rows
+        uint32_t *unseen
 
     ctypedef struct zp_rule:
         int64_t gap
@@ -55,40 +84,151 @@ cdef extern from "paths.h" nogil:
         int collapse
         int plain
 
-    void zp_open(zp_table *t, int steps, size_t width, uint64_t salt, size_t limit)
-    void zp_close(zp_table *t)
-    int zp_count_rows(const zj_lane *lanes, zp_source *source, uint32_t users)
-    uint16_t zp_greatest(const uint16_t *interleave, uint32_t n)
-    int zp_run(zp_source *sources, int count, zp_cursor *cursors, uint32_t users, const zp_rule *rule,
-               zp_table *table, zj_guard *guard)
-    int zp_most(const zp_table *const *tables, int count, size_t n, zp_top *heap, size_t *have, zj_guard *guard)
+    int zp_open(zp_keys *k, int steps, size_t width, uint64_t salt, size_t limit)
+    void zp_close(zp_keys *k)
+    int zp_move(zp_window *w, zp_stream *s)
+    int zp_rows_sound(const zp_source *s)
+    int zp_run_walk(zp_source *sources, int count, uint32_t users, const zp_rule *rule, zp_keys *keys,
+                    zj_guard *guard)
+    int zp_pick(const zp_keys *k, const uint64_t *wanted, zp_set *set, zj_guard *guard)
+    int zp_join(const zp_keys *k, zp_set *set, const zp_set *more, const uint64_t *wanted)
+    void zp_best(const zp_keys *k, const zp_set *set, zp_top *heap, size_t *have, size_t n)
 
 IGNORED, HIDDEN, MAX_STEPS = 0xFFFF, 0xFFFE, 20
 MAX_CODES = 0xFFFD
-_U16, _U32 = np.dtype(np.uint16), np.dtype(np.uint32)
-_SALT = secrets.randbits(64)  # one for the process: tables are compared with each other
+PART_SESSIONS = 1 << 21
+_U8, _U16, _U32, _U64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
+_SALT = secrets.randbits(64)  # one for the process: keys are compared with each other
 
 
 @cython.final
 cdef class PathCounts:
-    cdef zp_table table
-    cdef bint open
+    cdef zp_keys keys
 
     def __dealloc__(self):
-        if self.open:
-            zp_close(&self.table)
+        zp_close(&self.keys)
 
     @property
     def sessions(self):
-        return self.table.sessions
-
-    @property
-    def paths(self):
-        return self.table.used
+        return self.keys.sessions
 
     @property
     def nbytes(self):
-        return self.table.bytes
+        return self.keys.bytes
+
+
+@cython.final
+cdef class _Sources:
+    """Sources as C structs, with everything that they point to."""
+
+    cdef zp_source *sources
+    cdef int count
+    cdef int plain
+    cdef list keep
+
+    def __cinit__(self, list given, int n_codes):
+        cdef int i
+        self.count = <int>len(given)
+        self.plain = True
+        self.keep = []
+        self.sources = <zp_source *>calloc(max(1, self.count), sizeof(zp_source))
+        if self.sources == NULL:
+            raise MemoryError
+        for i, (interleave, lanes, codes, partition) in enumerate(given):
+            self.sources[i].partition = partition
+            self.sources[i].rows = <uint32_t *>self._room(ZP_USERS, _U32)
+            self.sources[i].unseen = <uint32_t *>self._room(ZP_USERS, _U32)
+            self._open_interleave(&self.sources[i], interleave)
+            self._open_runs(&self.sources[i], list(lanes), list(codes), n_codes)
+            if not zp_rows_sound(&self.sources[i]):
+                raise ValueError("interleave: a run that is not there")
+
+    def __dealloc__(self):
+        cdef int i
+        if self.sources == NULL:
+            return
+        for i in range(self.count):
+            free(self.sources[i].run)
+            free(self.sources[i].time)
+            free(self.sources[i].code)
+        free(self.sources)
+
+    cdef void *_room(self, size_t n, object dtype) except? NULL:
+        room = np.empty(n, dtype)
+        self.keep.append(room)
+        return <void *>pointer(room, dtype, -1, "room")
+
+    cdef zj_feed *_feed(self, object given) except NULL:
+        self.keep.append(given)
+        return <zj_feed *>PyCapsule_GetPointer(given.capsule, ZJ_FEED_NAME)
+
+    cdef int _open_interleave(self, zp_source *source, object given) except -1:
+        if not isinstance(given, np.ndarray):
+            source.feed = self._feed(given)
+            source.width = <size_t>source.feed.width
+            source.rest = source.feed.rows
+            if source.width not in (1, 2):
+                raise ValueError("interleave: a feed of one or two bytes a row")
+            source.room = self._room(min(ZJ_FEED_ROWS, source.rest), _U8 if source.width == 1 else _U16)
+            return 0
+        if len(given) >= 0xFFFFFFFF:
+            raise ValueError("a source has at most 2**32 - 2 rows")
+        self.keep.append(given)
+        source.width = 1 if given.dtype == _U8 else 2
+        source.at = pointer(given, _U8 if source.width == 1 else _U16, -1, "interleave")
+        source.left = <uint32_t>len(given)
+        source.rest = source.left
+        return 0
+
+    cdef int _open_runs(self, zp_source *source, list lanes, list codes, int n_codes) except -1:
+        cdef int r
+        cdef zp_run *run
+        if len(codes) != len(lanes):
+            raise ValueError("a source has a code for each run")
+        source.runs = <int>len(lanes)
+        source.run = <zp_run *>calloc(max(1, source.runs), sizeof(zp_run))
+        source.time = <zp_window *>calloc(max(1, source.runs), sizeof(zp_window))
+        source.code = <uint16_t *>calloc(max(1, source.runs), sizeof(uint16_t))
+        if source.run == NULL or source.time == NULL or source.code == NULL:
+            raise MemoryError
+        source.whole = True
+        for r, (lane, code) in enumerate(zip(lanes, codes)):
+            run = &source.run[r]
+            if code not in (IGNORED, HIDDEN) and not 0 <= code < n_codes:
+                raise ValueError(f"code {code} of a run is not below {n_codes}")
+            if lane.base_ms != lanes[0].base_ms:
+                raise ValueError("the runs of a source count from one instant")
+            source.base = lane.base_ms
+            source.code[r] = 0 if code in (IGNORED, HIDDEN) else code + 1
+            run.kept = code != IGNORED
+            self._open_stream(&run.user, &run.users, lane.users, "users")
+            self._open_stream(&run.offset, &run.offsets, lane.offsets, "offsets")
+            self._open_stream(&run.time, &source.time[r], lane.times, "times")
+            if zp_move(&run.offsets, &run.offset) != ZJ_OK or run.offsets.next[0] != 0:
+                raise ValueError("offsets ascend from 0")
+            run.offsets.next += 1
+            if lane.mask is not None:
+                self.keep.append(lane.mask)
+                run.first = source.time[r].next
+                run.mask = <const uint8_t *>pointer(lane.mask, _U8, len(lane.times), "mask")
+            source.whole = source.whole and run.kept
+            self.plain = self.plain and code != HIDDEN and lane.mask is None
+        return 0
+
+    cdef int _open_stream(self, zp_stream *stream, zp_window *window, object given, str name) except -1:
+        if isinstance(given, np.ndarray):
+            self.keep.append(given)
+            window.next = <const uint32_t *>pointer(given, _U32, -1, name)
+            stream.stop = window.next + len(given)
+        else:
+            stream.feed = self._feed(given)
+            if stream.feed.width != 4:
+                raise ValueError(f"{name}: a feed of four bytes a value")
+            stream.room = <uint32_t *>self._room(min(ZJ_FEED_ROWS, stream.feed.rows), _U32)
+            window.next = stream.room
+            stream.stop = window.next
+        window.end = window.next
+        return 0
 
 
 def session_paths(
@@ -102,95 +242,108 @@ def session_paths(
     given = list(sources)
     if [walk[3] for walk in given] != sorted(walk[3] for walk in given):
         raise ValueError("sources are sorted by partition")
-    cdef LaneSet lanes = LaneSet([lane for walk in given for lane in walk[1]])
+    cdef _Sources walks = _Sources(given, n_codes)
     cdef Guard guard = Guard(cancel, allowed)
     cdef zp_rule rule
     rule.gap = min(max(0, int(gap_ms)), 1 << 60)
     rule.from_ms, rule.to_ms = max(-(1 << 62), from_ms), min(1 << 62, to_ms)
-    rule.steps, rule.collapse, rule.plain = steps, bool(collapse), not collapse
-    cdef size_t width = 1 if n_codes < 256 else 2
+    rule.steps, rule.collapse, rule.plain = steps, bool(collapse), walks.plain and not collapse
     cdef PathCounts counts = PathCounts.__new__(PathCounts)
-    cdef uint64_t salt = _SALT
     cdef size_t limit = memory_bytes
-    zp_open(&counts.table, rule.steps, width, salt, limit)
-    counts.open = True
-    rows = np.zeros((len(given), users), _U32)
-    flat = rows.reshape(-1)
-    cdef uint32_t *rows_at = <uint32_t *>pointer(flat, _U32, -1, "rows")
-    cdef zp_source *walks = <zp_source *>calloc(max(1, len(given)), sizeof(zp_source))
-    cdef zp_cursor *cursors = <zp_cursor *>calloc(max(1, lanes.count), sizeof(zp_cursor))
-    cdef int i, c, at = 0, status = 0, n_walks = <int>len(given)
     cdef uint32_t n_users = users
-    cdef uint16_t greatest
-    try:
-        if walks == NULL or cursors == NULL:
-            raise MemoryError
-        for i, (interleave, own, codes, partition) in enumerate(given):
-            if len(interleave) >= 0xFFFFFFFF or len(codes) != len(own):
-                raise ValueError("a source has a code for each run, and at most 2**32 - 2 rows")
-            walks[i].interleave = <const uint16_t *>pointer(interleave, _U16, -1, "interleave")
-            walks[i].n = <uint32_t>len(interleave)
-            walks[i].first_run, walks[i].runs, walks[i].partition = at, <int>len(own), partition
-            walks[i].rows = rows_at + <size_t>i * n_users
-            for c, (lane, code) in enumerate(zip(own, codes)):
-                if code not in (IGNORED, HIDDEN) and not 0 <= code < n_codes:
-                    raise ValueError(f"code {code} of a run is not below {n_codes}")
-                if lane.base_ms != own[0].base_ms:
-                    raise ValueError("the runs of a source count from one instant")
-                walks[i].base = lane.base_ms
-                cursors[at].next = lanes.lanes[at].times
-                cursors[at].end = lanes.lanes[at].times + lanes.lanes[at].n
-                cursors[at].n = lanes.lanes[at].n
-                cursors[at].mask = lanes.lanes[at].mask
-                cursors[at].code = 0 if code in (IGNORED, HIDDEN) else code + 1
-                cursors[at].kept = code != IGNORED
-                rule.plain = rule.plain and code != HIDDEN and lane.mask is None
-                at += 1
-            with nogil:
-                greatest = zp_greatest(walks[i].interleave, walks[i].n)
-                status = zp_count_rows(lanes.lanes, &walks[i], n_users)
-            if walks[i].n and greatest >= walks[i].runs:
-                raise ValueError("interleave: a run that is not there")
-            finish(status)
-        with nogil:
-            status = zp_run(walks, n_walks, cursors, n_users, &rule, &counts.table, &guard.c)
-        finish(status)
-    finally:
-        free(walks)
-        free(cursors)
+    finish(zp_open(&counts.keys, rule.steps, 1 if n_codes < 256 else 2, _SALT, limit))
+    cdef int status
+    with nogil:
+        status = zp_run_walk(walks.sources, walks.count, n_users, &rule, &counts.keys, &guard.c)
+    finish(status)
     return counts
 
 
-def top_paths(counts, n, cancel=None):
-    cdef list given = list(counts)
-    cdef int count = <int>len(given)
-    cdef size_t wanted = max(0, min(n, sum(c.paths for c in given)))
-    cdef size_t have = 0, i
-    cdef int status, w
+@cython.final
+cdef class _Picked:
+    """Sessions of the paths in some buckets."""
+
+    cdef zp_set c
+
+    def __dealloc__(self):
+        free(self.c.slot)
+
+
+def _pick(PathCounts counts, const uint64_t[::1] wanted, cancel):
+    cdef _Picked picked = _Picked.__new__(_Picked)
     cdef Guard guard = Guard(cancel, None)
+    cdef int status
+    with nogil:
+        status = zp_pick(&counts.keys, &wanted[0], &picked.c, &guard.c)
+    finish(status)
+    return picked
+
+
+def top_paths(counts, n, cancel=None, each=None):
+    cdef list given = list(counts)
     cdef PathCounts one
-    if not given or not wanted:
+    cdef int b
+    if len({((<PathCounts>c).keys.width, (<PathCounts>c).keys.words) for c in given}) > 1:
+        raise ValueError("paths of different lengths or codes")
+    n = max(0, min(n, sum(c.sessions for c in given)))
+    if not n:
         return []
-    cdef const zp_table **tables = <const zp_table **>calloc(count, sizeof(zp_table *))
-    cdef zp_top *heap = <zp_top *>calloc(wanted, sizeof(zp_top))
-    found = []
+    bounds = np.zeros(ZP_BUCKETS, np.int64)
+    cdef int64_t[::1] total = bounds
+    for one in given:
+        for b in range(ZP_BUCKETS):
+            total[b] += one.keys.bound[b]
+    each = each or (lambda work, items: [work(item) for item in items])
+    least = _guess(bounds, n)
+    found = _best(given, bounds, least, n, cancel, each)
+    known = found[n - 1][1] if len(found) == n else 1
+    if known < least:
+        least = known
+        found = _best(given, bounds, least, n, cancel, each)
+    return found
+
+
+def _guess(bounds, n):
+    """Sessions that the n-th best path has, or somewhat less: a wrong guess costs a second pass."""
+    if n > ZP_BUCKETS // 4:
+        return 1
+    nth = int(np.partition(bounds, ZP_BUCKETS - n)[ZP_BUCKETS - n])
+    return max(1, nth * 3 // 4 - 2 * int(bounds.mean()))
+
+
+def _best(list given, bounds, least, n, cancel, each):
+    """The n best among the paths in buckets of ``least`` sessions or more."""
+    cdef zp_top *heap
+    cdef size_t have = 0, i
+    cdef size_t wanted_n
+    cdef _Picked all_of, part
+    cdef PathCounts one = given[0]
+    cdef int status
+    buckets = np.flatnonzero(bounds >= least)
+    # A part of the buckets at a time, so that a table has an end whatever the paths are.
+    parts = np.split(buckets, np.flatnonzero(np.diff(np.cumsum(bounds[buckets]) // PART_SESSIONS)) + 1)
+    wanted_n = min(n, bounds[buckets].sum())
+    heap = <zp_top *>calloc(max(1, wanted_n), sizeof(zp_top))
+    if heap == NULL:
+        raise MemoryError
     try:
-        if tables == NULL or heap == NULL:
-            raise MemoryError
-        for w in range(count):
-            one = given[w]
-            if one.table.width != (<PathCounts>given[0]).table.width or one.table.words != (<PathCounts>given[0]).table.words:
-                raise ValueError("paths of different lengths or codes")
-            tables[w] = &one.table
-        with nogil:
-            status = zp_most(tables, count, wanted, heap, &have, &guard.c)
-        finish(status)
-        one = given[0]
+        for chosen in parts:
+            flags = np.zeros(ZP_BUCKETS, np.uint8)
+            flags[chosen] = 1
+            wanted = np.packbits(flags, bitorder="little").view(np.uint64)
+            picked = each(lambda c: _pick(c, wanted, cancel), given)
+            all_of = picked[0]
+            for part in picked[1:]:
+                with nogil:
+                    status = zp_join(&one.keys, &all_of.c, &part.c, NULL)
+                finish(status)
+            with nogil:
+                zp_best(&one.keys, &all_of.c, heap, &have, wanted_n)
+        found = []
         for i in range(have):
-            key = b"".join(int(heap[i].key[w]).to_bytes(8, "little") for w in range(one.table.words))
-            found.append((-int(heap[i].count), _codes(key, one.table.width)))
+            key = b"".join(int(heap[i].key[w]).to_bytes(8, "little") for w in range(one.keys.words))
+            found.append((-int(heap[i].count), _codes(key, one.keys.width)))
     finally:
-        free(tables)
         free(heap)
     return [(codes, -number) for number, codes in sorted(found)]
 

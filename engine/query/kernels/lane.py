@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import TypeAlias
 
     import numpy as np
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from zuji.engine.types import F64, I32, I64, U8, U16, U32
 
     I16 = npt.NDArray[np.int16]
-    Walk: TypeAlias = "tuple[U16, Sequence[Lane], Sequence[int], int]"
-    """One source of session paths: interleave uint16[n]; its runs as lanes, in the order that the
-    interleave numbers them (``mask``: rows that are steps); the code of each run; its partition."""
     BitRows: TypeAlias = tuple[I32, I32, I32]
     """Rows as unions of days: offsets int32[rows + 1], and of each day its run and number,
     int32[m]."""
