@@ -1,7 +1,7 @@
 # cython: auto_pickle=False, autotestdict=False
 """Funnel kernels: counts of plain funnels (hot), and canonical chains for everything else.
 
-C in ``funnel_runs.h`` (one run a step, vectorised), ``funnel_fast.h`` (what that leaves over) and
+C in ``funnel_runs.h`` (a block of users at a time, vectorised), ``funnel_fast.h`` (what that leaves over) and
 ``funnel_chains.h``; this file checks arguments and converts.
 Thread-safety: free functions without state; the GIL is released while rows are read.
 """

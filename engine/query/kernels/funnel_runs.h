@@ -1,25 +1,28 @@
-/* Users by level, start bucket and group, where every step is one run: the hot path of funnels.
+/* Users by level, start bucket and group: the hot path of funnels.
  *
- * Ordered, any entry, a window in ms, no exclusions, nothing held. Each step becomes one run in CSR form
- * with uint32 times from a common origin: the lane itself where the step has one, else its matching rows
- * joined (funnel_join.h). Users of the first step are looked at in blocks of ordinals; a table gives
- * each one's place in the other runs. A user is then evaluated by funnel_step.h.
+ * Ordered, any entry, a window in ms, no exclusions, nothing held. Users of the first step are looked at in
+ * blocks of ordinals: funnel_block.h brings the rows of each step together, in order of time, from however
+ * many lanes they are in, and funnel_step.h evaluates user by user. Nothing of the size of the data is
+ * made. Times are uint32 from a common origin; lanes of several bases whose starts and window span 2^32 ms
+ * or more take uint64.
  *
  * Rows of one instant: by the ranks and ties of the two lanes a row of step s is always before, never
  * before, or it depends (ZJ_TIE_ASK). Users for whom it depends are left over, in ascending order, and
- * the caller evaluates them with a kernel that compares whole keys.
- * Rejected: starts and windows that span 2^32 ms or more over several lanes; too many users left over.
- * O(rows of step 1 + rows of steps that can be reached + users).
+ * the caller evaluates them with a kernel that compares whole keys; so are users with a group whose start
+ * may be either of two lanes' rows. Rejected: too many users left over.
+ * O(slices of users + rows of all steps).
  */
 #ifndef ZUJI_FUNNEL_RUNS_H
 #define ZUJI_FUNNEL_RUNS_H
 
 #include "buckets.h"
-#include "funnel_join.h"
+#include "funnel_sources.h"
 
-#define ZJ_RUN_NONE 0xFFFFFFFFu
-#define ZJ_RUN_LAST 0xFFFFFFFEu /* starts lie before it, so that 1 + start is no ZJ_RUN_NONE */
-#define ZJ_RUN_BLOCK_BITS 10
+#define ZJ_MOST_WIDE 16u           /* times in a vector at most */
+#define ZJ_BLOCK_BYTES (256u << 10) /* of rows copied for a block */
+#define ZJ_BLOCK_MOST 10            /* bits */
+#define ZJ_BLOCK_LEAST 5
+#define ZJ_RUN_LAST 0xFFFFFFFEu /* short starts lie before it, so that 1 + start is not the largest time */
 
 enum { ZJ_TIE_AFTER = 0, ZJ_TIE_BEFORE = 1, ZJ_TIE_ASK = 2 };
 
@@ -31,107 +34,46 @@ typedef struct {
     int32_t buckets;
 } zj_funnel_cells;
 
+/* One step: its sources, and the rows of the users of a block. */
 typedef struct {
-    zj_run step[ZJ_MAX_STEPS];
+    zj_source *source;
+    zj_picked *picked; /* of each source */
+    uint32_t sources;
+    int coded, direct; /* groups are asked for; the rows are those of its only source */
+    const void *rows;  /* uint32 or uint64 from the origin: the user at u has rows[start[u] ...len[u]] */
+    const uint32_t *code;  /* groups of rows, or NULL: all 0 */
+    uint32_t *start, *len; /* [block] */
+    uint8_t *same;         /* [block] rows of several sources share an instant */
+    size_t end;            /* rows that may be read */
+    zj_room own, own_code;
+} zj_step;
+
+typedef struct {
+    zj_step step[ZJ_MAX_STEPS];
     int tie[ZJ_MAX_STEPS]; /* tie[s]: is a row of step s - 1 before one of step s at the same instant? */
     int k;      /* steps that somebody can reach */
     int stride; /* of cells: steps asked for + 1 */
-    uint32_t low, high, window; /* starts in [low, high) */
+    int wide;   /* times are uint64 */
+    int cut;    /* rows outside the range are left out */
+    int64_t origin;
+    uint64_t low, high, window; /* starts in [low, high) */
     int high_cut;               /* a row at `high` or later may start, too: its user is left over */
     const zj_funnel_cells *ask;
     zj_buckets bucket;
-    uint32_t *edge; /* [buckets + 1] ends of buckets */
+    uint64_t *edge; /* [buckets + 1] ends of buckets */
     int64_t *cells; /* [groups][buckets][k + 1] */
     zj_guard *guard;
     int block_bits;
-    uint32_t *place;  /* [k][block] place of each ordinal of the block in the run of each step */
-    uint32_t at[ZJ_MAX_STEPS];
-    uint32_t *starts; /* [2][room] */
-    size_t room;
-    int64_t *cell;    /* [buckets] cells of the user at hand */
+    void *tables, *sources;
+    zj_slices *slices; /* of the sources of one step */
+    uint32_t *fill;  /* [block] of the step being made: where the user's next row goes */
+    uint64_t *after; /* [block] 1 + the last time so far, 0 = none */
+    zj_room starts[2], spare, spare_code;
+    int64_t *cell;   /* [buckets] cells of the user at hand */
     size_t pending;
     uint32_t *leftover;
     size_t left, left_room;
 } zj_runs;
-
-/* First place in [p, nu) of a user >= user. */
-static uint32_t zj_runs_seek(const uint32_t *users, uint32_t p, uint32_t nu, uint32_t user) {
-    uint32_t step = 1, high;
-    if (p >= nu || users[p] >= user) return p;
-    for (; nu - p > step && users[p + step] < user; step *= 2) p += step;
-    high = nu - p > step ? p + step : nu; /* users[p] < user <= users[high] */
-    while (high - p > 1) {
-        const uint32_t middle = p + (high - p) / 2;
-        if (users[middle] < user) p = middle;
-        else high = middle;
-    }
-    return high;
-}
-
-/* Fills the table for the ordinals from `base` on. */
-static void zj_runs_place(zj_runs *w, uint32_t base) {
-    const uint32_t block = 1u << w->block_bits;
-    for (int s = 1; s < w->k; s++) {
-        const zj_run *run = &w->step[s];
-        uint32_t *place = w->place + ((size_t)s << w->block_bits);
-        uint32_t p = zj_runs_seek(run->users, w->at[s], run->nu, base);
-        memset(place, 0xFF, block * sizeof *place);
-        for (; p < run->nu && run->users[p] - base < block; p++) place[run->users[p] - base] = p;
-        w->at[s] = p;
-    }
-}
-
-static uint32_t zj_runs_bound(const uint32_t *times, uint32_t a, uint32_t b, uint32_t t) {
-    while (a < b) {
-        const uint32_t middle = a + (b - a) / 2;
-        if (times[middle] < t) a = middle + 1;
-        else b = middle;
-    }
-    return a;
-}
-
-/* Cuts [a, b) to the starts in range; false when none is left. */
-ZJ_INLINE int zj_runs_trim(const zj_runs *w, uint32_t *a, uint32_t *b, int *whole) {
-    const uint32_t *times = w->step[0].times;
-    if (*a == *b) return 0;
-    if (times[*a] < w->low) *a = zj_runs_bound(times, *a, *b, w->low);
-    if (times[*b - 1] >= w->high) {
-        *b = zj_runs_bound(times, *a, *b, w->high);
-        *whole = !w->high_cut;
-        return *a < *b || !*whole;
-    }
-    return *a < *b;
-}
-
-/* Bucket of the start at a (-1 = none), and where the starts of that bucket end. */
-ZJ_INLINE uint32_t zj_runs_bucket(const zj_runs *w, uint32_t a, uint32_t b, int32_t *bucket) {
-    const uint32_t *times = w->step[0].times;
-    if (w->edge == NULL) return b;
-    const int32_t found = zj_bucket(&w->bucket, times[a]);
-    if (found < 0 || found >= w->ask->buckets) {
-        *bucket = -1;
-        return a + 1;
-    }
-    *bucket = found;
-    for (a++; a < b && times[a] < w->edge[found + 1]; a++) {}
-    return a;
-}
-
-/* Notes the cell of the chain that starts at time `start`, in the row of that time first after a. */
-ZJ_INLINE void zj_runs_add(zj_runs *w, uint32_t a, uint32_t start, int32_t bucket, int level) {
-    uint32_t group = 0;
-    if (w->step[0].code) {
-        while (w->step[0].times[a] < start) a++;
-        group = w->step[0].code[a];
-        if (group >= w->ask->groups) return;
-    }
-    const int64_t buckets = w->edge ? w->ask->buckets : 1;
-    w->cell[w->pending++] = ((int64_t)group * buckets + bucket) * w->stride + level;
-}
-
-ZJ_INLINE void zj_runs_commit(zj_runs *w) {
-    for (size_t i = 0; i < w->pending; i++) w->cells[w->cell[i]]++;
-}
 
 static int zj_runs_leave(zj_runs *w, uint32_t user) {
     if (w->left == w->left_room) {
@@ -145,18 +87,52 @@ static int zj_runs_leave(zj_runs *w, uint32_t user) {
     return ZJ_OK;
 }
 
-#define ZJ_ISA(name) zj_runs_base_##name
+/* Least user of no block yet, or ZJ_END. */
+static uint32_t zj_runs_next(const zj_runs *w) {
+    uint32_t least = ZJ_END;
+    for (uint32_t i = 0; i < w->step[0].sources; i++) {
+        const zj_source *from = &w->step[0].source[i];
+        if (from->next < from->nu && from->users[from->next] < least) least = from->users[from->next];
+    }
+    return least;
+}
+
+#define ZJ_ISA(name) zj_base_runs_##name
 #define ZJ_TARGET
 #define ZJ_W 4
+#define ZJ_TIME uint32_t
+#include "funnel_block.h"
+#include "funnel_step.h"
+#define ZJ_ISA(name) zj_base_wide_##name
+#define ZJ_TARGET
+#define ZJ_W 2
+#define ZJ_TIME uint64_t
+#include "funnel_block.h"
 #include "funnel_step.h"
 #if defined(__x86_64__) && defined(__GNUC__)
-#define ZJ_ISA(name) zj_runs_avx2_##name
+#define ZJ_ISA(name) zj_avx2_runs_##name
 #define ZJ_TARGET __attribute__((target("avx2")))
 #define ZJ_W 8
+#define ZJ_TIME uint32_t
+#include "funnel_block.h"
 #include "funnel_step.h"
-#define ZJ_ISA(name) zj_runs_avx512_##name
+#define ZJ_ISA(name) zj_avx2_wide_##name
+#define ZJ_TARGET __attribute__((target("avx2")))
+#define ZJ_W 4
+#define ZJ_TIME uint64_t
+#include "funnel_block.h"
+#include "funnel_step.h"
+#define ZJ_ISA(name) zj_avx512_runs_##name
 #define ZJ_TARGET __attribute__((target("avx512f")))
 #define ZJ_W 16
+#define ZJ_TIME uint32_t
+#include "funnel_block.h"
+#include "funnel_step.h"
+#define ZJ_ISA(name) zj_avx512_wide_##name
+#define ZJ_TARGET __attribute__((target("avx512f")))
+#define ZJ_W 8
+#define ZJ_TIME uint64_t
+#include "funnel_block.h"
 #include "funnel_step.h"
 #endif
 
@@ -199,17 +175,24 @@ static int zj_runs_ties(const zj_funnel *f, int s) {
 }
 
 static void zj_runs_close(zj_runs *w) {
-    for (int s = 0; s < w->k; s++) free(w->step[s].owned);
+    for (int s = 0; s < ZJ_MAX_STEPS; s++) {
+        for (uint32_t i = 0; i < w->step[s].sources; i++) zj_picked_close(&w->step[s].picked[i]);
+        free(w->step[s].own.own);
+        free(w->step[s].own_code.own);
+    }
+    for (int i = 0; i < 2; i++) free(w->starts[i].own);
     if (w->edge) zj_buckets_close(&w->bucket);
+    free(w->spare.own);
+    free(w->spare_code.own);
     free(w->edge);
-    free(w->place);
-    free(w->starts);
+    free(w->tables);
+    free(w->sources);
     free(w->cell);
     free(w->leftover);
 }
 
-/* Origin of all times, and which rows matter: with lanes of one base it is theirs, and all rows do. */
-static int zj_runs_origin(const zj_funnel *f, int64_t *origin, int *same) {
+/* Origin of all times: with lanes of one base it is theirs, and all rows matter. */
+static int64_t zj_runs_origin(const zj_funnel *f, int *same) {
     const zj_lane *some = NULL;
     *same = 1;
     for (int l = 0; l < f->count; l++) {
@@ -218,48 +201,104 @@ static int zj_runs_origin(const zj_funnel *f, int64_t *origin, int *same) {
         if (some) *same &= lane->base == some->base;
         some = lane;
     }
-    *origin = *same && some ? some->base : f->from;
-    return *same || (uint64_t)(f->to - f->from) + (uint64_t)f->window < ZJ_RUN_LAST ? ZJ_OK : ZJ_REJECTED;
+    return *same && some ? some->base : f->from;
+}
+
+/* Sources of all steps. */
+static int zj_runs_sources(zj_runs *w, const zj_funnel *f) {
+    const size_t lanes = (size_t)(f->count ? f->count : 1), all = lanes * (size_t)f->steps;
+    w->sources = calloc(1, all * (sizeof(zj_source) + sizeof(zj_picked)) + lanes * sizeof(zj_slices));
+    if (w->sources == NULL) return ZJ_NO_MEMORY;
+    zj_source *source = (zj_source *)w->sources;
+    zj_picked *picked = (zj_picked *)(source + all);
+    w->slices = (zj_slices *)(picked + all);
+    for (int s = 0; s < w->k; s++) {
+        zj_step *step = &w->step[s];
+        uint64_t rows = 0;
+        step->source = source;
+        step->picked = picked;
+        for (int l = 0; l < f->count; l++) {
+            if (!zj_step_in(f, l, s)) continue;
+            source[step->sources++] = zj_source_of(f, l, s, w->origin, s == 0 ? w->ask->code : NULL);
+            rows += f->lanes[l].n;
+        }
+        if (rows > 0xFFFFFFFFu - (ZJ_MOST_WIDE << ZJ_BLOCK_MOST)) return ZJ_REJECTED;
+        step->coded = s == 0 && w->ask->code;
+        step->direct = !w->cut && step->sources == 1;
+        source += step->sources;
+        picked += step->sources;
+        if (s) w->tie[s] = zj_runs_ties(f, s);
+        if (step->sources == 0) w->k = s; /* nobody comes further */
+    }
+    return ZJ_OK;
+}
+
+/* Users of a block: what is copied should stay in the second cache, and users far apart want small tables. */
+static int zj_runs_bits(const zj_runs *w) {
+    uint32_t low = ZJ_END, high = 0;
+    uint64_t users = 0, rows = 0, copied = 0;
+    for (uint32_t i = 0; i < w->step[0].sources; i++) {
+        const zj_source *from = &w->step[0].source[i];
+        low = from->users[0] < low ? from->users[0] : low;
+        high = from->users[from->nu - 1] > high ? from->users[from->nu - 1] : high;
+        users += from->nu;
+    }
+    const uint64_t span = high > low ? (uint64_t)(high - low) + 1 : 1;
+    for (int s = 0; s < w->k; s++) {
+        for (uint32_t i = 0; !w->step[s].direct && i < w->step[s].sources; i++) rows += w->step[s].source[i].n;
+        copied += !w->step[s].direct;
+    }
+    if (span / 64 >= users) return ZJ_BLOCK_LEAST;
+    const uint64_t item = (copied * ZJ_MOST_WIDE + rows / span) * (w->wide ? 8 : 4);
+    int bits = ZJ_BLOCK_MOST;
+    while (bits > ZJ_BLOCK_LEAST && item << bits > ZJ_BLOCK_BYTES) bits--;
+    return bits;
+}
+
+/* Tables of a block. */
+static int zj_runs_tables(zj_runs *w) {
+    w->block_bits = zj_runs_bits(w);
+    const size_t block = (size_t)1 << w->block_bits;
+    w->tables = malloc(block * ((size_t)w->k * (2 * sizeof(uint32_t) + 1) + sizeof(uint64_t) + sizeof(uint32_t)));
+    if (w->tables == NULL) return ZJ_NO_MEMORY;
+    w->after = (uint64_t *)w->tables;
+    w->fill = (uint32_t *)(w->after + block);
+    uint32_t *at = w->fill + block;
+    for (int s = 0; s < w->k; s++) {
+        w->step[s].start = at;
+        w->step[s].len = at + block;
+        at += 2 * block;
+    }
+    for (int s = 0; s < w->k; s++) w->step[s].same = (uint8_t *)at + (size_t)s * block;
+    return ZJ_OK;
 }
 
 static int zj_runs_open(zj_runs *w, const zj_funnel *f) {
     const zj_funnel_cells *ask = w->ask;
-    int64_t origin;
-    int same, status = zj_runs_origin(f, &origin, &same);
+    int same;
+    w->origin = zj_runs_origin(f, &same);
+    w->wide = !same && (uint64_t)(f->to - f->from) + (uint64_t)f->window >= ZJ_RUN_LAST;
+    w->cut = !same;
     w->k = f->steps;
     w->stride = f->steps + 1;
-    w->window = f->window < (int64_t)0xFFFFFFFF ? (uint32_t)f->window : 0xFFFFFFFFu;
-    const int64_t low = f->from - origin, high = f->to - origin;
-    w->low = low < 0 ? 0 : low < ZJ_RUN_LAST ? (uint32_t)low : ZJ_RUN_LAST;
-    w->high_cut = high > ZJ_RUN_LAST;
-    w->high = high < 0 ? 0 : w->high_cut ? ZJ_RUN_LAST : (uint32_t)high;
-    for (int s = 0; s < w->k && status == ZJ_OK; s++) {
-        zj_join join = {f, s, origin, !same, s == 0 ? ask->code : NULL, w->guard};
-        status = zj_run_make(&join, &w->step[s]);
-        for (size_t i = 0; i < join.left && status == ZJ_OK; i++)
-            if (zj_allowed(w->guard, join.leftover[i])) status = zj_runs_leave(w, join.leftover[i]);
-        free(join.leftover);
-        if (s) w->tie[s] = zj_runs_ties(f, s);
-        if (status == ZJ_OK && w->step[s].nu == 0) w->k = s; /* nobody comes further */
-    }
-    for (int s = 0; s < w->k; s++) w->room = w->step[s].longest > w->room ? w->step[s].longest : w->room;
-    w->room += 16;
+    const int64_t most = w->wide ? INT64_MAX : ZJ_RUN_LAST, low = f->from - w->origin, high = f->to - w->origin;
+    w->window = (uint64_t)(f->window < most + !w->wide ? f->window : most + !w->wide);
+    w->low = (uint64_t)(low < 0 ? 0 : low < most ? low : most);
+    w->high_cut = high > most;
+    w->high = (uint64_t)(high < 0 ? 0 : w->high_cut ? most : high);
+    int status = zj_runs_sources(w, f);
+    if (status == ZJ_OK && w->k) status = zj_runs_tables(w);
     if (status != ZJ_OK || w->k == 0) return status;
-    const zj_run *first = &w->step[0];
-    const uint32_t span = first->users[first->nu - 1] - first->users[0];
-    w->block_bits = span / 64 < first->nu ? ZJ_RUN_BLOCK_BITS : 5; /* few users far apart: small tables */
-    w->place = (uint32_t *)malloc(((size_t)w->k << w->block_bits) * sizeof(uint32_t));
-    w->starts = (uint32_t *)malloc(2 * w->room * sizeof(uint32_t));
     w->cell = (int64_t *)malloc((size_t)(ask->edges ? ask->buckets : 1) * sizeof(int64_t));
-    if (!w->place || !w->starts || !w->cell) return ZJ_NO_MEMORY;
+    if (!w->cell) return ZJ_NO_MEMORY;
     if (ask->edges == NULL) return ZJ_OK;
-    w->edge = (uint32_t *)malloc(((size_t)ask->buckets + 1) * sizeof(uint32_t));
+    w->edge = (uint64_t *)malloc(((size_t)ask->buckets + 1) * sizeof(uint64_t));
     if (w->edge == NULL) return ZJ_NO_MEMORY;
     for (int32_t b = 0; b <= ask->buckets; b++) {
-        const int64_t e = ask->edges[b] - origin;
-        w->edge[b] = e < 0 ? 0 : e < (int64_t)0xFFFFFFFF ? (uint32_t)e : 0xFFFFFFFFu;
+        const int64_t e = ask->edges[b] - w->origin;
+        w->edge[b] = e < 0 ? 0 : (uint64_t)e;
     }
-    return zj_buckets_open(&w->bucket, ask->edges, ask->buckets, origin);
+    return zj_buckets_open(&w->bucket, ask->edges, ask->buckets, w->origin);
 }
 
 static int zj_compare_users(const void *a, const void *b) {
@@ -280,16 +319,15 @@ static int zj_funnel_runs(const zj_funnel *f, const zj_funnel_cells *ask, zj_gua
     *left = 0;
     if (f->to <= f->from) return ZJ_OK;
     int status = zj_runs_open(&w, f);
-    const int k = w.k;
-    if (status == ZJ_OK && k) {
+    if (status == ZJ_OK && w.k) {
         const int isa = zj_runs_isa();
         (void)isa;
 #if defined(__x86_64__) && defined(__GNUC__)
-        if (isa == 2) status = zj_runs_avx512_count(&w);
-        else if (isa == 1) status = zj_runs_avx2_count(&w);
+        if (isa == 2) status = w.wide ? zj_avx512_wide_count(&w) : zj_avx512_runs_count(&w);
+        else if (isa == 1) status = w.wide ? zj_avx2_wide_count(&w) : zj_avx2_runs_count(&w);
         else
 #endif
-            status = zj_runs_base_count(&w);
+            status = w.wide ? zj_base_wide_count(&w) : zj_base_runs_count(&w);
     }
     if (status == ZJ_OK && w.left) {
         qsort(w.leftover, w.left, sizeof(uint32_t), zj_compare_users);
@@ -297,7 +335,6 @@ static int zj_funnel_runs(const zj_funnel *f, const zj_funnel_cells *ask, zj_gua
         *left = w.left;
         w.leftover = NULL;
     }
-    w.k = f->steps;
     zj_runs_close(&w);
     return status;
 }
