@@ -9,6 +9,7 @@ each set that is joined.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST_BITS_BYTES = 128 << 20
 """Of the bits of all buckets of a shard."""
+BITS_AT_ONCE = 1 << 21
+"""Of all buckets: as many as stay in a core's cache."""
 LIGHT_USERS = 200_000
 """Up to so many users in all, sets are joined on the caller's thread."""
 
@@ -216,6 +219,7 @@ def _measured(bound: Bound, shards: list[list[_Part]], series: list[Series], buc
         users[0] += seen
         new[0] += fresh
     if unions:
+        bound.context.charge(sum(union.ordinals // 8 for union in unions))
         light = sum(union.weight for union in unions) < LIGHT_USERS
         counts = bound.context.map(_Union.count, unions, light=light)
         for union, count in zip(unions, counts, strict=True):
@@ -243,9 +247,9 @@ class _Union:
     weight: int = 0
 
     def count(self) -> int:
-        sets = [index.people(day) for index, day in self.days]
-        sets += [part.user_list() for part in self.whole]
-        return distinct(sets, self.ordinals)
+        days = (index.people(day) for index, day in self.days)
+        whole = (part.user_list() for part in self.whole)
+        return distinct(chain(days, whole), self.ordinals, self.weight)
 
 
 def _count(parts: list[_Part], ordinals: int, users: I64, new: I64, unions: list[_Union]) -> None:
@@ -307,19 +311,26 @@ def _count_bucket(
     unions.append(union)
 
 
-def distinct(sets: Sequence[BitMap | U32], ordinals: int) -> int:
-    """Users in at least one of the sets; all of them below ``ordinals``."""
-    maps = [users for users in sets if isinstance(users, BitMap)]
-    lists = [users for users in sets if not isinstance(users, BitMap)]
-    if not lists:
-        return len(BitMap.union(*maps)) if maps else 0
-    if maps:
-        lists.append(np.frombuffer(BitMap.union(*maps).to_array(), np.uint32))
-    if 64 * sum(map(len, lists)) < ordinals:
-        return len(np.unique(np.concatenate(lists)))
-    row = np.zeros(ordinals // 64 + 1, np.uint64)
-    for users in lists:
-        set_bits(users, row)
+def distinct(sets: Iterable[BitMap | U32], ordinals: int, most: int) -> int:
+    """Users in at least one of the sets, ``most`` with repeats; all of them below ``ordinals``.
+    One set is held at a time, beside what they make together.
+    """
+    maps, row = BitMap(), None
+    lists: list[U32] = []
+    for users in sets:
+        if isinstance(users, BitMap):
+            maps |= users
+        elif 64 * most < ordinals:
+            lists.append(users)
+        else:
+            row = np.zeros(ordinals // 64 + 1, np.uint64) if row is None else row
+            set_bits(users, row)
+    if row is None and not lists:
+        return len(maps)
+    rest = np.frombuffer(maps.to_array(), np.uint32)
+    if row is None:
+        return len(np.unique(np.concatenate([*lists, rest])))
+    set_bits(rest, row)
     return int(np.bitwise_count(row).sum())
 
 
@@ -348,32 +359,59 @@ def _by_bits(
     segments; of memtables, whose rows are few, each user's bit is set.
     """
     words = bound.view.users[shard] // 64 + 1
-    bound.context.charge(8 * words * buckets)
-    rows = np.zeros((buckets, words), np.uint64)
+    width = max(1, min(words, BITS_AT_ONCE // 64 // buckets))
+    audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
+    who = None if audience is None else _bits_of(audience, words)
+    listed: U64 | None = None
+    held = []
     for part in parts:
         bound.context.check()
         fit = part.fit
         if isinstance(part.index, ListedDays) and not isinstance(part.source, Segment):
-            _set_listed(rows, part.index, fit)
+            if listed is None:
+                bound.context.charge(8 * words * buckets)
+                listed = np.zeros((buckets, words), np.uint64)
+            _set_listed(listed, part.index, fit)
             continue
         bits = bound.view.day_bits.of(part.source, part.run, multi=False)
-        days = bits.users[fit.first : fit.last]
-        if fit.one:
-            rows[fit.at[0] : fit.at[0] + len(fit.at), : days.shape[1]] |= days
+        bound.context.charge(bits.users.nbytes)
+        held.append((_spans(fit), bits.users[fit.first : fit.last]))
+    users, seen = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
+    rows = np.empty((buckets, width), np.uint64)
+    for low in range(0, words, width):
+        rows = rows[:, : words - low]
+        rows[:] = 0 if listed is None else listed[:, low : low + width]
+        for spans, bits_of_days in held:
+            days = bits_of_days[:, low : low + width]
+            for bucket, many, first, last in spans:
+                part_of = rows[bucket : bucket + many, : days.shape[1]]
+                if many == last - first:
+                    part_of |= days[first:last]
+                else:
+                    part_of |= np.bitwise_or.reduce(days[first:last], axis=0)
+        if who is not None:
+            rows &= who[low : low + width]
+        users += np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
+        if by_bucket:
+            np.bitwise_or.accumulate(rows, axis=0, out=rows)
+            seen += np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
         else:
-            starts = np.flatnonzero(np.diff(fit.at, prepend=-1))
-            rows[fit.at[starts], : days.shape[1]] |= np.bitwise_or.reduceat(days, starts, axis=0)
-    audience = allowed(bound, ShardReader(bound.view, shard, bound.context))
-    if audience is not None:
-        rows &= _bits_of(audience, words)
-    users = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
-    if not by_bucket:
-        new = np.zeros(buckets, np.int64)
-        new[0] = np.bitwise_count(np.bitwise_or.reduce(rows, axis=0)).sum(dtype=np.int64)
-        return users, new
-    np.bitwise_or.accumulate(rows, axis=0, out=rows)
-    seen = np.bitwise_count(rows).sum(axis=1, dtype=np.int64)
-    return users, np.diff(seen, prepend=0)
+            whole = np.bitwise_or.reduce(rows, axis=0)
+            seen += np.bitwise_count(whole).sum(dtype=np.int64)
+    if by_bucket:
+        return users, np.diff(seen, prepend=0)
+    new = np.zeros(buckets, np.int64)
+    new[0] = seen[0]
+    return users, new
+
+
+def _spans(fit: _Fit) -> list[tuple[int, int, int, int]]:
+    """(first bucket, buckets, first day, end): a bucket a day, or one bucket for all the days."""
+    if fit.one:
+        return [(int(fit.at[0]), len(fit.at), 0, len(fit.at))]
+    starts = np.flatnonzero(np.diff(fit.at, prepend=-1)).tolist()
+    ends = [*starts[1:], len(fit.at)]
+    return [(int(fit.at[a]), 1, a, b) for a, b in zip(starts, ends, strict=True)]
 
 
 def _set_listed(rows: U64, index: ListedDays, fit: _Fit) -> None:
