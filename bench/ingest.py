@@ -2,9 +2,9 @@
 
 Parts: ``rate`` (msgpack and JSON batches of 1,000 events, fsync'd acks, flushed and compacted),
 ``clickhouse`` (CPU of the same rows as JSONEachRow and MsgPack), ``beside`` (queries and ingest at
-full speed together), ``fresh`` (ack → visible at a steady rate), ``compaction`` (does it keep up;
-write amplification). Batches are encoded before anything is timed. Results are written after every
-part to ``ingest.json``.
+full speed together), ``busy`` (sixteen analysts beside a steady rate: acks and answers), ``fresh``
+(ack → visible at a steady rate), ``compaction`` (does it keep up; write amplification). Batches are
+encoded before anything is timed. Results are written after every part to ``ingest.json``.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import ingest_parts, ingest_peer
+from bench import ingest_beside, ingest_parts, ingest_peer
 from bench import report as reports
 from bench.batches import BATCH_EVENTS, write_batches
 from bench.contest import say
 from bench.measure import need_disk
 from bench.worker import run_alone
 
-PARTS = "rate,clickhouse,beside,fresh,compaction"
+PARTS = "rate,clickhouse,beside,busy,fresh,compaction"
+BUSY_RATE = 100_000.0
 
 
 def _arguments() -> argparse.Namespace:
@@ -33,11 +34,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--senders", type=int, default=2, help="threads that append")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rate", type=float, default=500_000, help="events/s of part fresh")
-    parser.add_argument("--seconds", type=float, default=20.0, help="of the parts beside and fresh")
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="of the parts beside, busy and fresh"
+    )
     parser.add_argument("--minutes", type=float, default=1.0, help="of part compaction")
     parser.add_argument("--out", type=Path, default=Path(".data/bench/ingest"))
     parser.add_argument(
-        "--data", type=Path, default=None, help="loaded project for part beside (is copied)"
+        "--data",
+        type=Path,
+        default=None,
+        help="loaded project for the parts beside and busy (is copied)",
     )
     return parser.parse_args()
 
@@ -72,10 +78,17 @@ def main() -> int:
             keep(f"clickhouse_{form}", run_alone(ingest_peer.rate, out, form, args.threads))
         keep("cpu_ratios", ingest_peer.ratios(report))
     if "beside" in parts:
-        found = run_alone(ingest_parts.beside, out, args.data, args.seconds, args.threads)
+        found = run_alone(ingest_beside.beside, out, args.data, args.seconds, args.threads)
         keep("beside", found)
+    if "busy" in parts:
+        rate = min(args.rate, BUSY_RATE)
+        found = run_alone(ingest_beside.busy, out, args.data, rate, args.seconds, args.threads)
+        keep("busy", found)
     if "fresh" in parts:
-        keep("fresh", run_alone(ingest_parts.fresh, out, args.rate, args.seconds, args.threads))
+        found = run_alone(
+            ingest_beside.fresh, out, args.rate, args.seconds, args.senders, args.threads
+        )
+        keep("fresh", found)
     if "compaction" in parts:
         keep(
             "compaction",

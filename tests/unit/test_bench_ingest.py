@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from types import SimpleNamespace
 
 import msgpack
 import pytest
 
 from bench.batches import BATCH_EVENTS, TURN_MS, Renewable, endless, read_batches, write_batches
+from bench.ingest_beside import Flood
 from bench.many import shifted, summary
 
 
@@ -68,3 +71,25 @@ def test_a_summary_tells_rates_percentiles_and_deaths():
     assert found["p99_ms"] > 1
     assert (found["deaths"], found["cut_off"], found["cut_off_after_s"]) == (2, 1, 1.1)
     assert "deaths" not in summary([run | {"deaths": []}])
+
+
+def test_a_flood_sends_until_it_is_stopped(folder):
+    sent = []
+    enough = threading.Event()
+
+    class Engine:
+        def append_batch(self, batch):
+            sent.append(batch)
+            if len(sent) >= 20:
+                enough.set()
+            return SimpleNamespace(accepted=BATCH_EVENTS)
+
+    source = endless(read_batches(folder, "msgpack"))
+    flood = Flood(Engine(), source, senders=3, wanted=1e9)
+    waited, during = flood.during(enough.wait)
+    flood.stop()
+    assert waited
+    assert flood.events == len(sent) * BATCH_EVENTS == len(flood.acks) * BATCH_EVENTS
+    assert during["events_per_s"] > 0
+    assert during["ack_p50_ms"] <= during["ack_p99_ms"]
+    assert len(set(sent)) == len(sent)
