@@ -75,18 +75,22 @@ def test_a_summary_tells_rates_percentiles_and_deaths():
 
 def test_a_flood_sends_until_it_is_stopped(folder):
     sent = []
-    enough = threading.Event()
+    more = threading.Condition()
 
     class Engine:
         def append_batch(self, batch):
-            sent.append(batch)
-            if len(sent) >= 20:
-                enough.set()
+            with more:
+                sent.append(batch)
+                more.notify_all()
             return SimpleNamespace(accepted=BATCH_EVENTS)
 
-    source = endless(read_batches(folder, "msgpack"))
-    flood = Flood(Engine(), source, senders=3, wanted=1e9)
-    waited, during = flood.during(enough.wait)
+    def wait():
+        with more:
+            goal = len(sent) + 20
+            return more.wait_for(lambda: len(sent) >= goal)
+
+    flood = Flood(Engine(), endless(read_batches(folder, "msgpack")), senders=3, wanted=1e9)
+    waited, during = flood.during(wait)
     flood.stop()
     assert waited
     assert flood.events == len(sent) * BATCH_EVENTS == len(flood.acks) * BATCH_EVENTS
