@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 MAX_TEXTS = 2_000_000
 KEPT_BYTES = 128 << 20
-"""Of dictionaries and their tables; a dropped one is made again when it is asked for."""
+"""Of the tables of dictionaries, which their sources keep as long as the view; a dropped one is made
+again when it is asked for.
+"""
 
 
 class Texts:
@@ -64,11 +66,10 @@ class Texts:
                     f"a property has more than {MAX_TEXTS:,} values here; group by another one"
                 )
             self._tables[id(dictionary)] = (dictionary, codes)
-            self._nbytes += own.data.nbytes + own.offsets.nbytes + codes.nbytes
+            self._nbytes += codes.nbytes
             while self._nbytes > KEPT_BYTES and len(self._tables) > 1:
-                old, other = self._tables.pop(next(iter(self._tables)))
-                dropped = as_dictionary(old)
-                self._nbytes -= dropped.data.nbytes + dropped.offsets.nbytes + other.nbytes
+                _, other = self._tables.pop(next(iter(self._tables)))
+                self._nbytes -= other.nbytes
             return codes
 
     def text(self, code: int) -> str | None:

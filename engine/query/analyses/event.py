@@ -120,10 +120,10 @@ def _answer(
     bound.context.charge(120 * len(table) * chosen.lines * len(labels))
     rows: list[list[Any]] = []
     totals: list[list[Any]] = []
+    heads = [line_values(bound, by.groups, chosen, g) for g in range(chosen.lines)]
     for name, line, is_whole in zip(names, table, whole, strict=True):
-        for g in range(chosen.lines):
+        for g, head in enumerate(heads):
             bound.context.check()
-            head = line_values(bound, by.groups, chosen, g)
             cells = event_values.plain(line.values[g], is_whole)
             rows += [[name, label, *head, cell] for label, cell in zip(labels, cells, strict=True)]
             totals.append([name, *head, event_values.plain(line.totals[g : g + 1], is_whole)[0]])

@@ -79,14 +79,12 @@ ZJ_INLINE void zj_fresh_rows(const uint64_t *counts, const uint64_t *starts, uin
     *pending = carry;
 }
 
-/* Where users start in rows [r, r + n); `next`: cursor over the lane's users, moved along. */
+/* Where users start in rows [r, r + n); `next`: cursor over the lane's users, moved along. `in` is used up. */
 ZJ_INLINE void zj_block_starts(const zj_lane *lane, uint32_t r, uint32_t n, uint32_t *next, zj_block *b) {
-    memset(b->starts, 0, sizeof b->starts);
     uint32_t u = *next;
-    for (; u < lane->nu && lane->offsets[u] < r + n; u++) {
-        const uint32_t at = lane->offsets[u] - r;
-        b->starts[at >> 6] |= 1ull << (at & 63);
-    }
+    memset(b->in, 0, b->words * 64); /* bytes first: setting bits would wait for the bit before */
+    for (; u < lane->nu && lane->offsets[u] < r + n; u++) b->in[lane->offsets[u] - r] = 1;
+    zj_bits_of_bytes(b->in, n, b->starts);
     *next = u;
 }
 
