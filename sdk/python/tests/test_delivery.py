@@ -64,6 +64,15 @@ def test_compression(client_of, collector, compression):
     assert encodings == {None if compression == "none" else compression}
 
 
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_what_would_look_like_a_bomb_goes_uncompressed(client_of, collector, compression):
+    client = client_of(compression=compression, batch_seconds=60)
+    client.track("e", {f"p{k}": "x" * 8000 for k in range(50)}, user_id="u")
+    assert client.flush(10)
+    (request,) = collector.requests
+    assert "Content-Encoding" not in request["headers"]
+
+
 def test_batches_by_count_and_by_bytes(make, collector):
     client = make(batch_events=100, batch_seconds=60)
     track(client, range(250))

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgpack
 
+from zuji_sdk import limits
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -34,8 +36,12 @@ def compress(data: bytes, compression: Compression) -> tuple[bytes, str | None]:
     if compression == "zstd":
         import zstandard
 
-        return zstandard.ZstdCompressor(level=3).compress(data), "zstd"
-    return gzip.compress(data, compresslevel=6, mtime=0), "gzip"
+        packed = zstandard.ZstdCompressor(level=3).compress(data)
+    else:
+        packed = gzip.compress(data, compresslevel=6, mtime=0)
+    if len(data) > limits.INFLATE_RATIO * len(packed):
+        return data, None  # a collector could take it for a bomb; uncompressed it always fits
+    return packed, compression
 
 
 def check_compression(compression: Compression) -> None:

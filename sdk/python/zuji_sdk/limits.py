@@ -14,6 +14,8 @@ BATCH_ITEMS = (
 )
 EVENT_BYTES = BATCH_BYTES - 1024  # an event must fit into a batch of its own
 
+INFLATE_RATIO = 64  # what inflates more than 100-fold is taken for a bomb; alike events may
+
 EVENT_PROPERTIES = 255  # every property is a column
 STRING_BYTES = 8192
 NAME_BYTES = 100
