@@ -14,6 +14,7 @@ import numpy as np
 
 from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.index._strings import StringTable
+from zuji.engine.storage.cache import machine_bytes
 from zuji.engine.storage.dictionary import as_dictionary
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from zuji.engine.types import U32
 
 MAX_TEXTS = 2_000_000
-KEPT_BYTES = 128 << 20
-"""Of the tables of dictionaries, which their sources keep as long as the view; a dropped one is made
-again when it is asked for.
+KEPT_BYTES = max(128 << 20, min(1 << 30, machine_bytes() // 16))
+"""Of dictionaries and their tables; a dropped one is made again when it is asked for. Segments
+keep theirs anyway.
 """
 
 
@@ -66,10 +67,11 @@ class Texts:
                     f"a property has more than {MAX_TEXTS:,} values here; group by another one"
                 )
             self._tables[id(dictionary)] = (dictionary, codes)
-            self._nbytes += codes.nbytes
+            self._nbytes += own.data.nbytes + own.offsets.nbytes + codes.nbytes
             while self._nbytes > KEPT_BYTES and len(self._tables) > 1:
-                _, other = self._tables.pop(next(iter(self._tables)))
-                self._nbytes -= other.nbytes
+                old, other = self._tables.pop(next(iter(self._tables)))
+                dropped = as_dictionary(old)
+                self._nbytes -= dropped.data.nbytes + dropped.offsets.nbytes + other.nbytes
             return codes
 
     def text(self, code: int) -> str | None:
