@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import math
 import re
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -165,7 +167,22 @@ def _check_values(value: object, path: str, depth: int, limits: Limits) -> None:
 # -------------------------------------------------------------------------- msgspec and its errors
 
 
+_prepared: set[Any] = set()
+_preparing = threading.Lock()
+
+
+def _prepare(model: Any) -> None:
+    """Lets msgspec look at a type in one thread: two that do so at once crash the process."""
+    with _preparing:
+        if model not in _prepared:
+            with suppress(msgspec.ValidationError):
+                msgspec.convert({}, model, dec_hook=_read)
+            _prepared.add(model)
+
+
 def _convert(values: dict[str, Any], model: Any) -> Any:
+    if model not in _prepared:
+        _prepare(model)
     try:
         return msgspec.convert(values, model, dec_hook=_read)
     except msgspec.ValidationError as error:

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import subprocess
 import sys
 from datetime import UTC, date, datetime
 
@@ -545,3 +546,26 @@ def test_an_echoed_pick_reads_again():
     query = parse(FUNNEL)
     pick = parse_pick({"step": 2, "is_other": True}, query)
     assert parse_pick(echo(pick), query) == pick
+
+
+FIRST_QUERIES = """
+import sys, threading
+from zuji.engine.query.parse import parse, parse_pick
+sys.setswitchinterval(1e-6)
+query = {"v": 1, "model": "event", "time": {"from": "2026-10-01", "to": "2026-10-02",
+         "grain": "day"}, "body": {"series": [{"e": "a", "measure": "users"}]}}
+gate, answered = threading.Barrier(16), []
+def ask():
+    gate.wait()
+    answered.append(parse_pick({"series": "A"}, parse(query)))
+threads = [threading.Thread(target=ask) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+sys.exit(len(answered) != 16)
+"""
+
+
+@pytest.mark.parametrize("attempt", range(4))
+def test_the_first_queries_of_a_process_may_come_at_once(attempt):
+    done = subprocess.run([sys.executable, "-c", FIRST_QUERIES], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
