@@ -29,7 +29,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         queries_bytes: memory of all running queries together; more of them wait for each other.
         cache_bytes: decoded columns kept for later queries; -1 is a fifth of the memory, 0 none.
         dedup_window: keys (batch ids and insert ids) that are surely remembered.
-        keep_freed_memory: let the process keep up to 512 MiB of freed memory (glibc), for speed.
+        keep_freed_memory: let the process keep up to 512 MiB of freed memory (glibc), for speed;
+            after a bulk load Arrow's default memory pool is glibc's.
         limits: limits of what is taken in.
     """
 

@@ -11,6 +11,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+from zuji.engine.allocator import keep_freed_tables
 from zuji.engine.bulk.binding import bind_table
 from zuji.engine.bulk.columns import read_table
 from zuji.engine.writer import AppendResult
@@ -38,6 +39,7 @@ def load_table(
 ) -> AppendResult:
     """Binds and stores a table; see ``Engine.append_table``. ``turn``: its place in a stream."""
     turn = turn or _Turn(None, [])
+    _prepare(writer)
     try:
         received = writer.now_ms() if received_ms is None else received_ms
         try:
@@ -64,6 +66,11 @@ def load_table(
         turn.bound.set()
 
 
+def _prepare(writer: Writer) -> None:
+    if writer.config.keep_freed_memory:
+        keep_freed_tables()
+
+
 class _Turn:
     """A table's place in its stream: it may be bound when the one before it was."""
 
@@ -84,6 +91,7 @@ def load_tables(
     key: str | None,
 ) -> Iterator[AppendResult]:
     """Tables in a pipeline. Results in order."""
+    _prepare(writer)  # before the first table is read from its source
     waiting: deque[Future[AppendResult]] = deque()
     failed: list[BaseException] = []
     received = writer.now_ms()  # one time for all: it then costs nothing to store

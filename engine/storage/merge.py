@@ -171,6 +171,7 @@ class MergedProp:
         self.kind = owner.kinds[name]
         self.dictionary: Dictionary | None = None
         self._luts: dict[int, U32] = {}  # of sources whose codes change
+        self._unread: tuple[int, dict[int, Cells | None]] = (-1, {})  # cells that nobody has read
         if self.kind in (Kind.STRING, Kind.LIST):
             having = [i for i, s in enumerate(sources) if s.dictionary(name) is not None]
             parts = [as_dictionary(sources[i].dictionary(name)) for i in having]
@@ -187,11 +188,17 @@ class MergedProp:
     def presence(self, run: int) -> Iterator[U8] | None:
         """See :class:`PropBlocks`."""
         cells = self._cells(run)
-        return None if _full(cells) else self._presence(run, cells)
+        if _full(cells):
+            self._unread = (run, cells)
+            return None
+        return self._presence(run, cells)
 
     def blocks(self, run: int) -> Iterator[Packed]:
         """See :class:`PropBlocks`."""
-        cells = self._cells(run)
+        held, cells = self._unread
+        self._unread = (-1, {})
+        if held != run:
+            cells = self._cells(run)
         if self.kind == Kind.LIST:
             return self._lists(run, cells)
         return self._all(run, cells) if _full(cells) else self._some(run, cells)

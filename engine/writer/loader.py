@@ -28,14 +28,20 @@ BULK_IDS = 3_602
 """Segment numbers set aside for a bulk load, a shard: one for each month of the years that event
 times lie in, 1900 to 2199, in any time zone.
 """
-CROWDED = 32
+CROWDED = 128
 """Segments in one shard and partition after which a bulk load wakes compaction."""
+CROWD_FAN_IN = 32
+"""Segments that it then merges at least: more at once means that a row is rewritten less often."""
+MANY = 512
+"""Segments of the project after which it merges as at any other time: each is an open file."""
 
 
 class Loader:
-    """Bulk loads of a writer. ``maintain`` is called with whether a place is crowded."""
+    """Bulk loads of a writer. ``maintain`` is called after each with the number of segments that
+    are worth merging now, 0: none.
+    """
 
-    def __init__(self, state: State, flusher: Flusher, maintain: Callable[[bool], None]) -> None:
+    def __init__(self, state: State, flusher: Flusher, maintain: Callable[[int], None]) -> None:
         self._state = state
         self._flusher = flusher
         self._maintain = maintain
@@ -110,7 +116,7 @@ class Loader:
                     self._forget_from(ticket, problem)
                 self._finish_turn(ticket)
             raise
-        self._maintain(self._crowded())
+        self._maintain(self._crowd())
 
     def _bind(
         self,
@@ -180,10 +186,16 @@ class Loader:
         known = self._state.manifest.state.extra.get("imports", {})
         return {**more, "imports": {**known, **more["imports"]}}
 
-    def _crowded(self) -> bool:
-        """Whether a shard and partition has so many segments that queries suffer."""
-        places = Counter((s.shard, s.partition) for s in self._state.segments)
-        return max(places.values(), default=0) > CROWDED
+    def _crowd(self) -> int:
+        """How many segments should be merged at once, 0 while queries do not suffer.
+
+        Not before there is a crowd: who loads much often asks for a full compaction at the end.
+        """
+        segments = self._state.segments
+        if len(segments) > MANY:
+            return self._state.config.compact_after
+        places = Counter((s.shard, s.partition) for s in segments)
+        return CROWD_FAN_IN if max(places.values(), default=0) > CROWDED else 0
 
 
 def _after(why: BaseException) -> ZujiError:

@@ -45,18 +45,40 @@ class Merger:
             max(1, threads // 2), thread_name_prefix="zuji-merge-quiet", initializer=give_way
         )
         self._rows = 0  # of the merges that run
+        self._wanted = 0  # fan-in that somebody asked for since the last pass; 0: nobody did
         self._room = threading.Condition()
 
+    def want(self, fan_in: int = 0) -> None:
+        """Notes what the next :meth:`merge_wanted` should do; of several wishes the smallest
+        counts.
+        """
+        fan_in = fan_in or self._state.config.compact_after
+        with self._room:
+            self._wanted = min(self._wanted or fan_in, fan_in)
+
+    def merge_wanted(self) -> int:
+        """:meth:`merge_some` with the fan-in that was asked for."""
+        with self._room:
+            fan_in, self._wanted = self._wanted, 0
+        return self.merge_some(fan_in=fan_in)
+
     def merge_some(
-        self, *, full: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        *,
+        full: bool = False,
+        fan_in: int = 0,
+        progress: Callable[[int, int], None] | None = None,
     ) -> int:
-        """Merges until nothing is left that is worth merging (or with ``full``, that can be)."""
+        """Merges until nothing is left that is worth merging (or with ``full``, that can be).
+
+        ``fan_in``: segments of similar size that are, 0: as configured.
+        """
         state = self._state
         done = 0
         with self._turn:
             while not state.closing or full:
                 groups = compaction.pick(
-                    state.segments, full=full, fan_in=state.config.compact_after
+                    state.segments, full=full, fan_in=fan_in or state.config.compact_after
                 )
                 if not groups:
                     break

@@ -123,7 +123,7 @@ class Writer(State):
         if self.config.background:
             for name, wake, work in (
                 ("zuji-flusher", self._to_flush, self._flush_and_tell),
-                ("zuji-merger", self._to_merge, self._merger.merge_some),
+                ("zuji-merger", self._to_merge, self._merger.merge_wanted),
                 ("zuji-tidier", self._to_tidy, self._tidy),
             ):
                 thread = threading.Thread(
@@ -215,10 +215,11 @@ class Writer(State):
             self._flusher.flush_frozen()
             self._merger.merge_some()
 
-    def _after_load(self, crowded: bool) -> None:
+    def _after_load(self, fan_in: int) -> None:
         if not self._threads:
             self._merger.merge_some()
-        elif crowded:
+        elif fan_in:
+            self._merger.want(fan_in)
             self._to_merge.set()
 
     def _tidy(self) -> None:
@@ -230,6 +231,7 @@ class Writer(State):
     def _flush_and_tell(self) -> None:
         if self.frozen:
             self._flusher.flush_frozen()
+            self._merger.want()
             self._to_merge.set()
 
     def _run(self, wake: threading.Event, work: Callable[[], object]) -> None:

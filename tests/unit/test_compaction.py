@@ -14,11 +14,13 @@ from zuji.engine.storage.compaction import (
     merging_rows,
     pick,
 )
+from zuji.engine.writer.loader import CROWD_FAN_IN, CROWDED, MANY, Loader
+from zuji.engine.writer.merger import Merger
 
 
 def segment(rank, rows, shard=0, partition=0):
     meta = SimpleNamespace(rank=rank, rows=rows, shard=shard, partition=partition)
-    return SimpleNamespace(meta=meta)
+    return SimpleNamespace(meta=meta, shard=shard, partition=partition)
 
 
 def merged(segments, group):
@@ -84,3 +86,30 @@ def test_merges_beside_each_other_fit_a_quarter_of_memory():
         assert gib << 27 < rows * ROW_BYTES <= gib << 28
     assert merging_rows(1 << 40) == 1 << 30
     assert machine_bytes() // 4 >= MERGING_ROWS * ROW_BYTES
+
+
+def test_a_bulk_load_wakes_merging_when_there_is_a_crowd():
+    def asked(segments):
+        state = SimpleNamespace(segments=segments, config=SimpleNamespace(compact_after=4))
+        return Loader(state, None, lambda _fan_in: None)._crowd()
+
+    one_place = [segment(rank, 1) for rank in range(CROWDED + 1)]
+    assert asked(one_place[:-1]) == 0
+    assert asked(one_place) == CROWD_FAN_IN
+    spread = [segment(rank, 1, partition=rank % 60) for rank in range(MANY + 1)]
+    assert asked(spread[:-1]) == 0
+    assert asked(spread) == 4
+    groups = pick(one_place, fan_in=CROWD_FAN_IN)
+    assert sum(map(len, groups)) > CROWDED - CROWD_FAN_IN
+
+
+def test_of_several_wishes_the_smallest_fan_in_counts():
+    merger = Merger(SimpleNamespace(config=SimpleNamespace(threads=1, compact_after=4)))
+    done = []
+    merger.merge_some = lambda *, fan_in: done.append(fan_in)
+    for wishes in ([32], [32, 0], [0, 32], []):
+        for fan_in in wishes:
+            merger.want(fan_in)
+        merger.merge_wanted()
+    assert done == [32, 4, 4, 0]
+    merger.close()
