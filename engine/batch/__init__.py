@@ -3,7 +3,7 @@
 Format, reasons and limits: ``docs/format/batch.md``.
 """
 
-from zuji.engine.batch._decode import decode_batch, decode_json, slice_events
+from zuji.engine.batch._decode import Decoder, decode_batch, decode_json, slice_events
 from zuji.engine.batch.columns import (
     NONE,
     PROFILE_SET,
@@ -24,6 +24,7 @@ __all__ = [
     "PROFILE_UNSET",
     "TRACK",
     "UNSET",
+    "Decoder",
     "EventBatch",
     "Rejected",
     "decode_batch",

@@ -9,12 +9,42 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from zuji.engine.batch.columns import EventBatch
+from zuji.engine.batch.columns import EventBatch, Rejected
 from zuji.engine.index._strings import StringTable as StringTable
 from zuji.engine.limits import Limits
 
 EVENT_CODES: Final[tuple[str, ...]]
 BATCH_CODES: Final[tuple[str, ...]]
+
+class Decoder:
+    """Decodes batches one after the other into its two tables; its buffers are used again.
+
+    Holds the columns of the batch that was decoded last, for ``ingest._bind``. Threads: whoever
+    uses it has it, and its tables, for itself.
+    """
+
+    def __init__(self, limits: Limits, names: StringTable, strings: StringTable) -> None: ...
+    @property
+    def n(self) -> int:
+        """Rows of the batch."""
+    @property
+    def rejected(self) -> list[Rejected]: ...
+    @property
+    def batch_id(self) -> bytes | None: ...
+    @property
+    def sent_at(self) -> int | None: ...
+    @property
+    def names(self) -> StringTable: ...
+    @property
+    def strings(self) -> StringTable: ...
+    def decode(self, data: bytes | memoryview) -> None:
+        """As :func:`decode_batch`; the batch before is given up."""
+
+    def columns(self) -> EventBatch:
+        """A copy of the columns."""
+
+    def release(self) -> None:
+        """Gives the batch up, and buffers that are larger than 4 MiB."""
 
 def decode_batch(
     data: bytes | memoryview, *, limits: Limits, names: StringTable, strings: StringTable

@@ -1,6 +1,6 @@
 # cython: autotestdict=False
-"""decode_batch, decode_json: a batch of bytes to columns. The C is in ``decode.h``, ``event.h``,
-``keep.h``, ``json.h`` and ``msgpack.h``.
+"""Decoder, decode_batch, decode_json: a batch of bytes to columns. The C is in ``decode.h``,
+``event.h``, ``keep.h``, ``json.h`` and ``msgpack.h``.
 
 Threads: the GIL is released while bytes are read; the two string tables are written, so the
 caller holds a lock over them. The input must not change during the call.
@@ -20,6 +20,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from zuji.engine.batch._decode cimport Decoder, zj_columns
 from zuji.engine.index._strings cimport StringTable, zj_strings
 
 cnp.import_array()
@@ -51,25 +52,6 @@ cdef extern from "batch/decode.h" nogil:
         uint32_t index
         zj_text key
         uint64_t start, end
-
-    ctypedef struct zj_columns:
-        uint8_t *kind
-        uint32_t *event
-        uint32_t *user
-        uint32_t *device
-        uint32_t *insert
-        uint32_t *index
-        int64_t *time
-        int64_t *cell_start
-        size_t rows
-        uint32_t *cell_prop
-        uint8_t *cell_kind
-        int64_t *cell_value
-        size_t cells
-        int64_t *list_start
-        size_t lists
-        uint32_t *list_item
-        size_t items
 
     ctypedef struct zj_keeper:
         zj_columns out
@@ -115,7 +97,7 @@ cdef tuple _FIELDS = (
 )
 
 
-# Owns the C side of one decode. One is kept between calls, for its buffers.
+# Owns the C side of a decoder, whose buffers serve one batch after the other.
 @cython.auto_pickle(False)
 cdef class _Batch:
 
@@ -126,22 +108,6 @@ cdef class _Batch:
 
     def __dealloc__(self):
         zj_batch_free(&self.b)
-
-
-cdef _Batch _spare = None
-
-
-cdef _Batch _take():
-    global _spare
-    cdef _Batch batch = _spare
-    _spare = None
-    return _Batch() if batch is None else batch
-
-
-cdef void _give_back(_Batch batch):
-    global _spare
-    zj_batch_reset(&batch.b)
-    _spare = batch
 
 
 cdef str _text(zj_text text, size_t most):
@@ -185,7 +151,7 @@ cdef _refuse(int reason, zj_batch *b, limits):
     return InvalidEvent(f"{text} (at byte {b.fault_at})", reason=code)
 
 
-cdef _limits(zj_batch *b, limits):
+cdef _set_limits(zj_batch *b, limits):
     b.max_events = limits.batch_events
     b.max_items = limits.batch_items
     b.limits.depth = min(limits.event_depth, MP_DEPTH)
@@ -198,78 +164,108 @@ cdef _limits(zj_batch *b, limits):
     b.limits.time_max = limits.time_max_ms
 
 
+@cython.final
+@cython.auto_pickle(False)
+cdef class Decoder:
+
+    def __cinit__(self, limits not None, StringTable names not None, StringTable strings not None):
+        cdef _Batch batch = _Batch()
+        self._limits, self.names, self.strings = limits, names, strings
+        self._batch = batch
+        self.out = &batch.b.reader.keep.out
+
+    def decode(self, data not None):
+        cdef const uint8_t[::1] view = memoryview(data).cast("B")
+        cdef size_t size = <size_t>view.shape[0]
+        self.read(view, zj_form_of(&view[0], size) if size else ZJ_MSGPACK)
+
+    cdef read(self, const uint8_t[::1] view, int form):
+        cdef _Batch batch = <_Batch>self._batch
+        cdef zj_batch *b = &batch.b
+        cdef const uint8_t *start = &view[0] if view.shape[0] else NULL
+        cdef size_t size = <size_t>view.shape[0]
+        cdef zj_table names, strings
+        cdef int failed
+        limits = self._limits
+        self.release()
+        names.strings, names.aside = &self.names.table, &self.names.aside[0]
+        strings.strings, strings.aside = &self.strings.table, &self.strings.aside[0]
+        _set_limits(b, limits)
+        if size > <size_t>limits.batch_bytes:
+            raise _refuse(ZJ_BATCH_TOO_LARGE, b, limits)
+        self.names.begin_write()
+        try:
+            if self.strings is not self.names:
+                self.strings.begin_write()
+            try:
+                with nogil:
+                    failed = zj_batch_decode(b, start, size, form, names, strings)
+            finally:
+                self.strings.end_write()
+        finally:
+            self.names.end_write()
+        if failed == ZJ_BATCH_NO_MEMORY:
+            self.release()
+            raise MemoryError("no memory to decode a batch")
+        if failed:
+            problem = _refuse(failed, b, limits)
+            self.release()
+            raise problem
+        self.n = b.reader.keep.out.rows
+        if b.rejected:
+            self.rejected = _rejected(b, start, limits)
+        if b.batch_id.p != NULL:
+            self.batch_id = PyBytes_FromStringAndSize(<const char *>b.batch_id.p, b.batch_id.n)
+        if b.has_sent_at:
+            self.sent_at = b.sent_at
+
+    def release(self):
+        self.n = 0
+        self.rejected = []
+        self.batch_id = self.sent_at = None
+        zj_batch_reset(&(<_Batch>self._batch).b)
+
+    def columns(self):
+        cdef const zj_columns *out = self.out
+        cdef size_t n = self.n
+        if out.rows != n or out.cell_start == NULL:
+            raise ValueError("no batch was decoded, or it was given up")
+        return EventBatch(
+            n,
+            _u8(out.kind, n),
+            _u32(out.event, n),
+            _u32(out.user, n),
+            _u32(out.device, n),
+            _i64(out.time, n),
+            _u8(out.insert, out.insert_bytes),
+            _i64(out.insert_start, n + 1),
+            _u32(out.index, n),
+            _i64(out.cell_start, n + 1),
+            _u32(out.cell_prop, out.cells),
+            _u8(out.cell_kind, out.cells),
+            _i64(out.cell_value, out.cells),
+            _i64(out.list_start, out.lists + 1),
+            _u32(out.list_item, out.items),
+            self.names,
+            self.strings,
+            self.batch_id,
+            self.sent_at,
+            self.rejected,
+        )
+
+
 def decode_batch(data not None, *, limits not None, StringTable names not None,
                  StringTable strings not None):
-    cdef const uint8_t[::1] view = memoryview(data).cast("B")
-    cdef size_t size = <size_t>view.shape[0]
-    return _decode(view, zj_form_of(&view[0], size) if size else ZJ_MSGPACK, limits, names, strings)
+    decoder = Decoder(limits, names, strings)
+    decoder.decode(data)
+    return decoder.columns()
 
 
 def decode_json(data not None, *, limits not None, StringTable names not None,
                 StringTable strings not None):
-    return _decode(memoryview(data).cast("B"), ZJ_JSON, limits, names, strings)
-
-
-cdef _decode(const uint8_t[::1] view, int form, limits, StringTable names, StringTable strings):
-    cdef const uint8_t *start = &view[0] if view.shape[0] else NULL
-    cdef size_t size = <size_t>view.shape[0]
-    cdef _Batch batch = _take()
-    cdef zj_batch *b = &batch.b
-    cdef zj_table names_c, strings_c
-    cdef int failed
-    names_c.strings = &names.table
-    names_c.aside = &names.aside[0]
-    strings_c.strings = &strings.table
-    strings_c.aside = &strings.aside[0]
-    _limits(b, limits)
-    if size > <size_t>limits.batch_bytes:
-        raise _refuse(ZJ_BATCH_TOO_LARGE, b, limits)
-    names.begin_write()
-    try:
-        if strings is not names:
-            strings.begin_write()
-        try:
-            with nogil:
-                failed = zj_batch_decode(b, start, size, form, names_c, strings_c)
-        finally:
-            strings.end_write()
-    finally:
-        names.end_write()
-    if failed == ZJ_BATCH_NO_MEMORY:
-        raise MemoryError("no memory to decode a batch")
-    if failed:
-        raise _refuse(failed, b, limits)
-    decoded = _columns(b, start, names, strings, limits)
-    _give_back(batch)
-    return decoded
-
-
-cdef _columns(zj_batch *b, const uint8_t *start, StringTable names, StringTable strings, limits):
-    cdef zj_columns *out = &b.reader.keep.out
-    cdef size_t n = out.rows
-    return EventBatch(
-        n,
-        _u8(out.kind, n),
-        _u32(out.event, n),
-        _u32(out.user, n),
-        _u32(out.device, n),
-        _i64(out.time, n),
-        _u32(out.insert, n),
-        _u32(out.index, n),
-        _i64(out.cell_start, n + 1),
-        _u32(out.cell_prop, out.cells),
-        _u8(out.cell_kind, out.cells),
-        _i64(out.cell_value, out.cells),
-        _i64(out.list_start, out.lists + 1),
-        _u32(out.list_item, out.items),
-        names,
-        strings,
-        None if b.batch_id.p == NULL else (
-            PyBytes_FromStringAndSize(<const char *>b.batch_id.p, b.batch_id.n)
-        ),
-        b.sent_at if b.has_sent_at else None,
-        _rejected(b, start, limits),
-    )
+    cdef Decoder decoder = Decoder(limits, names, strings)
+    decoder.read(memoryview(data).cast("B"), ZJ_JSON)
+    return decoder.columns()
 
 
 cdef list _rejected(zj_batch *b, const uint8_t *start, limits):

@@ -46,8 +46,10 @@ class EventBatch:
     """The accepted events of one batch (``n`` rows, in the order sent) and the refused ones.
 
     ``kind`` uint8[n]: TRACK, PROFILE_SET, PROFILE_UNSET. ``event`` uint32[n]: code in ``names``,
-    NONE for profiles. ``user``, ``device``, ``insert`` uint32[n]: codes in ``strings`` or NONE.
-    ``time`` int64[n]: ms UTC. ``index`` uint32[n]: position in the batch as sent, ascending.
+    NONE for profiles. ``user``, ``device`` uint32[n]: codes in ``strings`` or NONE. ``time``
+    int64[n]: ms UTC. ``insert`` uint8: the insert ids end to end, row i owning
+    ``insert[insert_start[i]:insert_start[i+1]]`` (nothing: it has none); they hardly ever come
+    again, so they are not interned. ``index`` uint32[n]: position in the batch as sent, ascending.
     ``cell_prop`` uint32[c]: code in ``names``. ``cell_kind`` uint8[c]: Kind, or UNSET.
     ``cell_value`` int64[c]: BOOL 0/1; INT; FLOAT the bits of the float64; DATETIME ms UTC; STRING
     code in ``strings``; LIST the number l of a list, which owns
@@ -61,7 +63,8 @@ class EventBatch:
     user: U32
     device: U32
     time: I64
-    insert: U32
+    insert: U8
+    insert_start: I64
     index: U32
     cell_start: I64
     cell_prop: U32

@@ -9,9 +9,12 @@
 
 #include "batch/value.h"
 
+ZJ_ALWAYS uint32_t *zj_id_column(zj_keeper *k, uint8_t to) {
+    return to == ZJ_TO_USER ? k->out.user : k->out.device;
+}
+
 /* An id: text, or an integer, which becomes its decimal text. Empty text and null are absent. */
-ZJ_ALWAYS int zj_read_id(zj_reader *r, const mp_value *v, uint8_t field, uint8_t to,
-                         uint32_t *column, const int json) {
+ZJ_ALWAYS int zj_read_id(zj_reader *r, const mp_value *v, uint8_t field, const int json) {
     zj_keeper *k = &r->keep;
     const size_t row = k->out.rows;
     const uint8_t *text = v->bytes;
@@ -42,10 +45,13 @@ ZJ_ALWAYS int zj_read_id(zj_reader *r, const mp_value *v, uint8_t field, uint8_t
         return zj_fail(r, ZJ_BAD_VALUE, field);
     }
     if (n > r->limits.id_bytes) return zj_fail(r, ZJ_ID_TOO_LONG, field);
+    if (field == ZJ_F_INSERT)
+        return zj_keep_insert(k, text, n, 0, ascii) < 0 ? zj_fail(r, ZJ_BAD_UTF8, field) : ZJ_ACCEPTED;
+    const uint8_t to = (uint8_t)(field - ZJ_F_USER);
     uint32_t code = 0;
     int known = zj_keep_text(k, text, n, wide, ascii, &k->recall->ids[to], to, row, &code);
     if (known < 0) return zj_fail(r, ZJ_BAD_UTF8, field);
-    if (known) column[row] = code;
+    if (known) zj_id_column(k, to)[row] = code;
     return ZJ_ACCEPTED;
 }
 
@@ -145,10 +151,6 @@ ZJ_ALWAYS int zj_literal_is(const zj_literal *l, const uint8_t *p) {
     return (l->n != 0) & ((a | b) == 0);
 }
 
-ZJ_ALWAYS uint32_t *zj_id_column(zj_keeper *k, uint8_t to) {
-    return to == ZJ_TO_USER ? k->out.user : to == ZJ_TO_DEVICE ? k->out.device : k->out.insert;
-}
-
 /* Any value of a field. NULL: r->failed. */
 ZJ_ALWAYS const uint8_t *zj_read_field(zj_reader *r, const uint8_t *p, const uint8_t *end, uint8_t field,
                                        const int json) {
@@ -180,11 +182,9 @@ ZJ_ALWAYS const uint8_t *zj_read_field(zj_reader *r, const uint8_t *p, const uin
             break;
         case ZJ_F_USER:
         case ZJ_F_DEVICE:
-        case ZJ_F_INSERT: {
-            const uint8_t to = (uint8_t)(field - ZJ_F_USER);
-            failed = zj_read_id(r, &v, field, to, zj_id_column(k, to), json);
+        case ZJ_F_INSERT:
+            failed = zj_read_id(r, &v, field, json);
             break;
-        }
         default:
             if (v.type == MP_NIL) break;
             if (v.type == MP_MAP)
@@ -230,6 +230,8 @@ ZJ_ALWAYS const uint8_t *zj_fast_field(zj_reader *r, const uint8_t *p, uint8_t f
             if (!found || n > r->limits.name_bytes) return NULL;
             row->event_code = shape->code;
             if (!row->shape) row->shape = shape;
+        } else if (field == ZJ_F_INSERT) {
+            if (n > r->limits.id_bytes || zj_keep_insert(k, p + 1, n, 1, ascii) < 0) return NULL;
         } else {
             const uint8_t to = (uint8_t)(field - ZJ_F_USER);
             uint32_t code = ZJ_NO_CODE;

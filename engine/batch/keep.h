@@ -6,32 +6,17 @@
  * are interned some events later.
  *
  * One zj_keeper belongs to one thread; the string tables are the caller's to lock. Buffers stay for
- * the next batch. Memory: 45 bytes an event, 13 a cell, 4 a list item, half as much again while they
- * grow.
+ * the next batch.
  */
 #ifndef ZUJI_BATCH_KEEP_H
 #define ZUJI_BATCH_KEEP_H
 
+#include "batch/columns.h"
 #include "batch/recall.h"
 #include "batch/utf8.h"
 
-typedef struct {
-    uint8_t *kind;
-    uint32_t *event, *user, *device, *insert, *index;
-    int64_t *time, *cell_start;
-    size_t rows, rows_room;
-    uint32_t *cell_prop;
-    uint8_t *cell_kind;
-    int64_t *cell_value;
-    size_t cells, cells_room;
-    int64_t *list_start; /* lists + 1 entries, the last one written at the end */
-    size_t lists, lists_room;
-    uint32_t *list_item;
-    size_t items, items_room;
-} zj_columns;
-
 /* Where a code goes when it is known. */
-enum { ZJ_TO_USER, ZJ_TO_DEVICE, ZJ_TO_INSERT, ZJ_TO_CELL };
+enum { ZJ_TO_USER, ZJ_TO_DEVICE, ZJ_TO_CELL };
 
 typedef struct {
     const uint8_t *p;
@@ -41,6 +26,7 @@ typedef struct {
     uint8_t to;
 } zj_pending;
 
+#define ZJ_INSERT_SLACK 32 /* bytes behind the insert ids that may be written over */
 #define ZJ_PENDING 64 /* interned together when at least so many wait */
 
 typedef struct {
@@ -54,6 +40,7 @@ typedef struct {
     int64_t time;
     zj_shape *shape; /* NULL: the event has no properties and a name too long for one */
     uint32_t cells;
+    uint32_t insert; /* bytes of its insert id, which stands behind those of the rows */
     uint32_t depth;
     uint64_t values; /* as Limits.batch_items counts them */
 } zj_row;
@@ -69,25 +56,8 @@ typedef struct {
     size_t texts_used, texts_room;
     zj_pending *pending;
     char (*digits)[24]; /* ids sent as integers, beside pending */
-    uint32_t waiting, waiting_before, properties;
+    uint32_t waiting, waiting_before, properties, id_bytes;
 } zj_keeper;
-
-static inline void zj_columns_free(zj_columns *o) {
-    free(o->kind);
-    free(o->event);
-    free(o->user);
-    free(o->device);
-    free(o->insert);
-    free(o->index);
-    free(o->time);
-    free(o->cell_start);
-    free(o->cell_prop);
-    free(o->cell_kind);
-    free(o->cell_value);
-    free(o->list_start);
-    free(o->list_item);
-    memset(o, 0, sizeof *o);
-}
 
 static inline void zj_keeper_free(zj_keeper *k) {
     zj_columns_free(&k->out);
@@ -99,56 +69,13 @@ static inline void zj_keeper_free(zj_keeper *k) {
 }
 
 static inline size_t zj_keeper_bytes(const zj_keeper *k) {
-    const zj_columns *o = &k->out;
-    return o->rows_room * 45 + o->cells_room * 13 + o->lists_room * 8 + o->items_room * 4 +
-           k->texts_room * sizeof(zj_text) +
+    return zj_columns_bytes(&k->out) + k->texts_room * sizeof(zj_text) +
            k->properties * (sizeof(zj_text) + sizeof(zj_pending) + 24);
 }
 
-/* *array with room for `room` elements of `size` bytes. 0, or -1 and the array as it was. */
-static int zj_grow(void *array, size_t room, size_t size) {
-    void *grown = realloc(*(void **)array, room * size);
-    if (!grown) return -1;
-    *(void **)array = grown;
-    return 0;
-}
-
-static int zj_rows_grow(zj_columns *o, size_t more) {
-    size_t room = o->rows_room + o->rows_room / 2 + more + 16;
-    if (zj_grow(&o->kind, room, 1) || zj_grow(&o->event, room, 4) || zj_grow(&o->user, room, 4) ||
-        zj_grow(&o->device, room, 4) || zj_grow(&o->insert, room, 4) ||
-        zj_grow(&o->index, room, 4) || zj_grow(&o->time, room, 8) ||
-        zj_grow(&o->cell_start, room, 8))
-        return -1;
-    o->rows_room = room;
-    return 0;
-}
-
-static int zj_cells_grow(zj_columns *o, size_t more) {
-    size_t room = o->cells_room + o->cells_room / 2 + more + 256;
-    if (zj_grow(&o->cell_prop, room, 4) || zj_grow(&o->cell_kind, room, 1) ||
-        zj_grow(&o->cell_value, room, 8))
-        return -1;
-    o->cells_room = room;
-    return 0;
-}
-
-static int zj_lists_reserve(zj_columns *o, size_t lists, size_t items) {
-    if (o->lists + lists + 1 > o->lists_room) {
-        size_t room = o->lists_room + o->lists_room / 2 + lists + 16;
-        if (zj_grow(&o->list_start, room, 8)) return -1;
-        o->lists_room = room;
-    }
-    if (o->items + items > o->items_room) {
-        size_t room = o->items_room + o->items_room / 2 + items + 64;
-        if (zj_grow(&o->list_item, room, 4)) return -1;
-        o->items_room = room;
-    }
-    return 0;
-}
-
 /* Ready for a batch. 0, or -1 without memory. REQUIRES: *k is zero or was used before. */
-static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint32_t properties) {
+static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint32_t properties,
+                           uint32_t id_bytes) {
     zj_columns *o = &k->out;
     if (!k->keys || k->properties != properties) {
         const size_t waiting = (size_t)ZJ_PENDING + properties + 4;
@@ -157,7 +84,8 @@ static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint3
             return -1;
         k->properties = properties;
     }
-    o->rows = o->cells = o->lists = o->items = 0;
+    o->rows = o->cells = o->lists = o->items = o->insert_bytes = 0;
+    k->id_bytes = id_bytes;
     k->waiting = k->waiting_before = 0;
     k->texts_used = 0;
     k->names = names.strings;
@@ -171,7 +99,9 @@ static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint3
 static inline int zj_open_row(zj_keeper *k) {
     zj_columns *o = &k->out;
     zj_row *row = &k->row;
+    const size_t ids = k->id_bytes + ZJ_INSERT_SLACK;
     if (o->rows + 2 > o->rows_room && zj_rows_grow(o, 2)) return -1;
+    if (o->insert_bytes + ids > o->insert_room && zj_insert_grow(o, ids)) return -1;
     row->type = ZJ_TRACK;
     row->matched = 1;
     row->unnamed = row->nulls = row->lists = 0;
@@ -180,9 +110,10 @@ static inline int zj_open_row(zj_keeper *k) {
     row->event_code = ZJ_NO_CODE;
     row->shape = NULL;
     row->cells = 0;
+    row->insert = 0;
     row->depth = 1;
     row->values = 1;
-    o->user[o->rows] = o->device[o->rows] = o->insert[o->rows] = ZJ_NO_CODE;
+    o->user[o->rows] = o->device[o->rows] = ZJ_NO_CODE;
     return 0;
 }
 
@@ -240,6 +171,17 @@ static inline __attribute__((always_inline)) int zj_keep_text(
     return zj_wait(k, p, n, ascii, slot, to, where);
 }
 
+/* The insert id of the open row, kept as it is: it hardly ever comes again. -1 when it is not UTF-8. `wide`: a
+ * constant; 32 bytes at p can be read, and n < 32. REQUIRES: n <= id_bytes. */
+static inline __attribute__((always_inline)) int zj_keep_insert(zj_keeper *k, const uint8_t *p, uint32_t n, int wide,
+                                                                int ascii) {
+    uint8_t *to = k->out.insert + k->out.insert_bytes;
+    if (!ascii && !zj_utf8_ok(p, n)) return -1;
+    memcpy(to, p, wide ? ZJ_INSERT_SLACK : n);
+    k->row.insert = n;
+    return 0;
+}
+
 /* 0, or -1 without memory. */
 static int zj_intern_waiting(zj_keeper *k) {
     zj_columns *o = &k->out;
@@ -249,8 +191,7 @@ static int zj_intern_waiting(zj_keeper *k) {
         if (code == ZJ_NO_CODE) return -1;
         if (w->to == ZJ_TO_CELL) o->cell_value[w->where] = code;
         else if (w->to == ZJ_TO_USER) o->user[w->where] = code;
-        else if (w->to == ZJ_TO_DEVICE) o->device[w->where] = code;
-        else o->insert[w->where] = code;
+        else o->device[w->where] = code;
         if (w->slot != ZJ_NO_SLOT) zj_recall_put(k, w->slot, w->p, w->n, code);
     }
     k->waiting = k->waiting_before = 0;
@@ -355,6 +296,8 @@ static int zj_keep_row(zj_keeper *k, uint32_t index) {
     o->index[at] = index;
     o->cell_start[at] = (int64_t)o->cells;
     o->cells += row->cells;
+    o->insert_start[at] = (int64_t)o->insert_bytes;
+    o->insert_bytes += row->insert;
     o->rows++;
     k->texts_used = 0;
     k->waiting_before = k->waiting;
@@ -368,6 +311,7 @@ static int zj_keeper_end(zj_keeper *k) {
     if (o->rows + 1 > o->rows_room && zj_rows_grow(o, 1)) return -1;
     o->cell_start[o->rows] = (int64_t)o->cells;
     o->list_start[o->lists] = (int64_t)o->items;
+    o->insert_start[o->rows] = (int64_t)o->insert_bytes;
     return 0;
 }
 

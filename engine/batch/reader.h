@@ -51,7 +51,7 @@ static inline int zj_reader_begin(zj_reader *r, const zj_limits *limits, const u
     r->room = r->json.room = data + n;
     r->safe = n >= 64 ? data + n - 64 : NULL;
     r->json.made_room = n;
-    return zj_keeper_begin(&r->keep, names, strings, limits->properties);
+    return zj_keeper_begin(&r->keep, names, strings, limits->properties, limits->id_bytes);
 }
 
 static int zj_fail_at(zj_reader *r, uint8_t reason, uint8_t field, zj_text key, int32_t item) {

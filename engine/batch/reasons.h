@@ -50,11 +50,8 @@ enum { ZJ_REASONS(ZJ_NAME) ZJ_REASON_COUNT, ZJ_NO_MEMORY = 255 };
 enum { ZJ_BATCH_REASONS(ZJ_NAME) ZJ_BATCH_REASON_COUNT, ZJ_BATCH_NO_MEMORY = 255 };
 #undef ZJ_NAME
 
-enum { ZJ_TRACK, ZJ_PROFILE_SET, ZJ_PROFILE_UNSET };
 enum { ZJ_F_NONE, ZJ_F_TYPE, ZJ_F_EVENT, ZJ_F_TIME, ZJ_F_USER, ZJ_F_DEVICE, ZJ_F_INSERT,
        ZJ_F_PROPERTIES, ZJ_FIELDS };
-/* zuji.engine.types.Kind, and 0 for "no value" */
-enum { ZJ_UNSET, ZJ_BOOL, ZJ_INT, ZJ_FLOAT, ZJ_DATETIME, ZJ_STRING, ZJ_LIST };
 
 typedef struct {
     uint32_t depth, properties, string_bytes, name_bytes, id_bytes, list_values;

@@ -37,7 +37,7 @@ typedef struct {
 
 typedef struct {
     zj_recalled slot[1 << ZJ_RECALL_BITS];
-    zj_habit ids[3], list, other;
+    zj_habit ids[2], list, other;
 } zj_recall;
 
 typedef struct {

@@ -25,6 +25,9 @@ class Set128:
         A key repeated within the call is new once. Raises ValueError (lengths differ), MemoryError
         (nothing is then added). O(n) expected.
         """
+    def add_new(self, hi: U64, lo: U64, known: U8 | None) -> tuple[U8, int]:
+        """As :meth:`add_bulk`, without the keys whose ``known`` is not 0; and how many were new."""
+
     def contains_bulk(self, hi: U64, lo: U64) -> U8:
         """uint8[n], 1 = in the set. O(n) expected."""
     def discard_bulk(self, hi: U64, lo: U64) -> U8:

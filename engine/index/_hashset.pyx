@@ -33,6 +33,10 @@ cdef extern from "index/hashset128.h" nogil:
     int zj_set128_add(
         zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n, uint8_t *added, size_t *done
     ) noexcept
+    int zj_set128_add_new(
+        zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n, const uint8_t *skip, uint8_t *added,
+        size_t *done, uint64_t *fresh
+    ) noexcept
     void zj_set128_contains(
         const zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n, uint8_t *found
     ) noexcept
@@ -97,6 +101,28 @@ cdef class Set128:
         if failed:
             raise MemoryError("no memory for more keys")
         return out
+
+    def add_new(self, const uint64_t[::1] hi not None, const uint64_t[::1] lo not None, known):
+        cdef const uint8_t[::1] skip = known
+        cdef size_t n = _length(hi, lo), done = 0
+        cdef uint64_t fresh = 0
+        cdef int failed = 0
+        out = np.empty(n, np.uint8)
+        cdef uint8_t[::1] added = out
+        if skip is not None and <size_t>skip.shape[0] != n:
+            raise ValueError("the flags and the keys must have the same length")
+        if n == 0:
+            return out, 0
+        self._begin_write()
+        with nogil:
+            failed = zj_set128_add_new(&self.table, &hi[0], &lo[0], n, NULL if skip is None else &skip[0], &added[0],
+                                       &done, &fresh)
+            if failed:
+                _undo(&self.table, &hi[0], &lo[0], done, &added[0])
+        self.writing = 0
+        if failed:
+            raise MemoryError("no memory for more keys")
+        return out, fresh
 
     def contains_bulk(self, const uint64_t[::1] hi not None, const uint64_t[::1] lo not None):
         cdef size_t n = _length(hi, lo)

@@ -67,14 +67,12 @@ class Dedup:
         self._sets: dict[int, Set128] | None = None
         self.generation = generation or max([0, *[s[1] for s in self._saved]])
         self._fresh: list[tuple[int, U64, U64]] = []
+        self.salts = ((salt * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & (2**64 - 1), salt)
 
     def keys(self, data: U8, offsets: I64) -> tuple[U64, U64]:
         """128-bit keys of byte strings (``b…`` or ``i…``)."""
-        lo = hash_bulk(data, offsets, self._salt)
-        hi = hash_bulk(
-            data, offsets, (self._salt * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & (2**64 - 1)
-        )
-        return hi, lo
+        hi, lo = self.salts
+        return hash_bulk(data, offsets, hi), hash_bulk(data, offsets, lo)
 
     def seen(self, hi: U64, lo: U64) -> U8:
         """uint8[n]: 1 where the key is in the window. Adds nothing."""
@@ -87,19 +85,17 @@ class Dedup:
     def add(self, hi: U64, lo: U64) -> U8:
         """Adds keys; uint8[n]: 1 where the key is new (a repeat within the call counts once)."""
         sets = self._load()
-        known = np.zeros(len(hi), dtype=np.uint8)
+        known: U8 | None = None
         for generation, keys in sets.items():
-            if generation != self.generation:
-                known |= keys.contains_bulk(hi, lo)
-        wanted = np.flatnonzero(known == 0)
-        new = np.zeros(len(hi), dtype=np.uint8)
-        if len(wanted):
-            hi_w, lo_w = np.ascontiguousarray(hi[wanted]), np.ascontiguousarray(lo[wanted])
-            added = sets[self.generation].add_bulk(hi_w, lo_w)
-            new[wanted] = added
-            kept = np.flatnonzero(added)
-            if len(kept):
-                self._fresh.append((self.generation, hi_w[kept], lo_w[kept]))
+            if generation != self.generation and len(keys):
+                found = keys.contains_bulk(hi, lo)
+                known = found if known is None else known | found
+        new, fresh = sets[self.generation].add_new(hi, lo, known)
+        if fresh == len(hi):
+            self._fresh.append((self.generation, hi, lo))
+        elif fresh:
+            kept = np.flatnonzero(new)
+            self._fresh.append((self.generation, hi[kept], lo[kept]))
         if len(sets[self.generation]) >= self._window:
             self.generation += 1
             sets.pop(self.generation - 2, None)

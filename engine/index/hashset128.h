@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 
+#include "area.h"
 #include "hash64.h"
 
 #define ZJ_SET_MIN_SLOTS 64u
@@ -21,23 +22,34 @@ typedef struct {
 typedef struct {
     zj_hash_key key;
     zj_key128 *slots;
+    zj_area area; /* of the slots */
     uint64_t capacity;
     uint64_t count; /* without the key (0, 0) */
     int has_zero;
     int shift; /* 64 - log2(capacity) */
 } zj_set128;
 
+/* So many empty slots. What they hold now is the caller's to free. 0, or -1 and nothing changed. */
+static inline int zj_set128_slots(zj_set128 *t, uint64_t capacity) {
+    zj_area area = {NULL, 0, 0};
+    const size_t bytes = (size_t)capacity * sizeof(zj_key128);
+    if (zj_area_grow(&area, bytes) != 0) return -1;
+    if (!area.mapped) memset(area.bytes, 0, bytes);
+    t->area = area;
+    t->slots = (zj_key128 *)area.bytes;
+    return 0;
+}
+
 static inline int zj_set128_init(zj_set128 *t, uint64_t salt) {
     memset(t, 0, sizeof *t);
     t->key = zj_hash_key_of(salt);
     t->capacity = ZJ_SET_MIN_SLOTS;
     t->shift = 64 - 6;
-    t->slots = (zj_key128 *)calloc(t->capacity, sizeof(zj_key128));
-    return t->slots ? 0 : -1;
+    return zj_set128_slots(t, t->capacity);
 }
 
 static inline void zj_set128_free(zj_set128 *t) {
-    free(t->slots);
+    zj_area_free(&t->area);
     memset(t, 0, sizeof *t);
 }
 
@@ -57,29 +69,30 @@ static inline zj_key128 *zj_set128_slot(const zj_set128 *t, uint64_t hi, uint64_
 
 static inline int zj_set128_reserve(zj_set128 *t, uint64_t more) {
     uint64_t capacity = t->capacity;
-    zj_key128 *old = t->slots, *slots;
+    zj_area before_area = t->area;
+    const zj_key128 *old = t->slots;
     const uint64_t before = t->capacity;
     if (more > ((uint64_t)1 << 40) - t->count) return -1;
     while ((t->count + more) * 8 > capacity * 5) capacity *= 2;
     if (capacity == before) return 0;
     if (capacity > SIZE_MAX / sizeof(zj_key128)) return -1;
-    slots = (zj_key128 *)calloc((size_t)capacity, sizeof(zj_key128));
-    if (!slots) return -1;
-    t->slots = slots;
+    if (zj_set128_slots(t, capacity) != 0) return -1;
     t->capacity = capacity;
     t->shift = 64 - __builtin_ctzll(capacity);
     for (uint64_t i = 0; i < before; i++) {
         const zj_key128 k = old[i];
         if (k.hi | k.lo) *zj_set128_slot(t, k.hi, k.lo, zj_set128_hash(t, k.hi, k.lo)) = k;
     }
-    free(old);
+    zj_area_free(&before_area);
     return 0;
 }
 
-/* added[i] = 1 when the key was not there. 0, or -1 when memory ran out at key *done. */
-static inline int zj_set128_add(zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n,
-                                uint8_t *added, size_t *done) {
+/* Adds the keys but those with skip[i] != 0 (skip may be NULL): added[i] = 1 when the key was not there; *fresh
+ * of them. 0, or -1 when memory ran out at key *done. */
+static inline int zj_set128_add_new(zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n,
+                                    const uint8_t *skip, uint8_t *added, size_t *done, uint64_t *fresh) {
     uint64_t hashes[ZJ_SET_AHEAD];
+    *fresh = 0;
     for (size_t at = 0; at < n; at += ZJ_SET_AHEAD) {
         const size_t m = n - at < ZJ_SET_AHEAD ? n - at : ZJ_SET_AHEAD;
         *done = at;
@@ -90,22 +103,31 @@ static inline int zj_set128_add(zj_set128 *t, const uint64_t *hi, const uint64_t
         }
         for (size_t j = 0; j < m; j++) {
             const uint64_t h = hi[at + j], l = lo[at + j];
+            added[at + j] = 0;
+            if (skip && skip[at + j]) continue;
             if ((h | l) == 0) {
                 added[at + j] = (uint8_t)!t->has_zero;
                 t->has_zero = 1;
-                continue;
+            } else {
+                zj_key128 *s = zj_set128_slot(t, h, l, hashes[j]);
+                if ((s->hi | s->lo) == 0) {
+                    added[at + j] = 1;
+                    s->hi = h;
+                    s->lo = l;
+                    t->count++;
+                }
             }
-            zj_key128 *s = zj_set128_slot(t, h, l, hashes[j]);
-            added[at + j] = (s->hi | s->lo) == 0;
-            if (added[at + j]) {
-                s->hi = h;
-                s->lo = l;
-                t->count++;
-            }
+            *fresh += added[at + j];
         }
     }
     *done = n;
     return 0;
+}
+
+static inline int zj_set128_add(zj_set128 *t, const uint64_t *hi, const uint64_t *lo, size_t n, uint8_t *added,
+                                size_t *done) {
+    uint64_t fresh;
+    return zj_set128_add_new(t, hi, lo, n, NULL, added, done, &fresh);
 }
 
 static inline void zj_set128_contains(const zj_set128 *t, const uint64_t *hi, const uint64_t *lo,

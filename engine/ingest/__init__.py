@@ -7,7 +7,7 @@ which is what recovery relies on.
 """
 
 from zuji.engine.ingest.binder import Binder
-from zuji.engine.ingest.chunks import Bound
+from zuji.engine.ingest.chunks import Taken
 from zuji.engine.ingest.interned import Interned
 
-__all__ = ["Binder", "Bound", "Interned"]
+__all__ = ["Binder", "Interned", "Taken"]

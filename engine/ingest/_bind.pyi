@@ -4,29 +4,70 @@ Threads: the GIL is released while rows and cells are walked; the caller holds a
 arrays and the tables. All O(rows + cells).
 """
 
-from zuji.engine.index._strings import StringTable
-from zuji.engine.types import I32, I64, U8, U16, U32
+from typing import Any
 
-def bind_codes(
-    kind: U8,
-    event: U32,
-    cell_start: I64,
-    cell_prop: U32,
-    cell_kind: U8,
-    cell_value: I64,
-    event_of: I32,
-    event_prop_of: I32,
-    user_prop_of: I32,
-    profile_event: int,
-    prop_kind: U8,
-    pairs: U8,
-    int_kind: int,
-    float_kind: int,
-) -> tuple[U16, U16, I64] | None:
-    """Event code of each row, property code and value of each cell; ints are turned into floats
-    where the property is one. None when the batch is irregular: a name or a pair of names is not
-    in the maps, a kind does not fit, a user property is removed.
+from zuji.engine.batch import Decoder
+from zuji.engine.index._strings import StringTable
+from zuji.engine.types import I32, I64, U8, U16, U32, U64
+
+class Regular:
+    """A regular batch on its way to the memtable, still in its decoder's columns.
+
+    In this order: :meth:`codes`, :meth:`insert_keys` and :meth:`drop_repeats`, :meth:`fresh_ids`,
+    :meth:`take`.
     """
+
+    def __init__(self, decoder: Decoder) -> None: ...
+    @property
+    def decoder(self) -> Decoder: ...
+    @property
+    def cells(self) -> int:
+        """Cells of the batch."""
+    @property
+    def lists(self) -> int: ...
+    @property
+    def items(self) -> int: ...
+    def codes(
+        self,
+        event_of: I32,
+        props_of: list[I32],
+        profile_event: int,
+        prop_kind: U8,
+        pairs: U8,
+    ) -> bool:
+        """Finds the codes of events and properties, and keeps all rows. False when the batch is
+        irregular: a name or a pair of names is not in the maps, a kind does not fit (an int fits a
+        float), a user property is removed.
+        """
+
+    def insert_keys(self, hi_salt: int, lo_salt: int) -> tuple[U64, U64] | None:
+        """Keys of the rows that have an insert id, as ``Dedup.keys`` gives them; None: no row."""
+
+    def drop_repeats(self, is_new: U8) -> int:
+        """Keeps no row whose key is not new; how many those are."""
+
+    def fresh_ids(self, user_known: U8, device_known: U8) -> tuple[U32, U8] | None:
+        """As :func:`fresh_ids`; None when all are known."""
+
+    def both_ids(self) -> int:
+        """Kept rows that have a user id and a device id."""
+
+    def take(
+        self,
+        ends: tuple[int, int, int, int],
+        columns: tuple[Any, ...],
+        known: tuple[list[U16], list[U32]],
+        there: U32,
+        target: StringTable,
+        device_prop: int,
+        pairs: U8,
+    ) -> tuple[int, int, int, int]:
+        """Writes the kept rows behind ``ends`` of ``RowLog.columns``; the new ends.
+
+        ``known``: shards and ordinals by string code, of users and of devices; ``there``: codes in
+        ``target`` by string code. ``device_prop`` >= 0: rows with both ids get their device as one
+        more cell. REQUIRES: all ids are known. Raises ValueError when there is too little room.
+        """
 
 def fresh_ids(
     user: U32, device: U32, keep: U8 | None, user_known: U8, device_known: U8
@@ -54,29 +95,11 @@ def rows_of(
 ) -> tuple[U16, U32]:
     """Shard and ordinal of the ``rows`` kept rows. REQUIRES: their ids are in range and known."""
 
-def compact(
-    user: U32,
-    device: U32,
-    keep: U8 | None,
-    rows: int,
-    extra: int,
-    start: I64,
-    device_prop: int,
-    events: U16,
-    time: I64,
-    prop: U16,
-    value: I64,
-) -> tuple[U16, I64, I64, U16, I64]:
-    """Events (in place), times, cell starts, property codes and values of the kept rows. With
-    ``device_prop`` >= 0 rows with both ids (``extra`` at most) get their device as one more cell.
-    """
-
 def adopt_strings(
     prop: U16,
     value: I64,
     items: U32,
     prop_kind: U8,
-    string_kind: int,
     source: StringTable,
     target: StringTable,
     map: U32,

@@ -1,81 +1,194 @@
 # cython: auto_pickle=False, autotestdict=False
-"""Binding of regular batches, natively; the C is in ``bind.h``, what it may leave out in ``by_column.py``.
+"""Binding of regular batches, natively; the C is in ``bind.h`` and ``take.h``, what it may leave out in ``by_column.py``.
 
 Threads: the GIL is released while rows and cells are walked; the caller holds a lock over the arrays and the tables.
 """
 
 import numpy as np
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memset
 
-from zuji.engine.index._strings cimport StringTable, zj_strings
+from zuji.engine.batch._decode cimport Decoder, zj_columns
+from zuji.engine.index._strings cimport StringTable, zj_hash_key, zj_hash_key_of, zj_strings
 
 
-cdef extern from "ingest/bind.h" nogil:
-    ctypedef struct zj_bind:
-        int64_t rows, cells, names
-        const uint8_t *kind
-        const uint32_t *event
-        const int64_t *cell_start
-        const uint32_t *cell_prop
-        const uint8_t *cell_kind
-        const int64_t *cell_value
+cdef extern from "ingest/take.h" nogil:
+    ctypedef struct zj_catalog:
+        int64_t names, props
         const int32_t *event_of
         const int32_t *event_prop_of
         const int32_t *user_prop_of
         int32_t profile_event
         const uint8_t *prop_kind
-        int64_t props
-        const uint8_t *pairs
+        uint8_t *pairs
         int64_t pair_rows, pair_columns
-        uint8_t int_kind, float_kind
 
-    int zj_bind_codes(const zj_bind *, uint16_t *, uint16_t *, int64_t *)
+    ctypedef struct zj_known:
+        const uint16_t *shard[2]
+        const uint32_t *ordinal[2]
+        uint32_t *there
+        const zj_strings *strings "from"
+        zj_strings *to
+
+    ctypedef struct zj_log:
+        uint16_t *shard
+        uint16_t *event
+        uint16_t *prop
+        uint32_t *ordinal
+        uint32_t *list_end
+        uint32_t *items
+        int64_t *time
+        int64_t *cell_start
+        int64_t *value
+        int64_t rows, cells, lists, item_count
+
+    int zj_bind_codes(const zj_columns *, const zj_catalog *, uint16_t *, uint16_t *)
     int64_t zj_bind_fresh(const uint32_t *, const uint32_t *, const uint8_t *, int64_t, uint8_t *, uint8_t *, int64_t,
                           uint32_t *, uint8_t *)
     int64_t zj_bind_rows(const uint32_t *, const uint32_t *, const uint8_t *, int64_t, const uint16_t *,
                          const uint32_t *, const uint16_t *, const uint32_t *, uint16_t *, uint32_t *)
-    int64_t zj_bind_compact(const uint32_t *, const uint32_t *, const uint8_t *, int64_t, const int64_t *, int32_t,
-                            uint16_t *, const int64_t *, const uint16_t *, const int64_t *, int64_t *, int64_t *,
-                            uint16_t *, int64_t *)
-    int zj_bind_strings(const uint16_t *, int64_t *, int64_t, const uint8_t *, int64_t, uint8_t, uint32_t *, int64_t,
+    int zj_bind_strings(const uint16_t *, int64_t *, int64_t, const uint8_t *, int64_t, uint32_t *, int64_t,
                         const zj_strings *, zj_strings *, uint32_t *)
     int64_t zj_bind_keys(const zj_strings *, const uint32_t *, const uint8_t *, uint8_t, uint8_t, int64_t, uint8_t *,
                          int64_t *)
+    int64_t zj_insert_keys(const zj_columns *, const zj_hash_key *, uint64_t *, uint64_t *)
+    int64_t zj_insert_repeats(const zj_columns *, const uint8_t *, uint8_t *)
+    int64_t zj_both_ids(const zj_columns *, const uint8_t *)
+    int zj_take_rows(const zj_columns *, const zj_catalog *, const uint16_t *, const uint16_t *, const uint8_t *,
+                     int32_t, const zj_known *, zj_log *)
 
 
-def bind_codes(const uint8_t[::1] kind not None, const uint32_t[::1] event not None,
-               const int64_t[::1] cell_start not None, const uint32_t[::1] cell_prop not None,
-               const uint8_t[::1] cell_kind not None, const int64_t[::1] cell_value not None,
-               const int32_t[::1] event_of not None, const int32_t[::1] event_prop_of not None,
-               const int32_t[::1] user_prop_of not None, int profile_event,
-               const uint8_t[::1] prop_kind not None, const uint8_t[:, ::1] pairs not None,
-               int int_kind, int float_kind):
-    cdef zj_bind b
-    cdef int64_t n = kind.shape[0], cells = cell_prop.shape[0]
-    cdef int irregular
-    if (event.shape[0] != n or cell_start.shape[0] != n + 1 or cell_kind.shape[0] != cells
-            or cell_value.shape[0] != cells):
-        raise ValueError("the columns of a batch differ in length")
-    if n == 0 or prop_kind.shape[0] == 0 or pairs.shape[0] == 0:
-        return None
-    events, props, values = np.empty(n, np.uint16), np.empty(cells, np.uint16), np.empty(cells, np.int64)
-    cdef uint16_t[::1] ev = events, pv = props
-    cdef int64_t[::1] vv = values
-    b.rows, b.cells = n, cells
-    b.names = min(event_of.shape[0], event_prop_of.shape[0], user_prop_of.shape[0])
-    b.kind, b.event, b.cell_start = &kind[0], &event[0], &cell_start[0]
-    b.cell_prop = &cell_prop[0] if cells else NULL
-    b.cell_kind = &cell_kind[0] if cells else NULL
-    b.cell_value = &cell_value[0] if cells else NULL
-    b.event_of, b.event_prop_of, b.user_prop_of = &event_of[0], &event_prop_of[0], &user_prop_of[0]
-    b.profile_event = profile_event
-    b.prop_kind, b.props = &prop_kind[0], prop_kind.shape[0]
-    b.pairs, b.pair_rows, b.pair_columns = &pairs[0, 0], pairs.shape[0], pairs.shape[1]
-    b.int_kind, b.float_kind = <uint8_t>int_kind, <uint8_t>float_kind
-    with nogil:
-        irregular = zj_bind_codes(&b, &ev[0], &pv[0] if cells else NULL, &vv[0] if cells else NULL)
-    return None if irregular else (events, props, values)
+@cython.final
+@cython.auto_pickle(False)
+cdef class Regular:
+    cdef readonly Decoder decoder
+    cdef zj_catalog catalog
+    cdef object _held  # the arrays that catalog points into
+    cdef uint16_t[::1] _event
+    cdef uint16_t[::1] _prop
+    cdef uint8_t[::1] _keep
+    cdef uint32_t[::1] _fresh
+    cdef uint8_t[::1] _is_device
+
+    def __cinit__(self, Decoder decoder not None):
+        self.decoder = decoder
+        self._event, self._prop = np.empty(0, np.uint16), np.empty(0, np.uint16)
+
+    cdef _reserve(self):
+        cdef size_t rows = self.decoder.out.rows, cells = self.decoder.out.cells
+        if <size_t>self._event.shape[0] < rows + 1:
+            self._event, self._keep = np.empty(2 * rows + 64, np.uint16), np.empty(2 * rows + 64, np.uint8)
+            self._fresh, self._is_device = np.empty(2 * rows + 64, np.uint32), np.empty(2 * rows + 64, np.uint8)
+        if <size_t>self._prop.shape[0] < cells + 1:
+            self._prop = np.empty(2 * cells + 64, np.uint16)
+
+    cdef _know(self, const int32_t[::1] event_of, const int32_t[::1] event_prop_of, const int32_t[::1] user_prop_of,
+               int profile_event, const uint8_t[::1] prop_kind, uint8_t[:, ::1] pairs):
+        cdef zj_catalog *c = &self.catalog
+        c.names = min(event_of.shape[0], event_prop_of.shape[0], user_prop_of.shape[0])
+        c.event_of, c.event_prop_of, c.user_prop_of = &event_of[0], &event_prop_of[0], &user_prop_of[0]
+        c.profile_event = profile_event
+        c.prop_kind, c.props = &prop_kind[0] if prop_kind.shape[0] else NULL, prop_kind.shape[0]
+        c.pairs, c.pair_rows, c.pair_columns = &pairs[0, 0], pairs.shape[0], pairs.shape[1]
+
+    def codes(self, event_of, props_of, int profile_event, prop_kind, pairs):
+        cdef size_t rows = self.decoder.out.rows
+        cdef int irregular
+        self._held = (event_of, props_of, prop_kind, pairs)
+        self._know(event_of, props_of[0], props_of[1], profile_event, prop_kind, pairs)
+        self._reserve()
+        with nogil:
+            irregular = zj_bind_codes(self.decoder.out, &self.catalog, &self._event[0], &self._prop[0])
+            memset(&self._keep[0], 1, rows)
+        return not irregular
+
+    def insert_keys(self, uint64_t hi_salt, uint64_t lo_salt):
+        cdef const zj_columns *b = self.decoder.out
+        cdef zj_hash_key[2] salts
+        cdef uint64_t[::1] hv, lv
+        cdef int64_t count
+        if b.insert_bytes == 0:
+            return None
+        hi, lo = np.empty(b.rows, np.uint64), np.empty(b.rows, np.uint64)
+        hv, lv = hi, lo
+        salts[0], salts[1] = zj_hash_key_of(hi_salt), zj_hash_key_of(lo_salt)
+        count = zj_insert_keys(b, salts, &hv[0], &lv[0])
+        if count < 0:
+            raise ValueError("an insert id is longer than 255 bytes")
+        return (hi, lo) if <size_t>count == b.rows else (hi[:count], lo[:count])
+
+    def drop_repeats(self, const uint8_t[::1] is_new not None):
+        return zj_insert_repeats(self.decoder.out, &is_new[0], &self._keep[0]) if is_new.shape[0] else 0
+
+    def fresh_ids(self, uint8_t[::1] user_known not None, uint8_t[::1] device_known not None):
+        cdef const zj_columns *b = self.decoder.out
+        cdef int64_t count = zj_bind_fresh(b.user, b.device, &self._keep[0], b.rows, &user_known[0], &device_known[0],
+                                           min(user_known.shape[0], device_known.shape[0]), &self._fresh[0],
+                                           &self._is_device[0])
+        if count < 0:
+            raise ValueError("an id code is out of range")
+        if count == 0:
+            return None
+        return np.array(self._fresh[:count]), np.array(self._is_device[:count])
+
+    def both_ids(self):
+        return zj_both_ids(self.decoder.out, &self._keep[0])
+
+    @property
+    def cells(self):
+        return self.decoder.out.cells
+
+    @property
+    def lists(self):
+        return self.decoder.out.lists
+
+    @property
+    def items(self):
+        return self.decoder.out.items
+
+    def take(self, ends, columns, known, uint32_t[::1] there not None, StringTable target not None, int device_prop,
+             uint8_t[:, ::1] pairs not None):
+        cdef const zj_columns *b = self.decoder.out
+        cdef zj_known k
+        cdef zj_log log
+        cdef uint16_t[::1] shard = columns[0], event = columns[2], prop = columns[5]
+        cdef uint32_t[::1] ordinal = columns[1], list_end = columns[7], items = columns[8]
+        cdef int64_t[::1] time = columns[3], cell_start = columns[4], value = columns[6]
+        cdef const uint16_t[::1] user_shard = known[0][0], device_shard = known[0][1]
+        cdef const uint32_t[::1] user_ordinal = known[1][0], device_ordinal = known[1][1]
+        cdef StringTable source = self.decoder.strings
+        cdef int64_t extra = b.rows if device_prop >= 0 else 0
+        cdef int failed
+        log.rows, log.cells, log.lists, log.item_count = ends
+        if (<uint64_t>there.shape[0] < source.table.count or source is target
+                or min(shard.shape[0], ordinal.shape[0], event.shape[0], time.shape[0]) < log.rows + <int64_t>b.rows
+                or cell_start.shape[0] <= log.rows + <int64_t>b.rows
+                or min(prop.shape[0], value.shape[0]) < log.cells + <int64_t>b.cells + extra
+                or list_end.shape[0] <= log.lists + <int64_t>b.lists
+                or items.shape[0] < log.item_count + <int64_t>b.items or device_prop >= pairs.shape[1]
+                or pairs.shape[0] < self.catalog.pair_rows):
+            raise ValueError("too little room for a batch")
+        self.catalog.pairs, self.catalog.pair_columns = &pairs[0, 0], pairs.shape[1]
+        log.shard, log.ordinal, log.event, log.time = &shard[0], &ordinal[0], &event[0], &time[0]
+        log.cell_start, log.prop, log.value = &cell_start[0], &prop[0], &value[0]
+        log.list_end, log.items = &list_end[0], &items[0] if items.shape[0] else NULL
+        k.shard[0], k.shard[1], k.ordinal[0], k.ordinal[1] = (
+            &user_shard[0], &device_shard[0], &user_ordinal[0], &device_ordinal[0])
+        k.there, k.strings, k.to = &there[0], &source.table, &target.table
+        target.begin_write()
+        source.reading += 1
+        try:
+            with nogil:
+                failed = zj_take_rows(b, &self.catalog, &self._event[0], &self._prop[0], &self._keep[0], device_prop,
+                                      &k, &log)
+        finally:
+            source.reading -= 1
+            target.end_write()
+        if failed:
+            raise MemoryError("no memory for more strings")
+        return log.rows, log.cells, log.lists, log.item_count
 
 
 def fresh_ids(const uint32_t[::1] user not None, const uint32_t[::1] device not None, keep,
@@ -139,26 +252,9 @@ def rows_of(const uint32_t[::1] user not None, const uint32_t[::1] device not No
     return shards, ordinals
 
 
-def compact(const uint32_t[::1] user not None, const uint32_t[::1] device not None, keep, Py_ssize_t rows,
-            Py_ssize_t extra, const int64_t[::1] start not None, int device_prop, events,
-            const int64_t[::1] time not None, const uint16_t[::1] prop not None, const int64_t[::1] value not None):
-    cdef int64_t n = user.shape[0], cells = prop.shape[0], used = 0
-    cdef const uint8_t[::1] kv = keep
-    times, starts = np.empty(rows + 1, np.int64), np.zeros(rows + 1, np.int64)
-    props, values = np.empty(cells + extra + 1, np.uint16), np.empty(cells + extra + 1, np.int64)
-    cdef uint16_t[::1] ev = events, po = props
-    cdef int64_t[::1] to = times, so = starts, vo = values
-    if n:
-        with nogil:
-            used = zj_bind_compact(&user[0], &device[0], NULL if kv is None else &kv[0], n, &start[0], device_prop,
-                                   &ev[0], &time[0], &prop[0] if cells else NULL, &value[0] if cells else NULL,
-                                   &to[0], &so[0], &po[0], &vo[0])
-    return events[:rows], times[:rows], starts, props[:used], values[:used]
-
-
 def adopt_strings(const uint16_t[::1] prop not None, int64_t[::1] value not None, uint32_t[::1] items not None,
-                  const uint8_t[::1] prop_kind not None, int string_kind, StringTable source not None,
-                  StringTable target not None, uint32_t[::1] map not None):
+                  const uint8_t[::1] prop_kind not None, StringTable source not None, StringTable target not None,
+                  uint32_t[::1] map not None):
     cdef int64_t cells = prop.shape[0], count = items.shape[0], props = prop_kind.shape[0]
     cdef int bad
     if value.shape[0] != cells or <uint64_t>map.shape[0] < source.table.count or source is target:
@@ -168,7 +264,7 @@ def adopt_strings(const uint16_t[::1] prop not None, int64_t[::1] value not None
     try:
         with nogil:
             bad = zj_bind_strings(&prop[0] if cells else NULL, &value[0] if cells else NULL, cells,
-                                  &prop_kind[0] if props else NULL, props, <uint8_t>string_kind,
+                                  &prop_kind[0] if props else NULL, props,
                                   &items[0] if count else NULL, count, &source.table, &target.table,
                                   &map[0] if map.shape[0] else NULL)
     finally:

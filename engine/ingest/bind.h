@@ -1,4 +1,5 @@
-/* Binding of a decoded batch to codes of the project, for batches in which nothing is new but ids.
+/* Binding of a decoded batch to codes of the project, for batches in which nothing is new but ids. Where the rows
+ * go: take.h.
  *
  * Codes of names are looked up in maps that the slower path (by_column.py) has filled. Whatever is not there, or is
  * not what the project has (an unknown name, a value of another kind than int for float, a removed user property),
@@ -10,61 +11,43 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "batch/columns.h"
 #include "index/stringtable.h"
 
 #define ZJ_ABSENT UINT32_MAX
-#define ZJ_TRACK 0
-#define ZJ_PROFILE 1
 
 typedef struct {
-    int64_t rows, cells, names; /* of the batch, and entries of the three maps */
-    const uint8_t *kind;
-    const uint32_t *event;
-    const int64_t *cell_start;
-    const uint32_t *cell_prop;
-    const uint8_t *cell_kind;
-    const int64_t *cell_value;
-    const int32_t *event_of;       /* name -> event code, < 0 unknown */
-    const int32_t *event_prop_of;  /* name -> code of a property of events */
-    const int32_t *user_prop_of;   /* name -> code of a property of users */
+    int64_t names, props; /* entries of the three maps, and of prop_kind */
+    const int32_t *event_of;      /* name -> event code, < 0 unknown */
+    const int32_t *event_prop_of; /* name -> code of a property of events */
+    const int32_t *user_prop_of;  /* name -> code of a property of users */
     int32_t profile_event;
-    const uint8_t *prop_kind;      /* by property code */
-    int64_t props;
-    const uint8_t *pairs;          /* [events][pair_columns]: seen together */
+    const uint8_t *prop_kind;     /* by property code */
+    uint8_t *pairs;               /* [pair_rows][pair_columns]: event and property were seen together */
     int64_t pair_rows, pair_columns;
-    uint8_t int_kind, float_kind;
-} zj_bind;
+} zj_catalog;
 
-/* Event code of each row, property code and value of each cell. 0, or 1 when the batch is irregular (the outputs are
- * then garbage). */
-static int zj_bind_codes(const zj_bind *b, uint16_t *event, uint16_t *prop, int64_t *value) {
-    if (b->cell_start[0] != 0 || b->cell_start[b->rows] != b->cells) return 1;
-    for (int64_t i = 0; i < b->rows; i++) {
-        const int profile = b->kind[i] == ZJ_PROFILE;
-        int32_t code = b->profile_event;
+/* Event code of each row, property code of each cell. 0, or 1 when the batch is irregular (the outputs are then
+ * garbage). */
+static int zj_bind_codes(const zj_columns *b, const zj_catalog *c, uint16_t *event, uint16_t *prop) {
+    for (size_t i = 0; i < b->rows; i++) {
+        const int profile = b->kind[i] == ZJ_PROFILE_SET;
+        int32_t code = c->profile_event;
         if (!profile) {
-            if (b->kind[i] != ZJ_TRACK || b->event[i] >= b->names) return 1;
-            code = b->event_of[b->event[i]];
+            if (b->kind[i] != ZJ_TRACK || b->event[i] >= c->names) return 1;
+            code = c->event_of[b->event[i]];
         }
-        if (code < 0 || code >= b->pair_rows || code > UINT16_MAX) return 1;
+        if (code < 0 || code >= c->pair_rows || code > UINT16_MAX) return 1;
         event[i] = (uint16_t)code;
-        const int32_t *prop_of = profile ? b->user_prop_of : b->event_prop_of;
-        const uint8_t *seen = b->pairs + code * b->pair_columns;
-        const int64_t end = b->cell_start[i + 1];
-        if (end < b->cell_start[i] || end > b->cells) return 1;
-        for (int64_t at = b->cell_start[i]; at < end; at++) {
-            if (b->cell_prop[at] >= b->names) return 1;
+        const int32_t *prop_of = profile ? c->user_prop_of : c->event_prop_of;
+        const uint8_t *seen = c->pairs + code * c->pair_columns;
+        for (int64_t at = b->cell_start[i]; at < b->cell_start[i + 1]; at++) {
+            if (b->cell_prop[at] >= c->names) return 1;
             const int32_t p = prop_of[b->cell_prop[at]];
-            if (p < 0 || p >= b->props || p >= b->pair_columns || !seen[p]) return 1;
-            int64_t v = b->cell_value[at];
+            if (p < 0 || p >= c->props || p >= c->pair_columns || !seen[p]) return 1;
             const uint8_t sent = b->cell_kind[at];
-            if (sent != b->prop_kind[p]) {
-                if (sent != b->int_kind || b->prop_kind[p] != b->float_kind) return 1;
-                const double d = (double)v;
-                memcpy(&v, &d, sizeof v);
-            }
+            if (sent != c->prop_kind[p] && (sent != ZJ_INT || c->prop_kind[p] != ZJ_FLOAT)) return 1;
             prop[at] = (uint16_t)p;
-            value[at] = v;
         }
     }
     return 0;
@@ -90,8 +73,7 @@ static int64_t zj_bind_fresh(const uint32_t *user, const uint32_t *device, const
     return count;
 }
 
-/* Rows that are kept, with their users; cells too when `extra` >= 0 (the property that holds the device of rows with
- * both ids) or when rows are dropped. REQUIRES: all ids are known. Returns the number of rows; *cells_out cells. */
+/* Shard and ordinal of the rows that are kept. REQUIRES: their ids are known. Returns the number of rows. */
 static int64_t zj_bind_rows(const uint32_t *user, const uint32_t *device, const uint8_t *keep, int64_t n,
                             const uint16_t *user_shard, const uint32_t *user_ordinal, const uint16_t *device_shard,
                             const uint32_t *device_ordinal, uint16_t *shard, uint32_t *ordinal) {
@@ -109,31 +91,6 @@ static int64_t zj_bind_rows(const uint32_t *user, const uint32_t *device, const 
     return out;
 }
 
-/* Copies the kept rows' events, times and cells; a row with both ids gets one more cell, its device, when
- * device_prop >= 0. Returns the number of cells. */
-static int64_t zj_bind_compact(const uint32_t *user, const uint32_t *device, const uint8_t *keep, int64_t n,
-                               const int64_t *start, int32_t device_prop, uint16_t *event, const int64_t *time,
-                               const uint16_t *prop, const int64_t *value, int64_t *time_out, int64_t *start_out,
-                               uint16_t *prop_out, int64_t *value_out) {
-    int64_t row = 0, cell = 0;
-    start_out[0] = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (keep && !keep[i]) continue;
-        const int64_t a = start[i], count = start[i + 1] - a;
-        memcpy(prop_out + cell, prop + a, (size_t)count * sizeof *prop);
-        memcpy(value_out + cell, value + a, (size_t)count * sizeof *value);
-        cell += count;
-        if (device_prop >= 0 && user[i] != ZJ_ABSENT && device[i] != ZJ_ABSENT) {
-            prop_out[cell] = (uint16_t)device_prop;
-            value_out[cell++] = device[i];
-        }
-        event[row] = event[i];
-        time_out[row++] = time[i];
-        start_out[row] = cell;
-    }
-    return cell;
-}
-
 /* Code in `to` of a code of `from`, by way of `map`; interned when it is not there yet. */
 static inline uint32_t zj_bind_string(const zj_strings *from, zj_strings *to, uint32_t *map, uint64_t code) {
     if (map[code] == ZJ_NO_CODE) {
@@ -147,11 +104,11 @@ static inline uint32_t zj_bind_string(const zj_strings *from, zj_strings *to, ui
 /* Turns codes of `from` in cells and list items into codes of `to`. 0, 1 when a code is out of range, -1 without
  * memory. REQUIRES: from->count entries of map. */
 static int zj_bind_strings(const uint16_t *prop, int64_t *value, int64_t cells, const uint8_t *prop_kind,
-                           int64_t props, uint8_t string_kind, uint32_t *items, int64_t item_count,
+                           int64_t props, uint32_t *items, int64_t item_count,
                            const zj_strings *from, zj_strings *to, uint32_t *map) {
     for (int64_t i = 0; i < cells; i++) {
         if (prop[i] >= props) return 1;
-        if (prop_kind[prop[i]] != string_kind) continue;
+        if (prop_kind[prop[i]] != ZJ_STRING) continue;
         const uint64_t code = (uint64_t)value[i];
         if (code >= from->count) return 1;
         const uint32_t there = zj_bind_string(from, to, map, code);

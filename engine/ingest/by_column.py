@@ -24,7 +24,7 @@ from zuji.engine.index.catalog import (
     Catalog,
 )
 from zuji.engine.ingest.chunks import Bound, Lists, chunk_of, rejects, with_devices
-from zuji.engine.ingest.interned import UNKNOWN, Interned, drop_repeats
+from zuji.engine.ingest.interned import UNKNOWN, Interned
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ColumnBinder:
         keep = np.ones(n, dtype=bool)
         if refused:
             keep[list(refused)] = False
-        duplicates = self._drop_repeats(batch, table, keep)
+        duplicates = self._drop_repeats(batch, keep)
         rejected = list(batch.rejected) + rejects(batch, refused, raw)
         if not keep.any():
             return Bound(None, rejected, duplicates)
@@ -279,9 +279,17 @@ class ColumnBinder:
             counts[pair[0]] += 1
             added[pair] = True
 
-    def _drop_repeats(self, batch: EventBatch, table: Interned, keep: Flags) -> int:
-        """Clears ``keep`` for events whose insert_id was stored before; returns how many."""
-        rows = np.flatnonzero(keep & (batch.insert != NONE))
+    def _drop_repeats(self, batch: EventBatch, keep: Flags) -> int:
+        """Clears ``keep`` for events whose insert_id was stored before; returns how many. Keys of
+        the other kept events are added to the window.
+        """
+        start = batch.insert_start
+        rows = np.flatnonzero(keep & (start[1:] > start[:-1]))
         if not len(rows):
             return 0
-        return drop_repeats(self._dedup, batch, table, keep)
+        ids = [b"i" + batch.insert[start[row] : start[row + 1]].tobytes() for row in rows]
+        offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        keys = self._dedup.keys(np.frombuffer(b"".join(ids), np.uint8), offsets)
+        repeats = rows[self._dedup.add(*keys) == 0]
+        keep[repeats] = False
+        return len(repeats)

@@ -19,8 +19,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class Taken:
+    """What became of a batch: rows added to the memtable, rejected events, repeats dropped."""
+
+    rows: int
+    rejected: list[Rejected] = field(default_factory=list)
+    duplicates: int = 0
+
+
+@dataclass(slots=True)
 class Bound:
-    """What became of a batch: rows to store (or None), rejected events, repeats dropped."""
+    """A batch bound by column: rows to store (or None), rejected events, repeats dropped."""
 
     chunk: BoundChunk | None
     rejected: list[Rejected] = field(default_factory=list)

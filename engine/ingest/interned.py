@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from zuji.engine.batch import Decoder
 from zuji.engine.batch.columns import NONE
 from zuji.engine.index._strings import StringTable
-from zuji.engine.ingest._bind import adopt_strings, fresh_ids, keys_of, rows_of
-from zuji.engine.types import Kind
+from zuji.engine.ingest._bind import Regular, adopt_strings, fresh_ids, keys_of, rows_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from zuji.engine.batch.columns import EventBatch
-    from zuji.engine.index.dedup import Dedup
     from zuji.engine.index.identity import Identity
-    from zuji.engine.storage.row_log import BoundChunk
-    from zuji.engine.types import I32, U8, U16, U32, Flags
+    from zuji.engine.limits import Limits
+    from zuji.engine.storage.memtable import Memtable
+    from zuji.engine.storage.row_log import BoundChunk, RowLog
+    from zuji.engine.types import I32, U8, U16, U32
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -36,7 +36,7 @@ _NO_STRINGS = np.empty(0, np.uint32)
 
 
 class Interned:
-    """The tables of one decoder. ``names``: event and property names; ``strings``: ids, values."""
+    """One decoder and its tables. ``names``: event and property names; ``strings``: ids, values."""
 
     __slots__ = (
         "_known",
@@ -45,14 +45,18 @@ class Interned:
         "_shard",
         "_target",
         "_there",
+        "decoder",
         "events",
         "names",
+        "regular",
         "strings",
     )
 
-    def __init__(self, salt: int) -> None:
+    def __init__(self, salt: int, limits: Limits) -> None:
         self.names = StringTable(salt=salt)
         self.strings = StringTable(salt=salt)
+        self.decoder = Decoder(limits, self.names, self.strings)
+        self.regular = Regular(self.decoder)
         self.events: I32 = np.full(256, UNKNOWN, dtype=np.int32)
         self._props: list[I32] = [np.full(256, UNKNOWN, dtype=np.int32) for _ in range(2)]
         self._known: list[U8] = [np.zeros(1024, dtype=np.uint8) for _ in range(2)]
@@ -79,20 +83,10 @@ class Interned:
         """Shard and ordinal of the kept rows, by user id or else device id; new users are added in
         order of arrival. ``keep`` uint8[n], None = all.
         """
-        size = len(self.strings)
-        if size > len(self._known[0]):
-            self._known = [_grown(a, size, 0) for a in self._known]
-            self._shard = [_grown(a, size, 0) for a in self._shard]
-            self._ordinal = [_grown(a, size, 0) for a in self._ordinal]
+        self._grow_ids()
         codes, is_device = fresh_ids(user, device, keep, *self._known)
         if len(codes):
-            shard, ordinal = identity.resolve(
-                *keys_of(self.strings, codes, is_device, ord("u"), ord("d"))
-            )
-            for kind in (0, 1):
-                mine = is_device == kind
-                self._shard[kind][codes[mine]] = shard[mine]
-                self._ordinal[kind][codes[mine]] = ordinal[mine]
+            self._resolve(identity, codes, is_device)
         rows = len(user) if keep is None else int(np.count_nonzero(keep))
         return rows_of(
             user,
@@ -107,34 +101,63 @@ class Interned:
 
     def adopt(self, chunk: BoundChunk, prop_kinds: U8, target: StringTable) -> None:
         """Turns the chunk's string codes into those of ``target``, in place. O(rows + cells)."""
-        if self._target is None or self._target() is not target:
-            self._target = weakref.ref(target)
-            self._there[:] = NONE
-        if len(self.strings) > len(self._there):
-            self._there = _grown(self._there, len(self.strings), NONE)
+        self._aim(target)
         adopt_strings(
             chunk.cell_prop,
             chunk.cell_value,
             chunk.list_item if len(chunk.list_item) else _NO_STRINGS,
             prop_kinds,
-            Kind.STRING,
             self.strings,
             target,
             self._there,
         )
 
+    def take(
+        self, identity: Identity, mem: Memtable, received_ms: int, device: int, pairs: U8
+    ) -> int:
+        """Adds the kept rows of the regular batch to ``mem``; their number. ``device``: code of the
+        property for the device of rows with both ids, -1 when there are none. O(rows + cells).
+        """
+        regular = self.regular
+        self._grow_ids()
+        if (fresh := regular.fresh_ids(*self._known)) is not None:
+            self._resolve(identity, *fresh)
+        self._aim(mem.strings)
 
-def drop_repeats(dedup: Dedup, batch: EventBatch, table: Interned, keep: Flags) -> int:
-    """Clears ``keep`` for events whose insert_id was stored before; returns how many. Keys of the
-    other kept events are added to the window.
-    """
-    rows = np.flatnonzero(keep & (batch.insert != NONE))
-    if not len(rows):
-        return 0
-    hi, lo = dedup.keys(*keys_of(table.strings, batch.insert[rows], None, ord("i"), 0))
-    repeats = rows[dedup.add(hi, lo) == 0]
-    keep[repeats] = False
-    return len(repeats)
+        def fill(log: RowLog) -> tuple[int, int, int, int]:
+            known = (self._shard, self._ordinal)
+            return regular.take(
+                log.ends, log.columns, known, self._there, mem.strings, device, pairs
+            )
+
+        cells = regular.cells + (regular.decoder.n if device >= 0 else 0)
+        return mem.extend(
+            received_ms, (regular.decoder.n, cells, regular.lists, regular.items), fill
+        )
+
+    def _grow_ids(self) -> None:
+        size = len(self.strings)
+        if size > len(self._known[0]):
+            self._known = [_grown(a, size, 0) for a in self._known]
+            self._shard = [_grown(a, size, 0) for a in self._shard]
+            self._ordinal = [_grown(a, size, 0) for a in self._ordinal]
+
+    def _resolve(self, identity: Identity, codes: U32, is_device: U8) -> None:
+        shard, ordinal = identity.resolve(
+            *keys_of(self.strings, codes, is_device, ord("u"), ord("d"))
+        )
+        for kind in (0, 1):
+            mine = is_device == kind
+            self._shard[kind][codes[mine]] = shard[mine]
+            self._ordinal[kind][codes[mine]] = ordinal[mine]
+
+    def _aim(self, target: StringTable) -> None:
+        """What is known of codes holds for ``target`` from now on."""
+        if self._target is None or self._target() is not target:
+            self._target = weakref.ref(target)
+            self._there[:] = NONE
+        if len(self.strings) > len(self._there):
+            self._there = _grown(self._there, len(self.strings), NONE)
 
 
 def _grown(array: npt.NDArray[_T], size: int, fill: int) -> npt.NDArray[_T]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -27,6 +27,8 @@ from zuji.engine.storage.partition import day_edges
 from zuji.engine.storage.row_log import BoundChunk, CatalogNames, Names, RowLog, room
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from zuji.engine.storage.cells import CellRows
     from zuji.engine.types import I64, U8
 
@@ -96,6 +98,11 @@ class Memtable:
         self._events = EventOrder.of(())
 
     @property
+    def strings(self) -> Any:
+        """The table that string codes of rows belong to."""
+        return self._strings
+
+    @property
     def rows(self) -> int:
         """Rows added."""
         return self._log.rows
@@ -109,6 +116,21 @@ class Memtable:
         """Adds rows. O(rows + cells)."""
         with self._lock:
             self._log.add(chunk, self._catalog.kinds)
+
+    def extend(
+        self,
+        received: int,
+        room_for: tuple[int, int, int, int],
+        fill: Callable[[RowLog], tuple[int, int, int, int]],
+    ) -> int:
+        """Adds rows that ``fill`` writes behind the last one: given the log, with room for so many
+        rows, cells, lists and items, it returns the log's new ends. The number of rows.
+        """
+        with self._lock:
+            log, before = self._log, self._log.rows
+            log.reserve(*room_for)
+            log.added(received, fill(log))
+            return log.rows - before
 
     def frame(self) -> CellRows:
         """All rows, in the order they came: what a flush writes. No row is copied."""

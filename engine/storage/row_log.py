@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROW_BYTES = 2 + 4 + 2 + 8
 CELL_BYTES = 2 + 8
+FEW_VALUES, MANY_VALUES = 1 << 15, 1 << 21
 LARGEST_GUESS = 1 << 26
 """Values that a column is given room for at first, at most."""
 
@@ -79,13 +80,16 @@ class RowLog:
     __slots__ = (
         "_cell_start",
         "_cells",
-        "_columns",
+        "_event",
         "_item_count",
         "_items",
         "_list_end",
         "_lists",
+        "_ordinal",
         "_prop",
         "_received",
+        "_shard",
+        "_time",
         "_value",
         "rows",
     )
@@ -97,8 +101,10 @@ class RowLog:
         cells = _guess(1 << 12, 0 if like is None else like._cells)
         self._lists = 0
         self._item_count = 0
-        dtypes = (np.uint16, np.uint32, np.uint16, np.int64)  # shard, ordinal, event, time
-        self._columns: list[Any] = [np.empty(rows, dtype) for dtype in dtypes]
+        self._shard: U16 = np.empty(rows, np.uint16)
+        self._ordinal: U32 = np.empty(rows, np.uint32)
+        self._event: U16 = np.empty(rows, np.uint16)
+        self._time: I64 = np.empty(rows, np.int64)
         self._cell_start: I64 = np.empty(rows + 1, np.int64)
         self._cell_start[0] = 0
         self._prop: U16 = np.empty(cells, np.uint16)
@@ -113,43 +119,89 @@ class RowLog:
         lists = 4 * self._lists + 4 * self._item_count
         return self.rows * (ROW_BYTES + 8) + self._cells * CELL_BYTES + lists
 
+    @property
+    def ends(self) -> tuple[int, int, int, int]:
+        """Rows, cells, lists and items of lists that are there."""
+        return self.rows, self._cells, self._lists, self._item_count
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """Shard, ordinal, event, time, cell_start, prop, value, end of lists, items: to be written
+        to behind :attr:`ends`, where :meth:`reserve` has made room.
+        """
+        return (
+            self._shard,
+            self._ordinal,
+            self._event,
+            self._time,
+            self._cell_start,
+            self._prop,
+            self._value,
+            self._list_end,
+            self._items,
+        )
+
+    def reserve(self, rows: int, cells: int, lists: int, items: int) -> None:
+        """Makes room for so many more."""
+        at, end = self.rows, self.rows + rows
+        if end > len(self._shard) or end >= len(self._cell_start):
+            self._shard = room(self._shard, at, end)
+            self._ordinal = room(self._ordinal, at, end)
+            self._event = room(self._event, at, end)
+            self._time = room(self._time, at, end)
+            self._cell_start = room(self._cell_start, at + 1, end + 1)
+        at, end = self._cells, self._cells + cells
+        if end > len(self._prop):
+            self._prop = room(self._prop, at, end)
+            self._value = room(self._value, at, end)
+        if lists:
+            if self._item_count + items > np.iinfo(np.uint32).max:
+                raise OverflowError("more than 2^32 list items in one memtable")
+            self._list_end = room(self._list_end, self._lists + 1, self._lists + lists + 1)
+            self._items = room(self._items, self._item_count, self._item_count + items)
+
+    def added(self, received: int, ends: tuple[int, int, int, int]) -> None:
+        """Everything up to ``ends`` was written, and belongs to rows received at one time."""
+        rows, self._cells, self._lists, self._item_count = ends
+        if self._received and self._received[-1][1] == received:
+            self._received[-1] = (rows, received)
+        else:
+            self._received.append((rows, received))
+        self.rows = rows  # last: what is read meanwhile ends before it
+
     def add(self, chunk: BoundChunk, kinds: Sequence[Kind]) -> None:
         """Adds rows. ``kinds``: of properties, by code. O(rows + cells)."""
-        n, at = chunk.n, self.rows
-        cells, at_cell = len(chunk.cell_prop), self._cells
-        for i, part in enumerate((chunk.shard, chunk.ordinal, chunk.event, chunk.time)):
-            self._columns[i] = column = room(self._columns[i], at, at + n)
-            column[at : at + n] = part
-        self._cell_start = room(self._cell_start, at + 1, at + n + 1)
-        np.add(
-            chunk.cell_start[1:],
-            at_cell - int(chunk.cell_start[0]),
-            out=self._cell_start[at + 1 : at + n + 1],
+        n, cells = chunk.n, len(chunk.cell_prop)
+        lists, items = len(chunk.list_start) - 1, len(chunk.list_item)
+        at, at_cell, at_list, at_item = self.ends
+        self.reserve(n, cells, lists, items)
+        self._shard[at : at + n] = chunk.shard
+        self._ordinal[at : at + n] = chunk.ordinal
+        self._event[at : at + n] = chunk.event
+        self._time[at : at + n] = chunk.time
+        self._cell_start[at + 1 : at + n + 1] = chunk.cell_start[1:] + (
+            at_cell - int(chunk.cell_start[0])
         )
         value = chunk.cell_value
-        if len(chunk.list_start) > 1:
-            value = self._add_lists(chunk, kinds)
-        self._prop = room(self._prop, at_cell, at_cell + cells)
+        if lists:
+            ends = chunk.list_start[1:] + at_item
+            self._list_end[at_list + 1 : at_list + lists + 1] = ends
+            self._items[at_item : at_item + items] = chunk.list_item
+            is_list = np.array([kind == Kind.LIST for kind in kinds], np.bool_)
+            value = value + np.where(is_list[chunk.cell_prop], at_list, 0)
         self._prop[at_cell : at_cell + cells] = chunk.cell_prop
-        self._value = room(self._value, at_cell, at_cell + cells)
         self._value[at_cell : at_cell + cells] = value
-        if self._received and self._received[-1][1] == chunk.received:
-            self._received[-1] = (at + n, chunk.received)
-        else:
-            self._received.append((at + n, chunk.received))
-        self._cells = at_cell + cells
-        self.rows = at + n
+        self.added(chunk.received, (at + n, at_cell + cells, at_list + lists, at_item + items))
 
     def span(self, start: int, end: int, names: CatalogNames, strings: Dictionary) -> CellRows:
         """Rows ``start:end``, not copied. ``names``, ``strings``: what their codes mean."""
         cells, lists, items = self._cells, self._lists, self._item_count  # before the columns
-        shard, ordinal, event, time = (column[start:end] for column in self._columns)
         return CellRows(
             n=end - start,
-            shard=shard,
-            ordinal=ordinal,
-            event=event,
-            time=time,
+            shard=self._shard[start:end],
+            ordinal=self._ordinal[start:end],
+            event=self._event[start:end],
+            time=self._time[start:end],
             received=self._received_of(start, end),
             cell_start=self._cell_start[start : end + 1],
             cell_prop=self._prop[:cells],
@@ -161,24 +213,6 @@ class RowLog:
             prop_kinds=names.kinds,
             strings=strings,
         )
-
-    def _add_lists(self, chunk: BoundChunk, kinds: Sequence[Kind]) -> I64:
-        """Adds the chunk's lists; its cell values, those of lists counted on from earlier ones."""
-        count, items = len(chunk.list_start) - 1, len(chunk.list_item)
-        if self._item_count + items > np.iinfo(np.uint32).max:
-            raise OverflowError("more than 2^32 list items in one memtable")
-        ends = room(self._list_end, self._lists + 1, self._lists + count + 1)
-        ends[self._lists + 1 : self._lists + count + 1] = chunk.list_start[1:] + self._item_count
-        held = room(self._items, self._item_count, self._item_count + items)
-        held[self._item_count : self._item_count + items] = chunk.list_item
-        value = chunk.cell_value
-        if self._lists:
-            is_list = np.array([kind == Kind.LIST for kind in kinds], np.bool_)
-            value = value + np.where(is_list[chunk.cell_prop], self._lists, 0)
-        self._list_end, self._items = ends, held
-        self._lists += count
-        self._item_count += items
-        return value
 
     def _received_of(self, start: int, end: int) -> I64 | int:
         """When rows were received: one time, or one a row."""
@@ -202,9 +236,12 @@ def _guess(least: int, before: int) -> int:
 
 
 def room(values: Any, used: int, wanted: int) -> Any:
-    """``values``, or a copy of the ``used`` ones with room for ``wanted`` and more."""
+    """``values``, or a copy of the ``used`` ones with room for ``wanted`` and more: much more for
+    middle sizes, as memory that is not written to yet takes no place.
+    """
     if wanted <= len(values):
         return values
-    grown = np.empty(max(wanted, 2 * len(values)), values.dtype)
+    factor = 16 if FEW_VALUES <= len(values) < MANY_VALUES else 2
+    grown = np.empty(max(wanted, factor * len(values)), values.dtype)
     grown[:used] = values[:used]
     return grown

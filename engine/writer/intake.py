@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.batch import decode_batch
 from zuji.engine.errors import StorageFailed
 from zuji.engine.ingest import Interned
 from zuji.engine.quarantine import Kept
@@ -26,7 +25,6 @@ from zuji.engine.writer.state import KIND_BATCH, AppendResult
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from zuji.engine.batch.columns import EventBatch
     from zuji.engine.types import U64
     from zuji.engine.writer.flusher import Flusher
     from zuji.engine.writer.state import Growing, State
@@ -60,7 +58,8 @@ class Intake:
         state = self._state
         table = self._borrow()
         try:
-            batch = self._decode(raw, table)
+            batch = table.decoder
+            batch.decode(raw)
             keys = self._batch_keys(batch.batch_id)
             received = state.now_ms()
             record = pack(_BATCH.pack(received) + raw)
@@ -79,7 +78,7 @@ class Intake:
                 seq = state.wal.append_packed(KIND_BATCH, record)
                 grown.logged += len(raw)
                 try:
-                    result = self._apply(batch, table, keys, raw, received, grown)
+                    result = self._apply(table, keys, raw, received, grown)
                 except BaseException as problem:
                     # The record is in the log and half applied: memory cannot be trusted.
                     state.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
@@ -106,12 +105,12 @@ class Intake:
         raw = payload[_BATCH.size :]
         table = self._borrow()
         try:
-            batch = self._decode(raw, table)
-            keys = self._batch_keys(batch.batch_id)
+            table.decoder.decode(raw)
+            keys = self._batch_keys(table.decoder.batch_id)
             state.active.logged += len(payload)
             if keys is not None and state.dedup.seen(*keys)[0]:
                 return 0
-            return self._apply(batch, table, keys, raw, received, state.active).accepted
+            return self._apply(table, keys, raw, received, state.active).accepted
         finally:
             self._give_back(table)
 
@@ -119,9 +118,10 @@ class Intake:
         try:
             return self._tables.pop()
         except IndexError:
-            return Interned(self._state.salt)
+            return Interned(self._state.salt, self._state.config.limits)
 
     def _give_back(self, table: Interned) -> None:
+        table.decoder.release()
         if table.nbytes < TABLE_BYTES:
             self._tables.append(table)
 
@@ -134,11 +134,6 @@ class Intake:
                 raise state.last_error
             state.check_open()
 
-    def _decode(self, raw: bytes, table: Interned) -> EventBatch:
-        return decode_batch(
-            raw, limits=self._state.config.limits, names=table.names, strings=table.strings
-        )
-
     def _batch_keys(self, batch_id: bytes | None) -> Keys | None:
         if not batch_id:
             return None
@@ -149,21 +144,17 @@ class Intake:
 
     def _apply(
         self,
-        batch: EventBatch,
         table: Interned,
         keys: Keys | None,
         raw: bytes,
         received: int,
         grown: Growing,
     ) -> AppendResult:
-        bound = self._state.binder.bind(batch, table, received, raw, grown.strings)
+        taken = self._state.binder.bind(table, received, raw, grown.mem)
         if keys is not None:
             self._state.dedup.add(*keys)
-        if bound.chunk is not None:
-            grown.mem.add(bound.chunk)
-        for one in bound.rejected:
+        for one in taken.rejected:
             grown.kept.append(Kept(one, received))
             grown.kept_bytes += 200 + len(one.raw)
-        rows = 0 if bound.chunk is None else bound.chunk.n
-        rejected = tuple(sorted(bound.rejected, key=lambda r: r.index))
-        return AppendResult(rows, bound.duplicates, rejected)
+        rejected = tuple(sorted(taken.rejected, key=lambda r: r.index))
+        return AppendResult(taken.rows, taken.duplicates, rejected)

@@ -41,7 +41,8 @@ static void decode(const uint8_t *data, size_t n, int form, zj_table to_names, z
     add(o->event, o->rows * 4);
     add(o->user, o->rows * 4);
     add(o->device, o->rows * 4);
-    add(o->insert, o->rows * 4);
+    add(o->insert, o->insert_bytes);
+    add(o->insert_start, o->rows * 8);
     add(o->index, o->rows * 4);
     add(o->time, o->rows * 8);
     add(o->cell_start, o->rows * 8 + 8);

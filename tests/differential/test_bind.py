@@ -8,7 +8,6 @@ import msgpack
 import numpy as np
 import pytest
 
-from zuji.engine.batch import decode_batch
 from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
@@ -16,6 +15,7 @@ from zuji.engine.index.identity import Identity
 from zuji.engine.ingest import Binder, Interned
 from zuji.engine.limits import Limits
 from zuji.engine.storage.files import Files
+from zuji.engine.storage.memtable import Memtable
 from zuji.engine.types import Kind
 
 SALT = 11
@@ -30,15 +30,16 @@ class World:
         self.identity = Identity(Files(), "", 4, SALT, [])
         self.dedup = Dedup(Files(), "", SALT, 1000, [])
         self.binder = Binder(self.catalog, self.identity, self.dedup, Limits())
-        self.table = Interned(SALT)
-        self.strings = StringTable(salt=SALT)
+        self.table = Interned(SALT, Limits())
+        self.start_memtable()
         self.regular = 0
+
+    def start_memtable(self):
+        self.mem = Memtable(self.catalog, StringTable(salt=SALT), "UTC", 4)
 
     def rows(self, raw):
         """What the batch stores, in plain values."""
-        batch = decode_batch(
-            raw, limits=Limits(), names=self.table.names, strings=self.table.strings
-        )
+        self.table.decoder.decode(raw)
         if self.natively:
             regular = self.binder._regular
 
@@ -48,18 +49,18 @@ class World:
                 return found
 
             self.binder._regular = counted
-        bound = self.binder.bind(batch, self.table, 7, raw, self.strings, natively=self.natively)
+        mem, start = self.mem, self.mem.rows
+        taken = self.binder.bind(self.table, 7, raw, mem, natively=self.natively)
         if self.natively:
             self.binder._regular = regular
-        rejected = [(r.index, r.reason, r.path) for r in bound.rejected]
-        if bound.chunk is None:
-            return [], rejected, bound.duplicates
-        return list(self._plain(bound.chunk)), rejected, bound.duplicates
+        rejected = [(r.index, r.reason, r.path) for r in taken.rejected]
+        assert mem.rows == start + taken.rows
+        return list(self._plain(mem.frame(), start)), rejected, taken.duplicates
 
-    def _plain(self, chunk):
+    def _plain(self, chunk, start):
         assert chunk.cell_start[0] == 0
         assert chunk.cell_start[-1] == len(chunk.cell_prop) == len(chunk.cell_value)
-        for i in range(chunk.n):
+        for i in range(start, chunk.n):
             pairs = self.identity.external(
                 int(chunk.shard[i]), np.array([chunk.ordinal[i]], np.uint32)
             )
@@ -68,10 +69,10 @@ class World:
                 code, value = int(chunk.cell_prop[c]), int(chunk.cell_value[c])
                 kind = self.catalog.prop_kind(code)
                 if kind == Kind.STRING:
-                    value = self.strings.get(value)
+                    value = self.mem.strings.get(value)
                 elif kind == Kind.LIST:
-                    a, b = chunk.list_start[value], chunk.list_start[value + 1]
-                    value = [self.strings.get(int(s)) for s in chunk.list_item[a:b]]
+                    a, b = chunk.list_offsets[value], chunk.list_offsets[value + 1]
+                    value = [self.mem.strings.get(int(s)) for s in chunk.list_items[a:b]]
                 cells[self.catalog.prop_name(code)] = value
             name = self.catalog.event_name(int(chunk.event[i]))
             yield name, pairs[0], int(chunk.time[i]), cells
@@ -110,9 +111,10 @@ def test_native_and_by_column_agree(seed):
         raw = msgpack.packb({"events": [event(rng, number) for _ in range(rng.randrange(9))]})
         assert fast.rows(raw) == slow.rows(raw)
         if rng.random() < 0.1:  # a new memtable, or a new decoder
-            fast.strings, slow.strings = StringTable(salt=SALT), StringTable(salt=SALT)
+            fast.start_memtable()
+            slow.start_memtable()
         if rng.random() < 0.02:
-            fast.table, slow.table = Interned(SALT), Interned(SALT)
+            fast.table, slow.table = Interned(SALT, Limits()), Interned(SALT, Limits())
     assert fast.catalog.dump() == slow.catalog.dump()
     assert fast.regular > 0
 

@@ -373,6 +373,10 @@ def rows_of(batch: Any) -> dict[str, Any]:
     def text_at(table: Any, code: int) -> str | None:
         return None if code == 0xFFFFFFFF else table.get(int(code)).decode()
 
+    def insert_id_at(row: int) -> str | None:
+        start, end = batch.insert_start[row : row + 2]
+        return batch.insert[start:end].tobytes().decode() if end > start else None
+
     rows = []
     for i in range(batch.n):
         cells = []
@@ -398,7 +402,7 @@ def rows_of(batch: Any) -> dict[str, Any]:
                 "time": int(batch.time[i]),
                 "user_id": text_at(batch.strings, batch.user[i]),
                 "device_id": text_at(batch.strings, batch.device[i]),
-                "insert_id": text_at(batch.strings, batch.insert[i]),
+                "insert_id": insert_id_at(i),
                 "properties": cells,
             }
         )

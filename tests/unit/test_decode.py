@@ -101,7 +101,9 @@ def test_all_kinds():
         ("tags", Kind.LIST, ["a", "b", "a"]),
         ("empty", Kind.LIST, []),
     ]
-    assert batch.device[0] == batch.insert[0] == NONE
+    assert batch.device[0] == NONE
+    assert len(batch.insert) == 0
+    assert list(batch.insert_start) == [0, 0]
 
 
 def test_dtypes_and_lengths():
@@ -109,7 +111,8 @@ def test_dtypes_and_lengths():
     assert batch.n == 2
     assert list(batch.index) == [0, 2]
     expected = {
-        "kind": "u1", "event": "u4", "user": "u4", "device": "u4", "time": "i8", "insert": "u4",
+        "kind": "u1", "event": "u4", "user": "u4", "device": "u4", "time": "i8", "insert": "u1",
+        "insert_start": "i8",
         "index": "u4", "cell_start": "i8", "cell_prop": "u4", "cell_kind": "u1",
         "cell_value": "i8", "list_start": "i8", "list_item": "u4",
     }  # fmt: skip
@@ -163,7 +166,9 @@ def test_many_integer_ids_in_a_row_do_not_run_into_each_other():
         msgpack.packb([GOOD | {"user_id": 10**15 + i, "insert_id": i} for i in range(50)])
     )
     assert [int(batch.strings.get(int(c))) for c in batch.user] == [10**15 + i for i in range(50)]
-    assert [int(batch.strings.get(int(c))) for c in batch.insert] == list(range(50))
+    bounds = batch.insert_start
+    ids = [bytes(batch.insert[bounds[i] : bounds[i + 1]]) for i in range(batch.n)]
+    assert ids == [b"%d" % i for i in range(50)]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import zuji
 from zuji.engine.index._strings import StringTable
 from zuji.engine.ingest import Interned
+from zuji.engine.limits import Limits
 from zuji.engine.storage.row_log import BoundChunk
 from zuji.engine.types import Kind
 
@@ -36,7 +37,7 @@ def chunk(*codes):
 
 
 def test_an_idle_table_keeps_no_memtable_s_strings():
-    table = Interned(7)
+    table = Interned(7, Limits())
     a, b = (table.strings.intern(text) for text in (b"a", b"b"))
     for codes, want in (((b, a), [b"b", b"a"]), ((a, b, a), [b"a", b"b", b"a"])):
         target = StringTable(salt=7)
