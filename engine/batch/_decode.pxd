@@ -27,6 +27,9 @@ cdef extern from "batch/columns.h" nogil:
         uint8_t *insert
         int64_t *insert_start
         size_t insert_bytes
+        uint32_t *mark
+        uint32_t *row_mark
+        size_t marks
 
 
 @cython.final

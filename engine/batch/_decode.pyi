@@ -12,6 +12,7 @@ import numpy.typing as npt
 from zuji.engine.batch.columns import EventBatch, Rejected
 from zuji.engine.index._strings import StringTable as StringTable
 from zuji.engine.limits import Limits
+from zuji.engine.types import U32
 
 EVENT_CODES: Final[tuple[str, ...]]
 BATCH_CODES: Final[tuple[str, ...]]
@@ -42,6 +43,11 @@ class Decoder:
 
     def columns(self) -> EventBatch:
         """A copy of the columns."""
+
+    def marks(self) -> tuple[U32, U32] | None:
+        """Where the keys of rows stand in the bytes, ascending uint32[m], and the first of each row,
+        uint32[n+1]. Not a copy: good until the next batch. None without rows.
+        """
 
     def release(self) -> None:
         """Gives the batch up, and buffers that are larger than 4 MiB."""

@@ -225,6 +225,13 @@ cdef class Decoder:
         self.batch_id = self.sent_at = None
         zj_batch_reset(&(<_Batch>self._batch).b)
 
+    def marks(self):
+        cdef cnp.npy_intp marks = <cnp.npy_intp>self.out.marks, rows = <cnp.npy_intp>self.n + 1
+        if self.n == 0 or marks == 0:
+            return None
+        return (cnp.PyArray_SimpleNewFromData(1, &marks, cnp.NPY_UINT32, self.out.mark),
+                cnp.PyArray_SimpleNewFromData(1, &rows, cnp.NPY_UINT32, self.out.row_mark))
+
     def columns(self):
         cdef const zj_columns *out = self.out
         cdef size_t n = self.n

@@ -1,6 +1,6 @@
 /* The columns that a batch becomes, as docs/format/batch.md and columns.py describe them, and room for more.
  *
- * Plain data, owned by whoever decodes. Memory: 49 bytes an event and its insert id, 13 a cell, 4 a list
+ * Plain data, owned by whoever decodes. Memory: 81 bytes an event and its insert id, 17 a cell, 4 a list
  * item, half as much again while they grow.
  */
 #ifndef ZUJI_BATCH_COLUMNS_H
@@ -31,6 +31,9 @@ typedef struct {
     uint8_t *insert; /* the insert ids end to end; row i has insert_start[i] … insert_start[i + 1] */
     int64_t *insert_start;
     size_t insert_bytes, insert_room;
+    uint32_t *mark; /* where the keys of an event stand in the bytes; of row i: row_mark[i] … row_mark[i + 1] */
+    uint32_t *row_mark;
+    size_t marks, marks_room;
 } zj_columns;
 
 static inline void zj_columns_free(zj_columns *o) {
@@ -40,6 +43,8 @@ static inline void zj_columns_free(zj_columns *o) {
     free(o->device);
     free(o->insert);
     free(o->insert_start);
+    free(o->mark);
+    free(o->row_mark);
     free(o->index);
     free(o->time);
     free(o->cell_start);
@@ -63,7 +68,8 @@ static int zj_rows_grow(zj_columns *o, size_t more) {
     size_t room = o->rows_room + o->rows_room / 2 + more + 16;
     if (zj_grow(&o->kind, room, 1) || zj_grow(&o->event, room, 4) || zj_grow(&o->user, room, 4) ||
         zj_grow(&o->device, room, 4) || zj_grow(&o->index, room, 4) || zj_grow(&o->time, room, 8) ||
-        zj_grow(&o->cell_start, room, 8) || zj_grow(&o->insert_start, room, 8))
+        zj_grow(&o->cell_start, room, 8) || zj_grow(&o->insert_start, room, 8) ||
+        zj_grow(&o->row_mark, room, 4))
         return -1;
     o->rows_room = room;
     return 0;
@@ -99,8 +105,15 @@ static int zj_insert_grow(zj_columns *o, size_t more) {
     return 0;
 }
 
+static int zj_marks_grow(zj_columns *o, size_t more) {
+    size_t room = o->marks_room + o->marks_room / 2 + more + 256;
+    if (zj_grow(&o->mark, room, 4)) return -1;
+    o->marks_room = room;
+    return 0;
+}
+
 static inline size_t zj_columns_bytes(const zj_columns *o) {
-    return o->rows_room * 49 + o->cells_room * 13 + o->lists_room * 8 + o->items_room * 4 + o->insert_room;
+    return o->rows_room * 53 + o->marks_room * 4 + o->cells_room * 13 + o->lists_room * 8 + o->items_room * 4 + o->insert_room;
 }
 
 #endif

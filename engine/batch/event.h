@@ -286,6 +286,7 @@ ZJ_ALWAYS const uint8_t *zj_read_event(zj_reader *r, const uint8_t *p, const uin
         const int more = zj_next(&p, end, &walk, '}', json);
         if (more == 0) break;
         if (more < 0) goto no_map;
+        if (i < ZJ_FIELDS) zj_mark(r, p);
         uint8_t field = usual[i & 7];
         if (p <= safe && zj_literal_is(&fields[field], p)) {
             p += fields[field].n;

@@ -40,6 +40,7 @@ typedef struct {
     int64_t time;
     zj_shape *shape; /* NULL: the event has no properties and a name too long for one */
     uint32_t cells;
+    uint32_t marks;
     uint32_t insert; /* bytes of its insert id, which stands behind those of the rows */
     uint32_t depth;
     uint64_t values; /* as Limits.batch_items counts them */
@@ -84,7 +85,7 @@ static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint3
             return -1;
         k->properties = properties;
     }
-    o->rows = o->cells = o->lists = o->items = o->insert_bytes = 0;
+    o->rows = o->cells = o->lists = o->items = o->insert_bytes = o->marks = 0;
     k->id_bytes = id_bytes;
     k->waiting = k->waiting_before = 0;
     k->texts_used = 0;
@@ -101,6 +102,7 @@ static inline int zj_open_row(zj_keeper *k) {
     zj_row *row = &k->row;
     const size_t ids = k->id_bytes + ZJ_INSERT_SLACK;
     if (o->rows + 2 > o->rows_room && zj_rows_grow(o, 2)) return -1;
+    if (o->marks + ZJ_FIELDS > o->marks_room && zj_marks_grow(o, ZJ_FIELDS)) return -1;
     if (o->insert_bytes + ids > o->insert_room && zj_insert_grow(o, ids)) return -1;
     row->type = ZJ_TRACK;
     row->matched = 1;
@@ -110,7 +112,7 @@ static inline int zj_open_row(zj_keeper *k) {
     row->event_code = ZJ_NO_CODE;
     row->shape = NULL;
     row->cells = 0;
-    row->insert = 0;
+    row->insert = row->marks = 0;
     row->depth = 1;
     row->values = 1;
     o->user[o->rows] = o->device[o->rows] = ZJ_NO_CODE;
@@ -298,6 +300,8 @@ static int zj_keep_row(zj_keeper *k, uint32_t index) {
     o->cells += row->cells;
     o->insert_start[at] = (int64_t)o->insert_bytes;
     o->insert_bytes += row->insert;
+    o->row_mark[at] = (uint32_t)o->marks;
+    o->marks += row->marks;
     o->rows++;
     k->texts_used = 0;
     k->waiting_before = k->waiting;
@@ -312,6 +316,7 @@ static int zj_keeper_end(zj_keeper *k) {
     o->cell_start[o->rows] = (int64_t)o->cells;
     o->list_start[o->lists] = (int64_t)o->items;
     o->insert_start[o->rows] = (int64_t)o->insert_bytes;
+    o->row_mark[o->rows] = (uint32_t)o->marks;
     return 0;
 }
 

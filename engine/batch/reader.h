@@ -19,6 +19,7 @@ typedef struct {
     zj_limits limits;
     zj_keeper keep;
     js_reader json;
+    const uint8_t *data; /* the first byte */
     const uint8_t *room; /* the end of what can be read */
     const uint8_t *safe; /* from here back 64 bytes can be read; NULL: nowhere */
     uint32_t *seen; /* set of the names of this event: stamp << 16 | cell */
@@ -48,10 +49,16 @@ static inline int zj_reader_begin(zj_reader *r, const zj_limits *limits, const u
         r->stamp = 0;
     }
     r->limits = *limits;
+    r->data = data;
     r->room = r->json.room = data + n;
     r->safe = n >= 64 ? data + n - 64 : NULL;
     r->json.made_room = n;
     return zj_keeper_begin(&r->keep, names, strings, limits->properties, limits->id_bytes);
+}
+
+/* A key of the open row stands at p. REQUIRES: room for the mark. */
+ZJ_ALWAYS void zj_mark(zj_reader *r, const uint8_t *p) {
+    r->keep.out.mark[r->keep.out.marks + r->keep.row.marks++] = (uint32_t)(p - r->data);
 }
 
 static int zj_fail_at(zj_reader *r, uint8_t reason, uint8_t field, zj_text key, int32_t item) {

@@ -228,6 +228,10 @@ ZJ_ALWAYS const uint8_t *zj_read_properties(zj_reader *r, const uint8_t *p, cons
         r->failed = ZJ_NO_MEMORY;
         return NULL;
     }
+    if (o->marks + ZJ_FIELDS + room > o->marks_room && zj_marks_grow(o, ZJ_FIELDS + room)) {
+        r->failed = ZJ_NO_MEMORY;
+        return NULL;
+    }
     if (!k->row.shape) k->row.shape = &k->shapes->nameless;
     zj_shape *const shape = k->row.shape;
     const zj_cells cells = {o->cell_prop + o->cells, o->cell_kind + o->cells,
@@ -242,6 +246,7 @@ ZJ_ALWAYS const uint8_t *zj_read_properties(zj_reader *r, const uint8_t *p, cons
         const int more = zj_next(&p, end, &walk, '}', json);
         if (more == 0) break;
         if (more < 0 || i == most) goto fail;
+        zj_mark(r, p);
         const uint32_t at = p <= safe ? zj_match(shape, p, next, known, json) : known;
         const uint8_t *after = NULL;
         zj_habit *habit = &k->recall->other;

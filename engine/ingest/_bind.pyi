@@ -83,6 +83,16 @@ def keys_of(
     is ``second`` where ``is_second``, else ``first``.
     """
 
+def put_users(
+    codes: U32,
+    is_device: U8,
+    shard: U16,
+    ordinal: U32,
+    shards: list[U16],
+    ordinals: list[U32],
+) -> None:
+    """Notes the users of ids: ``shards[is_device][code]`` and ``ordinals[is_device][code]``."""
+
 def rows_of(
     user: U32,
     device: U32,

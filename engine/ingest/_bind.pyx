@@ -237,6 +237,23 @@ def keys_of(StringTable table not None, const uint32_t[::1] codes not None, is_s
     return data, offsets
 
 
+def put_users(const uint32_t[::1] codes not None, const uint8_t[::1] is_device not None,
+              const uint16_t[::1] shard not None, const uint32_t[::1] ordinal not None, shards, ordinals):
+    cdef uint16_t[::1] user_shard = shards[0], device_shard = shards[1]
+    cdef uint32_t[::1] user_ordinal = ordinals[0], device_ordinal = ordinals[1]
+    cdef int64_t i, n = codes.shape[0]
+    cdef int64_t known = min(user_shard.shape[0], device_shard.shape[0], user_ordinal.shape[0], device_ordinal.shape[0])
+    if is_device.shape[0] != n or shard.shape[0] != n or ordinal.shape[0] != n:
+        raise ValueError("the columns of users differ in length")
+    for i in range(n):
+        if codes[i] >= known:
+            raise ValueError("an id code is out of range")
+        if is_device[i]:
+            device_shard[codes[i]], device_ordinal[codes[i]] = shard[i], ordinal[i]
+        else:
+            user_shard[codes[i]], user_ordinal[codes[i]] = shard[i], ordinal[i]
+
+
 def rows_of(const uint32_t[::1] user not None, const uint32_t[::1] device not None, keep, Py_ssize_t rows,
             const uint16_t[::1] user_shard not None, const uint32_t[::1] user_ordinal not None,
             const uint16_t[::1] device_shard not None, const uint32_t[::1] device_ordinal not None):

@@ -18,7 +18,14 @@ import numpy as np
 from zuji.engine.batch import Decoder
 from zuji.engine.batch.columns import NONE
 from zuji.engine.index._strings import StringTable
-from zuji.engine.ingest._bind import Regular, adopt_strings, fresh_ids, keys_of, rows_of
+from zuji.engine.ingest._bind import (
+    Regular,
+    adopt_strings,
+    fresh_ids,
+    keys_of,
+    put_users,
+    rows_of,
+)
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -146,10 +153,7 @@ class Interned:
         shard, ordinal = identity.resolve(
             *keys_of(self.strings, codes, is_device, ord("u"), ord("d"))
         )
-        for kind in (0, 1):
-            mine = is_device == kind
-            self._shard[kind][codes[mine]] = shard[mine]
-            self._ordinal[kind][codes[mine]] = ordinal[mine]
+        put_users(codes, is_device, shard, ordinal, self._shard, self._ordinal)
 
     def _aim(self, target: StringTable) -> None:
         """What is known of codes holds for ``target`` from now on."""

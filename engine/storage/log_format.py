@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING
 import lz4.block
 
 from zuji.engine.errors import UnsupportedFormat
+from zuji.engine.storage._lz4 import pack_marked
 from zuji.engine.storage.codecs import crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from zuji.engine.types import U32
 
 HEADER_BYTES = 64
 RECORD_HEADER_BYTES = 24
@@ -31,6 +34,7 @@ RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + 1
 MAX_PAYLOAD_BYTES = 256 << 20  # of one record, before and after compression
 COMPRESS_FROM_BYTES = 128  # shorter payloads are stored as they are
 SECTOR_BYTES = 512  # smallest piece of a file that a disk writes or does not write
+SMALL_PART = 2  # a block made by way of marks is good when it has at most 1/2 of the bytes
 LZ4 = 1  # record flag: the payload is an lz4 block with its length in front
 
 _HEADER = struct.Struct("<8sII16sQ16sI")  # then crc32c u32
@@ -114,6 +118,18 @@ def pack(payload: bytes) -> tuple[bytes, int]:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise ValueError(f"a log record of {len(payload)} bytes; split it")
     return compress(payload)
+
+
+def pack_batch(head: bytes, batch: bytes, marks: tuple[U32, U32] | None) -> tuple[bytes, int]:
+    """:func:`pack` of ``head + batch``. ``marks``: where the keys of the batch stand, as
+    ``Decoder.marks`` gives them: then the block costs a third, unless the batch is one that only
+    the library makes small.
+    """
+    if marks is not None and COMPRESS_FROM_BYTES <= len(batch) < MAX_PAYLOAD_BYTES // 2:
+        packed = pack_marked(head, batch, *marks)
+        if len(packed) * SMALL_PART <= len(batch):
+            return packed, LZ4
+    return pack(head + batch)
 
 
 def frame(seed: int, seq: int, kind: int, stored: bytes, flags: int) -> bytes:

@@ -19,7 +19,7 @@ import numpy as np
 from zuji.engine.errors import StorageFailed
 from zuji.engine.ingest import Interned
 from zuji.engine.quarantine import Kept
-from zuji.engine.storage.log_format import pack
+from zuji.engine.storage.log_format import pack_batch
 from zuji.engine.writer.state import KIND_BATCH, AppendResult
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Intake:
             batch.decode(raw)
             keys = self._batch_keys(batch.batch_id)
             received = state.now_ms()
-            record = pack(_BATCH.pack(received) + raw)
+            record = pack_batch(_BATCH.pack(received), raw, batch.marks())
             with state.lock:
                 state.check_open()
                 self._await_room()
