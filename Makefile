@@ -59,11 +59,8 @@ types: dev       ## mypy strict, and every stub against its compiled module
 	$(BIN)/mypy setup.py
 	$(BIN)/python -m mypy.stubtest $$(find engine -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
 
-sdk-test: dev    ## the Python SDK: ruff, mypy strict, its tests
-	$(BIN)/ruff check sdk/python tests/sdk
-	$(BIN)/ruff format --check sdk/python tests/sdk
+sdk-test: dev    ## the Python SDK: mypy strict, its own tests (those with a live collector are in `make test`)
 	cd sdk/python && $(abspath $(BIN))/mypy && $(abspath $(BIN))/python -m pytest -m "not slow"
-	$(BIN)/python -m pytest tests/sdk
 
 sdk-web-test:    ## the browser and mini program SDKs: types, bundles and their size, tests (needs Node 20.11)
 	@command -v npm >/dev/null || { echo "zuji: npm not found. Install it: apt-get install nodejs npm"; exit 1; }
@@ -75,7 +72,7 @@ sanitize: dev    ## the tests of native code under ASan and UBSan, in a build of
 isa: dev         ## the same on what processors without AVX-512 and without AVX2 run
 	$(BIN)/python tests/variants.py avx2 plain
 
-check: lint types test  ## ruff, mypy strict, import-linter, stubtest, tests
+check: lint types test sdk-test  ## ruff, mypy strict, import-linter, stubtest, tests, the Python SDK's
 
 bench: dev       ## Zuji beside its peers on 20 M rows: ≤ 15 min, 6 GB of disk
 	$(BIN)/python -m bench --rows 20e6

@@ -46,7 +46,7 @@ export class Zuji extends Tracker {
     super(platform, options, version);
     this.web = options;
     this.stay = new Stay(platform.now);
-    this.referrer = document.referrer;
+    this.referrer = document.referrer && this.address(document.referrer);
     this.listen();
     this.setConsent(options.consent === undefined ? null : options.consent);
     this.arrive();
@@ -67,7 +67,7 @@ export class Zuji extends Tracker {
       $url: this.address(location.href),
       $path: location.pathname,
       $title: document.title,
-      $referrer: this.referrer ? this.address(this.referrer) : null,
+      $referrer: this.referrer || null,
       $screen_width: screen.width,
       $screen_height: screen.height,
       $language: navigator.language,
@@ -75,7 +75,12 @@ export class Zuji extends Tracker {
   }
 
   private address(url: string): string {
-    if (this.web.address) return this.web.address(url);
+    try {
+      if (this.web.address) return String(this.web.address(url));
+    } catch (error) {
+      this.fail({ code: 'address', message: String(error), lost: 0 });
+      return '';
+    }
     const bare = url.split(this.web.hashRoutes ? '?' : /[?#]/)[0]!;
     const hash = this.web.hashRoutes && url.indexOf('?') >= 0 ? /#[^?]*/.exec(url) : null;
     return hash && bare.indexOf('#') < 0 ? bare + hash[0] : bare;

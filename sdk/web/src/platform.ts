@@ -61,12 +61,15 @@ export function withCookie(store: Store, name: string, domain: string | undefine
 
 function post(url: string, key: string, body: string, done: (reply: Reply) => void): () => void {
   const request = new XMLHttpRequest();
-  const end = (): void =>
+  const end = (): void => {
+    // Asking for a header that another origin does not show prints an error on the console.
+    const retryAfter = /^retry-after:(.*)$/im.exec(request.getAllResponseHeaders() || '');
     done({
       status: request.status,
       body: request.responseText || '',
-      retryAfter: request.status ? request.getResponseHeader('Retry-After') : null,
+      retryAfter: retryAfter && retryAfter[1]!.trim(),
     });
+  };
   try {
     request.open('POST', url, true);
     request.timeout = TIMEOUT_MS;

@@ -110,8 +110,8 @@ export function open(url, { storage = new Map(), forbidden = [], cookies = {}, r
     setRequestHeader(name, value) {
       this.headers[name] = value;
     }
-    getResponseHeader() {
-      return this.retryAfter || null;
+    getAllResponseHeaders() {
+      return 'content-type: application/json\r\n' + (this.retryAfter ? 'retry-after: ' + this.retryAfter : '');
     }
     send(body) {
       page.requests.push(this);

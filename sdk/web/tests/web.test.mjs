@@ -189,8 +189,19 @@ test('what is turned off is off', async () => {
 
 test('addresses by a function of the page', async () => {
   const page = open('https://a/user/12345');
-  await start({ address: (url) => url.replace(/\d+/g, ':id') }).flush();
-  assert.equal(page.named('page_view')[0].$url, 'https://a/user/:id');
+  const errors = [];
+  const zuji = start({ address: (url) => new URL(url).pathname, onError: (error) => errors.push(error) });
+  page.history.pushState(null, '', '/next');
+  await zuji.flush();
+  assert.deepEqual(
+    page.named('page_view').map((view) => [view.$url, view.$referrer]),
+    [['/user/12345', undefined], ['/next', '/user/12345']]
+  );
+  assert.deepEqual(errors, []);
+  zuji.close();
+  const broken = start({ address: () => { throw new Error('its own'); }, onError: (e) => errors.push(e) });
+  assert.equal(await broken.flush(), true);
+  assert.equal(errors[0].code, 'address');
 });
 
 test('the page goes away: beacons, kept until the next page is sure', async () => {
@@ -251,6 +262,18 @@ test('a hidden page sends what it has', async () => {
   start();
   page.show(false);
   assert.equal(page.requests.length, 1);
+});
+
+test('Retry-After is read', async () => {
+  mock.timers.enable({ apis: ['Date', 'setTimeout'], now: 1e12 });
+  const page = open('https://a/');
+  page.collector.script = [{ status: 503, retryAfter: '7' }];
+  const zuji = start({ retryBaseMs: 1 });
+  assert.equal(await zuji.flush(), false);
+  mock.timers.tick(6999);
+  assert.equal(page.requests.length, 1);
+  mock.timers.tick(2);
+  assert.equal(page.requests.length, 2);
 });
 
 test('back online: no more waiting', async () => {
