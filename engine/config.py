@@ -21,7 +21,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         memtable_rows: rows after which the memtable is flushed to segments.
         memtable_bytes: bytes after which it is flushed, whichever comes first.
-        background: flush and compact on a thread of the engine; False does it inside ``append``.
+        background: flush, compact and sort memtables on threads of the engine; False does it inside
+            ``append`` and queries.
         compact_after: segments of similar size in one shard and partition that start a compaction.
         threads: threads of queries, flushes and compactions.
         query_seconds: default time budget of a query.
