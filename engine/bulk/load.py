@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from zuji.engine.bulk.columns import ReadTable
     from zuji.engine.bulk.mapping import TableMapping
     from zuji.engine.storage.frame import Frame
     from zuji.engine.writer import Writer
@@ -43,7 +44,10 @@ def load_table(
     try:
         received = writer.now_ms() if received_ms is None else received_ms
         try:
-            read = read_table(table, mapping, writer.tz, writer.config.limits, writer.now_ms())
+            read: ReadTable | None = read_table(
+                table, mapping, writer.tz, writer.config.limits, writer.now_ms()
+            )
+            del table  # a stream has no other reference to it
         except BaseException as problem:
             turn.await_one_before()
             turn.failed.append(problem)
@@ -51,7 +55,10 @@ def load_table(
         done: list[AppendResult] = []
 
         def make() -> tuple[Frame | None, dict[str, Any]]:
+            nonlocal read
+            assert read is not None
             frame, rejected, duplicates = bind_table(writer, read, received)
+            read = None  # its texts are not needed any more
             done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
             return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
@@ -64,6 +71,17 @@ def load_table(
         return done[0]
     finally:
         turn.bound.set()
+
+
+def _load_held(
+    writer: Writer,
+    held: list[pa.Table],
+    mapping: TableMapping,
+    ledger: tuple[str, int] | None,
+    received_ms: int,
+    turn: _Turn,
+) -> AppendResult:
+    return load_table(writer, held.pop(), mapping, ledger, received_ms, turn)
 
 
 def _prepare(writer: Writer) -> None:
@@ -102,8 +120,9 @@ def load_tables(
                 table, position = item if isinstance(item, tuple) else (item, None)
                 ledger = None if key is None or position is None else (key, position)
                 turn = _Turn(turn, failed)
+                held = [table]  # taken out by who loads it: a future keeps its arguments
                 waiting.append(
-                    pool.submit(load_table, writer, table, mapping, ledger, received, turn)
+                    pool.submit(_load_held, writer, held, mapping, ledger, received, turn)
                 )
                 del item, table
                 while len(waiting) >= AHEAD or (waiting and waiting[0].done()):
