@@ -49,7 +49,6 @@ export function isName(name: unknown): name is string {
   return (
     typeof name === 'string' &&
     name !== '' &&
-    // eslint-disable-next-line no-control-regex
     !/[\x00-\x1f\x7f]/.test(name) &&
     cut(name, NAME_BYTES) === name
   );

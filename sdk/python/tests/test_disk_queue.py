@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 
 import pytest
 
@@ -199,6 +200,52 @@ def test_purging_takes_what_the_dead_left_and_not_the_living(tmp_path):
     assert one.purge_orphans() == 3
     assert len(batch_files(tmp_path)) == 3
     assert living.purge() == 10
+    assert batch_files(tmp_path) == []
+
+
+@pytest.mark.parametrize("run", range(20))
+def test_any_history_keeps_every_event_once(tmp_path, run):
+    """Appending, sending, splitting, dying and adopting at random, beside a plain list."""
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    numbers = itertools.count()
+    expected = []  # what must come out, in no order
+    gone = []  # what was sent
+    ids = {}  # a batch with this id has held these events, always
+    one = store(tmp_path, batch_events=chance.randrange(1, 6))
+
+    def send(batch):
+        events = list(batch.load())
+        assert ids.setdefault(batch.batch_id, events) == events, seed
+        gone.extend(events)
+        assert one.remove(batch)
+
+    for _ in range(200):
+        step = chance.random()
+        if step < 0.6:
+            data = b"%d" % next(numbers)
+            one.append(data, 1)
+            expected.append(data)
+        elif step < 0.75 and one.sealed:
+            send(one.sealed[0])
+        elif step < 0.85 and one.sealed and one.sealed[0].events > 1:
+            one.split(one.sealed[0])
+        elif step < 0.9:
+            one.seal()
+        elif step < 0.95:
+            die(one)
+            one = store(tmp_path, batch_events=chance.randrange(1, 6))
+            if chance.random() < 0.7:
+                adopt(one)
+        else:
+            adopt(one)
+        assert one.events == sum(batch.events for batch in [*one.sealed, one.open] if batch), seed
+    one.seal()
+    adopt(one)
+    while one.sealed:
+        send(one.sealed[0])
+    assert sorted(gone) == sorted(expected), seed
+    assert one.bytes == one.events == 0
     assert batch_files(tmp_path) == []
 
 

@@ -180,6 +180,8 @@ class DiskStore(Store):
             fd = _create(path)
         try:
             _write_whole(fd, head, 0)
+            if self._fsync == "always":
+                _sync(os.path.dirname(path))  # an event in a file without a name is no event
         except OSError:
             os.close(fd)
             os.unlink(path)
@@ -254,6 +256,8 @@ class DiskStore(Store):
                 with self._shared():
                     os.mkdir(queue, 0o700)
                     self._lock = FileLock.take(os.path.join(queue, _LOCK), wait=False)
+                if self._fsync != "never":
+                    _sync(self._folder)
                 self._queue = queue
         return os.path.join(queue, f"{next(self._numbers):012d}{_SUFFIX}")
 
