@@ -8,8 +8,8 @@
  * batch id, and the collector stores it once. An open batch that was taken gets no more events:
  * its page goes on with another id.
  */
-import type { Platform, Store } from './types';
-import { uuid } from './ids';
+import type { Platform, Store } from './types.js';
+import { uuid } from './ids.js';
 
 const BATCH_CHARACTERS = 48_000; // what a beacon takes is 64 KB of UTF-8, in all
 

@@ -3,7 +3,7 @@
  * tracking, so nothing throws: long texts and lists are cut, what cannot be sent is left out, and
  * `complain` hears of it.
  */
-import type { Properties, Value } from './types';
+import type { Properties, Value } from './types.js';
 
 const STRING_BYTES = 8192;
 const NAME_BYTES = 100;

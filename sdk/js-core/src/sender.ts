@@ -10,8 +10,8 @@
  * Every attempt has the same batch id and the same events; only `sent_at` is the time of the
  * attempt, because the collector corrects a wrong clock by it.
  */
-import type { Batch, Batches } from './batches';
-import type { CoreOptions, Failure, Platform, Reply, Stats } from './types';
+import type { Batch, Batches } from './batches.js';
+import type { CoreOptions, Failure, Platform, Reply, Stats } from './types.js';
 
 const RETRY_AFTER_CAP_MS = 3_600_000;
 

@@ -2,12 +2,12 @@
  * What an application calls, without what only a browser or a mini program has: consent, ids,
  * sessions, common properties. Before consent nothing is read from storage or written to it.
  */
-import { Batches } from './batches';
-import type { Batch } from './batches';
-import { eventText, idOf, isName, propertiesText } from './clean';
-import { uuid } from './ids';
-import { Sender } from './sender';
-import type { Consent, CoreOptions, Failure, Platform, Properties, Stats } from './types';
+import { Batches } from './batches.js';
+import type { Batch } from './batches.js';
+import { eventText, idOf, isName, propertiesText } from './clean.js';
+import { uuid } from './ids.js';
+import { Sender } from './sender.js';
+import type { Consent, CoreOptions, Failure, Platform, Properties, Stats } from './types.js';
 
 const HELD_EVENTS = 100;
 

@@ -1,12 +1,12 @@
 /** Zuji in a WeChat mini program. See README.md. */
-import { Tracker } from '../../js-core/src/tracker';
-import type { CoreOptions, Properties } from '../../js-core/src/types';
-import { hookPages } from './pages';
-import { miniProgram } from './wx';
-import type { LaunchOptions, Wx } from './wx';
+import { Tracker } from '../../js-core/src/tracker.js';
+import type { CoreOptions, Properties } from '../../js-core/src/types.js';
+import { hookPages } from './pages.js';
+import { miniProgram } from './wx.js';
+import type { LaunchOptions, Wx } from './wx.js';
 
-export type { Consent, Failure, Properties, Stats, Value } from '../../js-core/src/types';
-export type { Wx } from './wx';
+export type { Consent, Failure, Properties, Stats, Value } from '../../js-core/src/types.js';
+export type { Wx } from './wx.js';
 
 declare const ZUJI_VERSION: string;
 declare const wx: Wx;

@@ -1,5 +1,5 @@
 /** As much of `wx` as is used, and a platform made of it. Nothing here throws. */
-import type { Platform, Store } from '../../js-core/src/types';
+import type { Platform, Store } from '../../js-core/src/types.js';
 
 const TIMEOUT_MS = 30_000;
 

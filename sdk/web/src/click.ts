@@ -3,7 +3,7 @@
  * fields. `data-zuji-ignore` on an element or around it: nothing at all; `data-zuji-no-text`:
  * without its text.
  */
-import type { Properties } from '../../js-core/src/types';
+import type { Properties } from '../../js-core/src/types.js';
 
 const CLICKABLE =
   'a,button,summary,[role=button],[role=link],[role=menuitem],[role=tab],[data-zuji-click],' +

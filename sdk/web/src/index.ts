@@ -1,12 +1,12 @@
 /** Zuji in the browser. See README.md. */
-import { bodyOf, endpoint } from '../../js-core/src/sender';
-import { Tracker, prefixOf } from '../../js-core/src/tracker';
-import type { CoreOptions, Platform, Properties } from '../../js-core/src/types';
-import { clicked } from './click';
-import { browser, depart, localStore, withCookie } from './platform';
-import { Stay } from './stay';
+import { bodyOf, endpoint } from '../../js-core/src/sender.js';
+import { Tracker, prefixOf } from '../../js-core/src/tracker.js';
+import type { CoreOptions, Platform, Properties } from '../../js-core/src/types.js';
+import { clicked } from './click.js';
+import { browser, depart, localStore, withCookie } from './platform.js';
+import { Stay } from './stay.js';
 
-export type { Consent, Failure, Properties, Stats, Value } from '../../js-core/src/types';
+export type { Consent, Failure, Properties, Stats, Value } from '../../js-core/src/types.js';
 
 declare const ZUJI_VERSION: string;
 

@@ -1,5 +1,5 @@
 /** The browser, as the core wants it. Nothing here throws. */
-import type { Platform, Reply, Store } from '../../js-core/src/types';
+import type { Platform, Reply, Store } from '../../js-core/src/types.js';
 
 const TIMEOUT_MS = 30_000;
 
