@@ -182,6 +182,12 @@ class Memtable:
             return [view for level in self._levels for view in level.views]
 
     @property
+    def unseen(self) -> int:
+        """Rows that no look has sorted yet."""
+        pinned = self._pinned
+        return self._log.rows - (0 if pinned is None else pinned.rows)
+
+    @property
     def crowded(self) -> bool:
         """Whether :meth:`tidy` has something to do."""
         return bool(_crowd(self._levels))

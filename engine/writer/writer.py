@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,11 @@ PAUSE_S = 0.2
 that nobody expected, up to LONGEST_PAUSE_S.
 """
 LONGEST_PAUSE_S = 5.0
+AHEAD_ROWS = 65_536
+"""New rows are sorted before a query looks at them when there are so many, as long as the last look
+was LOOKED_S ago at most: the next one would wait for it.
+"""
+LOOKED_S = 60.0
 
 
 class Writer(State):
@@ -64,6 +70,7 @@ class Writer(State):
         self._loader = Loader(self, self._flusher, self._after_load)
         self._to_flush, self._to_merge = threading.Event(), threading.Event()
         self._to_tidy = threading.Event()
+        self._looked = -LOOKED_S  # when readers took a view last
         self._ending = threading.Event()
         self._threads: list[threading.Thread] = []
         self._held_catalog: Catalog | None = None
@@ -85,6 +92,10 @@ class Writer(State):
         """One consistent view: sources by shard ordered by (partition, rank), catalog, users a
         shard. Rows of memtables are sorted outside the lock, so appending goes on meanwhile.
         """
+        self._looked = time.monotonic()
+        return self._pin()
+
+    def _pin(self) -> tuple[tuple[int, ...], list[list[Source]], Catalog, list[int]]:
         with self._pinning:
             with self.lock:
                 mems = (*(g.mem for g in self.frozen), self.active.mem)
@@ -139,7 +150,14 @@ class Writer(State):
             InvalidEvent: the batch as a whole cannot be read; nothing of it was stored.
             StorageFull, StorageFailed: nothing of it was acknowledged.
         """
-        return self._intake.append(raw)
+        result = self._intake.append(raw)
+        if (
+            self._threads
+            and self.active.mem.unseen >= AHEAD_ROWS
+            and time.monotonic() - self._looked < LOOKED_S
+        ):
+            self._to_tidy.set()
+        return result
 
     def replay(self, payload: bytes) -> int:
         """Applies one WAL record at recovery; returns its events."""
@@ -224,6 +242,8 @@ class Writer(State):
 
     def _tidy(self) -> None:
         """Sorts large parts of memtables that queries look at, so that no query has to."""
+        if self.active.mem.unseen >= AHEAD_ROWS and not self.closing:
+            self._pin()
         for grown in (*self.frozen, self.active):
             while not self.closing and grown.mem.tidy():
                 pass
