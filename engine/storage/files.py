@@ -53,8 +53,11 @@ class Appender:
         """
         view = memoryview(data).cast("B")
         while view.nbytes:
-            with _translated("write", self.path):
+            try:  # not `_translated`: this is the path of every batch
                 written = self._write_once(view)
+            except OSError as error:
+                message = f"cannot write {self.path}: {error.strerror}"
+                raise _engine_error(error, message) from error
             if written <= 0:
                 raise StorageFailed(f"cannot write {self.path}: the system took no bytes")
             self.size += written

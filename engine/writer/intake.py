@@ -4,8 +4,9 @@ Decoding and compressing need no lock: every appending thread borrows string tab
 (:class:`~zuji.engine.ingest.Interned`), which stay warm from batch to batch. From the check for
 repeats to the memtable a batch holds the writer's lock, so records and rows have one order.
 I1: what is acknowledged is in the log and synced. I2: a batch id that is in the window is
-acknowledged and not stored again. A record that was written and could not be applied closes the
-writer: the log has it, memory cannot be trusted. Thread-safe.
+acknowledged and not stored again; one that repeats a bulk load waits for the end of the load. A
+record that was written and could not be applied closes the writer: the log has it, memory cannot be
+trusted. Thread-safe.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Intake:
             with state.lock:
                 state.check_open()
                 self._await_room()
+                self._await_loads(table, keys)
                 assert state.wal is not None
                 if keys is not None and state.dedup.seen(*keys)[0]:
                     state.wal.sync(
@@ -133,6 +135,25 @@ class Intake:
             if not state.room.wait(timeout=60) and state.last_error is not None:
                 raise state.last_error
             state.check_open()
+
+    def _await_loads(self, table: Interned, keys: Keys | None) -> None:
+        """Waits while the batch repeats what a bulk load holds that may yet fail: it would be
+        acknowledged as a repeat of rows that are not stored. REQUIRES: the lock.
+        """
+        state = self._state
+        while state.loading:
+            mine = (keys, table.regular.insert_keys(*state.dedup.salts))
+            if not any(self._undecided(*one) for one in mine if one is not None):
+                return
+            state.room.wait(timeout=60)
+            state.check_open()
+
+    def _undecided(self, hi: U64, lo: U64) -> bool:
+        """Whether a load that has not ended has one of the keys."""
+        dedup, loads = self._state.dedup, self._state.loading.values()
+        asked = hi[dedup.seen(hi, lo) == 1]
+        parts = [part for load in loads if load.keys is not None for part in load.keys.parts]
+        return bool(len(asked)) and any(np.isin(theirs, asked).any() for _, theirs, _ in parts)
 
     def _batch_keys(self, batch_id: bytes | None) -> Keys | None:
         if not batch_id:

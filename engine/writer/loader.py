@@ -47,7 +47,7 @@ class Loader:
         self._maintain = maintain
         self._tickets = 0
         self._ended = 0  # all tickets below have ended
-        self._loading: dict[int, Growing] = {}  # bound and not yet ended, by ticket
+        self._loading = state.loading  # bound and not yet ended, by ticket
         self._void: dict[int, BaseException] = {}  # those that must fail, and why
         self._finished: set[int] = set()
 

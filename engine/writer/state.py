@@ -110,6 +110,7 @@ class State:
             Segment(files, self.path(meta.file), meta) for meta in state.segments
         )
         self.frozen: tuple[Growing, ...] = ()
+        self.loading: dict[int, Growing] = {}  # bulk loads that are bound and not yet ended
         self.active: Growing = None  # type: ignore[assignment]
         self.active = self.grow()
         self.wal: WalWriter | None = None

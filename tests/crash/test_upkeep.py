@@ -302,3 +302,48 @@ def test_a_load_may_span_all_months_that_events_may_have():
     limits = Limits()
     ends = np.array([limits.time_min_ms, limits.time_max_ms - 1])
     assert len(partition_of(ends, "UTC")[1]) <= BULK_IDS - 2  # a zone may cut one more at each end
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_repeat_of_a_load_is_acknowledged_when_the_load_has_ended(tmp_path, monkeypatch, fails):
+    write = Flusher.write_segments
+    writing, go_on, acked = threading.Event(), threading.Event(), threading.Event()
+
+    def held(self, frame, written, numbers=None):
+        writing.set()
+        assert go_on.wait(20)
+        if fails:
+            raise StorageFull("no space")
+        return write(self, frame, written, numbers)
+
+    columns = {"u": ["a", "b"], "t": pa.array([START, START], pa.timestamp("ms")), "i": ["x", "y"]}
+    table, mapping = pa.table(columns), MAPPING | {"insert_id": "i"}
+    event = {"event": "order", "time": START, "user_id": "a", "insert_id": "x"}
+    outcome = []
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        monkeypatch.setattr(Flusher, "write_segments", held)
+
+        def load():
+            try:
+                engine.append_table(table, mapping)
+            except StorageFull:
+                outcome.append("failed")
+
+        def send():
+            outcome.append(engine.append_batch(msgpack.packb([event])))
+            acked.set()
+
+        threads = [threading.Thread(target=load), threading.Thread(target=send)]
+        threads[0].start()
+        assert writing.wait(20)
+        other = msgpack.packb([event | {"insert_id": "z"}])
+        assert engine.append_batch(other).accepted == 1  # it repeats nothing and need not wait
+        threads[1].start()
+        assert not acked.wait(0.3)
+        go_on.set()
+        for thread in threads:
+            thread.join(20)
+        monkeypatch.setattr(Flusher, "write_segments", write)
+        result = outcome[-1]
+        assert (result.accepted, result.duplicates) == ((1, 0) if fails else (0, 1))
+        assert rows_in(engine) == (2 if fails else 3)
