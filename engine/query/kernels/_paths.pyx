@@ -40,10 +40,6 @@ cdef extern from "paths.h" nogil:
         uint64_t count
         uint64_t key[5]
 
-    ctypedef struct zp_window:
-        const uint32_t *next
-        const uint32_t *end
-
     ctypedef struct zp_stream:
         const uint32_t *stop
         zj_feed *feed
@@ -53,15 +49,18 @@ cdef extern from "paths.h" nogil:
         zp_stream time
         zp_stream user
         zp_stream offset
-        zp_window users
-        zp_window offsets
+        const uint32_t *users
+        const uint32_t *users_end
+        const uint32_t *offsets
+        const uint32_t *offsets_end
         const uint32_t *first
         const uint8_t *mask
         int kept
 
     ctypedef struct zp_source:
         zp_run *run
-        zp_window *time
+        const uint32_t **time
+        const uint32_t **time_end
         uint16_t *code
         int runs
         int partition
@@ -86,7 +85,7 @@ cdef extern from "paths.h" nogil:
 
     int zp_open(zp_keys *k, int steps, size_t width, uint64_t salt, size_t limit)
     void zp_close(zp_keys *k)
-    int zp_move(zp_window *w, zp_stream *s)
+    int zp_move(const uint32_t **next, const uint32_t **end, zp_stream *s)
     int zp_rows_sound(const zp_source *s)
     int zp_run_walk(zp_source *sources, int count, uint32_t users, const zp_rule *rule, zp_keys *keys,
                     zj_guard *guard)
@@ -150,6 +149,7 @@ cdef class _Sources:
         for i in range(self.count):
             free(self.sources[i].run)
             free(self.sources[i].time)
+            free(self.sources[i].time_end)
             free(self.sources[i].code)
         free(self.sources)
 
@@ -187,9 +187,10 @@ cdef class _Sources:
             raise ValueError("a source has a code for each run")
         source.runs = <int>len(lanes)
         source.run = <zp_run *>calloc(max(1, source.runs), sizeof(zp_run))
-        source.time = <zp_window *>calloc(max(1, source.runs), sizeof(zp_window))
+        source.time = <const uint32_t **>calloc(max(1, source.runs), sizeof(uint32_t *))
+        source.time_end = <const uint32_t **>calloc(max(1, source.runs), sizeof(uint32_t *))
         source.code = <uint16_t *>calloc(max(1, source.runs), sizeof(uint16_t))
-        if source.run == NULL or source.time == NULL or source.code == NULL:
+        if source.run == NULL or source.time == NULL or source.time_end == NULL or source.code == NULL:
             raise MemoryError
         source.whole = True
         for r, (lane, code) in enumerate(zip(lanes, codes)):
@@ -201,34 +202,34 @@ cdef class _Sources:
             source.base = lane.base_ms
             source.code[r] = 0 if code in (IGNORED, HIDDEN) else code + 1
             run.kept = code != IGNORED
-            self._open_stream(&run.user, &run.users, lane.users, "users")
-            self._open_stream(&run.offset, &run.offsets, lane.offsets, "offsets")
-            self._open_stream(&run.time, &source.time[r], lane.times, "times")
-            if zp_move(&run.offsets, &run.offset) != ZJ_OK or run.offsets.next[0] != 0:
+            run.users = run.users_end = self._open_stream(&run.user, lane.users, "users")
+            run.offsets = run.offsets_end = self._open_stream(&run.offset, lane.offsets, "offsets")
+            source.time[r] = source.time_end[r] = self._open_stream(&run.time, lane.times, "times")
+            if zp_move(&run.offsets, &run.offsets_end, &run.offset) != ZJ_OK or run.offsets[0] != 0:
                 raise ValueError("offsets ascend from 0")
-            run.offsets.next += 1
+            run.offsets += 1
             if lane.mask is not None:
                 self.keep.append(lane.mask)
-                run.first = source.time[r].next
+                run.first = source.time[r]
                 run.mask = <const uint8_t *>pointer(lane.mask, _U8, len(lane.times), "mask")
             source.whole = source.whole and run.kept
             self.plain = self.plain and code != HIDDEN and lane.mask is None
         return 0
 
-    cdef int _open_stream(self, zp_stream *stream, zp_window *window, object given, str name) except -1:
+    cdef const uint32_t *_open_stream(self, zp_stream *stream, object given, str name) except? NULL:
+        """An empty window at the start."""
+        cdef const uint32_t *start
         if isinstance(given, np.ndarray):
             self.keep.append(given)
-            window.next = <const uint32_t *>pointer(given, _U32, -1, name)
-            stream.stop = window.next + len(given)
-        else:
-            stream.feed = self._feed(given)
-            if stream.feed.width != 4:
-                raise ValueError(f"{name}: a feed of four bytes a value")
-            stream.room = <uint32_t *>self._room(min(ZJ_FEED_ROWS, stream.feed.rows), _U32)
-            window.next = stream.room
-            stream.stop = window.next
-        window.end = window.next
-        return 0
+            start = <const uint32_t *>pointer(given, _U32, -1, name)
+            stream.stop = start + len(given)
+            return start
+        stream.feed = self._feed(given)
+        if stream.feed.width != 4:
+            raise ValueError(f"{name}: a feed of four bytes a value")
+        stream.room = <uint32_t *>self._room(min(ZJ_FEED_ROWS, stream.feed.rows), _U32)
+        stream.stop = stream.room
+        return stream.room
 
 
 def session_paths(

@@ -49,11 +49,41 @@ ZJ_INLINE int zp_path(const zp_rule *rule, const zp_block *b, uint32_t from, uin
     return length;
 }
 
+/* Writes the keys of the sessions in the block that start in the range and have a step, to the last
+ * chunk, which has room; how many they are. No branch: what does not count is overwritten. */
+ZJ_INLINE size_t zp_keys_of(const zp_block *b, size_t sessions, const zp_rule *rule, zp_keys *keys,
+                            const int words, const size_t width) {
+    const uint32_t steps = (uint32_t)rule->steps;
+    const int64_t from_ms = rule->from_ms, to_ms = rule->to_ms;
+    const int plain = rule->plain;
+    uint64_t *to = keys->last->key + keys->last->n * (size_t)words;
+    size_t n = 0;
+    for (size_t s = 0; s < sessions; s++) {
+        const uint32_t from = b->begin[s], rows = b->begin[s + 1] - from;
+        uint8_t path[ZP_PAST];
+        const uint8_t *codes = b->code + (size_t)from * width;
+        uint32_t length = rows < steps ? rows : steps;
+        if (!plain) {
+            memset(path, 0, sizeof path);
+            length = (uint32_t)zp_path(rule, b, from, from + rows, path, width);
+            codes = path;
+        }
+        for (int w = 0; w < words; w++) { /* the word, cut to the bytes that the path has there */
+            const int bytes = (int)(length * width) - 8 * w;
+            uint64_t word;
+            memcpy(&word, codes + 8 * w, 8);
+            to[n * (size_t)words + (size_t)w] = bytes <= 0 ? 0 : word & (~0ull >> (bytes >= 8 ? 0 : 64 - 8 * bytes));
+        }
+        const int64_t time = b->time[from];
+        n += (size_t)((length > 0) & (time >= from_ms) & (time < to_ms));
+    }
+    return n;
+}
+
 /* Cuts the block into sessions and notes their paths; the block is empty afterwards. */
 ZJ_INLINE int zp_cut(zp_walk *walk, const int words, const size_t width) {
     zp_block *b = &walk->block;
     const zp_rule *rule = walk->rule;
-    const uint32_t steps = (uint32_t)rule->steps;
     size_t sessions = 0;
     int status = zj_stop(walk->guard, (uint32_t)b->n + 1) ? ZJ_CANCELLED : ZJ_OK;
     zp_gaps(b->time, b->n, rule->gap, b->first);
@@ -63,25 +93,8 @@ ZJ_INLINE int zp_cut(zp_walk *walk, const int words, const size_t width) {
         for (uint64_t bits = b->first[word]; bits; bits &= bits - 1)
             b->begin[sessions++] = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
     b->begin[sessions] = (uint32_t)b->n;
-    for (size_t s = 0; s < sessions && status == ZJ_OK; s++) {
-        const uint32_t from = b->begin[s], to = b->begin[s + 1];
-        uint64_t key[ZP_MAX_WORDS];
-        uint8_t path[ZP_PAST] = {0};
-        const uint8_t *codes = b->code + (size_t)from * width;
-        uint32_t length = to - from < steps ? to - from : steps;
-        if (!rule->plain) {
-            length = (uint32_t)zp_path(rule, b, from, to, path, width);
-            codes = path;
-        }
-        for (int w = 0; w < words; w++) { /* the word, cut to the bytes that the path has there */
-            const int bytes = (int)(length * width) - 8 * w;
-            uint64_t word;
-            memcpy(&word, codes + 8 * w, 8);
-            key[w] = bytes >= 8 ? word : bytes <= 0 ? 0 : word & (~0ull >> (64 - 8 * bytes));
-        }
-        if (length > 0 && b->time[from] >= rule->from_ms && b->time[from] < rule->to_ms)
-            status = zp_note(walk->keys, key, words);
-    }
+    if (status == ZJ_OK && sessions) status = zp_room(walk->keys, sessions);
+    if (status == ZJ_OK && sessions) zp_note(walk->keys, zp_keys_of(b, sessions, rule, walk->keys, words, width), words);
     b->n = 0;
     return status;
 }

@@ -66,37 +66,37 @@ ZJ_INLINE uint16_t zp_get(const uint8_t *codes, size_t at, const size_t width) {
  * step. narrow: bytes of a row of the interleave are 1. */
 ZJ_INLINE int zp_take_as(zp_source *source, size_t m, zp_block *block, const int plain, const int narrow,
                          const size_t width) {
-    zp_window *const windows = source->time;
+    const uint32_t **const next = source->time, **const end = source->time_end;
     const uint16_t *const codes = source->code;
     const int64_t base = source->base;
-    int64_t *const restrict time = block->time;
-    uint8_t *const restrict code = block->code;
-    size_t n = block->n;
     while (m) {
         if (source->left == 0 && zp_move_rows(source) != ZJ_OK) return ZJ_REJECTED;
         const uint32_t k = m < source->left ? (uint32_t)m : source->left;
         const uint8_t *const at = (const uint8_t *)source->at;
-        for (uint32_t j = 0; j < k; j++) {
-            const uint32_t r = narrow ? at[j] : ((const uint16_t *)(const void *)at)[j];
-            zp_window *const w = &windows[r];
-            if (__builtin_expect(w->next == w->end, 0) && zp_move(w, &source->run[r].time) != ZJ_OK)
+        int64_t *const restrict time = block->time + block->n;
+        uint8_t *const restrict code = block->code + block->n * width;
+        size_t n = 0;
+        for (size_t j = 0; j < k; j++) {
+            const size_t r = narrow ? at[j] : ((const uint16_t *)(const void *)at)[j];
+            if (__builtin_expect(next[r] == end[r], 0) &&
+                zp_move(&next[r], &end[r], &source->run[r].time) != ZJ_OK)
                 return ZJ_REJECTED;
-            const uint32_t *const p = w->next;
-            w->next = p + 1;
-            time[n] = base + (int64_t)*p;
+            const uint32_t *const p = next[r];
+            next[r] = p + 1;
+            time[plain ? j : n] = base + (int64_t)*p;
             if (plain) {
-                zp_put(code, n++, codes[r], width);
+                zp_put(code, j, codes[r], width);
             } else {
                 const zp_run *run = &source->run[r];
                 zp_put(code, n, run->mask == NULL || run->mask[p - run->first] ? codes[r] : 0, width);
                 n += (size_t)run->kept;
             }
         }
+        block->n += plain ? k : n;
         source->at = at + (narrow ? k : 2 * (size_t)k);
         source->left -= k;
         m -= k;
     }
-    block->n = n;
     return ZJ_OK;
 }
 
@@ -134,20 +134,24 @@ ZJ_INLINE void zp_copy(zp_block *to, const zp_block *from, size_t at, size_t m, 
 }
 
 /* Brings rows [first, n) of the block, in order, and m rows of another, in order too, to one order, at
- * the end of the block; the former go first at one instant. From the last down, so in place. */
+ * the end of the block; the former go first at one instant. Most of a newer source is late by little or
+ * not at all: what comes after all that is there is copied at once, and for each row before it, from
+ * the last, those there move up in one piece. */
 static void zp_merge(zp_block *to, size_t first, const zp_block *from, size_t at, size_t m, const size_t width) {
-    size_t a = to->n, b = m, n = to->n + m;
-    to->n = n;
-    while (b) {
-        const int late = a > first && to->time[a - 1] > from->time[at + b - 1];
-        n--;
-        if (late) {
-            to->time[n] = to->time[--a];
-            zp_put(to->code, n, zp_get(to->code, a, width), width);
-        } else {
-            to->time[n] = from->time[at + --b];
-            zp_put(to->code, n, zp_get(from->code, at + b, width), width);
-        }
+    const int64_t *time = from->time + at;
+    size_t late = 0, end = to->n;
+    while (late < m && time[late] < to->time[end - 1]) late++;
+    to->n += late;
+    zp_copy(to, from, at + late, m - late, width);
+    while (late) {
+        size_t a = end;
+        while (a > first && to->time[a - 1] > time[late - 1]) a--;
+        memmove(to->time + a + late, to->time + a, (end - a) * 8);
+        memmove(to->code + (a + late) * width, to->code + a * width, (end - a) * width);
+        end = a;
+        late--;
+        to->time[a + late] = time[late];
+        zp_put(to->code, a + late, zp_get(from->code, at + late, width), width);
     }
 }
 

@@ -11,7 +11,7 @@
 
 #include "lanes.h"
 
-enum { ZP_MAX_WORDS = 5, ZP_BUCKETS = 1 << 14, ZP_CHUNK = 8190 };
+enum { ZP_MAX_WORDS = 5, ZP_BUCKETS = 1 << 14, ZP_CHUNK = 1 << 14 };
 
 /* [capacity, words + 1]: key, count; count 0 = free. The capacity is 0 or a power of two. */
 typedef struct {
@@ -21,12 +21,12 @@ typedef struct {
 
 typedef struct zp_chunk {
     struct zp_chunk *before;
-    size_t n;
+    size_t n, room;
     uint64_t key[];
 } zp_chunk;
 
 typedef struct {
-    zp_chunk *last;    /* keys noted, a session each; only the last chunk may have room */
+    zp_chunk *last;    /* keys noted, a session each */
     zp_set counted;    /* keys counted when memory ran short */
     uint32_t *bound;   /* [ZP_BUCKETS] sessions */
     uint64_t salt, sessions;
@@ -134,32 +134,31 @@ static int zp_condense(zp_keys *k) {
     return ZJ_OK;
 }
 
-/* A chunk with room. When chunks take the half of the memory that they may, they are counted. */
-static __attribute__((noinline)) int zp_more_keys(zp_keys *k) {
-    const size_t size = sizeof(zp_chunk) + ZP_CHUNK * (size_t)k->words * 8;
+/* Room for n keys in the last chunk. When chunks take the half of the memory that they may, they are
+ * counted. */
+static int zp_room(zp_keys *k, size_t n) {
+    if (k->last && k->last->n + n <= k->last->room) return ZJ_OK;
+    const size_t room = n > ZP_CHUNK ? n : ZP_CHUNK;
+    const size_t size = sizeof(zp_chunk) + room * (size_t)k->words * 8;
     const size_t set = k->counted.capacity * ((size_t)k->words + 1) * 8;
     if (k->bytes - set + size > k->limit / 2 && zp_condense(k) != ZJ_OK) return ZJ_NO_MEMORY;
     if (k->bytes + size > k->limit) return ZJ_NO_MEMORY;
     zp_chunk *chunk = (zp_chunk *)malloc(size);
     if (chunk == NULL) return ZJ_NO_MEMORY;
     chunk->before = k->last;
+    chunk->room = room;
     chunk->n = 0;
     k->last = chunk;
     k->bytes += size;
     return ZJ_OK;
 }
 
-/* Notes one session. */
-ZJ_INLINE int zp_note(zp_keys *k, const uint64_t *key, const int words) {
-    if (k->last == NULL || k->last->n == ZP_CHUNK) {
-        const int status = zp_more_keys(k);
-        if (status != ZJ_OK) return status;
-    }
-    uint64_t *to = k->last->key + k->last->n++ * (size_t)words;
-    for (int w = 0; w < words; w++) to[w] = key[w];
-    k->bound[zp_bucket(zp_hash(key, words, k->salt))]++;
-    k->sessions++;
-    return ZJ_OK;
+/* The next n keys were written to the last chunk: a session each. */
+ZJ_INLINE void zp_note(zp_keys *k, size_t n, const int words) {
+    const uint64_t *key = k->last->key + k->last->n * (size_t)words;
+    for (size_t i = 0; i < n; i++, key += words) k->bound[zp_bucket(zp_hash(key, words, k->salt))]++;
+    k->last->n += n;
+    k->sessions += n;
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* Streams of session paths: arrays, or feeds that hand out pages, seen through windows of a few
+/* Streams of session paths: arrays, or feeds that hand out pages, seen through windows of some
  * hundred values.
  *
  * A walk follows more streams than the CPU does by itself, so the end of a window is where the memory
@@ -13,10 +13,6 @@
 #define ZP_WINDOW 128u  /* values of a window */
 #define ZP_USERS 4096u  /* users whose rows are counted at once */
 
-typedef struct {
-    const uint32_t *next, *end;
-} zp_window;
-
 /* What a window moves along. */
 typedef struct {
     const uint32_t *stop; /* end of what is in memory */
@@ -27,7 +23,7 @@ typedef struct {
 /* The rows of one event in a source. */
 typedef struct {
     zp_stream time, user, offset;
-    zp_window users, offsets;
+    const uint32_t *users, *users_end, *offsets, *offsets_end; /* their windows */
     const uint32_t *first; /* times, when they are an array */
     const uint8_t *mask;   /* [rows] of such: rows that are steps, or NULL */
     uint32_t taken;        /* offset of the next user */
@@ -36,7 +32,7 @@ typedef struct {
 
 typedef struct {
     zp_run *run;     /* [runs] */
-    zp_window *time; /* [runs] */
+    const uint32_t **time, **time_end; /* [runs] the window of each run's times */
     uint16_t *code;  /* [runs] code + 1, or 0: rows hold sessions together but are no steps */
     int runs, partition; /* sources of one partition stand together, older rank first */
     int64_t base;
@@ -51,19 +47,21 @@ typedef struct {
     uint32_t *unseen; /* [ZP_USERS] more, of runs that are not kept */
 } zp_source;
 
-/* The next window. ZJ_REJECTED at the end of the stream. */
-static __attribute__((noinline)) int zp_move(zp_window *w, zp_stream *s) {
-    if (w->end == s->stop) {
+/* The next window, [*next, *end). ZJ_REJECTED at the end of the stream. */
+static __attribute__((noinline)) int zp_move(const uint32_t **next, const uint32_t **end, zp_stream *s) {
+    const uint32_t *from = *end;
+    if (from == s->stop) {
         uint32_t n = 0;
         if (s->feed == NULL || s->feed->pull(s->feed, s->room, &n) != 0 || n == 0) return ZJ_REJECTED;
-        w->end = s->room;
+        from = s->room;
         s->stop = s->room + n;
     }
-    const size_t left = (size_t)(s->stop - w->end);
-    w->next = w->end;
-    w->end += left < ZP_WINDOW ? left : ZP_WINDOW;
-    const uint32_t *after = w->end + ZP_WINDOW < s->stop ? w->end + ZP_WINDOW : s->stop;
-    for (const uint32_t *p = w->end; p < after; p += 16) __builtin_prefetch(p);
+    const size_t left = (size_t)(s->stop - from);
+    const uint32_t *to = from + (left < ZP_WINDOW ? left : ZP_WINDOW);
+    const uint32_t *after = (size_t)(s->stop - to) < ZP_WINDOW ? s->stop : to + ZP_WINDOW;
+    for (const uint32_t *p = to; p < after; p += 16) __builtin_prefetch(p);
+    *next = from;
+    *end = to;
     return ZJ_OK;
 }
 
@@ -98,15 +96,16 @@ static int zp_count_run(zp_run *run, uint32_t from, uint32_t n, uint32_t *rows, 
     const uint32_t before = run->taken;
     uint32_t offset = before;
     for (;;) {
-        if (run->users.next == run->users.end && zp_move(&run->users, &run->user) != ZJ_OK) break;
-        if (*run->users.next - from >= n) {
-            if (*run->users.next < from) return ZJ_REJECTED;
+        if (run->users == run->users_end && zp_move(&run->users, &run->users_end, &run->user) != ZJ_OK) break;
+        if (*run->users - from >= n) {
+            if (*run->users < from) return ZJ_REJECTED;
             break;
         }
-        if (run->offsets.next == run->offsets.end && zp_move(&run->offsets, &run->offset) != ZJ_OK)
+        if (run->offsets == run->offsets_end &&
+            zp_move(&run->offsets, &run->offsets_end, &run->offset) != ZJ_OK)
             return ZJ_REJECTED;
-        const uint32_t *u = run->users.next, *o = run->offsets.next;
-        const size_t most_u = (size_t)(run->users.end - u), most_o = (size_t)(run->offsets.end - o);
+        const uint32_t *u = run->users, *o = run->offsets;
+        const size_t most_u = (size_t)(run->users_end - u), most_o = (size_t)(run->offsets_end - o);
         const size_t m = most_u < most_o ? most_u : most_o;
         size_t i = 0;
         for (; i < m && u[i] - from < n; i++) {
@@ -114,8 +113,8 @@ static int zp_count_run(zp_run *run, uint32_t from, uint32_t n, uint32_t *rows, 
             rows[u[i] - from] += o[i] - offset;
             offset = o[i];
         }
-        run->users.next += i;
-        run->offsets.next += i;
+        run->users += i;
+        run->offsets += i;
     }
     run->taken = offset;
     *total += offset - before;
@@ -142,9 +141,9 @@ static int zp_at_end(zp_source *source) {
     if (source->rest) return ZJ_REJECTED;
     for (int r = 0; r < source->runs; r++) {
         zp_run *run = &source->run[r];
-        zp_window *time = &source->time[r];
-        if (run->users.next != run->users.end || zp_move(&run->users, &run->user) == ZJ_OK ||
-            time->next != time->end || zp_move(time, &run->time) == ZJ_OK)
+        if (run->users != run->users_end || source->time[r] != source->time_end[r] ||
+            zp_move(&run->users, &run->users_end, &run->user) == ZJ_OK ||
+            zp_move(&source->time[r], &source->time_end[r], &run->time) == ZJ_OK)
             return ZJ_REJECTED;
     }
     return ZJ_OK;
