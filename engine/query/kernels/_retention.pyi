@@ -4,7 +4,6 @@ from zuji.engine.query.kernels.lane import Lane, RetentionCells
 from zuji.engine.types import F64, I64, U8, U32
 
 MAX_CELLS: int
-MAX_PERIODS: int
 
 def retention_cells(
     start_lanes: Sequence[Lane],

@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 import numpy as np
 
+from zuji.engine.query.kernels.criteria import cells_of
 from zuji.engine.query.kernels.lane import RetentionCells
 
 from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, RowArrays, finish, pointer, zj_guard, zj_lane
@@ -49,7 +50,6 @@ cdef extern from "retention.h" nogil:
 _U8, _U32, _I64, _F64 = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.int64), np.dtype(np.float64)
 _I32 = np.dtype(np.int32)
 MAX_CELLS = 1 << 26
-MAX_PERIODS = 366
 _MODES = {"calendar": 0, "rolling": 1}
 
 
@@ -82,22 +82,11 @@ def retention_cells(
     _ascending(start_edges, "start_edges")
     _ascending(period_edges, "period_edges")
     periods = len(start_edges) - 1
-    if not 0 <= n <= MAX_PERIODS:
-        raise ValueError(f"n: 0 to {MAX_PERIODS} periods, got {n}")
     if len(period_edges) < periods + n + 1:
         raise ValueError(f"period_edges: at least {periods + n + 1} instants are needed, got {len(period_edges)}")
     if not 0 < period_ms <= 1 << 40:
         raise ValueError(f"period_ms: 1 to 2**40, got {period_ms}")
-    if cohort not in (0, 1, 2) or criterion not in (0, 1, 2, 3, 4):
-        raise ValueError(f"cohort {cohort} or criterion {criterion} is unknown")
-    ranges = np.zeros((0, 2), np.int32)
-    k_count = n + 1
-    if criterion == 4:
-        ranges = np.asarray(brackets, np.int32).reshape(-1, 2)
-        k_count = len(ranges)
-        if k_count == 0 or bool((ranges < 0).any() or (ranges > n).any() or (ranges[:, 0] > ranges[:, 1]).any()):
-            raise ValueError(f"brackets: pairs a <= b within 0..{n} are needed")
-    ranges = np.ascontiguousarray(ranges).ravel()
+    ranges, k_count = cells_of(n, cohort, criterion, brackets)
     if n_groups < 0 or n_groups * periods * k_count > MAX_CELLS:
         raise ValueError(f"{n_groups} groups x {periods} cohorts x {k_count} periods: more than {MAX_CELLS} cells")
     shape = (n_groups, periods, k_count)

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from zuji.engine.query.kernels.lane import BitRows, Lane
 from zuji.engine.types import I64, U8, U64
 
-MAX_PERIODS: int
-
 def retention_bits(
     days: Sequence[tuple[U64, U64 | None]],
     starts: BitRows,

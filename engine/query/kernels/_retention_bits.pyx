@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 import numpy as np
 
 from zuji.engine.errors import QueryCancelled
+from zuji.engine.query.kernels.criteria import cells_of
 
 from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, finish, pointer, zj_guard, zj_lane
 
@@ -57,7 +58,6 @@ cdef extern from "rows_bits.h" nogil:
                      size_t words, zb_word *scratch, zj_guard *guard)
 
 _U8, _I32, _I64, _U64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64)
-MAX_PERIODS = 366
 
 
 cdef const uint64_t *_matrix(object bits, object shape, str name) except? NULL:
@@ -86,18 +86,9 @@ def retention_bits(
     days, starts, backs, zeros, before, allowed, *, words, periods, n, cohort, criterion, brackets=None,
     cancel=None, level=-1,
 ):
-    if not 0 <= n <= MAX_PERIODS or periods < 1 or words < 0:
-        raise ValueError(f"n is 0 to {MAX_PERIODS}, periods at least 1")
-    if cohort not in (0, 1, 2) or criterion not in (0, 1, 2, 3, 4):
-        raise ValueError(f"cohort {cohort} or criterion {criterion} is unknown")
-    ranges = np.zeros((0, 2), np.int32)
-    k_count = n + 1
-    if criterion == 4:
-        ranges = np.asarray(brackets, np.int32).reshape(-1, 2)
-        k_count = len(ranges)
-        if k_count == 0 or bool((ranges < 0).any() or (ranges > n).any() or (ranges[:, 0] > ranges[:, 1]).any()):
-            raise ValueError(f"brackets: pairs a <= b within 0..{n} are needed")
-    ranges = np.ascontiguousarray(ranges).ravel()
+    if periods < 1 or words < 0:
+        raise ValueError("periods: at least 1")
+    ranges, k_count = cells_of(n, cohort, criterion, brackets)
     size, returned = np.zeros(periods, _I64), np.zeros((periods, k_count), _I64)
     cdef zb_retention q
     cdef Py_ssize_t i

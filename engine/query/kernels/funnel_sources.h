@@ -177,7 +177,6 @@ static int zj_source_block(zj_source *from, uint32_t base, uint32_t block, zj_pi
     if (last == first && first < from->nu && from->users[first] - base < block) last++; /* users do not ascend */
     *slices = (zj_slices){from->users + first, from->offsets + first, from->times, from->code, last - first, from->n};
     *rows += from->offsets[last] - from->offsets[first];
-    for (uint32_t r = from->offsets[first]; r < from->offsets[last]; r += 16) __builtin_prefetch(from->times + r);
     return first == last || from->plain ? ZJ_OK : zj_slices_filter(from, to, coded, slices);
 }
 

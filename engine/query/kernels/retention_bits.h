@@ -192,7 +192,6 @@ static int zb_retention_run(const zb_retention *q, int level) {
     s.zero = q->zero.offsets ? s.back + Q * ZB_BLOCK : NULL;
     int status = 0;
     for (size_t at = 0; at < q->words && status == 0; at += ZB_BLOCK) {
-        if (q->cancel != NULL && *(const volatile uint8_t *)q->cancel) status = 1;
         for (int p = 0; p < q->periods; p++) {
             uint64_t *row = s.start + (size_t)p * ZB_BLOCK;
             if (!zb_load(q, &q->start, p, at, row) || q->allowed == NULL) continue;
@@ -203,8 +202,9 @@ static int zb_retention_run(const zb_retention *q, int level) {
         zb_cohorts(q, &s, at);
         for (size_t r = 0; r < Q; r++)
             filled[r] = (uint8_t)zb_load(q, &q->back, (int)r, at, s.back + r * ZB_BLOCK);
-        for (int p = 0; p < q->periods; p++) {
+        for (int p = 0; p < q->periods && status == 0; p++) {
             const uint64_t *row = s.start + (size_t)p * ZB_BLOCK;
+            if (q->cancel != NULL && *(const volatile uint8_t *)q->cancel) status = 1; /* n brackets: n * n rows */
             const int64_t members = both(row, row);
             if (s.zero) zb_load_again(q, &q->zero, p, at, s.row, s.zero + (size_t)p * ZB_BLOCK);
             q->size[p] += members;
