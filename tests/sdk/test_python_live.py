@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import pytest
 from zuji_sdk import Client, Options
 
 QUICK = {"batch_seconds": 0.02, "retry_base_seconds": 0.02, "retry_cap_seconds": 0.2}
@@ -117,10 +118,11 @@ while True:
 """
 
 
-def test_both_sides_are_killed_and_nothing_is_lost_or_doubled(live, tmp_path):
+def kill_cycles(cycles, live, tmp_path):
+    """A client that never ends and its collector are killed in turn; what was queued is stored."""
     folder = tmp_path / "queue"
     queued = set()
-    for cycle in range(3):
+    for cycle in range(cycles):
         command = [sys.executable, "-c", ENDLESS, live.url, live.key, folder, cycle * 1_000_000]
         process = subprocess.Popen(
             list(map(str, command)), stdout=subprocess.PIPE, env=live.environment
@@ -138,9 +140,19 @@ def test_both_sides_are_killed_and_nothing_is_lost_or_doubled(live, tmp_path):
             int.from_bytes(said[at : at + 8], "little") for at in range(0, len(said) // 8 * 8, 8)
         }
     with client(live, queue_dir=folder) as last:
-        assert last.flush(60), last.stats
+        assert last.flush(60 + cycles), last.stats
     stored = sorted(row["n"] for row in live.stored())
     doubled = [n for n, same in itertools.groupby(stored) if len(list(same)) > 1]
     assert not doubled
     assert queued <= set(stored)
-    assert len(stored) - len(queued) <= 3
+    assert len(stored) - len(queued) <= cycles
+
+
+def test_both_sides_are_killed_and_nothing_is_lost_or_doubled(live, tmp_path):
+    kill_cycles(3, live, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_both_sides_are_killed_two_hundred_times(live, tmp_path):
+    kill_cycles(200, live, tmp_path)
