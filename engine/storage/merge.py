@@ -68,6 +68,7 @@ class MergedRows:
         self.starts = cuts_of(counts)
         self._source: U8 = np.empty(0, np.uint8)
         self._tie: U16 | None = None
+        self._cuts: dict[int, list[I64]] = {}  # of the blocks of each run
         self.kinds: dict[str, Kind] = {}
         for source in sources:
             for run in source.runs.values():
@@ -133,11 +134,17 @@ class MergedRows:
         """See :class:`RowBlocks`."""
         return MergedProp(self, self._sources, name)
 
-    def picks(self, run: int) -> Iterator[U8]:
-        """Source of each row of a run, in blocks."""
+    def picks(self, run: int) -> Iterator[tuple[U8, I64]]:
+        """Source of each row of a run, in blocks, and where the rows of each source begin when
+        those of a block are sorted by source.
+        """
+        known = self._cuts.setdefault(run, [])
         end = int(self.starts[run + 1])
-        for a in range(int(self.starts[run]), end, self._block):
-            yield self._source[a : min(a + self._block, end)]
+        for number, a in enumerate(range(int(self.starts[run]), end, self._block)):
+            pick = self._source[a : min(a + self._block, end)]
+            if number == len(known):
+                known.append(cuts_of(count_sources(pick, len(self._sources))))
+            yield pick, known[number]
 
     def _parts(self, run: int) -> list[tuple[int, Run]]:
         name = self.names[run]
@@ -149,12 +156,11 @@ class MergedRows:
         """Values of cursors that have one for each row, in merged order."""
         size = min(self._block, int(self.starts[run + 1] - self.starts[run]))
         values, out = np.empty(size, dtype), np.empty(size, dtype)
-        for pick in self.picks(run):
+        for pick, cuts in self.picks(run):
             rows = len(pick)
             if len(cursors) == 1:
                 cursors[0][1].read(out[:rows])
             else:
-                cuts = cuts_of(count_sources(pick, len(self._sources)))
                 for i, cursor in cursors:
                     cursor.read(values[cuts[i] : cuts[i + 1]])
                 take_rows(pick, values[:rows], cuts, out[:rows])
@@ -209,12 +215,11 @@ class MergedProp:
         return {i: Cells(r, self._name) if self._name in r.props else None for i, r in found}
 
     def _presence(self, run: int, cells: dict[int, Cells | None]) -> Iterator[U8]:
-        for pick in self._owner.picks(run):
-            yield self._present(pick, cells)[2]
+        for pick, rows in self._owner.picks(run):
+            yield self._present(pick, rows, cells)[1]
 
-    def _present(self, pick: U8, cells: dict[int, Cells | None]) -> tuple[I64, I64, U8]:
-        """(where the values of each source begin, where its rows begin, presence as merged)."""
-        rows = cuts_of(count_sources(pick, len(self._sources)))
+    def _present(self, pick: U8, rows: I64, cells: dict[int, Cells | None]) -> tuple[I64, U8]:
+        """(where the values of each source begin, presence as merged)."""
         present, out = np.empty(len(pick), np.uint8), np.empty(len(pick), np.uint8)
         counts = [0] * len(self._sources)
         for i, of in cells.items():
@@ -222,7 +227,7 @@ class MergedProp:
             presence_of(of, mine)
             counts[i] = int(np.count_nonzero(mine))
         take_rows(pick, present, rows, out)
-        return cuts_of(counts), rows, out
+        return cuts_of(counts), out
 
     def _read(self, cells: dict[int, Cells | None], cuts: I64, spare: int = 0) -> Any:
         """The next values of every source end to end, codes being those of the dictionary."""
@@ -237,8 +242,7 @@ class MergedProp:
 
     def _all(self, run: int, cells: dict[int, Cells | None]) -> Iterator[Packed]:
         """Every row has a value."""
-        for pick in self._owner.picks(run):
-            cuts = cuts_of(count_sources(pick, len(self._sources)))
+        for pick, cuts in self._owner.picks(run):
             values = self._read(cells, cuts)
             if len(cells) > 1:
                 out = np.empty(len(pick), values.dtype)
@@ -248,8 +252,8 @@ class MergedProp:
 
     def _some(self, run: int, cells: dict[int, Cells | None]) -> Iterator[Packed]:
         """Some rows have a value."""
-        for pick in self._owner.picks(run):
-            cuts, _, present = self._present(pick, cells)
+        for pick, rows in self._owner.picks(run):
+            cuts, present = self._present(pick, rows, cells)
             values = self._read(cells, cuts, 1)
             out = np.empty(len(pick) + 1, values.dtype)
             count = take_present(pick, present, values, cuts, out)
@@ -257,8 +261,8 @@ class MergedProp:
 
     def _lists(self, run: int, cells: dict[int, Cells | None]) -> Iterator[Packed]:
         full = _full(cells)
-        for pick in self._owner.picks(run):
-            cuts, _, present = self._present(pick, cells)
+        for pick, rows in self._owner.picks(run):
+            cuts, present = self._present(pick, rows, cells)
             lengths = np.zeros(int(cuts[-1]), np.uint32)
             items = [0] * len(self._sources)
             for i, of in cells.items():
