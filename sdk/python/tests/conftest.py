@@ -7,7 +7,7 @@ from collector import Collector
 
 from zuji_sdk import Client, Options
 
-QUICK = {"batch_seconds": 0.02, "retry_base_seconds": 0.01, "retry_cap_seconds": 0.05}
+QUICK = {"batch_seconds": 60, "retry_base_seconds": 0.01, "retry_cap_seconds": 0.05}
 
 
 @pytest.fixture

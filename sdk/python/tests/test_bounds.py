@@ -26,7 +26,7 @@ def make(request, client_of, tmp_path):
 
 def test_the_oldest_are_dropped(make, collector):
     collector.script = [BUSY]
-    client = make(retry_after_cap_seconds=0.2)
+    client = make(retry_after_cap_seconds=0.2, batch_seconds=0.02)
     track(client, [0])
     collector.wait_for(lambda: len(collector.requests) == 1)
     track(client, range(1, 1000))

@@ -96,19 +96,22 @@ class DiskStore(Store):
     def adopt(self, found: list[DiskBatch]) -> None:
         """Move batches of dead processes here, as many as there is room for; `add` them then."""
         room = self._max_bytes - self.bytes
+        if not self._others():
+            return
+        ours = self._own_queue()  # before the folder is locked, which making one needs as well
         with contextlib.closing(self._orphans()) as orphans:
             for queue in orphans:
                 for name in _settled_names(queue):
                     path = os.path.join(queue, name)
                     if os.path.getsize(path) > room:
                         return
-                    batch = self._move(path)
+                    batch = self._move(path, ours)
                     if batch is not None:
                         found.append(batch)
                         room -= batch.size
                 _remove_queue(queue)
 
-    def _move(self, path: str) -> DiskBatch | None:
+    def _move(self, path: str, queue: str) -> DiskBatch | None:
         """Rename another's file into this queue; None (and it is deleted) when nothing is in it."""
         with open(path, "rb") as file:
             data = file.read()
@@ -119,14 +122,14 @@ class DiskStore(Store):
         if contents is None or not contents.events:
             os.unlink(path)
             return None
-        ours = self._path()
+        ours = self._path(queue)
         os.rename(path, ours)
         return DiskBatch(contents.batch_id, ours, events=len(contents.events), size=len(data))
 
     def purge_orphans(self) -> int:
         """Delete what dead processes left; how many batches that were."""
         gone = 0
-        with contextlib.closing(self._orphans(make=False)) as orphans:
+        with contextlib.closing(self._orphans()) as orphans:
             for queue in orphans:
                 gone += sum(name.endswith(_SUFFIX) for name in os.listdir(queue))
                 _remove_queue(queue)
@@ -170,13 +173,13 @@ class DiskStore(Store):
     def _start(self, batch_id: str) -> Batch:
         head = frames.header(batch_id)
         try:
-            path = self._path()
+            path = self._path(self._own_queue())
             fd = _create(path)
         except FileNotFoundError:  # somebody deleted the queue: begin another
             lock, self._lock, self._queue = self._lock, None, None
             if lock is not None:
                 lock.release()
-            path = self._path()
+            path = self._path(self._own_queue())
             fd = _create(path)
         try:
             _write_whole(fd, head, 0)
@@ -247,8 +250,12 @@ class DiskStore(Store):
 
     # The folder.
 
-    def _path(self) -> str:
-        """A new file's path; makes the queue when there is none."""
+    def _path(self, queue: str) -> str:
+        """A new file's path."""
+        return os.path.join(queue, f"{next(self._numbers):012d}{_SUFFIX}")
+
+    def _own_queue(self) -> str:
+        """This process's part of the folder; made when there is none."""
         with self._making:
             queue = self._queue
             if queue is None:
@@ -259,7 +266,7 @@ class DiskStore(Store):
                 if self._fsync != "never":
                     _sync(self._folder)
                 self._queue = queue
-        return os.path.join(queue, f"{next(self._numbers):012d}{_SUFFIX}")
+            return queue
 
     @contextlib.contextmanager
     def _shared(self) -> Iterator[None]:
@@ -272,21 +279,25 @@ class DiskStore(Store):
         finally:
             lock.release()
 
-    def _orphans(self, *, make: bool = True) -> Generator[str, None, None]:
-        """Queues of dead processes, each locked while the caller looks at it."""
+    def _others(self) -> list[str]:
+        """Queues of other processes, living or dead."""
         if not os.path.isdir(self._folder):
-            return
-        others = [
-            entry.path
-            for entry in os.scandir(self._folder)
-            if _QUEUE_NAME.fullmatch(entry.name) and entry.path != self._queue
-        ]
+            return []
+        own = self._queue
+        with os.scandir(self._folder) as entries:
+            return sorted(
+                entry.path
+                for entry in entries
+                if _QUEUE_NAME.fullmatch(entry.name) and entry.path != own
+            )
+
+    def _orphans(self) -> Generator[str, None, None]:
+        """Queues of dead processes, each locked while the caller looks at it."""
+        others = self._others()
         if not others:
             return
-        if make:
-            self._path()  # before the lock: it takes the same one
         with self._shared():
-            for queue in sorted(others):
+            for queue in others:
                 try:
                     lock = FileLock.take(os.path.join(queue, _LOCK), wait=False)
                 except FileNotFoundError:  # adopted by another
