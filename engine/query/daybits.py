@@ -9,6 +9,7 @@ bits hold nothing of it. Thread-safe.
 
 from __future__ import annotations
 
+import mmap
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -32,17 +33,27 @@ SPARSE = 16
 """Bits are not kept where they take this many times the bytes of the lists, 4 a user and day."""
 
 
+MAPPED_BYTES = 1 << 20
+"""From this size on the days of a run are pages that are there once written. A run knows all days
+of its partition, and a segment among several has rows on few of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class DayBits:
-    """uint64[days, words]: users of each day, and those with two rows or more on it."""
+    """uint64[days, words]: users of each day, and those with two rows or more on it. ``filled``:
+    days that have any; the others take no memory once all days take ``MAPPED_BYTES``.
+    """
 
     users: U64
     multi: U64 | None
+    filled: int
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
-        return self.users.nbytes + (0 if self.multi is None else self.multi.nbytes)
+        rows = self.filled if self.users.nbytes >= MAPPED_BYTES else len(self.users)
+        words: int = self.users.shape[1]
+        return rows * 8 * words * (1 if self.multi is None else 2)
 
 
 class DayBitsKept:
@@ -90,14 +101,17 @@ def _made(index: Days, *, multi: bool) -> DayBits:
     words = top // 64 + 1
     users = _rows(lists, len(index.rows), words)
     if not multi:
-        return DayBits(users, None)
-    return DayBits(
-        users, _rows({day: index.multi_list(day) for day in days}, len(index.rows), words)
-    )
+        return DayBits(users, None, len(days))
+    twice = {day: index.multi_list(day) for day in days}
+    return DayBits(users, _rows(twice, len(index.rows), words), len(days))
 
 
 def _rows(lists: dict[int, U32], days: int, words: int) -> U64:
-    rows = np.zeros((days, words), dtype=np.uint64)
+    size = 8 * days * words
+    if size < MAPPED_BYTES:
+        rows = np.zeros((days, words), dtype=np.uint64)
+    else:
+        rows = np.frombuffer(mmap.mmap(-1, size), dtype=np.uint64).reshape(days, words)
     for day, users in lists.items():
         set_bits(users, rows[day])
     rows.flags.writeable = False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import gc
 import weakref
 
+import numpy as np
 import pytest
 
 import zuji
+from zuji.engine.query import daybits
 
 TIME_MS = 1_790_784_000_000
 DAY_MS = 86_400_000
@@ -73,3 +75,15 @@ def test_bits_of_days_are_kept_by_segment_and_event(engine):
         assert engine.query(query).rows == first
         assert engine._day_bits.nbytes == held
     assert len({key[1] for key in engine._day_bits._kept}) > 1
+
+
+def test_days_without_users_take_no_memory():
+    words = 4_000
+    lists = {3: np.array([0, 64 * words - 1], np.uint32)}
+    rows = daybits._rows(lists, 40, words)
+    assert rows.nbytes >= daybits.MAPPED_BYTES
+    assert rows.any(axis=1).nonzero()[0].tolist() == [3]
+    held = daybits.DayBits(rows, None, len(lists))
+    assert held.nbytes == 8 * words
+    small = daybits.DayBits(daybits._rows(lists, 4, words), None, len(lists))
+    assert small.nbytes == small.users.nbytes
