@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 MOST_BITS_BYTES = 128 << 20
 """Of the bits of all buckets of a shard."""
-BITS_AT_ONCE = 1 << 21
-"""Of all buckets: as many as stay in a core's cache."""
+BITS_AT_ONCE = 1 << 24
+"""Of all buckets: as many as stay in the cache; with fewer, stretches of a day are too short."""
 LIGHT_USERS = 200_000
 """Up to so many users in all, sets are joined on the caller's thread."""
 
