@@ -118,16 +118,20 @@ def narrowed(
     least = floor
     if least is None:
         if len(counted) > 1:
-            seeds = _looked_up(context, [(one, _greatest(one.rows, n)) for one in counted], counted)
+            greatest = context.map(lambda one: (one, _greatest(one.rows, n)), counted)
+            seeds = _looked_up(context, greatest, counted)
             least = 0 if seeds is None else _nth(seeds[1], n)
         else:
             least = max((_nth(one.rows, n) for one in counted), default=0)
     whole = sum(one.whole for one in counted)
-    wanted = []
-    for one in counted:
-        assert one.rows is not None
-        share = -(-least * one.whole // max(whole, 1))
-        wanted.append((one, np.flatnonzero(one.rows >= max(share, 1)).astype(np.uint32)))
+
+    bound_of_all = least
+
+    def candidates(one: _Texts) -> tuple[_Texts, U32]:
+        share = max(1, -(-bound_of_all * one.whole // max(whole, 1)))
+        return one, np.flatnonzero(one.rows >= share).astype(np.uint32)  # type: ignore[operator]
+
+    wanted = context.map(candidates, counted)
     if sum(len(codes) for _, codes in wanted) > MOST_CANDIDATES:
         return None
     found = _looked_up(context, wanted, list(sources.values()))
@@ -141,12 +145,14 @@ def narrowed(
         return None
     number = np.full(len(totals) + 1, len(keep) + 1, np.uint32)
     number[keep] = np.arange(1, len(keep) + 1, dtype=np.uint32)
-    tables = {}
-    for key, one in sources.items():
+
+    def group_of_codes(one: _Texts) -> U32:
         context.charge(4 * len(one.texts))
         lut = np.full(len(one.texts), len(keep) + 1, np.uint32)
         lut[one.codes] = number[one.which]
-        tables[key] = lut
+        return lut
+
+    tables = dict(zip(sources, context.map(group_of_codes, list(sources.values())), strict=True))
     return Narrow([table.get(int(code)).decode() for code in keep], least, tables)
 
 
