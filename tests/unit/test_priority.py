@@ -64,7 +64,7 @@ def test_merges_give_way_unless_somebody_waits(
     config = zuji.Config(background=False, compact_after=4)
     with zuji.open(tmp_path, config=config) as engine:
         for number in range(8):
-            engine.append([{"event": "a", "user_id": f"u{number}", "time": 1_790_000_000_000}])
+            engine.append([{"event": "a", "user_id": "u", "time": 1_790_000_000_000 + number}])
             engine.flush()
         engine._writer._merger.merge_some()
         alone = list(seen)
