@@ -120,7 +120,10 @@ def _answer(
     bound.context.charge(120 * len(table) * chosen.lines * len(labels))
     rows: list[list[Any]] = []
     totals: list[list[Any]] = []
-    heads = [line_values(bound, by.groups, chosen, g) for g in range(chosen.lines)]
+    heads = []
+    for g in range(chosen.lines):
+        bound.context.check()
+        heads.append(line_values(bound, by.groups, chosen, g))
     for name, line, is_whole in zip(names, table, whole, strict=True):
         for g, head in enumerate(heads):
             bound.context.check()
