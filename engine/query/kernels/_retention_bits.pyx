@@ -51,11 +51,8 @@ cdef extern from "rows_bits.h" nogil:
 
     zj_buckets *zj_buckets_of(const zj_lane *lanes, int count, const int64_t *edges, int nb)
     void zj_buckets_free(zj_buckets *all, int count)
-    ctypedef struct zb_word:
-        uint64_t *once
-    int zb_word_open(zb_word *w, size_t rows)
     int zb_rows_bits(const zj_lane *lane, const zj_buckets *buckets, uint64_t *users, uint64_t *multi,
-                     size_t words, zb_word *scratch, zj_guard *guard)
+                     size_t words, uint64_t *scratch, zj_guard *guard)
 
 _U8, _I32, _I64, _U64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.uint64)
 
@@ -154,15 +151,14 @@ def rows_bits(lanes, edges, words, *, multi=False, cancel=None):
         twice = <uint64_t *>_matrix(again, None, "multi")
     cdef zj_buckets *buckets = zj_buckets_of(rows.lanes, rows.count, cuts, count)
     cdef int i, status = 0
-    cdef zb_word scratch
-    cdef int room = zb_word_open(&scratch, count + 2)
+    cdef uint64_t *scratch = <uint64_t *>calloc(2 * (count + 2), sizeof(uint64_t))
     with nogil:
         for i in range(rows.count):
-            if buckets != NULL and room == 0 and status == 0:
-                status = zb_rows_bits(&rows.lanes[i], &buckets[i], into, twice, width, &scratch, &guard.c)
+            if buckets != NULL and scratch != NULL and status == 0:
+                status = zb_rows_bits(&rows.lanes[i], &buckets[i], into, twice, width, scratch, &guard.c)
         zj_buckets_free(buckets, rows.count)
-        free(scratch.once)
-    if buckets == NULL or room != 0:
+        free(scratch)
+    if buckets == NULL or scratch == NULL:
         raise MemoryError
     finish(status)
     return users, again
