@@ -17,7 +17,7 @@ from zuji.engine.storage.segment import Segment
 from zuji.engine.writer.state import Growing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from zuji.engine.storage.frame import Frame
     from zuji.engine.storage.manifest import SegmentMeta
@@ -116,7 +116,7 @@ class Loader:
                     self._forget_from(ticket, problem)
                 self._finish_turn(ticket)
             raise
-        self._maintain(self._crowd())
+        self._maintain(crowd(state.segments, state.config.compact_after))
 
     def _bind(
         self,
@@ -186,16 +186,16 @@ class Loader:
         known = self._state.manifest.state.extra.get("imports", {})
         return {**more, "imports": {**known, **more["imports"]}}
 
-    def _crowd(self) -> int:
-        """How many segments should be merged at once, 0 while queries do not suffer.
 
-        Not before there is a crowd: who loads much often asks for a full compaction at the end.
-        """
-        segments = self._state.segments
-        if len(segments) > MANY:
-            return self._state.config.compact_after
-        places = Counter((s.shard, s.partition) for s in segments)
-        return CROWD_FAN_IN if max(places.values(), default=0) > CROWDED else 0
+def crowd(segments: Sequence[Segment], compact_after: int) -> int:
+    """How many segments should be merged at once, 0 while queries do not suffer.
+
+    Not before there is a crowd: who loads much often asks for a full compaction at the end.
+    """
+    if len(segments) > MANY:
+        return compact_after
+    places = Counter((s.shard, s.partition) for s in segments)
+    return CROWD_FAN_IN if max(places.values(), default=0) > CROWDED else 0
 
 
 def _after(why: BaseException) -> ZujiError:

@@ -14,7 +14,7 @@ from zuji.engine.storage.compaction import (
     merging_rows,
     pick,
 )
-from zuji.engine.writer.loader import CROWD_FAN_IN, CROWDED, MANY, Loader
+from zuji.engine.writer.loader import CROWD_FAN_IN, CROWDED, MANY, crowd
 from zuji.engine.writer.merger import Merger
 
 
@@ -89,16 +89,12 @@ def test_merges_beside_each_other_fit_a_quarter_of_memory():
 
 
 def test_a_bulk_load_wakes_merging_when_there_is_a_crowd():
-    def asked(segments):
-        state = SimpleNamespace(segments=segments, config=SimpleNamespace(compact_after=4))
-        return Loader(state, None, lambda _fan_in: None)._crowd()
-
     one_place = [segment(rank, 1) for rank in range(CROWDED + 1)]
-    assert asked(one_place[:-1]) == 0
-    assert asked(one_place) == CROWD_FAN_IN
+    assert crowd(one_place[:-1], 4) == 0
+    assert crowd(one_place, 4) == CROWD_FAN_IN
     spread = [segment(rank, 1, partition=rank % 60) for rank in range(MANY + 1)]
-    assert asked(spread[:-1]) == 0
-    assert asked(spread) == 4
+    assert crowd(spread[:-1], 4) == 0
+    assert crowd(spread, 4) == 4
     groups = pick(one_place, fan_in=CROWD_FAN_IN)
     assert sum(map(len, groups)) > CROWDED - CROWD_FAN_IN
 
