@@ -1,6 +1,6 @@
 """Streams of a segment, handed out page by page to kernels."""
 
-from typing import Any, final
+from typing import Any, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from zuji.engine.types import U8
 class Scratch:
     """Memory for decoding; shared by the feeds of one thread."""
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> Self: ...
 
 @final
 class PageFeed:
@@ -22,8 +22,8 @@ class PageFeed:
     ValueError.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         data: memoryview | bytes | U8,
         pages: npt.NDArray[np.void],
         verify: U8,
@@ -31,7 +31,7 @@ class PageFeed:
         width: int,
         scratch: Scratch,
         unit: int = 1,
-    ) -> None: ...
+    ) -> Self: ...
     def __len__(self) -> int: ...
     @property
     def capsule(self) -> Any:

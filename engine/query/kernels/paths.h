@@ -72,7 +72,8 @@ ZJ_INLINE size_t zp_keys_of(const zp_block *b, size_t sessions, const zp_rule *r
             const int bytes = (int)(length * width) - 8 * w;
             uint64_t word;
             memcpy(&word, codes + 8 * w, 8);
-            to[n * (size_t)words + (size_t)w] = bytes <= 0 ? 0 : word & (~0ull >> (bytes >= 8 ? 0 : 64 - 8 * bytes));
+            word = bytes <= 0 ? 0 : word & (~0ull >> (bytes >= 8 ? 0 : 64 - 8 * bytes));
+            to[n * (size_t)words + (size_t)w] = word;
         }
         const int64_t time = b->time[from];
         n += (size_t)((length > 0) & (time >= from_ms) & (time < to_ms));
@@ -93,13 +94,18 @@ ZJ_INLINE int zp_cut(zp_walk *walk, const int words, const size_t width) {
         for (uint64_t bits = b->first[word]; bits; bits &= bits - 1)
             b->begin[sessions++] = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
     b->begin[sessions] = (uint32_t)b->n;
-    if (status == ZJ_OK && sessions) status = zp_room(walk->keys, sessions);
-    if (status == ZJ_OK && sessions) zp_note(walk->keys, zp_keys_of(b, sessions, rule, walk->keys, words, width), words);
+    if (status == ZJ_OK && sessions) {
+        status = zp_room(walk->keys, sessions);
+        if (status == ZJ_OK)
+            zp_note(walk->keys, zp_keys_of(b, sessions, rule, walk->keys, words, width), words);
+    }
     b->n = 0;
     return status;
 }
 
-ZJ_INLINE int zp_take_users(zp_walk *walk, zp_source *source, size_t rows, zp_block *block, const size_t width) {
+/* The next rows of a source to a block. */
+ZJ_INLINE int zp_take_users(zp_walk *walk, zp_source *source, size_t rows, zp_block *block,
+                            const size_t width) {
     const int status = zp_block_reserve(block, rows + 1, width);
     if (status != ZJ_OK) return status;
     return zp_take(source, rows, block, walk->rule->plain && source->whole, width);

@@ -137,7 +137,8 @@ ZJ_INLINE void zp_copy(zp_block *to, const zp_block *from, size_t at, size_t m, 
  * the end of the block; the former go first at one instant. Most of a newer source is late by little or
  * not at all: what comes after all that is there is copied at once, and for each row before it, from
  * the last, those there move up in one piece. */
-static void zp_merge(zp_block *to, size_t first, const zp_block *from, size_t at, size_t m, const size_t width) {
+static void zp_merge(zp_block *to, size_t first, const zp_block *from, size_t at, size_t m,
+                     const size_t width) {
     const int64_t *time = from->time + at;
     size_t late = 0, end = to->n;
     while (late < m && time[late] < to->time[end - 1]) late++;
