@@ -71,6 +71,8 @@ class Loader:
             if failed:
                 raise _after(failed[0])
             frame, more, grown = self._bind(make, failed)
+            assert state.wal is not None
+            compared = state.wal.next_seq - 1  # with the keys of records up to this one
             ticket = self._tickets
             self._tickets += 1
             self._loading[ticket] = grown
@@ -84,6 +86,8 @@ class Loader:
             if frame is not None and frame.n:
                 metas = self._flusher.write_segments(frame, written, numbers)
             self._await_turn(ticket)
+            # Rows were left out as repeats of logged ones: those must be durable before the rest.
+            state.wal.sync(compared)
             with state.maintenance:
                 extra = {
                     **self._flusher.write_extras(grown, written),

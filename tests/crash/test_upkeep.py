@@ -347,3 +347,32 @@ def test_a_repeat_of_a_load_is_acknowledged_when_the_load_has_ended(tmp_path, mo
         result = outcome[-1]
         assert (result.accepted, result.duplicates) == ((1, 0) if fails else (0, 1))
         assert rows_in(engine) == (2 if fails else 3)
+
+
+def test_what_a_load_left_out_as_a_repeat_is_durable_before_the_load(tmp_path, monkeypatch):
+    """The other copy is in the log, perhaps not synced: power may fail after the load's commit."""
+    columns = {"u": ["a", "b"], "t": pa.array([START, START], pa.timestamp("ms")), "i": ["x", "y"]}
+    table, mapping = pa.table(columns), MAPPING | {"insert_id": "i"}
+    event = {"event": "order", "time": START, "user_id": "a", "insert_id": "x"}
+    with zuji.open(tmp_path, config=BY_HAND) as engine:
+        writer = engine._writer
+        loader, log, commit = writer._loader, writer.wal, Manifest.commit
+        bind, sync = loader._bind, log.sync
+        synced = []
+
+        def after_a_batch(*arguments):
+            monkeypatch.setattr(log, "sync", lambda seq: None)  # its appender is yet to sync
+            engine.append_batch(msgpack.packb([event]))
+            monkeypatch.setattr(log, "sync", sync)
+            assert log.synced_seq < log.next_seq - 1
+            return bind(*arguments)
+
+        def seen(self, edit):
+            synced.append(log.synced_seq)
+            return commit(self, edit)
+
+        monkeypatch.setattr(loader, "_bind", after_a_batch)
+        monkeypatch.setattr(Manifest, "commit", seen)
+        assert engine.append_table(table, mapping).duplicates == 1
+        assert synced == [log.next_seq - 1]
+        monkeypatch.undo()
