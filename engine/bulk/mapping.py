@@ -34,6 +34,10 @@ class TableMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     profile: bool = False
 
 
+# Now, while one thread imports this: two that convert to a type for the first time can crash.
+msgspec.convert({}, TableMapping)
+
+
 def check_mapping(table: pa.Table, mapping: TableMapping) -> dict[str, str]:
     """Property columns → names, after checking that the mapping fits the table.
 
