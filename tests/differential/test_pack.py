@@ -1,4 +1,6 @@
-"""A record made by way of its batch's keys is an lz4 block of the same bytes, whatever the marks."""
+"""A record made by way of its batch's keys is an lz4 block of the same bytes, whatever the marks
+say.
+"""
 
 from __future__ import annotations
 
