@@ -4,7 +4,7 @@ Threads: the GIL is released while bytes are read; the two string tables are wri
 holds a lock over them.
 """
 
-from typing import Final
+from typing import Final, Self, final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from zuji.engine.types import U32
 EVENT_CODES: Final[tuple[str, ...]]
 BATCH_CODES: Final[tuple[str, ...]]
 
+@final
 class Decoder:
     """Decodes batches one after the other into its two tables; its buffers are used again.
 
@@ -24,7 +25,7 @@ class Decoder:
     uses it has it, and its tables, for itself.
     """
 
-    def __init__(self, limits: Limits, names: StringTable, strings: StringTable) -> None: ...
+    def __new__(cls, limits: Limits, names: StringTable, strings: StringTable) -> Self: ...
     @property
     def n(self) -> int:
         """Rows of the batch."""

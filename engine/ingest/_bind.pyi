@@ -4,12 +4,13 @@ Threads: the GIL is released while rows and cells are walked; the caller holds a
 arrays and the tables. All O(rows + cells).
 """
 
-from typing import Any
+from typing import Any, Self, final
 
 from zuji.engine.batch import Decoder
 from zuji.engine.index._strings import StringTable
 from zuji.engine.types import I32, I64, U8, U16, U32, U64
 
+@final
 class Regular:
     """A regular batch on its way to the memtable, still in its decoder's columns.
 
@@ -17,7 +18,7 @@ class Regular:
     :meth:`take`.
     """
 
-    def __init__(self, decoder: Decoder) -> None: ...
+    def __new__(cls, decoder: Decoder) -> Self: ...
     @property
     def decoder(self) -> Decoder: ...
     @property

@@ -1,9 +1,10 @@
-from typing import Any
+from typing import Any, Self, final
 
 from zuji.engine.types import I64, U8, U16, U32, U64
 
 MAX_SOURCES: int
 
+@final
 class KeyMerge:
     """Merges the keys of sources (oldest first), a block at a time.
 
@@ -12,7 +13,7 @@ class KeyMerge:
     the number of rows of the same user at the same instant before it, at most 65,535.
     """
 
-    def __init__(self, sources: int, starts: I64, source: U8, tie: U16) -> None: ...
+    def __new__(cls, sources: int, starts: I64, source: U8, tie: U16) -> Self: ...
     @property
     def any_tie(self) -> bool:
         """Whether two rows so far share user and instant."""

@@ -5,6 +5,8 @@ The C is in ``merging.h``. Every function takes contiguous arrays, checks what c
 GIL back while it works. A :class:`KeyMerge` has one thread at a time.
 """
 
+cimport cython
+
 import numpy as np
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -56,6 +58,7 @@ cdef enum:
 MAX_SOURCES = MOST_SOURCES
 
 
+@cython.final
 cdef class KeyMerge:
     cdef merging m
     cdef int64_t sources
