@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -121,8 +122,14 @@ def first(peer: str, folder: Path, threads: int, form: Any, dropped: bool) -> di
 
 
 def _python(code: str, *arguments: str) -> str:
+    # pip compiles what it installs; a source tree is compiled by the first run that may write.
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
     )
     if done.returncode:
         raise RuntimeError(done.stderr)
