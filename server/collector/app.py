@@ -162,6 +162,7 @@ def _for_any_origin(request: Request, answer: Answer) -> Answer:
     allowed = (
         (b"Access-Control-Allow-Origin", origin),
         (b"Access-Control-Allow-Credentials", b"true"),
+        (b"Access-Control-Expose-Headers", b"Retry-After"),
         (b"Vary", b"Origin"),
     )
     return replace(answer, headers=(*answer.headers, *allowed))
