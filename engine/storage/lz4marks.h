@@ -41,7 +41,7 @@ static inline void zj_lz4_literal(zj_lz4 *z, const uint8_t *p, size_t n, size_t 
     z->out += z->head_bytes;
     z->head_bytes = 0;
     if (wide && n <= 32) memcpy(z->out, p, 32);
-    else memcpy(z->out, p, n);
+    else if (n) memcpy(z->out, p, n); /* p may be NULL then */
     z->out += n;
 }
 
