@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -107,6 +109,7 @@ def in_child(work):
     pid = os.fork()
     if pid == 0:
         code = 1
+        faulthandler.dump_traceback_later(60, exit=True)  # a child that hangs says where
         try:
             work()
             code = 0
@@ -187,6 +190,55 @@ time.sleep(60)
     finally:
         os.kill(worker, signal.SIGKILL)
         process.stdout.close()
+
+
+def test_a_fork_right_after_a_file_was_closed(collector, client_of, tmp_path, monkeypatch):
+    """Another thread seals a batch: its file is closed, and the child must not trip over that."""
+    client = client_of(queue_dir=tmp_path)
+    track(client, range(10))
+    close, outcomes = os.close, []
+
+    def closing(fd):
+        close(fd)
+        if not outcomes:
+            outcomes.append(None)
+            outcomes[0] = in_child(work)
+
+    def work():
+        assert client.stats.queued == 0
+        track(client, [100])
+        assert client.close(5)
+
+    monkeypatch.setattr(os, "close", closing)
+    assert client.flush(10)
+    assert outcomes == [True]
+    assert sorted(collector.numbers) == [*range(10), 100]
+
+
+def test_a_fork_while_an_answer_is_read(collector, client_of):
+    """The sending thread is not in the child, and what it had locked stays locked there."""
+    client = client_of(timeout_seconds=5)
+    answering = socket.create_server(("127.0.0.1", 0))
+    client.reconfigure(url=f"http://127.0.0.1:{answering.getsockname()[1]}")
+    track(client, [1])
+    waiting = client._begin_flush(lambda gone: None)
+    peer, _ = answering.accept()
+    peer.recv(1 << 16)
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    time.sleep(0.2)  # the thread waits for the rest of the body
+
+    def work():
+        client.reconfigure(url=collector.url)
+        track(client, [100])
+        assert client.close(5)
+
+    try:
+        assert in_child(work)
+        assert collector.numbers == [100]
+    finally:
+        client._queue.forget(waiting)
+        peer.close()
+        answering.close()
 
 
 def test_a_fork_while_other_threads_track(collector, client_of, tmp_path):

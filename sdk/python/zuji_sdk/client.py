@@ -260,8 +260,10 @@ class Client:
             _log.exception("on_error failed")
 
     def _forked(self) -> None:
-        self._sender.abandon()
-        self._queue.abandon()
+        try:
+            self._sender.abandon()
+        finally:
+            self._queue.abandon()
 
 
 _live: weakref.WeakSet[Client] = weakref.WeakSet()

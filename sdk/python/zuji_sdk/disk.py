@@ -161,9 +161,7 @@ class DiskStore(Store):
 
     def abandon(self) -> None:
         """In a forked child: close the parent's file, touch nothing. Locks: lock.abandon_all."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._close_file()
 
     # What Store asks for.
 
@@ -208,8 +206,7 @@ class DiskStore(Store):
 
     def _finish(self, batch: Batch) -> None:
         assert isinstance(batch, DiskBatch)
-        os.close(self._fd)
-        self._fd = -1
+        self._close_file()
         if self._fsync == "batch":
             self._unsynced.append(batch)
 
@@ -238,8 +235,7 @@ class DiskStore(Store):
     def _delete(self, batch: Batch) -> None:
         assert isinstance(batch, DiskBatch)
         if self._fd >= 0 and self.open is None and batch.ticket < 0:  # it was the open one
-            os.close(self._fd)
-            self._fd = -1
+            self._close_file()
         try:
             os.unlink(batch.path)
         except FileNotFoundError:
@@ -247,6 +243,11 @@ class DiskStore(Store):
         except OSError as error:
             # It may be sent again by the next process: its id makes that a duplicate.
             _log.warning("cannot delete path=%s error=%s", batch.path, error)
+
+    def _close_file(self) -> None:
+        fd, self._fd = self._fd, -1  # first: a child forked meanwhile must not close it again
+        if fd >= 0:
+            os.close(fd)
 
     # The folder.
 

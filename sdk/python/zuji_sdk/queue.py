@@ -357,6 +357,7 @@ class Queue:
 
     def abandon(self) -> None:
         """In a forked child: let go of what is the parent's, begin anew."""
-        if self.disk is not None:
-            self.disk.abandon()
+        disk = self.disk
         self.begin()
+        if disk is not None:
+            disk.abandon()

@@ -95,8 +95,8 @@ class Sender:
 
     def abandon(self) -> None:
         """In a forked child: close its copy of the connection, begin anew."""
-        self._transport.close()
         self.begin()
+        self._transport.abandon()
 
     def _run(self) -> None:
         queue = self._queue

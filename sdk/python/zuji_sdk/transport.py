@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import socket
 import ssl
 from typing import Callable, NamedTuple
@@ -120,6 +121,16 @@ class Transport:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    def abandon(self) -> None:
+        """In a forked child: close its copy of the socket alone. The rest belongs to a thread that
+        is not here, and may be locked by it for good (http.client reads through a buffer)."""
+        connection, self._connection = self._connection, None
+        sock = connection.sock if connection is not None else None
+        if sock is not None:
+            fd = sock.detach()
+            if fd >= 0:
+                os.close(fd)
 
     def abort(self) -> None:
         """Make a request that waits in another thread fail now."""
