@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from zuji.engine.storage.cache import machine_bytes
+from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment_writer import write_segment
 
@@ -138,9 +139,9 @@ def merge(
     return write_segment(
         files,
         path,
+        MergedRows(group),
         shard=first.shard,
         partition=partition,
-        sources=group,
         day_edges=day_edges(tz, partition.start_ms, partition.end_ms),
         segment_id=segment_id,
         file=file,

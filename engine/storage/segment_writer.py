@@ -41,7 +41,6 @@ from zuji.engine.storage.format import (
 )
 from zuji.engine.storage.frame import DTYPES
 from zuji.engine.storage.manifest import SegmentMeta
-from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.streams import StreamWriter
 from zuji.engine.types import PROFILE_EVENTS, Kind
@@ -51,12 +50,11 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from zuji.engine.storage.blocks import PropBlocks, RowBlocks
-    from zuji.engine.storage.build import Packed, SortedRows
+    from zuji.engine.storage.build import Packed
     from zuji.engine.storage.dictionary import Dictionary
     from zuji.engine.storage.files import Appender, Files
     from zuji.engine.storage.format import Stream
     from zuji.engine.storage.frame import Slice, Sliced
-    from zuji.engine.storage.source import Source
     from zuji.engine.storage.streams import OpenStream
     from zuji.engine.types import I64, U32
 
@@ -95,10 +93,10 @@ def write_frame(
 
     def write(item: tuple[Slice, int, str]) -> SegmentMeta:
         piece, ident, name = item
-        return write_rows(
+        return write_segment(
             files,
             file_names.path(directory, name),
-            piece.sorted(),
+            WholeRows(piece.sorted()),
             shard=piece.shard,
             partition=piece.partition,
             day_edges=day_edges(tz, piece.partition.start_ms, piece.partition.end_ms),
@@ -113,73 +111,21 @@ def write_frame(
 def write_segment(
     files: Files,
     path: str,
-    *,
-    shard: int,
-    partition: Partition,
-    sources: Sequence[Source],
-    day_edges: I64,
-    segment_id: int = 0,
-    file: str = "",
-    rank: int = 0,
-) -> SegmentMeta:
-    """Writes the rows of several sources of one shard and partition, oldest source first, as one
-    segment.
-    """
-    return _write(
-        files,
-        path,
-        MergedRows(sources),
-        shard=shard,
-        partition=partition,
-        day_edges=day_edges,
-        segment_id=segment_id,
-        file=file,
-        rank=rank,
-    )
-
-
-def write_rows(
-    files: Files,
-    path: str,
-    rows: SortedRows,
-    *,
-    shard: int,
-    partition: Partition,
-    day_edges: I64,
-    segment_id: int = 0,
-    file: str = "",
-    rank: int = 0,
-) -> SegmentMeta:
-    """Writes sorted rows to ``path``: tmp, fsync, rename. The caller syncs the directory.
-
-    Raises:
-        StorageFull, StorageFailed, ReadOnly: the temporary file is removed.
-    """
-    return _write(
-        files,
-        path,
-        WholeRows(rows),
-        shard=shard,
-        partition=partition,
-        day_edges=day_edges,
-        segment_id=segment_id,
-        file=file,
-        rank=rank,
-    )
-
-
-def _write(
-    files: Files,
-    path: str,
     rows: RowBlocks,
     *,
     shard: int,
     partition: Partition,
     day_edges: I64,
-    segment_id: int,
-    file: str,
-    rank: int,
+    segment_id: int = 0,
+    file: str = "",
+    rank: int = 0,
 ) -> SegmentMeta:
+    """Writes rows of one shard and partition to ``path``: tmp, fsync, rename. The caller syncs the
+    directory.
+
+    Raises:
+        StorageFull, StorageFailed, ReadOnly: the temporary file is removed.
+    """
     temporary = file_names.temporary(path)
     appender = files.create(temporary)
     try:

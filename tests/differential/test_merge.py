@@ -26,6 +26,7 @@ from zuji.engine.storage._merging import (
 )
 from zuji.engine.storage.files import Files
 from zuji.engine.storage.memory import MemorySource
+from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import day_edges
 from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.segment_writer import write_frame, write_segment
@@ -296,9 +297,9 @@ def test_memory_sources_merge_like_segments(folder: Path) -> None:
     write_segment(
         FILES,
         str(path),
+        MergedRows(sources),
         shard=0,
         partition=piece.partition,
-        sources=sources,
         day_edges=edges,
     )
     direct = written(list(itertools.chain(*held)), folder)

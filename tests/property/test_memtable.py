@@ -16,6 +16,7 @@ from zuji.engine.index._strings import StringTable
 from zuji.engine.storage import memtable as module
 from zuji.engine.storage.files import Files
 from zuji.engine.storage.memtable import Memtable
+from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.row_log import BoundChunk
 from zuji.engine.storage.segment import Segment
@@ -73,7 +74,12 @@ def together(sources: list[Any], path: Path) -> Segment:
     place = Partition(sources[0].partition, sources[0].base_ms, sources[0].end_ms)
     edges = day_edges(TZ, place.start_ms, place.end_ms)
     write_segment(
-        FILES, str(path), shard=sources[0].shard, partition=place, sources=sources, day_edges=edges
+        FILES,
+        str(path),
+        MergedRows(sources),
+        shard=sources[0].shard,
+        partition=place,
+        day_edges=edges,
     )
     return Segment(FILES, str(path))
 
