@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import ssl
 import sys
@@ -63,7 +64,7 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         store = open_store(settings.data, settings.database)
-        keys, metrics = KeyRing(store), Metrics()
+        keys, metrics = KeyRing(store, dev=settings.dev), Metrics()
         projects = Projects(settings, loop)
         collector = Collector(settings, projects, keys, metrics)
         api = Api(settings, projects, keys, metrics)
@@ -197,7 +198,5 @@ def _end_for_sure(seconds: float) -> None:
 
 
 def _leave() -> None:
-    import os
-
     sys.stderr.flush()
     os._exit(1)

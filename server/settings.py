@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from zuji.engine.errors import InvalidInput
@@ -181,7 +181,7 @@ def _word(kind: type) -> str:
 def _checked(settings: Settings) -> Settings:
     for f in fields(settings):
         value = getattr(settings, f.name)
-        if f.default is not MISSING and isinstance(value, int | float) and value < 0:
+        if isinstance(value, int | float) and value < 0:
             raise InvalidInput(f"{f.name} cannot be negative, got {value}")
     if not settings.data:
         raise InvalidInput("no data directory: give --data DIR (or `data` in the config file)")

@@ -20,8 +20,7 @@ from zuji.engine.query.context import Cancel
 from zuji.server.api.asking import Desk
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.openapi import docs_routes
-from zuji.server.auth import Kind
-from zuji.server.errors import Forbidden, Unauthorized
+from zuji.server.auth import Kind, bearer
 from zuji.server.protocols.native import STATUS
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ class Api:
     def __init__(
         self, settings: Settings, projects: Projects, keys: KeyRing, metrics: Metrics
     ) -> None:
-        self._settings = settings
         self._projects = projects
         self._keys = keys
         self._metrics = metrics
@@ -160,11 +158,15 @@ class Api:
 
     async def readiness(self, _request: Request) -> Response:
         """``GET /readyz``: whether all projects are open and can be written."""
-        failed = [p.name for p in self._projects.all() if p.engine.status()["last_error"]]
+        failed = await asyncio.to_thread(self._unwritable)
         if self.ready and not failed:
             return Response("ready\n", media_type="text/plain")
         why = f"writing fails: {', '.join(failed)}" if failed else "projects are being opened"
         return JSONResponse({"error": {"code": "not_ready", "message": why}}, 503)
+
+    def _unwritable(self) -> list[str]:
+        """Projects that cannot be written; on a thread, since a status may sort new rows."""
+        return [p.name for p in self._projects.all() if p.engine.status()["last_error"]]
 
     async def scraped(self, request: Request) -> Response:
         """``GET /metrics``: counters in Prometheus' form."""
@@ -174,16 +176,9 @@ class Api:
     # -- who -----------------------------------------------------------------------------------
 
     def _project(self, request: Request, need: Kind) -> Project:
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        text = text.strip() if scheme.lower() == "bearer" else ""
-        key = self._keys.find(text) if text else None
+        key = self._keys.allowed(bearer(request.headers.get("authorization", "")), need)
         if key is None:
-            if not self._settings.dev:
-                what = "this key is not known" if text else "no key: send Authorization: Bearer …"
-                raise Unauthorized(what)
             return self._projects.get(request.query_params.get("project", "default"))
-        if not key.kind.may(need):
-            raise Forbidden("this key may not ask: make one with `zuji key create --read`")
         asked = request.query_params.get("project", key.project)
         if asked != key.project:
             raise NotFound(f"there is no project {asked!r} for this key")

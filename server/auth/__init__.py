@@ -1,5 +1,13 @@
 """Who may send and who may ask: keys of projects."""
 
-from zuji.server.auth.keys import Key, KeyRing, Kind, list_keys, make_key, revoke_key
+from zuji.server.auth.keys import (
+    Key,
+    KeyRing,
+    Kind,
+    bearer,
+    list_keys,
+    make_key,
+    revoke_key,
+)
 
-__all__ = ["Key", "KeyRing", "Kind", "list_keys", "make_key", "revoke_key"]
+__all__ = ["Key", "KeyRing", "Kind", "bearer", "list_keys", "make_key", "revoke_key"]

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from zuji.engine.errors import InvalidInput, NotFound
+from zuji.server.errors import Forbidden, Unauthorized
 from zuji.server.meta.tables import KeyRow
 
 if TYPE_CHECKING:
@@ -108,15 +109,46 @@ def revoke_key(store: Store, name: str) -> Key:
         return _key(row)
 
 
-class KeyRing:
-    """All keys, for checking."""
+_NEED = {
+    Kind.WRITE: "this key may not send events: make one with `zuji key create --write`",
+    Kind.READ: "this key may not ask: make one with `zuji key create --read`",
+    Kind.ADMIN: "this key may not manage: make one with `zuji key create --admin`",
+}
 
-    def __init__(self, store: Store) -> None:
+
+def bearer(authorization: str) -> str:
+    """Key in the value ``Bearer …`` of a header; "" when there is none."""
+    scheme, _, text = authorization.partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+class KeyRing:
+    """All keys, for checking. ``dev``: any key will do, or none."""
+
+    def __init__(self, store: Store, *, dev: bool = False) -> None:
         self._store = store
+        self._dev = dev
         self._keys: dict[str, tuple[str, Key]] = {}
         self._known: dict[str, Key] = {}  # texts that were right
         self._looked = float("-inf")
+        self._stale = True  # the database changed after the rows here were read
         self._lock = threading.Lock()
+
+    def allowed(self, text: str, need: Kind) -> Key | None:
+        """The key of this text, which may do ``need``; None: in development mode, an unknown one.
+
+        Raises:
+            Unauthorized: no key, or an unknown one. Forbidden: it may not.
+        """
+        key = self.find(text) if text else None
+        if key is None:
+            if self._dev:
+                return None
+            what = "this key is not known" if text else "no key: send Authorization: Bearer …"
+            raise Unauthorized(what)
+        if not key.kind.may(need):
+            raise Forbidden(_NEED[need])
+        return key
 
     def find(self, text: str) -> Key | None:
         """The key of this text; None when there is none or it was taken back."""
@@ -138,13 +170,14 @@ class KeyRing:
         with self._lock:
             if now - self._looked < LOOK_S:
                 return
+            self._stale = self._store.changed() or self._stale
+            if self._stale:  # until rows were read, nobody is let in by older ones
+                with self._store.session() as session:
+                    rows = session.scalars(select(KeyRow).where(KeyRow.revoked_ms.is_(None)))
+                    self._keys = {row.id: (row.digest, _key(row)) for row in rows}
+                self._known = {}
+                self._stale = False
             self._looked = now
-            if not self._store.changed():
-                return
-            with self._store.session() as session:
-                rows = session.scalars(select(KeyRow).where(KeyRow.revoked_ms.is_(None)))
-                self._keys = {row.id: (row.digest, _key(row)) for row in rows}
-            self._known = {}
 
 
 def _key(row: KeyRow) -> Key:

@@ -15,7 +15,6 @@ from zuji.server.auth import Kind
 from zuji.server.collector.body import inflated
 from zuji.server.collector.gather import Work
 from zuji.server.collector.message import TEXT, Answer, problem
-from zuji.server.errors import Forbidden, Unauthorized
 from zuji.server.protocols import PROTOCOLS
 from zuji.server.protocols.base import parameters
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.writer import AppendResult
-    from zuji.server.auth import Key, KeyRing
+    from zuji.server.auth import KeyRing
     from zuji.server.collector.http import Connection
     from zuji.server.collector.message import Request
     from zuji.server.metrics import Metrics
@@ -51,7 +50,6 @@ class Collector:
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
                 self._routes[path] = protocol
-            self._fixed.update(protocol.fixed)
         self.ready = False
 
     def handle(self, request: Request, connection: Connection) -> Answer | None:
@@ -75,8 +73,8 @@ class Collector:
 
     def _take(self, protocol: Protocol, request: Request, connection: Connection) -> None:
         text = protocol.key(request)
-        assert text is not None  # keys in bodies come with the protocols that have them
-        key, project = self._allowed(text)
+        key = self._keys.allowed(text, Kind.WRITE)
+        project = self._any_project(text) if key is None else self._projects.get(key.project)
         bulk = key is not None and key.kind == Kind.ADMIN
 
         def prepare() -> Sequence[bytes]:
@@ -84,25 +82,13 @@ class Collector:
             if not coding and request.query:
                 coding = parameters(request).get("encoding", "")
             body = inflated(request.body, coding, self._settings, bulk=bulk)
-            return protocol.convert(request, body).batches
+            return protocol.convert(request, body)
 
         def done(outcome: Sequence[AppendResult | ZujiError] | ZujiError) -> None:
             answer = self._answer(protocol, request, project, outcome)
             connection.answer(_for_any_origin(request, answer))
 
         project.gatherer.put(Work(len(request.body) + _OWN, prepare, done))
-
-    def _allowed(self, text: str) -> tuple[Key | None, Project]:
-        """The key and its project; in development mode no key is needed."""
-        key = self._keys.find(text) if text else None
-        if key is None:
-            if self._settings.dev:
-                return None, self._any_project(text)
-            what = "this key is not known" if text else "no key: send Authorization: Bearer …"
-            raise Unauthorized(what)
-        if not key.kind.may(Kind.WRITE):
-            raise Forbidden("this key may not send events: make one with `zuji key create --write`")
-        return key, self._projects.get(key.project)
 
     def _any_project(self, text: str) -> Project:
         """In development mode a key may be the name of a project."""

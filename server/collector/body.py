@@ -131,8 +131,3 @@ def inflated(body: bytes, coding: str, settings: Settings, *, bulk: bool = False
     if len(found) > SMALL and len(found) > settings.inflate_ratio * len(body):
         raise BadBody(f"the body inflates more than {settings.inflate_ratio}-fold", 413)
     return found
-
-
-def is_gzip(body: bytes) -> bool:
-    """Whether bytes begin as gzip does: some SDKs do not say so."""
-    return body[:2] == GZIP_MARK

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import InvalidEvent, Overloaded
 from zuji.engine.writer import AppendResult
+from zuji.server.auth import bearer
 from zuji.server.collector.message import Answer, json_answer, problem
 from zuji.server.errors import BadBody
-from zuji.server.protocols.base import Converted, Protocol, bearer, parameters
+from zuji.server.protocols.base import Protocol, parameters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,11 +40,11 @@ RETRY_S = 5.0
 
 
 def _key(request: Request) -> str:
-    return bearer(request) or parameters(request).get("key", "")
+    return bearer(request.header(b"authorization")) or parameters(request).get("key", "")
 
 
-def _convert(_request: Request, body: bytes) -> Converted:
-    return Converted((body,))
+def _convert(_request: Request, body: bytes) -> Sequence[bytes]:
+    return (body,)
 
 
 def _stored(_request: Request, results: Sequence[AppendResult]) -> Answer:

@@ -1,10 +1,11 @@
 """Keys: shown once, stored as digests, refused as soon as they are taken back."""
 
 import sqlite3
+from unittest.mock import Mock
 
 import pytest
 
-from zuji.engine.errors import InvalidInput, NotFound, UnsupportedFormat
+from zuji.engine.errors import InvalidInput, NotFound, StorageFailed, UnsupportedFormat
 from zuji.server.auth import KeyRing, Kind, list_keys, make_key, revoke_key
 from zuji.server.auth import keys as module
 from zuji.server.meta import open_store
@@ -42,6 +43,21 @@ def test_another_process_makes_and_takes_back(store, tmp_path, whole):
     assert gone.revoked_ms is not None
     assert ring.find(text) is None
     assert list_keys(store)[0].revoked_ms == gone.revoked_ms
+
+
+def test_nobody_is_let_in_by_rows_that_may_be_old(store, tmp_path, monkeypatch):
+    key, text = make_key(store, "bank", Kind.READ)
+    ring = KeyRing(store)
+    assert ring.find(text) == key
+    other = open_store(str(tmp_path))
+    revoke_key(other, key.id)
+    other.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "session", Mock(side_effect=StorageFailed("disk")))
+        for _ in range(2):
+            with pytest.raises(StorageFailed):
+                ring.find(text)
+    assert ring.find(text) is None
 
 
 def test_kinds():
