@@ -31,11 +31,12 @@ from zuji.engine.storage.segment import Segment
 from zuji.engine.writer import AppendResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     import pyarrow as pa
 
+    from zuji.engine.batch.columns import Rejected
     from zuji.engine.bulk import TableMapping
     from zuji.engine.errors import ZujiError
     from zuji.engine.query.result import Result
@@ -214,6 +215,20 @@ class Engine:
         """
         self._check()
         return self._writer.append_batch(bytes(batch))
+
+    def append_many(
+        self, batches: Sequence[bytes], refused: Sequence[Rejected] = ()
+    ) -> list[AppendResult | ZujiError]:
+        """Stores batches with one sync for all: what became of each, in their order; an error takes
+        the place of a result where :meth:`append_batch` would raise it.
+
+        ``refused``: events that the caller could not make sense of, for the quarantine.
+
+        Raises:
+            StorageFull, StorageFailed, ReadOnly, EngineClosed: nothing was acknowledged.
+        """
+        self._check()
+        return self._writer.append_many(batches, refused)
 
     def append_table(
         self,

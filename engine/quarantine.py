@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import lz4.block
 import msgpack
 
+from zuji.engine.batch.columns import Rejected
 from zuji.engine.errors import Corruption, UnsupportedFormat
 from zuji.engine.storage.codecs import crc32c
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from zuji.engine.batch.columns import Rejected
     from zuji.engine.storage.files import Files
 
 MAGIC = b"ZUJIQUA1"
@@ -64,6 +64,17 @@ class Kept:
         }
 
 
+def packed_rejected(refused: Iterable[Rejected]) -> bytes:
+    """Rejected events as a log record carries them: a msgpack array of arrays of five."""
+    packed: bytes = msgpack.packb([[r.index, r.reason, r.path, r.message, r.raw] for r in refused])
+    return packed
+
+
+def unpacked_rejected(packed: bytes) -> list[Rejected]:
+    """What :func:`packed_rejected` made bytes of."""
+    return [Rejected(*fields) for fields in msgpack.unpackb(packed)]
+
+
 def write_quarantine(files: Files, path: str, kept: Sequence[Kept]) -> None:
     """Writes and syncs one file."""
     out = files.create(path)
@@ -88,8 +99,6 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
         Corruption: a checksum or length is wrong.
         UnsupportedFormat: written by a newer release.
     """
-    from zuji.engine.batch.columns import Rejected
-
     blob = files.read(path)
     if len(blob) < _START:
         raise Corruption("quarantine file is too short", path, len(blob))

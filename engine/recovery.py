@@ -20,7 +20,7 @@ from zuji.engine.storage import names
 from zuji.engine.storage.lock import lock_project
 from zuji.engine.storage.manifest import Manifest, ProjectInfo
 from zuji.engine.storage.wal import WalReport, WalWriter, read_wal
-from zuji.engine.writer import KIND_BATCH, Writer
+from zuji.engine.writer import KIND_BATCH, KIND_REFUSED, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,8 +129,8 @@ def _replay(files: Files, writer: Writer, *, repair: bool) -> WalReport:
     started = time.perf_counter()
     events = 0
     for _, kind, payload in records:
-        if kind == KIND_BATCH:
-            events += writer.replay(payload)
+        if kind in (KIND_BATCH, KIND_REFUSED):
+            events += writer.replay(kind, payload)
     if report.records:
         log.info(
             "recovered records=%d events=%d bytes=%d seconds=%.2f",

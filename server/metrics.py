@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from zuji.engine.batch.columns import Rejected
     from zuji.engine.writer import AppendResult
     from zuji.server.collector.http import Watch
     from zuji.server.projects import Projects
@@ -54,15 +55,21 @@ class Metrics:
         )
         self._running = Gauge("zuji_queries_running", "now", registry=self._registry)
 
-    def stored(self, protocol: str, project: str, results: Sequence[AppendResult]) -> None:
-        """A request was stored."""
+    def stored(
+        self,
+        protocol: str,
+        project: str,
+        results: Sequence[AppendResult],
+        refused: Sequence[Rejected] = (),
+    ) -> None:
+        """A request was stored; ``refused``: what of it was not even an event."""
         self._requests.labels(protocol, project).inc()
         self._events.labels(protocol, project).inc(sum(r.accepted for r in results))
         repeats = sum(r.duplicates for r in results)
         if repeats:
             self._repeats.labels(protocol, project).inc(repeats)
-        for result in results:
-            for rejected in result.rejected:
+        for each in (refused, *(result.rejected for result in results)):
+            for rejected in each:
                 self._rejected.labels(project, rejected.reason).inc()
 
     def refused(self, protocol: str, code: str) -> None:

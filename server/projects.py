@@ -20,10 +20,8 @@ from zuji.server.collector.gather import Gatherer
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Sequence
 
     from zuji.engine.engine import Engine
-    from zuji.engine.writer import AppendResult
     from zuji.server.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,16 +35,7 @@ class Project:
     ) -> None:
         self.name = name
         self.engine = engine
-        self.gatherer = Gatherer(name, self._append, loop, settings.queue_bytes)
-
-    def _append(self, batches: Sequence[bytes]) -> list[AppendResult | ZujiError]:
-        found: list[AppendResult | ZujiError] = []
-        for batch in batches:
-            try:
-                found.append(self.engine.append_batch(batch))
-            except ZujiError as problem:
-                found.append(problem)
-        return found
+        self.gatherer = Gatherer(name, engine.append_many, loop, settings.queue_bytes)
 
     def close(self) -> None:
         """Stores what waits and closes the engine."""

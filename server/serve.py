@@ -66,7 +66,7 @@ class _Process:
         store = open_store(settings.data, settings.database)
         keys, metrics = KeyRing(store, dev=settings.dev), Metrics()
         projects = Projects(settings, loop)
-        collector = Collector(settings, projects, keys, metrics)
+        collector = Collector(settings, projects, keys, metrics, loop)
         api = Api(settings, projects, keys, metrics)
         watch = Watch(settings, collector.handle)
         metrics.watch(watch, projects)
@@ -105,6 +105,7 @@ class _Process:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await asyncio.to_thread(collector.close)
             await asyncio.to_thread(projects.close)
             store.close()
             log.info("stopped")

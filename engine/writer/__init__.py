@@ -8,7 +8,7 @@ belongs to them → one manifest edit → WAL trimmed), ``loader`` (bulk tables,
 ``lock``; whoever sorts rows for a query holds neither.
 """
 
-from zuji.engine.writer.state import KIND_BATCH, AppendResult
+from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, AppendResult
 from zuji.engine.writer.writer import Writer
 
-__all__ = ["KIND_BATCH", "AppendResult", "Writer"]
+__all__ = ["KIND_BATCH", "KIND_REFUSED", "AppendResult", "Writer"]

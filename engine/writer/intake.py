@@ -13,19 +13,21 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.errors import StorageFailed
+from zuji.engine.errors import StorageFailed, ZujiError
 from zuji.engine.ingest import Interned
-from zuji.engine.quarantine import Kept
-from zuji.engine.storage.log_format import pack_batch
-from zuji.engine.writer.state import KIND_BATCH, AppendResult
+from zuji.engine.quarantine import packed_rejected, unpacked_rejected
+from zuji.engine.storage.log_format import pack, pack_batch
+from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, AppendResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
+    from zuji.engine.batch.columns import Rejected
     from zuji.engine.types import U64
     from zuji.engine.writer.flusher import Flusher
     from zuji.engine.writer.state import Growing, State
@@ -53,9 +55,37 @@ class Intake:
         self._flusher = flusher
         self._maintain = maintain
         self._tables: deque[Interned] = deque()  # idle; the last used is the warmest
+        self._frozen = False  # a memtable was set aside, and nobody told the flush yet
 
     def append(self, raw: bytes) -> AppendResult:
         """See :meth:`Writer.append_batch`."""
+        result, seq = self._write(raw)
+        self._acknowledge(seq)
+        return result
+
+    def append_many(
+        self, raws: Sequence[bytes], refused: Sequence[Rejected]
+    ) -> list[AppendResult | ZujiError]:
+        """See :meth:`Writer.append_many`."""
+        outcomes: list[AppendResult | ZujiError] = []
+        last = 0
+        if refused:
+            last = self._keep(refused)
+        for raw in raws:
+            try:
+                result, seq = self._write(raw)
+            except ZujiError as problem:
+                outcomes.append(problem)
+            else:
+                outcomes.append(result)
+                last = max(last, seq)
+        self._acknowledge(last)
+        return outcomes
+
+    def _write(self, raw: bytes) -> tuple[AppendResult, int]:
+        """A batch in the log and visible, not synced: what became of it, and the record that must
+        be durable before anybody is told. 0: none.
+        """
         state = self._state
         table = self._borrow()
         try:
@@ -70,41 +100,72 @@ class Intake:
                 self._await_loads(table, keys)
                 assert state.wal is not None
                 if keys is not None and state.dedup.seen(*keys)[0]:
-                    state.wal.sync(
-                        state.wal.next_seq - 1
-                    )  # its first copy must be durable before this ack
-                    return AppendResult(duplicates=batch.n + len(batch.rejected))
+                    repeats = AppendResult(duplicates=batch.n + len(batch.rejected))
+                    return repeats, state.wal.next_seq - 1  # its first copy must be durable
                 if batch.n == 0 and not batch.rejected:
-                    return AppendResult()
-                grown = state.active
+                    return AppendResult(), 0
                 seq = state.wal.append_packed(KIND_BATCH, record)
-                grown.logged += len(raw)
-                try:
+                with self._applying(len(raw)) as grown:
                     result = self._apply(table, keys, raw, received, grown)
-                except BaseException as problem:
-                    # The record is in the log and half applied: memory cannot be trusted.
-                    state.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
-                    state.closing = True
-                    raise
-                full = (
-                    grown.mem.rows >= state.config.memtable_rows
-                    or grown.mem.nbytes + grown.kept_bytes >= state.config.memtable_bytes
-                    or grown.logged >= MAX_LOGGED * state.config.memtable_bytes  # all repeats
-                )
-                if full:
-                    self._flusher.freeze_if_possible()
         finally:
             self._give_back(table)
-        state.wal.sync(seq)
-        if full:
-            self._maintain()
-        return result
+        return result, seq
 
-    def replay(self, payload: bytes) -> int:
+    def _keep(self, refused: Sequence[Rejected]) -> int:
+        """Refused events in the log and the quarantine, not synced; the record's number."""
+        state = self._state
+        received = state.now_ms()
+        record = pack(_BATCH.pack(received) + packed_rejected(refused))
+        with state.lock:
+            state.check_open()
+            self._await_room()
+            assert state.wal is not None
+            seq = state.wal.append_packed(KIND_REFUSED, record)
+            with self._applying(len(record[0])) as grown:
+                grown.keep(refused, received)
+        return seq
+
+    @contextmanager
+    def _applying(self, logged: int) -> Iterator[Growing]:
+        """What a record of ``logged`` bytes changes, which the log has already; then the memtable
+        is set aside if it is full. REQUIRES: the lock.
+        """
+        state = self._state
+        grown = state.active
+        grown.logged += logged
+        try:
+            yield grown
+        except BaseException as problem:
+            # The record is in the log and half applied: memory cannot be trusted.
+            state.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
+            state.closing = True
+            raise
+        full = (
+            grown.mem.rows >= state.config.memtable_rows
+            or grown.mem.nbytes + grown.kept_bytes >= state.config.memtable_bytes
+            or grown.logged >= MAX_LOGGED * state.config.memtable_bytes  # all repeats
+        )
+        if full and self._flusher.freeze_if_possible():
+            self._frozen = True
+
+    def _acknowledge(self, seq: int) -> None:
+        """Returns when records up to ``seq`` are durable; wakes the flush if there is work."""
+        assert self._state.wal is not None
+        if seq:
+            self._state.wal.sync(seq)
+        if self._frozen:
+            self._frozen = False
+            self._maintain()
+
+    def replay(self, kind: int, payload: bytes) -> int:
         """Applies one WAL record at recovery; returns its events."""
         state = self._state
         received = _BATCH.unpack_from(payload)[0]
         raw = payload[_BATCH.size :]
+        if kind == KIND_REFUSED:
+            state.active.logged += len(payload)
+            state.active.keep(unpacked_rejected(raw), received)
+            return 0
         table = self._borrow()
         try:
             table.decoder.decode(raw)
@@ -174,8 +235,6 @@ class Intake:
         taken = self._state.binder.bind(table, received, raw, grown.mem)
         if keys is not None:
             self._state.dedup.add(*keys)
-        for one in taken.rejected:
-            grown.kept.append(Kept(one, received))
-            grown.kept_bytes += 200 + len(one.raw)
+        grown.keep(taken.rejected, received)
         rejected = tuple(sorted(taken.rejected, key=lambda r: r.index))
         return AppendResult(taken.rows, taken.duplicates, rejected)

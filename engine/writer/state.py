@@ -20,6 +20,7 @@ from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.identity import Identity
 from zuji.engine.ingest import Binder
+from zuji.engine.quarantine import Kept
 from zuji.engine.storage import names
 from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.segment import Segment
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.config import Config
     from zuji.engine.index.dedup import Frozen
-    from zuji.engine.quarantine import Kept
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.manifest import Manifest
     from zuji.engine.storage.wal import WalWriter
@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 KIND_BATCH = 1
 """WAL record: one batch as it came."""
+KIND_REFUSED = 2
+"""WAL record: events that somebody before the engine refused, for the quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,12 @@ class Growing:
     next_seq: int = 0
     keys: Frozen | None = None
     users: list[int] = field(default_factory=list)
+
+    def keep(self, refused: Iterable[Rejected], received_ms: int) -> None:
+        """Puts refused events into the quarantine."""
+        for one in refused:
+            self.kept.append(Kept(one, received_ms))
+            self.kept_bytes += 200 + len(one.raw)
 
 
 class State:

@@ -29,6 +29,7 @@ from zuji.engine.writer.state import AppendResult, State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from zuji.engine.batch.columns import Rejected
     from zuji.engine.config import Config
     from zuji.engine.index.catalog import Catalog
     from zuji.engine.storage.files import Files
@@ -151,17 +152,33 @@ class Writer(State):
             StorageFull, StorageFailed: nothing of it was acknowledged.
         """
         result = self._intake.append(raw)
+        self._tidy_soon()
+        return result
+
+    def append_many(
+        self, raws: Sequence[bytes], refused: Sequence[Rejected] = ()
+    ) -> list[AppendResult | ZujiError]:
+        """Stores batches as :meth:`append_batch`, with one sync for all; what became of each, in
+        order. ``refused``: events for the quarantine, durable on return as well.
+
+        Raises:
+            StorageFailed, EngineClosed: nothing of all was acknowledged.
+        """
+        outcomes = self._intake.append_many(raws, refused)
+        self._tidy_soon()
+        return outcomes
+
+    def _tidy_soon(self) -> None:
         if (
             self._threads
             and self.active.mem.unseen >= AHEAD_ROWS
             and time.monotonic() - self._looked < LOOKED_S
         ):
             self._to_tidy.set()
-        return result
 
-    def replay(self, payload: bytes) -> int:
+    def replay(self, kind: int, payload: bytes) -> int:
         """Applies one WAL record at recovery; returns its events."""
-        return self._intake.replay(payload)
+        return self._intake.replay(kind, payload)
 
     def load(
         self,

@@ -8,23 +8,25 @@ them; every one allows other origins, since what a write key may do does not dep
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.server.auth import Kind
 from zuji.server.collector.body import inflated
-from zuji.server.collector.gather import Work
+from zuji.server.collector.gather import Reader, Work
 from zuji.server.collector.message import TEXT, Answer, problem
 from zuji.server.protocols import PROTOCOLS
 from zuji.server.protocols.base import parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import asyncio
 
     from zuji.engine.writer import AppendResult
-    from zuji.server.auth import KeyRing
+    from zuji.server.auth import Key, KeyRing
+    from zuji.server.collector.gather import Outcome
     from zuji.server.collector.http import Connection
-    from zuji.server.collector.message import Request
+    from zuji.server.collector.message import Request, Taken
     from zuji.server.metrics import Metrics
     from zuji.server.projects import Project, Projects
     from zuji.server.protocols.base import Protocol
@@ -38,7 +40,12 @@ class Collector:
     """Handles the requests of the collector's listener."""
 
     def __init__(
-        self, settings: Settings, projects: Projects, keys: KeyRing, metrics: Metrics
+        self,
+        settings: Settings,
+        projects: Projects,
+        keys: KeyRing,
+        metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._settings = settings
         self._projects = projects
@@ -50,6 +57,8 @@ class Collector:
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
                 self._routes[path] = protocol
+            self._fixed.update(protocol.fixed)
+        self._reader = Reader(settings.queue_bytes, loop)
         self.ready = False
 
     def handle(self, request: Request, connection: Connection) -> Answer | None:
@@ -71,24 +80,55 @@ class Collector:
                 return None
         return _for_any_origin(request, answer)
 
+    def close(self) -> None:
+        """Reads what waits to be read."""
+        self._reader.close()
+
     def _take(self, protocol: Protocol, request: Request, connection: Connection) -> None:
         text = protocol.key(request)
+        size = len(request.body) + len(request.query) + _OWN
+        if text is not None:
+            key, project = self._whose(text)
+            bulk = key is not None and key.kind == Kind.ADMIN
+            prepare = partial(self._prepared, protocol, request, bulk=bulk)
+            done = partial(self._done, protocol, request, connection, project)
+            project.gatherer.put(Work(size, prepare, done))
+            return
+
+        def read() -> None:
+            taken = self._prepared(protocol, request)
+            _, project = self._whose(taken.key)
+            done = partial(self._done, protocol, request, connection, project)
+            project.gatherer.put(Work(size, lambda: taken, done))
+
+        def failed(error: ZujiError) -> None:
+            self._metrics.refused(protocol.name, error.code)
+            connection.answer(_for_any_origin(request, protocol.failed(request, error)))
+
+        self._reader.put(size, read, failed)
+
+    def _prepared(self, protocol: Protocol, request: Request, *, bulk: bool = False) -> Taken:
+        coding = request.header(b"content-encoding")
+        if not coding and request.query:
+            coding = parameters(request).get("encoding", "")
+        body = inflated(request.body, coding, self._settings, bulk=bulk)
+        return protocol.convert(request, body, self._settings)
+
+    def _whose(self, text: str) -> tuple[Key | None, Project]:
         key = self._keys.allowed(text, Kind.WRITE)
         project = self._any_project(text) if key is None else self._projects.get(key.project)
-        bulk = key is not None and key.kind == Kind.ADMIN
+        return key, project
 
-        def prepare() -> Sequence[bytes]:
-            coding = request.header(b"content-encoding")
-            if not coding and request.query:
-                coding = parameters(request).get("encoding", "")
-            body = inflated(request.body, coding, self._settings, bulk=bulk)
-            return protocol.convert(request, body)
-
-        def done(outcome: Sequence[AppendResult | ZujiError] | ZujiError) -> None:
-            answer = self._answer(protocol, request, project, outcome)
-            connection.answer(_for_any_origin(request, answer))
-
-        project.gatherer.put(Work(len(request.body) + _OWN, prepare, done))
+    def _done(
+        self,
+        protocol: Protocol,
+        request: Request,
+        connection: Connection,
+        project: Project,
+        outcome: Outcome,
+    ) -> None:
+        answer = self._answer(protocol, request, project, outcome)
+        connection.answer(_for_any_origin(request, answer))
 
     def _any_project(self, text: str) -> Project:
         """In development mode a key may be the name of a project."""
@@ -98,20 +138,20 @@ class Collector:
             return self._projects.all()[0]
 
     def _answer(
-        self,
-        protocol: Protocol,
-        request: Request,
-        project: Project,
-        outcome: Sequence[AppendResult | ZujiError] | ZujiError,
+        self, protocol: Protocol, request: Request, project: Project, outcome: Outcome
     ) -> Answer:
-        each = (outcome,) if isinstance(outcome, ZujiError) else outcome
+        if isinstance(outcome, ZujiError):
+            self._metrics.refused(protocol.name, outcome.code)
+            return protocol.failed(request, outcome)
+        taken, each = outcome
+        results: list[AppendResult] = []
         for one in each:
             if isinstance(one, ZujiError):
                 self._metrics.refused(protocol.name, one.code)
                 return protocol.failed(request, one)
-        results = [one for one in each if not isinstance(one, ZujiError)]
-        self._metrics.stored(protocol.name, project.name, results)
-        return protocol.stored(request, results)
+            results.append(one)
+        self._metrics.stored(protocol.name, project.name, results, taken.refused)
+        return protocol.stored(request, taken, results)
 
     def _other(self, request: Request) -> Answer:
         fixed = self._fixed.get(request.path)

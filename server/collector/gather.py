@@ -1,8 +1,9 @@
 """Gathering: requests that wait are stored together, so that they share one sync of the log.
 
 The loop puts *works* into a project's queue, bounded in bytes. Threads take all that waits, prepare
-each (inflate, convert), store the batches in one call, and give all outcomes back to the loop in
-one wake-up. A work that fails does not touch the others of its group. Thread-safe.
+each (inflate, convert), store everything in one call (:mod:`.joining` makes one batch of many small
+ones), and give all outcomes back to the loop in one wake-up. A work that fails does not touch the
+others of its group. Thread-safe.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from zuji.engine.errors import Overloaded, StorageFailed, ZujiError
+from zuji.server.collector.joining import Joined
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
+    from zuji.engine.batch.columns import Rejected
     from zuji.engine.writer import AppendResult
+    from zuji.server.collector.message import Taken
 
     Stored = AppendResult | ZujiError
+    Outcome = tuple[Taken, Sequence[Stored]] | ZujiError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,13 +44,13 @@ THREADS = 4
 class Work:
     """What came with one request.
 
-    ``size``: bytes it holds while it waits. ``prepare``: its batches, on a thread; raises
-    ZujiError. ``done``: takes a result a batch, or the error, on the loop's thread.
+    ``size``: bytes it holds while it waits. ``prepare``: what it brings, on a thread; raises
+    ZujiError. ``done``: takes that and a result a part, or the error, on the loop's thread.
     """
 
     size: int
-    prepare: Callable[[], Sequence[bytes]]
-    done: Callable[[Sequence[Stored] | ZujiError], None]
+    prepare: Callable[[], Taken]
+    done: Callable[[Outcome], None]
 
 
 class Gatherer:
@@ -52,7 +59,7 @@ class Gatherer:
     def __init__(
         self,
         name: str,
-        append: Callable[[Sequence[bytes]], Sequence[Stored]],
+        append: Callable[[Sequence[bytes], Sequence[Rejected]], Sequence[Stored]],
         loop: asyncio.AbstractEventLoop,
         queue_bytes: int,
         threads: int = THREADS,
@@ -120,21 +127,56 @@ class Gatherer:
             except RuntimeError:  # the loop is closed: nobody waits for answers
                 return
 
-    def _store(self, works: Sequence[Work]) -> list[Sequence[Stored] | ZujiError]:
-        prepared: list[Sequence[bytes] | ZujiError] = [_guarded(work.prepare) for work in works]
-        batches = [batch for one in prepared if not isinstance(one, ZujiError) for batch in one]
-        stored = _guarded(lambda: self._append(batches)) if batches else ()
-        outcomes: list[Sequence[Stored] | ZujiError] = []
-        at = 0
-        for one in prepared:
-            if isinstance(one, ZujiError):
-                outcomes.append(one)
-            elif isinstance(stored, ZujiError):
-                outcomes.append(stored)
-            else:
-                outcomes.append(stored[at : at + len(one)])
-                at += len(one)
-        return outcomes
+    def _store(self, works: Sequence[Work]) -> list[Outcome]:
+        taken = [_guarded(work.prepare) for work in works]
+        good = [one for one in taken if not isinstance(one, ZujiError)]
+        joined = Joined(good)
+        refused = [one for each in good for one in each.refused]
+        if joined.batches or refused:
+            stored = _guarded(lambda: self._append(joined.batches, refused))
+            if isinstance(stored, ZujiError):
+                return [one if isinstance(one, ZujiError) else stored for one in taken]
+            results = iter(joined.apart(stored))
+        else:
+            results = iter([()] * len(good))
+        return [one if isinstance(one, ZujiError) else (one, next(results)) for one in taken]
+
+
+class Reader:
+    """Threads for requests whose body tells whose they are: it is read before it is queued."""
+
+    def __init__(self, limit: int, loop: asyncio.AbstractEventLoop, threads: int = 2) -> None:
+        self._limit = limit
+        self._loop = loop
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="zuji-read")
+
+    def put(self, size: int, read: Callable[[], None], failed: Callable[[ZujiError], None]) -> None:
+        """Runs ``read`` on a thread; ``failed`` takes its error on the loop's thread.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        with self._lock:
+            if self._bytes and self._bytes + size > self._limit:
+                raise Overloaded("too many requests wait to be read", 1.0)
+            self._bytes += size
+        self._pool.submit(self._run, size, read, failed)
+
+    def _run(
+        self, size: int, read: Callable[[], None], failed: Callable[[ZujiError], None]
+    ) -> None:
+        problem = _guarded(read)
+        with self._lock:
+            self._bytes -= size
+        if problem is not None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits for answers
+                self._loop.call_soon_threadsafe(failed, problem)
+
+    def close(self) -> None:
+        """Reads what waits, then ends the threads."""
+        self._pool.shutdown(wait=True)
 
 
 def _guarded(call: Callable[[], T]) -> T | ZujiError:
@@ -147,6 +189,6 @@ def _guarded(call: Callable[[], T]) -> T | ZujiError:
         return StorageFailed(f"internal error: {type(bug).__name__}")
 
 
-def _tell(works: Sequence[Work], outcomes: Sequence[Sequence[Stored] | ZujiError]) -> None:
+def _tell(works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
     for work, outcome in zip(works, outcomes, strict=True):
         work.done(outcome)

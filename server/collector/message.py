@@ -1,11 +1,17 @@
-"""A request and an answer, as the collector's parts hand them on."""
+"""A request, what it brings, and an answer, as the collector's parts hand them on."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zuji.engine.batch.columns import Rejected
 
 JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
@@ -28,6 +34,31 @@ class Request:
     def header(self, name: bytes) -> str:
         """Value of a header as text, "" when it is not there."""
         return self.headers.get(name, b"").decode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Native events (docs/format/batch.md) in msgpack, one after the other, without an envelope:
+    those of several requests are stored as one batch. ``items``: msgpack values, keys counted.
+    """
+
+    count: int
+    items: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a request brings. Each of ``batches`` (native, whole) and ``events`` (each within the
+    limits of a batch) has one result, in this order; ``refused``: for the quarantine, as they came.
+    ``key``: its text, when it stood in the body. ``note``: whatever the answer needs.
+    """
+
+    batches: Sequence[bytes] = ()
+    events: Sequence[Events] = ()
+    refused: Sequence[Rejected] = ()
+    key: str = ""
+    note: Any = None
 
 
 @dataclass(frozen=True, slots=True)

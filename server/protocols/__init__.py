@@ -1,4 +1,4 @@
-"""What SDKs send, one file a family: where, with which key, what it means, what they get back.
+"""Protocols that the collector speaks, one file each.
 
 :data:`PROTOCOLS` is all of it; ``docs/server.md`` has the table for people.
 """

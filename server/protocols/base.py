@@ -1,4 +1,4 @@
-"""What a protocol is: functions between requests, native batches and answers.
+"""What a protocol is: functions between requests, native events and answers.
 
 Functions are pure and called on threads, but for ``key``, which the loop calls.
 """
@@ -14,25 +14,28 @@ if TYPE_CHECKING:
 
     from zuji.engine.errors import ZujiError
     from zuji.engine.writer import AppendResult
-    from zuji.server.collector.message import Answer, Request
+    from zuji.server.collector.message import Answer, Request, Taken
+    from zuji.server.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """One family of SDKs.
 
-    ``paths``: of requests that bring events. ``key``: its text, "" when the request has none.
-    ``convert``: native batches (docs/format/batch.md) of a request and its body in clear; raises
-    InvalidEvent or BadBody when nothing can be made of it. ``stored``: the answer to results, one a
-    batch. ``failed``: the answer to an error.
+    ``paths``: of requests that bring events, and their methods. ``key``: its text, "" when the
+    request has none, None when the body tells. ``convert``: a request and its body, inflated as its
+    header says; raises InvalidEvent or BadBody when nothing can be made of it. ``stored``: the
+    answer to what was taken and the result of each part. ``failed``: the answer to an error.
+    ``fixed``: paths with answers that need no key.
     """
 
     name: str
-    paths: Mapping[str, Sequence[str]]  # path -> methods
-    key: Callable[[Request], str]
-    convert: Callable[[Request, bytes], Sequence[bytes]]
-    stored: Callable[[Request, Sequence[AppendResult]], Answer]
+    paths: Mapping[str, Sequence[str]]
+    key: Callable[[Request], str | None]
+    convert: Callable[[Request, bytes, Settings], Taken]
+    stored: Callable[[Request, Taken, Sequence[AppendResult]], Answer]
     failed: Callable[[Request, ZujiError], Answer]
+    fixed: Mapping[str, Callable[[Request], Answer]]
 
 
 def parameters(request: Request) -> dict[str, str]:

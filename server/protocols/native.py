@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zuji.engine.errors import InvalidEvent, Overloaded
 from zuji.engine.writer import AppendResult
 from zuji.server.auth import bearer
-from zuji.server.collector.message import Answer, json_answer, problem
+from zuji.server.collector.message import Answer, Taken, json_answer, problem
 from zuji.server.errors import BadBody
 from zuji.server.protocols.base import Protocol, parameters
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.errors import ZujiError
     from zuji.server.collector.message import Request
+    from zuji.server.settings import Settings
 
 STATUS: dict[str, int] = {
     "invalid_event": 400,
@@ -43,11 +44,11 @@ def _key(request: Request) -> str:
     return bearer(request.header(b"authorization")) or parameters(request).get("key", "")
 
 
-def _convert(_request: Request, body: bytes) -> Sequence[bytes]:
-    return (body,)
+def _convert(_request: Request, body: bytes, _settings: Settings) -> Taken:
+    return Taken(batches=(body,))
 
 
-def _stored(_request: Request, results: Sequence[AppendResult]) -> Answer:
+def _stored(_request: Request, _taken: Taken, results: Sequence[AppendResult]) -> Answer:
     total = sum(results, AppendResult())
     return json_answer(
         {
@@ -80,4 +81,5 @@ NATIVE = Protocol(
     convert=_convert,
     stored=_stored,
     failed=failed,
+    fixed={},
 )
