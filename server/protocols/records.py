@@ -70,3 +70,14 @@ def once(*parts: object) -> str:
 def present(properties: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Properties that have a value."""
     return {name: value for name, value in properties if value is not None}
+
+
+SKEW_MS = 10_000
+"""A client's clock that is wrong by less is taken for right: the rest is the way here."""
+
+
+def by_our_clock(time_ms: int, sent_ms: int | None, received_ms: int) -> int:
+    """A client's time corrected by what its clock was wrong by when it sent (``sent_ms``)."""
+    if sent_ms is None or abs(received_ms - sent_ms) <= SKEW_MS:
+        return time_ms
+    return time_ms + received_ms - sent_ms
