@@ -17,12 +17,13 @@ from zuji.engine.ingest.chunks import Taken
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from zuji.engine.batch.columns import EventBatch
     from zuji.engine.index.dedup import Dedup
     from zuji.engine.index.identity import Identity
     from zuji.engine.ingest.interned import Interned
     from zuji.engine.limits import Limits
     from zuji.engine.storage.memtable import Memtable
-    from zuji.engine.types import U8
+    from zuji.engine.types import U8, Flags
 
 
 class Binder:
@@ -52,10 +53,10 @@ class Binder:
             return taken
         bound = self._by_column.bind(table.decoder.columns(), table, received_ms, raw)
         if bound.chunk is None:
-            return Taken(0, bound.rejected, bound.duplicates)
+            return Taken(0, bound.rejected, bound.repeated)
         table.adopt(bound.chunk, self._prop_kinds(), mem.strings)
         mem.add(bound.chunk)
-        return Taken(bound.chunk.n, bound.rejected, bound.duplicates)
+        return Taken(bound.chunk.n, bound.rejected, bound.repeated)
 
     def _prop_kinds(self) -> U8:
         if len(self._kinds) != len(self._catalog.kinds):
@@ -68,15 +69,22 @@ class Binder:
         profile, pairs = catalog.event_codes[PROFILE_SET], catalog.pairs()
         if not regular.codes(events_of, props_of, profile, self._prop_kinds(), pairs):
             return None
-        rows, duplicates = batch.n, 0
+        rows, repeated = batch.n, list[int]()
         keys = regular.insert_keys(*self._dedup.salts)
         if keys is not None:
             new = self._dedup.add(*keys)
-            duplicates = regular.drop_repeats(new)
-            rows -= duplicates
+            if regular.drop_repeats(new):
+                repeated = _positions(batch.columns(), new == 0)
+                rows -= len(repeated)
         if rows:
             device = -1
             if regular.both_ids():
                 device, pairs = catalog.add_prop(DEVICE_ID, Kind.STRING), catalog.pairs()
             table.take(self._identity, mem, received_ms, device, pairs)
-        return Taken(rows, batch.rejected, duplicates)
+        return Taken(rows, batch.rejected, repeated)
+
+
+def _positions(columns: EventBatch, which: Flags) -> list[int]:
+    """Positions in the batch as sent of some of the rows that have an insert id."""
+    found: list[int] = columns.index[np.diff(columns.insert_start) > 0][which].tolist()
+    return found

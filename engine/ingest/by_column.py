@@ -67,10 +67,10 @@ class ColumnBinder:
         keep = np.ones(n, dtype=bool)
         if refused:
             keep[list(refused)] = False
-        duplicates = self._drop_repeats(batch, keep)
+        repeated = self._drop_repeats(batch, keep)
         rejected = list(batch.rejected) + rejects(batch, refused, raw)
         if not keep.any():
-            return Bound(None, rejected, duplicates)
+            return Bound(None, rejected, repeated)
         pairs = self.catalog.pairs()
         cell_keep = (prop >= 0) & keep[row_of_cell]
         pairs[event[row_of_cell[cell_keep]], prop[cell_keep]] = 1
@@ -95,7 +95,7 @@ class ColumnBinder:
             code = self.catalog.add_prop(DEVICE_ID, Kind.STRING)
             self.catalog.pairs()[chunk.event[both], code] = 1
             chunk = with_devices(chunk, both, code, batch.device[keep][both])
-        return Bound(chunk, rejected, duplicates)
+        return Bound(chunk, rejected, repeated)
 
     def _bind_events(
         self,
@@ -279,17 +279,18 @@ class ColumnBinder:
             counts[pair[0]] += 1
             added[pair] = True
 
-    def _drop_repeats(self, batch: EventBatch, keep: Flags) -> int:
-        """Clears ``keep`` for events whose insert_id was stored before; returns how many. Keys of
-        the other kept events are added to the window.
+    def _drop_repeats(self, batch: EventBatch, keep: Flags) -> list[int]:
+        """Clears ``keep`` for events whose insert_id was stored before; returns their positions in
+        the batch. Keys of the other kept events are added to the window.
         """
         start = batch.insert_start
         rows = np.flatnonzero(keep & (start[1:] > start[:-1]))
         if not len(rows):
-            return 0
+            return []
         ids = [b"i" + batch.insert[start[row] : start[row + 1]].tobytes() for row in rows]
         offsets = np.cumsum([0, *map(len, ids)], dtype=np.int64)
         keys = self._dedup.keys(np.frombuffer(b"".join(ids), np.uint8), offsets)
         repeats = rows[self._dedup.add(*keys) == 0]
         keep[repeats] = False
-        return len(repeats)
+        positions: list[int] = batch.index[repeats].tolist()
+        return positions

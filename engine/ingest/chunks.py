@@ -20,20 +20,22 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Taken:
-    """What became of a batch: rows added to the memtable, rejected events, repeats dropped."""
+    """What became of a batch: rows added to the memtable, rejected events, and the positions in the
+    batch of repeats, which were dropped.
+    """
 
     rows: int
     rejected: list[Rejected] = field(default_factory=list)
-    duplicates: int = 0
+    repeated: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Bound:
-    """A batch bound by column: rows to store (or None), rejected events, repeats dropped."""
+    """A batch bound by column: rows to store (or None), rejected events, positions of repeats."""
 
     chunk: BoundChunk | None
     rejected: list[Rejected] = field(default_factory=list)
-    duplicates: int = 0
+    repeated: list[int] = field(default_factory=list)
 
 
 class Lists:

@@ -237,4 +237,5 @@ class Intake:
             self._state.dedup.add(*keys)
         grown.keep(taken.rejected, received)
         rejected = tuple(sorted(taken.rejected, key=lambda r: r.index))
-        return AppendResult(taken.rows, taken.duplicates, rejected)
+        repeated = tuple(taken.repeated)
+        return AppendResult(taken.rows, len(repeated), rejected, repeated)

@@ -45,17 +45,22 @@ KIND_REFUSED = 2
 
 @dataclass(frozen=True, slots=True)
 class AppendResult:
-    """What became of appended events. ``rejected`` are in the quarantine with their reasons."""
+    """What became of appended events. ``rejected`` are in the quarantine with their reasons.
+    ``repeated``: positions in the batch of events whose insert id was stored before; they are
+    among the ``duplicates``.
+    """
 
     accepted: int = 0
     duplicates: int = 0
     rejected: tuple[Rejected, ...] = ()
+    repeated: tuple[int, ...] = ()
 
     def __add__(self, other: AppendResult) -> AppendResult:
         return AppendResult(
             self.accepted + other.accepted,
             self.duplicates + other.duplicates,
             self.rejected + other.rejected,
+            self.repeated + other.repeated,
         )
 
 
