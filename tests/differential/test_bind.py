@@ -55,7 +55,7 @@ class World:
             self.binder._regular = regular
         rejected = [(r.index, r.reason, r.path) for r in taken.rejected]
         assert mem.rows == start + taken.rows
-        return list(self._plain(mem.frame(), start)), rejected, taken.duplicates
+        return list(self._plain(mem.frame(), start)), rejected, taken.repeated
 
     def _plain(self, chunk, start):
         assert chunk.cell_start[0] == 0
