@@ -35,7 +35,7 @@ $(VENV)/.demo: $(VENV)/.base
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base
-	$(INSTALL) '.[demo,bench,test,dev]'
+	$(INSTALL) '.[demo,bench,test,foreign,dev]'
 	@touch $@
 
 setup: $(VENV)/.build  ## the library and the command line, in .venv
