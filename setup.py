@@ -1,5 +1,4 @@
-"""Build script: finds every ``.pyx`` of the engine and compiles it with Cython and the system's C
-compiler.
+"""Build script: finds every ``.pyx`` and compiles it with Cython and the system's C compiler.
 
 Why it exists beside ``pyproject.toml``: extension modules are discovered, not listed, and the two
 traps of the ``src/zuji -> ../../engine`` links are caught here with one clear line each.
@@ -80,22 +79,23 @@ def check_toolchain() -> None:
 
 
 def files(suffix: str) -> list[Path]:
-    """Files of the engine, relative to here: through the link, or in the folder of an sdist."""
+    """Files of the packages, relative to here: through the links, or in the folders of an sdist."""
     return sorted(
         Path(folder).relative_to(ROOT) / name
-        for folder, _, names in os.walk(ROOT / "src/zuji/engine", followlinks=True)
+        for link in LINKS
+        for folder, _, names in os.walk(ROOT / link, followlinks=True)
         for name in names
         if name.endswith(suffix)
     )
 
 
 def extensions() -> list[Extension]:
-    """One extension module a ``.pyx`` file, named ``zuji.engine.….module``."""
+    """One extension module a ``.pyx`` file, named ``zuji.….module``."""
     import numpy
 
     sources = files(".pyx")
     if not sources:
-        stop("no .pyx file found under engine/: this source tree is incomplete.")
+        stop("no .pyx file found: this source tree is incomplete.")
     args = ["-O1", "-g"] if DEBUG or SANITIZE else ["-O3", "-g0"]
     args += ISA
     links: list[str] = []
