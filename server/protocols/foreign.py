@@ -1,0 +1,260 @@
+"""JSON of SDKs that are not ours, as records with native values.
+
+A record that cannot become an event is refused alone, with a reason, and goes to the quarantine as
+it came: NaN, numbers past 64 bits, repeated keys, lone surrogates and bytes that are not UTF-8 get
+as far as their own record. Only what is no JSON at all, or too much of it, fails the request.
+Pure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from zuji.engine.errors import InvalidEvent
+from zuji.engine.limits import DEFAULT_LIMITS
+from zuji.server.errors import BadBody
+from zuji.server.protocols.records import refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from zuji.engine.batch.columns import Rejected
+
+RESERVED = frozenset({"$name", "$time", "$received", "$device_id"})
+"""Columns of the event itself: a property of such a name gets a ``_`` in front."""
+MARKS = 262_144
+"""Commas and brackets of one body: each can cost 100 bytes once it is an object."""
+_INT64 = range(-(1 << 63), 1 << 63)
+_LONG = 40
+"""Digits of a number that are read: more are past 64 bits in any case."""
+
+
+class Repeated(dict[str, Any]):
+    """An object in which a key stands twice; the last value is kept to show it."""
+
+
+def read(body: bytes) -> Any:
+    """The JSON value in a body.
+
+    Raises:
+        InvalidEvent: it is none. BadBody: it has too many values.
+    """
+    if body.count(b",") + body.count(b"{") + body.count(b"[") > MARKS:
+        raise BadBody("too many values: send smaller batches", 413)
+    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    try:
+        try:
+            return json.loads(text, object_pairs_hook=_object)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:  # a number of thousands of digits
+            return json.loads(text, object_pairs_hook=_object, parse_int=_int)
+    except json.JSONDecodeError as problem:
+        raise InvalidEvent(f"not JSON: {problem.msg} at {problem.pos}", reason="bad_json") from None
+    except RecursionError:
+        raise InvalidEvent("JSON that nests too deep", reason="too_deep") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Repeated(found)
+
+
+def _int(text: str) -> int:
+    return int(text[:_LONG])
+
+
+def written(value: Any) -> str:
+    """Compact JSON of a value."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def refuse(reason: str, message: str) -> NoReturn:
+    """The record at hand cannot become an event."""
+    raise InvalidEvent(message, reason=reason)
+
+
+def native(value: Any) -> Any:
+    """A value as events have it: nested ones as JSON text, numbers of a list as texts.
+
+    Raises:
+        InvalidEvent: no event can carry it.
+    """
+    if isinstance(value, str | float) or value is None or value is True or value is False:
+        return value
+    if isinstance(value, int):
+        if value not in _INT64:
+            refuse("int_out_of_range", "an integer must fit in 64 bits, signed")
+        return value
+    _check(value)
+    if isinstance(value, list):
+        if all(isinstance(one, str) for one in value):
+            return value
+        if all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
+            return [written(one) for one in value]
+    return written(value)
+
+
+def _check(value: Any) -> None:
+    """Raises InvalidEvent for a repeated key, however deep."""
+    within = [value]
+    while within:
+        one = within.pop()
+        if isinstance(one, Repeated):
+            refuse("duplicate_key", "the same key stands twice in one object")
+        elif isinstance(one, dict):
+            within.extend(one.values())
+        elif isinstance(one, list):
+            within.extend(one)
+
+
+def properties(found: Mapping[str, Any], but: Iterable[str] = ()) -> dict[str, Any]:
+    """Properties of an event from those of a record, without some that were used otherwise.
+
+    Raises:
+        InvalidEvent.
+    """
+    left_out = frozenset(but)
+    made = {
+        f"_{name}" if name in RESERVED else name: native(value)
+        for name, value in found.items()
+        if name not in left_out
+    }
+    if isinstance(found, Repeated):
+        refuse("duplicate_key", "the same key stands twice in one object")
+    return made
+
+
+def mapping(value: Any, name: str) -> dict[str, Any]:
+    """An object; absent and null are an empty one.
+
+    Raises:
+        InvalidEvent: it is something else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        refuse("bad_value", f"{name} must be an object")
+    if isinstance(value, Repeated):
+        refuse("duplicate_key", "the same key stands twice in one object")
+    return value
+
+
+def ident(value: Any, name: str) -> str | None:
+    """An id as text; absent, null and empty are None.
+
+    Raises:
+        InvalidEvent: it is neither text nor a whole number.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        refuse("bad_value", f"{name} must be text or a whole number")
+    return value
+
+
+def event_name(value: Any, field: str) -> str:
+    """The name of an event.
+
+    Raises:
+        InvalidEvent.
+    """
+    if value is None or value == "":
+        refuse("missing_event", f"{field} is missing")
+    if not isinstance(value, str):
+        refuse("bad_name", f"{field} must be text")
+    return value
+
+
+def number(value: Any, name: str) -> float | int:
+    """A number, or the text of one.
+
+    Raises:
+        InvalidEvent.
+    """
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            refuse("bad_value", f"{name} must be a number")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        refuse("bad_value", f"{name} must be a number")
+    if value != value or value in (float("inf"), float("-inf")):
+        refuse("not_finite", f"{name} must be finite")
+    return value
+
+
+def milliseconds(value: Any, name: str = "time") -> int:
+    """A time as ms since 1970: a number (or its text), of milliseconds.
+
+    Raises:
+        InvalidEvent.
+    """
+    found = number(value, name)
+    if not -1e15 < found < 1e15:
+        refuse("time_out_of_range", f"{name} lies outside the years 1900 to 2199")
+    return int(found // 1)
+
+
+class Records:
+    """Native events made of the records of one request, in their order."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.of: list[int] = []  # the record that each event was made of
+        self.refused: list[Rejected] = []
+
+    def add(
+        self,
+        records: Sequence[Any],
+        make: Callable[[dict[str, Any]], Iterable[dict[str, Any]]],
+    ) -> None:
+        """Makes the events of each record; one that raises is refused, with all of its events.
+
+        Raises:
+            BadBody: they are too many.
+        """
+        if len(records) > DEFAULT_LIMITS.batch_events:
+            raise BadBody(f"at most {DEFAULT_LIMITS.batch_events:,} events a request", 413)
+        for index, record in enumerate(records):
+            try:
+                if not isinstance(record, dict):
+                    refuse("not_a_map", "an event must be an object")
+                made = list(make(mapping(record, "an event")))
+            except InvalidEvent as problem:
+                self.refuse(index, problem.reason, str(problem), record)
+            except RecursionError:
+                self.refuse(index, "too_deep", "the event nests too deep", record)
+            else:
+                self.events += made
+                self.of += [index] * len(made)
+
+    def refuse(self, index: int, reason: str, message: str, record: Any) -> None:
+        """Puts a record, or a part of one, into the quarantine."""
+        self.refused.append(refused(index, reason, message, raw(record)))
+
+
+_ESCAPED = re.compile("[\udc80-\udcff]+")
+
+
+def raw(record: Any) -> bytes:
+    """A record as JSON again; bytes that were no UTF-8 are what they were."""
+    try:
+        text = written(record)
+    except (RecursionError, ValueError):
+        return b"(nests too deep to be shown)"
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return b"".join(
+            part.encode("utf-8", "surrogateescape")
+            if _ESCAPED.fullmatch(part)
+            else part.encode("utf-8", "surrogatepass")
+            for part in re.split("([\udc80-\udcff]+)", text)
+        )
