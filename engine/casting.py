@@ -25,6 +25,12 @@ class NotCastable(ValueError):
     """The value cannot be stored as the property's kind."""
 
 
+def check_increment(stored: Kind, *, increment: bool) -> None:
+    """Raises NotCastable when an ``increment`` is not of a number."""
+    if increment and stored not in (Kind.INT, Kind.FLOAT):
+        raise NotCastable("only numbers can be increased")
+
+
 def cast(value: Plain, sent: Kind, stored: Kind) -> Plain:
     """``value`` of kind ``sent`` as kind ``stored``.
 

@@ -32,8 +32,21 @@ if TYPE_CHECKING:
 
 PROFILE_SET = "$profile_set"
 PROFILE_UNSET = "$profile_unset"
-PROFILE_EVENTS = (PROFILE_SET, PROFILE_UNSET)
-"""Records about a user, stored as events: nobody's behaviour, so no part of "any event"."""
+PROFILE_SET_ONCE = "$profile_set_once"
+PROFILE_INCREMENT = "$profile_increment"
+PROFILE_APPEND = "$profile_append"
+PROFILE_DELETE = "$profile_delete"
+PROFILE_EVENTS = (
+    PROFILE_SET,
+    PROFILE_UNSET,
+    PROFILE_SET_ONCE,
+    PROFILE_INCREMENT,
+    PROFILE_APPEND,
+    PROFILE_DELETE,
+)
+"""Records about a user, stored as events: nobody's behaviour, so no part of "any event". In the
+order of ``batch.columns``: a record of kind k is ``PROFILE_EVENTS[k - 1]``.
+"""
 
 
 class Kind(IntEnum):

@@ -6,7 +6,11 @@ Format, reasons and limits: ``docs/format/batch.md``.
 from zuji.engine.batch._decode import Decoder, decode_batch, decode_json, slice_events
 from zuji.engine.batch.columns import (
     NONE,
+    PROFILE_APPEND,
+    PROFILE_DELETE,
+    PROFILE_INCREMENT,
     PROFILE_SET,
+    PROFILE_SET_ONCE,
     PROFILE_UNSET,
     TRACK,
     UNSET,
@@ -20,7 +24,11 @@ __all__ = [
     "BATCH_REASONS",
     "EVENT_REASONS",
     "NONE",
+    "PROFILE_APPEND",
+    "PROFILE_DELETE",
+    "PROFILE_INCREMENT",
     "PROFILE_SET",
+    "PROFILE_SET_ONCE",
     "PROFILE_UNSET",
     "TRACK",
     "UNSET",

@@ -93,7 +93,7 @@ cdef list _names(const char *const *table, int count):
 EVENT_CODES = tuple(_names(zj_reason_names, ZJ_REASON_COUNT))
 BATCH_CODES = tuple(_names(zj_batch_reason_names, ZJ_BATCH_REASON_COUNT))
 cdef tuple _FIELDS = (
-    "", "type", "event", "time", "user_id", "device_id", "insert_id", "properties"
+    "", "type", "event", "time", "user_id", "device_id", "insert_id", "properties", "time_free"
 )
 
 

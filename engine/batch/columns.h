@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ZJ_TRACK, ZJ_PROFILE_SET, ZJ_PROFILE_UNSET };
+enum { ZJ_TRACK, ZJ_PROFILE_SET, ZJ_PROFILE_UNSET, ZJ_PROFILE_SET_ONCE, ZJ_PROFILE_INCREMENT, ZJ_PROFILE_APPEND,
+       ZJ_PROFILE_DELETE, ZJ_TYPES };
 /* zuji.engine.types.Kind, and 0 for "no value" */
 enum { ZJ_UNSET, ZJ_BOOL, ZJ_INT, ZJ_FLOAT, ZJ_DATETIME, ZJ_STRING, ZJ_LIST };
 

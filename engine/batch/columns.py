@@ -21,6 +21,10 @@ NONE: Final = 0xFFFFFFFF
 TRACK: Final = 0
 PROFILE_SET: Final = 1
 PROFILE_UNSET: Final = 2
+PROFILE_SET_ONCE: Final = 3
+PROFILE_INCREMENT: Final = 4
+PROFILE_APPEND: Final = 5
+PROFILE_DELETE: Final = 6
 
 UNSET: Final = 0
 """``cell_kind`` of a property that a profile row removes; other kinds are ``types.Kind``."""
@@ -45,8 +49,8 @@ class Rejected:
 class EventBatch:
     """The accepted events of one batch (``n`` rows, in the order sent) and the refused ones.
 
-    ``kind`` uint8[n]: TRACK, PROFILE_SET, PROFILE_UNSET. ``event`` uint32[n]: code in ``names``,
-    NONE for profiles. ``user``, ``device`` uint32[n]: codes in ``strings`` or NONE. ``time``
+    ``kind`` uint8[n]: TRACK, PROFILE_SET, … ``event`` uint32[n]: code in ``names``, NONE for
+    profiles. ``user``, ``device`` uint32[n]: codes in ``strings`` or NONE. ``time``
     int64[n]: ms UTC. ``insert`` uint8: the insert ids end to end, row i owning
     ``insert[insert_start[i]:insert_start[i+1]]`` (nothing: it has none); they hardly ever come
     again, so they are not interned. ``index`` uint32[n]: position in the batch as sent, ascending.
@@ -54,7 +58,8 @@ class EventBatch:
     ``cell_value`` int64[c]: BOOL 0/1; INT; FLOAT the bits of the float64; DATETIME ms UTC; STRING
     code in ``strings``; LIST the number l of a list, which owns
     ``list_item[list_start[l]:list_start[l+1]]`` (codes in ``strings``, in the order sent, repeats
-    kept); UNSET 0. ``list_start`` int64[lists+1], ``list_item`` uint32.
+    kept); UNSET 0. ``list_start`` int64[lists+1], ``list_item`` uint32. What PROFILE_INCREMENT has
+    is INT or FLOAT, what PROFILE_APPEND has LIST.
     """
 
     n: int

@@ -82,11 +82,16 @@ ZJ_ALWAYS int zj_read_event_name(zj_reader *r, const mp_value *v, const int json
 static int zj_read_type(const mp_value *v, uint8_t *type) {
     if (v->type == MP_NIL) return ZJ_ACCEPTED;
     if (v->type != MP_STR) return ZJ_UNKNOWN_TYPE;
-    if (ZJ_IS(*v, "track")) *type = ZJ_TRACK;
-    else if (ZJ_IS(*v, "profile_set")) *type = ZJ_PROFILE_SET;
-    else if (ZJ_IS(*v, "profile_unset")) *type = ZJ_PROFILE_UNSET;
-    else return ZJ_UNKNOWN_TYPE;
-    return ZJ_ACCEPTED;
+    static const char *const names[ZJ_TYPES] = {
+        "track", "profile_set", "profile_unset", "profile_set_once", "profile_increment", "profile_append",
+        "profile_delete",
+    };
+    for (uint8_t i = 0; i < ZJ_TYPES; i++)
+        if (v->size == strlen(names[i]) && memcmp(v->bytes, names[i], v->size) == 0) {
+            *type = i;
+            return ZJ_ACCEPTED;
+        }
+    return ZJ_UNKNOWN_TYPE;
 }
 
 static inline uint8_t zj_field_of(const mp_value *key) {
@@ -101,12 +106,38 @@ static inline uint8_t zj_field_of(const mp_value *key) {
         case 9:
             return ZJ_IS(*key, "device_id")   ? ZJ_F_DEVICE
                    : ZJ_IS(*key, "insert_id") ? ZJ_F_INSERT
+                   : ZJ_IS(*key, "time_free") ? ZJ_F_TIME_FREE
                                               : ZJ_F_NONE;
         case 10:
             return ZJ_IS(*key, "properties") ? ZJ_F_PROPERTIES : ZJ_F_NONE;
         default:
             return ZJ_F_NONE;
     }
+}
+
+/* Does a record of this type take cell `c`? Nulls of a `set` remove, those of a `set_once` do nothing. */
+static int zj_takes(const zj_columns *o, size_t c, uint8_t type) {
+    const uint8_t kind = o->cell_kind[c];
+    switch (type) {
+        case ZJ_PROFILE_UNSET:
+            return kind == ZJ_UNSET || (kind == ZJ_BOOL && o->cell_value[c]);
+        case ZJ_PROFILE_INCREMENT:
+            return kind == ZJ_INT || kind == ZJ_FLOAT;
+        case ZJ_PROFILE_APPEND:
+            return kind == ZJ_STRING || kind == ZJ_LIST;
+        default:
+            return 1;
+    }
+}
+
+ZJ_NEVER int zj_check_profile(zj_reader *r) {
+    zj_keeper *k = &r->keep;
+    const zj_row *row = &k->row;
+    if (row->type == ZJ_PROFILE_DELETE && row->cells) return zj_fail(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES);
+    for (uint32_t i = 0; i < row->cells; i++)
+        if (!zj_takes(&k->out, k->out.cells + i, row->type))
+            return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, k->keys[i], -1);
+    return ZJ_ACCEPTED;
 }
 
 /* What only the whole event shows: something missing, or values that its type does not take. */
@@ -120,14 +151,7 @@ ZJ_ALWAYS int zj_check_whole(zj_reader *r) {
     if (row->type != ZJ_TRACK && named) return zj_fail(r, ZJ_UNKNOWN_FIELD, ZJ_F_EVENT);
     if (!(present & (1u << ZJ_F_USER | 1u << ZJ_F_DEVICE))) return zj_fail(r, ZJ_MISSING_ID, ZJ_F_USER);
     if (!(present & 1u << ZJ_F_TIME)) return zj_fail(r, ZJ_MISSING_TIME, ZJ_F_TIME);
-    if (row->type == ZJ_PROFILE_UNSET)
-        for (uint32_t i = 0; i < row->cells; i++) {
-            const size_t c = k->out.cells + i;
-            const uint8_t kind = k->out.cell_kind[c];
-            if (kind != ZJ_UNSET && !(kind == ZJ_BOOL && k->out.cell_value[c]))
-                return zj_fail_at(r, ZJ_BAD_VALUE, ZJ_F_PROPERTIES, k->keys[i], -1);
-        }
-    return ZJ_ACCEPTED;
+    return row->type > ZJ_PROFILE_SET ? zj_check_profile(r) : ZJ_ACCEPTED;
 }
 
 typedef struct {
@@ -138,11 +162,11 @@ typedef struct {
 /* Fields in the order of ZJ_F_*; JSON with its quotes and colon. */
 static const zj_literal zj_field_msgpack[ZJ_FIELDS] = {
     {0, ""}, {5, "\xa4type"}, {6, "\xa5" "event"}, {5, "\xa4time"}, {8, "\xa7user_id"},
-    {10, "\xa9" "device_id"}, {10, "\xa9insert_id"}, {11, "\xaaproperties"},
+    {10, "\xa9" "device_id"}, {10, "\xa9insert_id"}, {11, "\xaaproperties"}, {10, "\xa9time_free"},
 };
 static const zj_literal zj_field_json[ZJ_FIELDS] = {
     {0, ""}, {7, "\"type\":"}, {8, "\"event\":"}, {7, "\"time\":"}, {10, "\"user_id\":"},
-    {12, "\"device_id\":"}, {12, "\"insert_id\":"}, {13, "\"properties\":"},
+    {12, "\"device_id\":"}, {12, "\"insert_id\":"}, {13, "\"properties\":"}, {12, "\"time_free\":"},
 };
 
 ZJ_ALWAYS int zj_literal_is(const zj_literal *l, const uint8_t *p) {
@@ -185,6 +209,9 @@ ZJ_ALWAYS const uint8_t *zj_read_field(zj_reader *r, const uint8_t *p, const uin
         case ZJ_F_INSERT:
             failed = zj_read_id(r, &v, field, json);
             break;
+        case ZJ_F_TIME_FREE: /* for those who judge times before the engine has the batch */
+            if (v.type != MP_BOOL && v.type != MP_NIL) failed = zj_fail(r, ZJ_BAD_VALUE, field);
+            break;
         default:
             if (v.type == MP_NIL) break;
             if (v.type == MP_MAP)
@@ -216,7 +243,7 @@ ZJ_ALWAYS const uint8_t *zj_fast_field(zj_reader *r, const uint8_t *p, uint8_t f
             ms >= r->limits.time_max)
             return NULL;
         row->time = ms;
-    } else if (field == ZJ_F_TYPE || field == ZJ_F_PROPERTIES) {
+    } else if (field == ZJ_F_TYPE || field >= ZJ_F_PROPERTIES) {
         return NULL;
     } else {
         int ascii;
@@ -287,14 +314,14 @@ ZJ_ALWAYS const uint8_t *zj_read_event(zj_reader *r, const uint8_t *p, const uin
         if (more == 0) break;
         if (more < 0) goto no_map;
         if (i < ZJ_FIELDS) zj_mark(r, p);
-        uint8_t field = usual[i & 7];
+        uint8_t field = usual[i & 15];
         if (p <= safe && zj_literal_is(&fields[field], p)) {
             p += fields[field].n;
         } else {
             uint8_t found;
             p = zj_read_field_key(r, p, end, &found, json);
             if (!p) return NULL;
-            usual[i & 7] = field = found;
+            usual[i & 15] = field = found;
         }
         if (keys & 1u << field) {
             r->failed = zj_fail(r, ZJ_DUPLICATE_KEY, field);

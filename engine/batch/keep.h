@@ -93,6 +93,12 @@ static int zj_keeper_begin(zj_keeper *k, zj_table names, zj_table strings, uint3
     k->strings = strings.strings;
     k->recall = zj_recall_of(strings);
     k->shapes = zj_shapes_of(names);
+    /* So that no cells and no texts are a place, too. */
+    if (!o->cells_room && zj_cells_grow(o, 0)) return -1;
+    if (!k->texts_room) {
+        if (zj_grow(&k->texts, 16, sizeof(zj_text))) return -1;
+        k->texts_room = 16;
+    }
     return k->recall && k->shapes ? zj_lists_reserve(o, 0, 0) : -1;
 }
 
@@ -200,6 +206,11 @@ static int zj_intern_waiting(zj_keeper *k) {
     return 0;
 }
 
+/* Types in which null is the same as no property. */
+static inline int zj_leaves_nulls(uint8_t type) {
+    return type == ZJ_TRACK || type == ZJ_PROFILE_SET_ONCE;
+}
+
 /* Codes of the names that have none yet. A property that an event has as null names nothing. */
 static int zj_name_row(zj_keeper *k) {
     zj_row *row = &k->row;
@@ -220,7 +231,7 @@ static int zj_name_row(zj_keeper *k) {
     const uint8_t *kind = o->cell_kind + o->cells;
     if (row->unnamed)
         for (uint32_t i = 0; i < row->cells; i++) {
-            if (prop[i] != ZJ_NO_CODE || (kind[i] == ZJ_UNSET && row->type == ZJ_TRACK)) continue;
+            if (prop[i] != ZJ_NO_CODE || (kind[i] == ZJ_UNSET && zj_leaves_nulls(row->type))) continue;
             prop[i] = zj_strings_intern(k->names, k->keys[i].p, k->keys[i].n);
             if (prop[i] == ZJ_NO_CODE) return -1;
             learn = 1;
@@ -279,6 +290,20 @@ static int zj_keep_lists(zj_keeper *k) {
     return 0;
 }
 
+/* The texts that are appended to lists become lists of one, so that the columns know one form of them. */
+static __attribute__((noinline)) int zj_keep_appended(zj_keeper *k) {
+    zj_columns *o = &k->out;
+    if (zj_intern_waiting(k) || zj_lists_reserve(o, k->row.cells, k->row.cells)) return -1;
+    for (size_t c = o->cells; c < o->cells + k->row.cells; c++) {
+        if (o->cell_kind[c] != ZJ_STRING) continue;
+        o->list_start[o->lists] = (int64_t)o->items;
+        o->list_item[o->items++] = (uint32_t)o->cell_value[c];
+        o->cell_kind[c] = ZJ_LIST;
+        o->cell_value[c] = (int64_t)o->lists++;
+    }
+    return 0;
+}
+
 /* The open row becomes number o->rows. 0, or -1 without memory. REQUIRES: it was checked whole. */
 static int zj_keep_row(zj_keeper *k, uint32_t index) {
     zj_columns *o = &k->out;
@@ -288,10 +313,11 @@ static int zj_keep_row(zj_keeper *k, uint32_t index) {
     if (row->type == ZJ_PROFILE_UNSET) {
         memset(o->cell_kind + o->cells, ZJ_UNSET, row->cells);
         memset(o->cell_value + o->cells, 0, row->cells * sizeof(int64_t));
-    } else if (row->nulls && row->type == ZJ_TRACK) {
+    } else if (row->nulls && zj_leaves_nulls(row->type)) {
         zj_drop_nulls(k);
     }
     if (row->lists && zj_keep_lists(k)) return -1;
+    if (row->type == ZJ_PROFILE_APPEND && zj_keep_appended(k)) return -1;
     o->kind[at] = row->type;
     o->event[at] = row->event_code;
     o->time[at] = row->time;

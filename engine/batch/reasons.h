@@ -51,7 +51,7 @@ enum { ZJ_BATCH_REASONS(ZJ_NAME) ZJ_BATCH_REASON_COUNT, ZJ_BATCH_NO_MEMORY = 255
 #undef ZJ_NAME
 
 enum { ZJ_F_NONE, ZJ_F_TYPE, ZJ_F_EVENT, ZJ_F_TIME, ZJ_F_USER, ZJ_F_DEVICE, ZJ_F_INSERT,
-       ZJ_F_PROPERTIES, ZJ_FIELDS };
+       ZJ_F_PROPERTIES, ZJ_F_TIME_FREE, ZJ_FIELDS };
 
 typedef struct {
     uint32_t depth, properties, string_bytes, name_bytes, id_bytes, list_values;

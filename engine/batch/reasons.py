@@ -11,11 +11,14 @@ EVENT_REASONS: dict[str, str] = {
     "bad_json": "a line of JSON lines must be one JSON value",
     "too_deep": "values nest deeper than {limits.event_depth} levels",
     "unknown_field": (
-        "only type, event, time, user_id, device_id, properties and insert_id are fields of an "
-        "event; what else it carries goes into properties; a profile has no event"
+        "only type, event, time, user_id, device_id, properties, insert_id and time_free are "
+        "fields of an event; what else it carries goes into properties; a profile has no event"
     ),
     "duplicate_key": "the same key stands twice in one map",
-    "unknown_type": "type must be track, profile_set or profile_unset",
+    "unknown_type": (
+        "type must be track, profile_set, profile_set_once, profile_increment, profile_append, "
+        "profile_unset or profile_delete"
+    ),
     "missing_event": "a track event needs the name of its event",
     "bad_name": (
         "a name is a text of 1 to {limits.name_bytes} bytes without control characters; "
@@ -39,7 +42,8 @@ EVENT_REASONS: dict[str, str] = {
     "bad_utf8": "text must be valid UTF-8",
     "bad_value": (
         "values are text, integer, float, bool, timestamp or a list of texts; ids are text or "
-        "integer; profile_unset takes null or true"
+        "integer; profile_increment takes integers and floats, profile_append texts and lists of "
+        "texts, profile_unset null or true, profile_delete no properties; time_free is a bool"
     ),
 }
 

@@ -60,7 +60,7 @@ typedef struct {
 typedef struct {
     zj_shape named[ZJ_SHAPES];
     zj_shape nameless; /* the properties came before the name of the event */
-    uint8_t fields[8]; /* of the last event, in its order */
+    uint8_t fields[16]; /* of the last event, in its order */
 } zj_shapes;
 
 static const uint8_t zj_ones[64] = {

@@ -16,7 +16,6 @@ import numpy as np
 
 from zuji.engine.types import PROFILE_EVENTS as PROFILE_EVENTS
 from zuji.engine.types import PROFILE_SET as PROFILE_SET
-from zuji.engine.types import PROFILE_UNSET as PROFILE_UNSET
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -50,6 +49,9 @@ class Catalog:
         self._pairs: U8 = np.zeros((64, 256), dtype=np.uint8)
         self._shape = (64, 256)
         self.changes = 0
+        self._add_profile_events()
+
+    def _add_profile_events(self) -> None:
         for name in PROFILE_EVENTS:
             self.add_event(name)
 
@@ -133,12 +135,16 @@ class Catalog:
 
     @classmethod
     def load(cls, state: dict[str, Any] | None) -> Catalog:
-        """Inverse of :meth:`dump`; None gives an empty catalog."""
+        """Inverse of :meth:`dump`; None gives an empty catalog. Profile events that the project's
+        release did not know yet come after the names that it has: codes never change.
+        """
         catalog = cls()
         if not state:
             return catalog
+        catalog.events, catalog.event_codes = [], {}
         for name in state["events"]:
             catalog.add_event(name)
+        catalog._add_profile_events()
         for name, kind in state["props"]:
             catalog.add_prop(name, Kind(kind))
         pairs = catalog.pairs()

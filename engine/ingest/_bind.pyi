@@ -32,13 +32,14 @@ class Regular:
         self,
         event_of: I32,
         props_of: list[I32],
-        profile_event: int,
+        profile_events: I32,
         prop_kind: U8,
         pairs: U8,
     ) -> bool:
         """Finds the codes of events and properties, and keeps all rows. False when the batch is
         irregular: a name or a pair of names is not in the maps, a kind does not fit (an int fits a
-        float), a user property is removed.
+        float), a user property is removed. ``profile_events`` int32[7]: event code of each type of
+        record; that of track is not looked at.
         """
 
     def insert_keys(self, hi_salt: int, lo_salt: int) -> tuple[U64, U64] | None:

@@ -15,12 +15,14 @@ from zuji.engine.index._strings cimport StringTable, zj_hash_key, zj_hash_key_of
 
 
 cdef extern from "ingest/take.h" nogil:
+    int ZJ_TYPES
+
     ctypedef struct zj_catalog:
         int64_t names, props
         const int32_t *event_of
         const int32_t *event_prop_of
         const int32_t *user_prop_of
-        int32_t profile_event
+        const int32_t *profile_event
         const uint8_t *prop_kind
         uint8_t *pairs
         int64_t pair_rows, pair_columns
@@ -85,19 +87,21 @@ cdef class Regular:
             self._prop = np.empty(2 * cells + 64, np.uint16)
 
     cdef _know(self, const int32_t[::1] event_of, const int32_t[::1] event_prop_of, const int32_t[::1] user_prop_of,
-               int profile_event, const uint8_t[::1] prop_kind, uint8_t[:, ::1] pairs):
+               const int32_t[::1] profile_events, const uint8_t[::1] prop_kind, uint8_t[:, ::1] pairs):
         cdef zj_catalog *c = &self.catalog
         c.names = min(event_of.shape[0], event_prop_of.shape[0], user_prop_of.shape[0])
         c.event_of, c.event_prop_of, c.user_prop_of = &event_of[0], &event_prop_of[0], &user_prop_of[0]
-        c.profile_event = profile_event
+        c.profile_event = &profile_events[0]
         c.prop_kind, c.props = &prop_kind[0] if prop_kind.shape[0] else NULL, prop_kind.shape[0]
         c.pairs, c.pair_rows, c.pair_columns = &pairs[0, 0], pairs.shape[0], pairs.shape[1]
 
-    def codes(self, event_of, props_of, int profile_event, prop_kind, pairs):
+    def codes(self, event_of, props_of, profile_events, prop_kind, pairs):
         cdef size_t rows = self.decoder.out.rows
         cdef int irregular
-        self._held = (event_of, props_of, prop_kind, pairs)
-        self._know(event_of, props_of[0], props_of[1], profile_event, prop_kind, pairs)
+        if len(profile_events) != ZJ_TYPES:
+            raise ValueError("each type of record needs the code of its event")
+        self._held = (event_of, props_of, profile_events, prop_kind, pairs)
+        self._know(event_of, props_of[0], props_of[1], profile_events, prop_kind, pairs)
         self._reserve()
         with nogil:
             irregular = zj_bind_codes(self.decoder.out, &self.catalog, &self._event[0], &self._prop[0])

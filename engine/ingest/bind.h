@@ -21,7 +21,7 @@ typedef struct {
     const int32_t *event_of;      /* name -> event code, < 0 unknown */
     const int32_t *event_prop_of; /* name -> code of a property of events */
     const int32_t *user_prop_of;  /* name -> code of a property of users */
-    int32_t profile_event;
+    const int32_t *profile_event; /* [ZJ_TYPES]: of the types but track */
     const uint8_t *prop_kind;     /* by property code */
     uint8_t *pairs;               /* [pair_rows][pair_columns]: event and property were seen together */
     int64_t pair_rows, pair_columns;
@@ -31,10 +31,13 @@ typedef struct {
  * garbage). */
 static int zj_bind_codes(const zj_columns *b, const zj_catalog *c, uint16_t *event, uint16_t *prop) {
     for (size_t i = 0; i < b->rows; i++) {
-        const int profile = b->kind[i] == ZJ_PROFILE_SET;
-        int32_t code = c->profile_event;
-        if (!profile) {
-            if (b->kind[i] != ZJ_TRACK || b->event[i] >= c->names) return 1;
+        const int profile = b->kind[i] != ZJ_TRACK;
+        int32_t code;
+        if (profile) {
+            if (b->kind[i] == ZJ_PROFILE_UNSET) return 1;
+            code = c->profile_event[b->kind[i]];
+        } else {
+            if (b->event[i] >= c->names) return 1;
             code = c->event_of[b->event[i]];
         }
         if (code < 0 || code >= c->pair_rows || code > UINT16_MAX) return 1;

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.index.catalog import DEVICE_ID, PROFILE_SET, Catalog
+from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, Catalog
 from zuji.engine.ingest.by_column import ColumnBinder
 from zuji.engine.ingest.chunks import Taken
 from zuji.engine.types import Kind
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from zuji.engine.ingest.interned import Interned
     from zuji.engine.limits import Limits
     from zuji.engine.storage.memtable import Memtable
-    from zuji.engine.types import U8, Flags
+    from zuji.engine.types import I32, U8, Flags
 
 
 class Binder:
@@ -35,6 +35,8 @@ class Binder:
         self._dedup = dedup
         self._by_column = ColumnBinder(catalog, identity, dedup, limits)
         self._kinds: U8 = np.empty(0, np.uint8)
+        codes = [catalog.event_codes[name] for name in PROFILE_EVENTS]
+        self._profile_events: I32 = np.array([-1, *codes], np.int32)
 
     def bind(
         self,
@@ -66,8 +68,9 @@ class Binder:
     def _regular(self, table: Interned, received_ms: int, mem: Memtable) -> Taken | None:
         batch, regular, catalog = table.decoder, table.regular, self._catalog
         events_of, props_of = table.grow_names()
-        profile, pairs = catalog.event_codes[PROFILE_SET], catalog.pairs()
-        if not regular.codes(events_of, props_of, profile, self._prop_kinds(), pairs):
+        pairs = catalog.pairs()
+        known = (self._profile_events, self._prop_kinds(), pairs)
+        if not regular.codes(events_of, props_of, *known):
             return None
         rows, repeated = batch.n, list[int]()
         keys = regular.insert_keys(*self._dedup.salts)

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.batch.columns import NONE, EventBatch
-from zuji.engine.casting import NotCastable, Plain, cast
+from zuji.engine.batch.columns import NONE, PROFILE_INCREMENT, PROFILE_UNSET, EventBatch
+from zuji.engine.casting import NotCastable, Plain, cast, check_increment
 from zuji.engine.index.catalog import (
     DEVICE_ID,
-    PROFILE_SET,
-    PROFILE_UNSET,
+    PROFILE_EVENTS,
     UNSET_LIST,
     USER_PREFIX,
     Catalog,
@@ -109,16 +108,16 @@ class ColumnBinder:
         track = scope == 0
         names = batch.event[track]
         event[track] = events_of[names]
-        event[batch.kind == 1] = self.catalog.event_codes[PROFILE_SET]
-        event[batch.kind == 2] = self.catalog.event_codes[PROFILE_UNSET]
+        for kind, profile in enumerate(PROFILE_EVENTS, start=1):
+            event[batch.kind == kind] = self.catalog.event_codes[profile]
         for row in np.flatnonzero(event == UNKNOWN):
             name = table.names.get(int(batch.event[row])).decode()
             code = UNKNOWN
-            if name in (PROFILE_SET, PROFILE_UNSET):
+            if name in PROFILE_EVENTS:
                 refused[int(row)] = ("reserved_name", "event", f"the name {name!r} is reserved")
             elif name in self.catalog.event_codes:
                 code = self.catalog.event_codes[name]
-            elif len(self.catalog.events) >= self._limits.project_event_names + 2:
+            elif len(self.catalog.events) - len(PROFILE_EVENTS) >= self._limits.project_event_names:
                 refused[int(row)] = (
                     "too_many_event_names",
                     "event",
@@ -143,7 +142,7 @@ class ColumnBinder:
         """Turns the nulls of a profile record (and all cells of an unset) into one list of names a
         row.
         """
-        is_null = (kinds == NULL_CELL) | (batch.kind[row_of_cell] == 2)
+        is_null = (kinds == NULL_CELL) | (batch.kind[row_of_cell] == PROFILE_UNSET)
         unset_name = table.names.intern(UNSET_LIST[len(USER_PREFIX) :].encode())
         cells = np.flatnonzero(is_null)
         for row in np.unique(row_of_cell[cells]):
@@ -222,7 +221,9 @@ class ColumnBinder:
         kinds[plain] = Kind.FLOAT
         for cell in wrong[wanted[wrong] != kinds[wrong]]:
             sent, stored = Kind(int(kinds[cell])), Kind(int(wanted[cell]))
+            increment = batch.kind[row_of_cell[cell]] == PROFILE_INCREMENT
             try:
+                check_increment(stored, increment=bool(increment))
                 values[cell] = self._cast_cell(table, lists, int(values[cell]), sent, stored)
             except NotCastable as problem:
                 name = self.catalog.prop_name(int(prop[cell])).removeprefix(USER_PREFIX)

@@ -73,6 +73,22 @@ def properties(rng: Random) -> dict[str, Any]:
     return {name: good_value(rng) for name in names}
 
 
+LATER_PROFILES = ("profile_set_once", "profile_increment", "profile_append", "profile_delete")
+
+
+def profile_properties(rng: Random, type_: str) -> Any:
+    """What a record of one of LATER_PROFILES takes."""
+    if type_ == "profile_delete":
+        return rng.choice([None, {}])
+    if type_ == "profile_set_once":
+        return properties(rng)
+    made = {
+        "profile_increment": lambda: rng.choice([1, -(2**40), 2.5, 0.0]),
+        "profile_append": lambda: rng.choice(["p", "中" * 3, [], ["p", "q"], ["x" * 20]]),
+    }[type_]
+    return {name: made() for name in rng.sample(NAMES, rng.randrange(4))}
+
+
 def good_event(rng: Random) -> dict[str, Any]:
     event: dict[str, Any] = {
         "event": rng.choice(["view", "pay", "开户", "a b"]),
@@ -95,6 +111,10 @@ def good_event(rng: Random) -> dict[str, Any]:
         event = {"type": "profile_unset", "time": event["time"]}
     elif kind == 2:
         event["type"] = rng.choice(["track", None])
+    elif kind == 3:
+        event = {"type": rng.choice(LATER_PROFILES), "time": event["time"]}
+    if rng.random() < 0.1:
+        event["time_free"] = rng.choice([True, False, None])
     event["user_id"] = rng.choice(
         ["u1", "u2", "客户", 7, -(2**63), 2**64 - 1][: 6 if rng.random() < 0.3 else 2]
     )
@@ -106,6 +126,8 @@ def good_event(rng: Random) -> dict[str, Any]:
         event["insert_id"] = f"{rng.getrandbits(32):08x}"
     if kind == 1:
         event["properties"] = {name: rng.choice([None, True]) for name in rng.sample(NAMES, 3)}
+    elif kind == 3:
+        event["properties"] = profile_properties(rng, event["type"])
     elif rng.random() < 0.9:
         event["properties"] = properties(rng)
     if rng.random() < 0.3:
@@ -117,7 +139,9 @@ def good_event(rng: Random) -> dict[str, Any]:
 
 def bad_event(rng: Random) -> Any:
     event = good_event(rng)
-    field = rng.choice(["type", "event", "time", "user_id", "device_id", "insert_id", "properties"])
+    field = rng.choice(
+        ["type", "event", "time", "user_id", "device_id", "insert_id", "properties", "time_free"]
+    )
     fault = rng.randrange(12)
     if fault == 0:
         return rng.choice([None, 5, "x", [], [[]], bad_value(rng)])
@@ -142,7 +166,9 @@ def bad_event(rng: Random) -> Any:
     elif fault == 7:
         event["event"] = rng.choice(["", "x" * 13, "a\nb", 5, Text(b"\xe4\xb8"), "$time"])
     elif fault == 8:
-        event["type"] = rng.choice(["Track", 5, "profile", "profile_set", "profile_unset"])
+        event["type"] = rng.choice(
+            ["Track", 5, "profile", "profile_set", "profile_unset", *LATER_PROFILES]
+        )
     else:
         props = list(properties(rng).items())
         at = rng.randrange(len(props) + 1)

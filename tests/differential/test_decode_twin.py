@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.differential.random_batches import random_batch
-from tests.differential.twin_decode import Refused, decode_slow, rows_of
+from tests.differential.twin_decode import TYPES, Refused, decode_slow, rows_of
 from tests.differential.twin_json import decode_json_slow, is_json
 from tests.differential.wire import Ext, Pairs, Text, write
 from tests.differential.wire_json import write_json
@@ -163,11 +163,13 @@ good_events = st.fixed_dictionaries(
         "properties": good_properties,
         "insert_id": st.uuids().map(lambda u: u.hex[:8]),
         "device_id": st.just("d"),
+        "time_free": st.sampled_from([True, False, None]),
     },
 )
+PROFILES = [name for name in TYPES if name != "track"]
 profiles = st.fixed_dictionaries(
     {
-        "type": st.sampled_from(["profile_set", "profile_unset"]),
+        "type": st.sampled_from(PROFILES),
         "time": good_times,
         "device_id": st.just("d1"),
     },
@@ -175,18 +177,23 @@ profiles = st.fixed_dictionaries(
         "properties": st.one_of(
             good_properties,
             st.dictionaries(names, st.sampled_from([None, True, False]), max_size=4),
-        )
+            st.dictionaries(names, st.one_of(st.integers(-5, 5), st.floats()), max_size=4),
+            st.dictionaries(names, st.one_of(st.sampled_from(["p", "中"]), lists), max_size=4),
+            st.sampled_from([None, {}]),
+        ),
+        "time_free": st.sampled_from([True, False, None]),
     },
 )
 fields = {
     "type": st.one_of(
-        st.sampled_from(["track", "profile_set", "profile_unset", "trac", None]), together(values)
+        st.sampled_from(["track", *PROFILES, "trac", "profile_", None]), together(values)
     ),
     "event": st.one_of(together(names), together(values)),
     "time": times,
     "user_id": ids,
     "device_id": ids,
     "insert_id": ids,
+    "time_free": st.one_of(st.booleans(), together(values)),
     "properties": st.one_of(
         st.lists(
             st.tuples(

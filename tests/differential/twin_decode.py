@@ -16,8 +16,25 @@ from dataclasses import dataclass
 from typing import Any
 
 BATCH_KEYS = ("batch_id", "sent_at", "events")
-EVENT_KEYS = ("type", "event", "time", "user_id", "device_id", "insert_id", "properties")
-TYPES = {"track": 0, "profile_set": 1, "profile_unset": 2}
+EVENT_KEYS = (
+    "type",
+    "event",
+    "time",
+    "user_id",
+    "device_id",
+    "insert_id",
+    "properties",
+    "time_free",
+)
+TYPES = {
+    "track": 0,
+    "profile_set": 1,
+    "profile_unset": 2,
+    "profile_set_once": 3,
+    "profile_increment": 4,
+    "profile_append": 5,
+    "profile_delete": 6,
+}
 RESERVED = ("$name", "$time", "$received", "$device_id")
 BOOL, INT, FLOAT, DATETIME, STRING, LIST = 1, 2, 3, 4, 5, 6
 
@@ -289,6 +306,9 @@ def event_of(node: Node, index: int, limits: Any) -> dict[str, Any]:
                 row[name] = time_of(value, limits)
             elif name == "event":
                 row[name] = name_of(value, limits)
+            elif name == "time_free":
+                if value.type != "bool":
+                    raise Reject("bad_value")
             else:
                 if value.type != "str" or value.value.decode("utf-8", "replace") not in TYPES:
                     raise Reject("unknown_type")
@@ -303,15 +323,30 @@ def event_of(node: Node, index: int, limits: Any) -> dict[str, Any]:
         raise Reject("missing_id", "user_id")
     if row["time"] is None:
         raise Reject("missing_time", "time")
-    if row["kind"] == 0:
-        row["properties"] = [cell for cell in row["properties"] if cell[1]]
-    if row["kind"] == 2:
-        for name, kind, value in row["properties"]:
-            if kind and (kind, value) != (BOOL, 1):
-                raise Reject("bad_value", f"properties.{name}")
-        row["properties"] = [(name, 0, None) for name, _, _ in row["properties"]]
-    del row["type"]
+    row["properties"] = cells_of(row["kind"], row["properties"])
+    del row["type"], row["time_free"]
     return row
+
+
+def cells_of(type_: int, cells: list[tuple[str, int, Any]]) -> list[tuple[str, int, Any]]:
+    """What a record of this type keeps of its properties, if it may have them."""
+    if type_ == TYPES["profile_delete"] and cells:
+        raise Reject("bad_value", "properties")
+    for name, kind, value in cells:
+        taken = {
+            "profile_unset": kind == 0 or (kind, value) == (BOOL, 1),
+            "profile_increment": kind in (INT, FLOAT),
+            "profile_append": kind in (STRING, LIST),
+        }
+        if not all(good for key, good in taken.items() if TYPES[key] == type_):
+            raise Reject("bad_value", f"properties.{name}")
+    if type_ in (TYPES["track"], TYPES["profile_set_once"]):
+        return [cell for cell in cells if cell[1]]
+    if type_ == TYPES["profile_unset"]:
+        return [(name, 0, None) for name, _, _ in cells]
+    if type_ == TYPES["profile_append"]:
+        return [(name, LIST, v if kind == LIST else [v]) for name, kind, v in cells]
+    return cells
 
 
 def decode_slow(data: bytes, limits: Any) -> dict[str, Any]:

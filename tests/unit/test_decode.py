@@ -21,7 +21,11 @@ from zuji.engine.batch import (
     BATCH_REASONS,
     EVENT_REASONS,
     NONE,
+    PROFILE_APPEND,
+    PROFILE_DELETE,
+    PROFILE_INCREMENT,
     PROFILE_SET,
+    PROFILE_SET_ONCE,
     PROFILE_UNSET,
     TRACK,
     UNSET,
@@ -150,6 +154,55 @@ def test_profiles():
     assert list(batch.cell_value) == [1, 0, 0, 0]
 
 
+def test_profiles_that_build_on_what_was_there():
+    of = {"time": 5, "user_id": "u"}
+    batch = decode(
+        msgpack.packb(
+            [
+                {"type": "profile_set_once", "properties": {"a": 1, "b": None}} | of,
+                {"type": "profile_increment", "properties": {"a": 1, "b": 0.5}} | of,
+                {"type": "profile_append", "properties": {"c": "x", "d": ["x", "y"]}} | of,
+                {"type": "profile_delete"} | of,
+                {"type": "profile_delete", "properties": {}} | of,
+            ]
+        )
+    )
+    kinds = [PROFILE_SET_ONCE, PROFILE_INCREMENT, PROFILE_APPEND, PROFILE_DELETE, PROFILE_DELETE]
+    assert list(batch.kind) == kinds
+    assert list(batch.cell_start) == [0, 1, 3, 5, 5, 5]
+    assert list(batch.cell_kind) == [Kind.INT, Kind.INT, Kind.FLOAT, Kind.LIST, Kind.LIST]
+    lists = [
+        [
+            batch.strings.get(int(code)).decode()
+            for code in batch.list_item[slice(*batch.list_start[at : at + 2])]
+        ]
+        for at in batch.cell_value[3:]
+    ]
+    assert lists == [["x"], ["x", "y"]]
+
+
+@pytest.mark.parametrize(
+    ("type_", "properties", "path"),
+    [
+        ("profile_increment", {"a": 1, "b": "1"}, "properties.b"),
+        ("profile_increment", {"a": None}, "properties.a"),
+        ("profile_increment", {"a": True}, "properties.a"),
+        ("profile_append", {"a": 1}, "properties.a"),
+        ("profile_append", {"a": "x", "b": None}, "properties.b"),
+        ("profile_unset", {"a": False}, "properties.a"),
+        ("profile_delete", {"a": None}, "properties"),
+    ],
+)
+def test_values_that_a_profile_does_not_take(type_, properties, path):
+    event = {"type": type_, "time": 5, "user_id": "u", "properties": properties}
+    assert reason(event) == ("bad_value", path)
+
+
+def test_the_time_of_an_event_may_be_declared_free():
+    for free in (True, False, None):
+        assert decode(msgpack.packb([GOOD | {"time_free": free}])).n == 1
+
+
 def test_ids_of_any_kind():
     batch = decode(
         msgpack.packb(
@@ -226,6 +279,10 @@ def test_clock_agrees_with_datetime_on_every_day():
         ({"event": 5}, ("bad_name", "event")),
         ({"type": "Track"}, ("unknown_type", "type")),
         ({"type": "profile_set"}, ("unknown_field", "event")),
+        ({"type": "profile_delete"}, ("unknown_field", "event")),
+        ({"type": "profile_appen"}, ("unknown_type", "type")),
+        ({"time_free": 1}, ("bad_value", "time_free")),
+        ({"time_free": []}, ("bad_value", "time_free")),
         ({"lib": {}}, ("unknown_field", "lib")),
         ({5: 5}, ("unknown_field", "")),
         ({"user_id": 1.5}, ("bad_value", "user_id")),
@@ -587,9 +644,12 @@ def test_page_has_every_reason_with_its_text():
     assert known <= listed
     fields_of_format = {
         "events", "batch_id", "sent_at", "type", "event", "time", "user_id", "device_id",
-        "insert_id", "properties",
+        "insert_id", "properties", "time_free",
     }  # fmt: skip
-    assert listed - known == fields_of_format, "the page lists a code that does not exist"
+    types = {
+        f"profile_{name}" for name in ("set", "set_once", "increment", "append", "unset", "delete")
+    }
+    assert listed - known - types == fields_of_format, "the page lists a code that does not exist"
 
 
 def test_page_has_every_limit():
