@@ -65,6 +65,15 @@ class Settings:
     trusted_proxies: str = _setting(
         "", "addresses", "whose X-Forwarded-For is believed, separated by commas"
     )
+    enrich_user_agent: bool = _setting(
+        False, "", "add browser, system and kind of device to events"
+    )
+    ip_regions: str = _setting(
+        "", "file", "MaxMind `.mmdb`: add country, province and city to events"
+    )
+    store_ip: bool = _setting(
+        False, "", "keep addresses of people: `$ip`, and what SDKs send of them"
+    )
     # answers
     query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")
     query_waiting: int = _setting(64, "queries", "that wait; further ones get 503")

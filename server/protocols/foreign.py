@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from zuji.engine.errors import InvalidEvent
 from zuji.engine.limits import DEFAULT_LIMITS
@@ -202,6 +202,39 @@ def milliseconds(value: Any, name: str = "time") -> int:
     return int(found // 1)
 
 
+def changes(kind: str, values: Any, field: str) -> dict[str, Any]:
+    """Properties of a profile record of this kind (docs/format/batch.md, Profiles).
+
+    Raises:
+        InvalidEvent.
+    """
+    if kind == "profile_unset":
+        names = values if isinstance(values, list) else list(mapping(values, field))
+        if not all(isinstance(name, str) for name in names):
+            refuse("bad_value", f"{field} must be a list of names")
+        return dict.fromkeys((f"_{name}" if name in RESERVED else name for name in names), True)
+    found = properties(mapping(values, field))
+    if kind == "profile_increment":
+        return {name: number(value, f"{field}.{name}") for name, value in found.items()}
+    if kind == "profile_append":
+        return {name: _listed(value) for name, value in found.items() if value is not None}
+    return found
+
+
+def _listed(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return value
+    return [value if isinstance(value, str) else written(value)]
+
+
+class Part(NamedTuple):
+    """A part of a record that cannot become an event, while the rest can."""
+
+    reason: str
+    message: str
+    part: Any
+
+
 class Records:
     """Native events made of the records of one request, in their order."""
 
@@ -213,9 +246,10 @@ class Records:
     def add(
         self,
         records: Sequence[Any],
-        make: Callable[[dict[str, Any]], Iterable[dict[str, Any]]],
+        make: Callable[[dict[str, Any]], Iterable[dict[str, Any] | Part]],
     ) -> None:
-        """Makes the events of each record; one that raises is refused, with all of its events.
+        """Makes the events of each record; one that raises is refused, with all of its events; of
+        one that gives a :class:`Part`, only that is.
 
         Raises:
             BadBody: they are too many.
@@ -232,8 +266,12 @@ class Records:
             except RecursionError:
                 self.refuse(index, "too_deep", "the event nests too deep", record)
             else:
-                self.events += made
-                self.of += [index] * len(made)
+                for one in made:
+                    if isinstance(one, Part):
+                        self.refuse(index, *one)
+                    else:
+                        self.events.append(one)
+                        self.of.append(index)
 
     def refuse(self, index: int, reason: str, message: str, record: Any) -> None:
         """Puts a record, or a part of one, into the quarantine."""
