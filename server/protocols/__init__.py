@@ -3,9 +3,12 @@
 :data:`PROTOCOLS` is all of it; ``docs/server.md`` has the table for people.
 """
 
+from zuji.server.protocols.amplitude import AMPLITUDE
 from zuji.server.protocols.base import Protocol
+from zuji.server.protocols.mixpanel import MIXPANEL
 from zuji.server.protocols.native import NATIVE
+from zuji.server.protocols.snowplow import SNOWPLOW
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE,)
+PROTOCOLS: tuple[Protocol, ...] = (NATIVE, MIXPANEL, AMPLITUDE, SNOWPLOW)
 
 __all__ = ["PROTOCOLS", "Protocol"]

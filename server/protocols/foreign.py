@@ -97,6 +97,16 @@ def native(value: Any) -> Any:
     return written(value)
 
 
+def nested(value: Any) -> str:
+    """Any value as JSON text.
+
+    Raises:
+        InvalidEvent: a key stands twice in it.
+    """
+    _check(value)
+    return written(value)
+
+
 def _check(value: Any) -> None:
     """Raises InvalidEvent for a repeated key, however deep."""
     within = [value]
@@ -188,6 +198,18 @@ def number(value: Any, name: str) -> float | int:
     if value != value or value in (float("inf"), float("-inf")):
         refuse("not_finite", f"{name} must be finite")
     return value
+
+
+def whole(value: Any, name: str) -> int:
+    """A whole number, or the text of a number, cut.
+
+    Raises:
+        InvalidEvent.
+    """
+    found = number(value, name)
+    if not -1e15 < found < 1e15:
+        refuse("int_out_of_range", f"{name} is no number that counts something")
+    return int(found)
 
 
 def milliseconds(value: Any, name: str = "time") -> int:
