@@ -7,7 +7,7 @@ good body of the largest size. Pure; the GIL is released while bytes are inflate
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import lz4.frame
 import zstandard
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
     from zuji.server.settings import Settings
 
+    class _Inflater(Protocol):
+        @property
+        def eof(self) -> bool: ...
+        @property
+        def unused_data(self) -> bytes: ...
+        def decompress(self, data: memoryview, most: int, /) -> bytes: ...
+
+
 _NOT_DEFLATE: tuple[type[Exception], ...] = (zlib.error, cast("type[Exception]", isal_zlib.error))
 _UNREADABLE: tuple[type[Exception], ...] = (
     *_NOT_DEFLATE,
@@ -30,29 +38,59 @@ _UNREADABLE: tuple[type[Exception], ...] = (
 SMALL = 64 * 1024
 """Inflated sizes up to this are no bomb, whatever their ratio: constant text packs well."""
 GZIP_MARK = b"\x1f\x8b"
+LZ4_MARK = b"\x04\x22\x4d\x18"
+MEMBER_BYTES = 1024
+"""Members (gzip) and frames (zstd, lz4) of a body have so many bytes on average, but for 16: each
+costs a new decoder, so a body of empty ones would cost a thousand times what it weighs."""
+BLOCK_BYTES = 8
+"""The same of blocks of zstd, but for 1,024."""
+FIRST_STEP = 4096
+_ZSTD_HEADER_BYTES = 18
+_TOO_MANY = "the compressed body has too many parts: compress it in one"
 
 
 def _gzip(body: bytes, limit: int) -> bytes:
     """gzip or zlib, told apart by the header; several members follow each other in gzip."""
-    parts, room = [], limit + 1
-    rest = body
-    while rest and room > 0:
-        decoder = isal_zlib.decompressobj(wbits=47)
-        parts.append(decoder.decompress(rest, room))
-        room -= len(parts[-1])
-        if not decoder.eof and room > 0:
-            raise BadBody("the compressed body ends too early")
-        rest = decoder.unused_data
-        if rest and not rest.startswith(GZIP_MARK):
-            break  # padding
-    return b"".join(parts)
+    return _members(body, limit, lambda: isal_zlib.decompressobj(wbits=47), GZIP_MARK)
 
 
 def _deflate(body: bytes, limit: int) -> bytes:
     try:
         return _gzip(body, limit)
     except _NOT_DEFLATE:
-        return zlib.decompressobj(wbits=-15).decompress(body, limit + 1)
+        return _members(body, limit, lambda: zlib.decompressobj(wbits=-15), None)
+
+
+def _members(body: bytes, limit: int, make: Callable[[], _Inflater], mark: bytes | None) -> bytes:
+    """Member after member, each by a decoder of its own, up to one byte more than the limit.
+
+    A decoder gets little first and then twice as much each time: it hands back what it did not
+    need, which would be the whole rest of the body once a member.
+    """
+    view, at = memoryview(body), 0
+    parts: list[bytes] = []
+    room = limit + 1
+    for _ in range(_most_members(body)):
+        decoder, step = make(), FIRST_STEP
+        while not decoder.eof:
+            if at == len(view):
+                raise BadBody("the compressed body ends too early")
+            chunk = view[at : at + step]
+            parts.append(decoder.decompress(chunk, room))
+            room -= len(parts[-1])
+            if room <= 0:
+                return b"".join(parts)
+            at += len(chunk) - len(decoder.unused_data)
+            step *= 2
+        if mark is None or view[at : at + len(mark)] != mark:
+            if body.count(0, at) != len(view) - at:  # zeros are padding
+                raise BadBody("the compressed body has something else behind its end")
+            return b"".join(parts)
+    raise BadBody(_TOO_MANY)
+
+
+def _most_members(body: bytes) -> int:
+    return 16 + len(body) // MEMBER_BYTES
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
@@ -68,21 +106,26 @@ def _check_whole(body: bytes) -> None:
 
     Follows the headers of frames and blocks, RFC 8878 §3.1.1.
     """
-    at = 0
+    view, at = memoryview(body), 0
+    frames, blocks = _most_members(body), 1024 + len(body) // BLOCK_BYTES
     while at < len(body):
-        frame = body[at:]
+        frame = view[at : at + _ZSTD_HEADER_BYTES]
+        frames -= 1
+        if frames < 0 or blocks < 0:
+            raise BadBody(_TOO_MANY)
         if 0x184D2A50 <= int.from_bytes(frame[:4], "little") <= 0x184D2A5F:  # skippable
             at += 8 + int.from_bytes(frame[4:8], "little")
             continue
         checked = zstandard.get_frame_parameters(frame).has_checksum
         at += zstandard.frame_header_size(frame)
         last = False
-        while not last and at + 3 <= len(body):
-            header = int.from_bytes(body[at : at + 3], "little")
+        while not last and at + 3 <= len(body) and blocks >= 0:
+            header = int.from_bytes(view[at : at + 3], "little")
             last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
             at += 3 + (1 if kind == 1 else size)  # a repeated byte is one
+            blocks -= 1
         at += 4 if checked else 0
-        if not last:
+        if not last and blocks >= 0:
             break
     else:
         if at == len(body):
@@ -91,11 +134,26 @@ def _check_whole(body: bytes) -> None:
 
 
 def _lz4(body: bytes, limit: int) -> bytes:
-    decoder = lz4.frame.LZ4FrameDecompressor()
-    found: bytes = decoder.decompress(body, limit + 1)
-    if not decoder.eof and len(found) <= limit:
-        raise BadBody("the compressed body ends too early")
-    return found
+    return _members(body, limit, lambda: cast("_Inflater", _Lz4()), LZ4_MARK)
+
+
+class _Lz4:
+    """An lz4 decoder whose ``unused_data`` is bytes when there is none, as others have it."""
+
+    def __init__(self) -> None:
+        self._decoder = lz4.frame.LZ4FrameDecompressor()
+
+    @property
+    def eof(self) -> bool:
+        return bool(self._decoder.eof)
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._decoder.unused_data or b""
+
+    def decompress(self, data: memoryview, most: int) -> bytes:
+        found: bytes = self._decoder.decompress(data, most)
+        return found
 
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {

@@ -87,3 +87,53 @@ def test_sizes_and_codings():
     with pytest.raises(BadBody) as caught:
         inflated(b"x", "br", SETTINGS)
     assert caught.value.status == 415
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "lz4"])
+def test_members_and_frames_follow_each_other(coding):
+    part = PACK[coding](TEXT[:1000])
+    assert inflated(part * 16, coding, SETTINGS) == TEXT[:1000] * 16
+    pieces = [PACK[coding](random.Random(i).randbytes(5_000)) for i in range(40)]
+    plain = b"".join(random.Random(i).randbytes(5_000) for i in range(40))
+    assert inflated(b"".join(pieces), coding, SETTINGS) == plain
+
+
+SKIPPED = (0x184D2A50).to_bytes(4, "little") + bytes(4)
+EMPTY_BLOCKS = PACK["zstd"](b"x")[:6] + bytes(3 * 80_000) + b"\1\0\0"
+
+
+@pytest.mark.parametrize(
+    ("coding", "part"),
+    [
+        ("gzip", gzip.compress(b"")),
+        ("deflate", gzip.compress(b"")),
+        ("zstd", PACK["zstd"](b"")),
+        ("zstd", SKIPPED),
+        ("lz4", lz4.frame.compress(b"")),
+    ],
+    ids=["gzip", "deflate", "zstd", "skipped", "lz4"],
+)
+def test_a_body_of_empty_parts_is_refused(coding, part):
+    body = part * (SETTINGS.body_bytes // len(part))
+    with pytest.raises(BadBody, match="too many parts"):
+        inflated(body, coding, SETTINGS)
+
+
+def test_a_frame_of_empty_blocks_is_refused():
+    with pytest.raises(BadBody):
+        inflated(EMPTY_BLOCKS, "zstd", SETTINGS)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "lz4", "zstd"])
+def test_what_stands_behind_the_end_is_not_dropped_in_silence(coding):
+    body = PACK[coding](TEXT[:300]) + b'{"event": "lost"}'
+    with pytest.raises(BadBody) as caught:
+        inflated(body, coding, SETTINGS)
+    assert caught.value.status == 400
+
+
+def test_raw_deflate_cut_anywhere_is_an_error():
+    whole = raw_deflate(TEXT[:300])
+    for end in range(1, len(whole)):
+        with pytest.raises(BadBody):
+            inflated(whole[:end], "deflate", SETTINGS)
