@@ -21,6 +21,7 @@ from zuji.server.protocols.base import parameters
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from zuji.engine.writer import AppendResult
     from zuji.server.auth import Key, KeyRing
@@ -53,11 +54,16 @@ class Collector:
         self._metrics = metrics
         self._routes: dict[str, Protocol] = {}
         self._fixed = {"/livez": _alive, "/readyz": self._ready}
+        self._under: dict[str, Callable[[Request], Answer]] = {}
         for protocol in PROTOCOLS:
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
                 self._routes[path] = protocol
-            self._fixed.update(protocol.fixed)
+            for path, fixed in protocol.fixed.items():
+                if path.endswith("/*"):
+                    self._under[path[:-1]] = fixed
+                else:
+                    self._fixed[path] = fixed
         self._reader = Reader(settings.queue_bytes, loop)
         self.ready = False
 
@@ -155,6 +161,9 @@ class Collector:
 
     def _other(self, request: Request) -> Answer:
         fixed = self._fixed.get(request.path)
+        for start, under in self._under.items():
+            if fixed is None and request.path.startswith(start):
+                fixed = under
         if fixed is None:
             return problem(404, "not_found", f"nothing is at {request.path[:100]}")
         if request.method == "OPTIONS":

@@ -26,7 +26,7 @@ class Protocol:
     request has none, None when the body tells. ``convert``: a request and its body, inflated as its
     header says; raises InvalidEvent or BadBody when nothing can be made of it. ``stored``: the
     answer to what was taken and the result of each part. ``failed``: the answer to an error.
-    ``fixed``: paths with answers that need no key.
+    ``fixed``: paths with answers that need no key; one that ends in ``/*`` is all below it.
     """
 
     name: str
