@@ -57,7 +57,7 @@ lint: dev        ## ruff and the layers
 types: dev       ## mypy strict, and every stub against its compiled module
 	$(BIN)/mypy
 	$(BIN)/mypy setup.py
-	$(BIN)/python -m mypy.stubtest $$(find engine -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
+	$(BIN)/python -m mypy.stubtest $$(find engine server -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
 
 sdk-test: dev    ## the Python SDK: mypy strict, its own tests (those with a live collector are in `make test`)
 	cd sdk/python && $(abspath $(BIN))/mypy && $(abspath $(BIN))/python -m pytest -m "not slow"

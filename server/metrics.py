@@ -5,20 +5,21 @@ Thread-safe. What is asked for rarely (sizes of projects) is read when somebody 
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
 
@@ -36,16 +37,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        kinds = ("protocol", "project")
-        self._requests = self._counter("requests", "requests with events, stored", kinds)
-        self._events = self._counter("events", "events stored", kinds)
-        self._repeats = self._counter("repeats", "events that were there already", kinds)
-        self._rejected = self._counter(
-            "rejected_events", "events put into the quarantine", ("project", "reason")
-        )
-        self._refused = self._counter(
-            "refused_requests", "requests answered with an error", ("protocol", "code")
-        )
+        self._taken: defaultdict[tuple[str, str], _Taken] = defaultdict(_Taken)
+        self._rejected: Counter[tuple[str, str]] = Counter()
+        self._refused: Counter[tuple[str, str]] = Counter()
+        self._registry.register(self)
         self._queries = Histogram(
             "zuji_query_seconds",
             "time of queries",
@@ -62,19 +57,46 @@ class Metrics:
         results: Sequence[AppendResult],
         refused: Sequence[Rejected] = (),
     ) -> None:
-        """A request was stored; ``refused``: what of it was not even an event."""
-        self._requests.labels(protocol, project).inc()
-        self._events.labels(protocol, project).inc(sum(r.accepted for r in results))
-        repeats = sum(r.duplicates for r in results)
-        if repeats:
-            self._repeats.labels(protocol, project).inc(repeats)
-        for each in (refused, *(result.rejected for result in results)):
-            for rejected in each:
-                self._rejected.labels(project, rejected.reason).inc()
+        """A request was stored; ``refused``: what of it was not even an event. Called on the
+        loop's thread only, as :meth:`refused`: there are many requests, and these are plain sums.
+        """
+        taken = self._taken[protocol, project]
+        taken.requests += 1
+        for result in results:
+            taken.events += result.accepted
+            taken.repeats += result.duplicates
+            for one in result.rejected:
+                self._rejected[project, one.reason] += 1
+        for one in refused:
+            self._rejected[project, one.reason] += 1
 
     def refused(self, protocol: str, code: str) -> None:
         """A request was answered with an error."""
-        self._refused.labels(protocol, code).inc()
+        self._refused[protocol, code] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """See prometheus_client's ``Collector``."""
+        kinds = ("protocol", "project")
+        taken = sorted(self._taken.copy().items())
+        yield _counter(
+            "requests", "requests with events, stored", kinds, [(k, t.requests) for k, t in taken]
+        )
+        yield _counter("events", "events stored", kinds, [(k, t.events) for k, t in taken])
+        yield _counter(
+            "repeats", "events that were there already", kinds, [(k, t.repeats) for k, t in taken]
+        )
+        yield _counter(
+            "rejected_events",
+            "events put into the quarantine",
+            ("project", "reason"),
+            sorted(self._rejected.copy().items()),
+        )
+        yield _counter(
+            "refused_requests",
+            "requests answered with an error",
+            ("protocol", "code"),
+            sorted(self._refused.copy().items()),
+        )
 
     def queried(self, outcome: str, seconds: float) -> None:
         """A query ended; ``outcome``: "ok" or an error's code."""
@@ -92,8 +114,23 @@ class Metrics:
         """The text that is scraped."""
         return generate_latest(self._registry)
 
-    def _counter(self, name: str, meaning: str, labels: tuple[str, ...]) -> Counter:
-        return Counter(f"zuji_{name}", meaning, labels, registry=self._registry)
+
+@dataclass(slots=True)
+class _Taken:
+    """What one protocol brought to one project."""
+
+    requests: int = 0
+    events: int = 0
+    repeats: int = 0
+
+
+def _counter(
+    name: str, meaning: str, labels: tuple[str, ...], values: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"zuji_{name}", meaning, labels=labels)
+    for key, value in values:
+        family.add_metric(key, value)
+    return family
 
 
 class _Sizes:

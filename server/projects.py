@@ -68,8 +68,12 @@ class Projects:
             if not self._only or name in self._only:
                 self._open_one(name, make=self._settings.dev)
 
+    def opened(self, name: str) -> Project | None:
+        """The project of this name, if it is open. Never waits."""
+        return self._open.get(name)
+
     def get(self, name: str) -> Project:
-        """The project of this name.
+        """The project of this name, opened if need be: that may take its time.
 
         Raises:
             NotFound. ZujiError: it was made meanwhile and cannot be opened.

@@ -7,34 +7,27 @@ them; every one allows other origins, since what a write key may do does not dep
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.server.auth import Kind
-from zuji.server.collector.body import inflated
-from zuji.server.collector.gather import Reader, Work
+from zuji.server.collector.gather import Reader
 from zuji.server.collector.message import TEXT, Answer, problem
+from zuji.server.collector.taking import Taking, for_any_origin
 from zuji.server.protocols import PROTOCOLS
-from zuji.server.protocols.base import parameters
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
+    from collections.abc import Callable
 
-    from zuji.engine.writer import AppendResult
     from zuji.server.auth import Key, KeyRing
-    from zuji.server.collector.gather import Outcome
     from zuji.server.collector.http import Connection
-    from zuji.server.collector.message import Request, Taken
+    from zuji.server.collector.message import Request
     from zuji.server.metrics import Metrics
     from zuji.server.projects import Project, Projects
     from zuji.server.protocols.base import Protocol
     from zuji.server.settings import Settings
-
-_OWN = 512
-"""Bytes that a waiting request holds beside its body."""
 
 
 class Collector:
@@ -53,7 +46,10 @@ class Collector:
         self._keys = keys
         self._metrics = metrics
         self._routes: dict[str, Protocol] = {}
-        self._fixed = {"/livez": _alive, "/readyz": self._ready}
+        self._fixed: dict[str, Callable[[Request], Answer]] = {
+            "/livez": _alive,
+            "/readyz": self._ready,
+        }
         self._under: dict[str, Callable[[Request], Answer]] = {}
         for protocol in PROTOCOLS:
             for path in protocol.paths:
@@ -84,80 +80,48 @@ class Collector:
                 answer = protocol.failed(request, error)
             else:
                 return None
-        return _for_any_origin(request, answer)
+        return for_any_origin(request, answer)
 
     def close(self) -> None:
         """Reads what waits to be read."""
         self._reader.close()
 
     def _take(self, protocol: Protocol, request: Request, connection: Connection) -> None:
+        work = Taking(protocol, request, connection, self._settings, self._metrics)
         text = protocol.key(request)
-        size = len(request.body) + len(request.query) + _OWN
         if text is not None:
-            key, project = self._whose(text)
-            bulk = key is not None and key.kind == Kind.ADMIN
-            prepare = partial(self._prepared, protocol, request, bulk=bulk)
-            done = partial(self._done, protocol, request, connection, project)
-            project.gatherer.put(Work(size, prepare, done))
-            return
+            key = self._keys.allowed(text, Kind.WRITE)
+            project = self._opened(key, text)
+            if project is not None:
+                work.belongs(project, bulk=key is not None and key.kind == Kind.ADMIN)
+                project.gatherer.put(work)
+                return
 
-        def read() -> None:
-            taken = self._prepared(protocol, request)
-            _, project = self._whose(taken.key)
-            done = partial(self._done, protocol, request, connection, project)
-            project.gatherer.put(Work(size, lambda: taken, done))
+        def read() -> None:  # on a thread: reading a body or opening a project takes its time
+            said = work.prepare().key if text is None else text
+            key = self._keys.allowed(said, Kind.WRITE)
+            project = self._project(key, said)
+            work.belongs(project, bulk=key is not None and key.kind == Kind.ADMIN)
+            project.gatherer.put(work)
 
         def failed(error: ZujiError) -> None:
             self._metrics.refused(protocol.name, error.code)
-            connection.answer(_for_any_origin(request, protocol.failed(request, error)))
+            connection.answer(for_any_origin(request, protocol.failed(request, error)))
 
-        self._reader.put(size, read, failed)
+        self._reader.put(work.size, read, failed)
 
-    def _prepared(self, protocol: Protocol, request: Request, *, bulk: bool = False) -> Taken:
-        coding = request.header(b"content-encoding")
-        if not coding and request.query:
-            coding = parameters(request).get("encoding", "")
-        body = inflated(request.body, coding, self._settings, bulk=bulk)
-        return protocol.convert(request, body, self._settings)
+    def _opened(self, key: Key | None, text: str) -> Project | None:
+        """The project of a key when it is open already."""
+        return self._projects.opened(key.project if key is not None else text or "default")
 
-    def _whose(self, text: str) -> tuple[Key | None, Project]:
-        key = self._keys.allowed(text, Kind.WRITE)
-        project = self._any_project(text) if key is None else self._projects.get(key.project)
-        return key, project
-
-    def _done(
-        self,
-        protocol: Protocol,
-        request: Request,
-        connection: Connection,
-        project: Project,
-        outcome: Outcome,
-    ) -> None:
-        answer = self._answer(protocol, request, project, outcome)
-        connection.answer(_for_any_origin(request, answer))
-
-    def _any_project(self, text: str) -> Project:
-        """In development mode a key may be the name of a project."""
+    def _project(self, key: Key | None, text: str) -> Project:
+        """The project of a key; in development mode a key may be the name of a project."""
+        if key is not None:
+            return self._projects.get(key.project)
         try:
             return self._projects.get(text or "default")
         except NotFound:
             return self._projects.all()[0]
-
-    def _answer(
-        self, protocol: Protocol, request: Request, project: Project, outcome: Outcome
-    ) -> Answer:
-        if isinstance(outcome, ZujiError):
-            self._metrics.refused(protocol.name, outcome.code)
-            return protocol.failed(request, outcome)
-        taken, each = outcome
-        results: list[AppendResult] = []
-        for one in each:
-            if isinstance(one, ZujiError):
-                self._metrics.refused(protocol.name, one.code)
-                return protocol.failed(request, one)
-            results.append(one)
-        self._metrics.stored(protocol.name, project.name, results, taken.refused)
-        return protocol.stored(request, taken, results)
 
     def _other(self, request: Request) -> Answer:
         fixed = self._fixed.get(request.path)
@@ -188,16 +152,3 @@ def _preflight(request: Request) -> Answer:
         (b"Access-Control-Max-Age", b"86400"),
     )
     return Answer(204, headers=allowed)
-
-
-def _for_any_origin(request: Request, answer: Answer) -> Answer:
-    origin = request.headers.get(b"origin")
-    if origin is None:
-        return answer
-    allowed = (
-        (b"Access-Control-Allow-Origin", origin),
-        (b"Access-Control-Allow-Credentials", b"true"),
-        (b"Access-Control-Expose-Headers", b"Retry-After"),
-        (b"Vary", b"Origin"),
-    )
-    return replace(answer, headers=(*answer.headers, *allowed))

@@ -2,7 +2,8 @@
 
 The loop puts *works* into a project's queue, bounded in bytes. Threads take all that waits, prepare
 each (inflate, convert), store everything in one call (:mod:`.joining` makes one batch of many small
-ones), and give all outcomes back to the loop in one wake-up. A work that fails does not touch the
+ones), make the answers, and wake the loop once to tell them. While a group of small requests is
+stored the next one grows; large ones are prepared beside it. A work that fails does not touch the
 others of its group. Thread-safe.
 """
 
@@ -13,8 +14,7 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from zuji.engine.errors import Overloaded, StorageFailed, ZujiError
 from zuji.server.collector.joining import Joined
@@ -35,22 +35,32 @@ T = TypeVar("T")
 
 GROUP_BYTES = 4 << 20
 """Prepared batches of one group: the log is synced at least once for so many."""
-GROUP_WORKS = 512
+GROUP_WORKS = 1_024
+BESIDE_BYTES = 256 << 10
+"""Requests that wait are taken while a group is at work only when they are so many bytes: fewer
+cost less when they come together.
+"""
 THREADS = 4
 """While one group is synced, the next is prepared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What came with one request.
-
-    ``size``: bytes it holds while it waits. ``prepare``: what it brings, on a thread; raises
-    ZujiError. ``done``: takes that and a result a part, or the error, on the loop's thread.
-    """
+class Work(Protocol):
+    """What came with one request. ``size``: bytes it holds while it waits."""
 
     size: int
-    prepare: Callable[[], Taken]
-    done: Callable[[Outcome], None]
+
+    def prepare(self) -> Taken:
+        """What it brings; called on a thread.
+
+        Raises:
+            ZujiError: nothing can be made of it.
+        """
+
+    def done(self, outcome: Outcome) -> None:
+        """Takes what it brought and a result a part, or the error; called on a thread."""
+
+    def tell(self) -> None:
+        """Answers; called on the loop's thread, after :meth:`done`."""
 
 
 class Gatherer:
@@ -69,6 +79,9 @@ class Gatherer:
         self._limit = queue_bytes
         self._works: deque[Work] = deque()
         self._bytes = 0  # of works that wait or are at work
+        self._busy_bytes = 0  # of those at work
+        self._busy = 0  # threads at work
+        self._waking = False  # the loop will wake a thread
         self._state = threading.Condition()
         self._ending = False
         self._threads = [
@@ -96,7 +109,14 @@ class Gatherer:
                 raise Overloaded("too many requests wait to be stored", 1.0)
             self._bytes += work.size
             self._works.append(work)
-            self._state.notify()
+            if self._waking or not self._ready():
+                return
+            self._waking = True
+        try:
+            # Not now: what else the loop has read comes along.
+            self._loop.call_soon_threadsafe(self._wake)
+        except RuntimeError:  # the loop is closed
+            self._wake()
 
     def close(self) -> None:
         """Stores what waits, then ends the threads."""
@@ -106,24 +126,46 @@ class Gatherer:
         for thread in self._threads:
             thread.join()
 
+    def _wake(self) -> None:
+        with self._state:
+            self._waking = False
+            if self._ready():
+                self._state.notify()
+
+    def _ready(self) -> bool:
+        """Whether a thread should take what waits. REQUIRES: the lock."""
+        if not self._works or (self._waking and not self._ending):
+            return False
+        return not self._busy or self._ending or self._bytes - self._busy_bytes >= BESIDE_BYTES
+
     def _take(self) -> list[Work]:
         with self._state:
-            while not self._works and not self._ending:
+            while not self._ready():
+                if self._ending:
+                    return []
                 self._state.wait()
             taken: list[Work] = []
             size = 0
             while self._works and size < GROUP_BYTES and len(taken) < GROUP_WORKS:
                 taken.append(self._works.popleft())
                 size += taken[-1].size
+            self._busy += 1
+            self._busy_bytes += size
+            if self._ready():
+                self._state.notify()
             return taken
 
     def _run(self) -> None:
         while taken := self._take():
-            outcomes = self._store(taken)
+            for work, outcome in zip(taken, self._store(taken), strict=True):
+                _finish(work, outcome)
+            size = sum(work.size for work in taken)
             with self._state:
-                self._bytes -= sum(work.size for work in taken)
+                self._bytes -= size
+                self._busy_bytes -= size
+                self._busy -= 1
             try:
-                self._loop.call_soon_threadsafe(_tell, taken, outcomes)
+                self._loop.call_soon_threadsafe(_tell, taken)
             except RuntimeError:  # the loop is closed: nobody waits for answers
                 return
 
@@ -136,10 +178,21 @@ class Gatherer:
             stored = _guarded(lambda: self._append(joined.batches, refused))
             if isinstance(stored, ZujiError):
                 return [one if isinstance(one, ZujiError) else stored for one in taken]
-            results = iter(joined.apart(stored))
+            results = iter(joined.apart(stored, self._alone(joined, stored)))
         else:
             results = iter([()] * len(good))
         return [one if isinstance(one, ZujiError) else (one, next(results)) for one in taken]
+
+    def _alone(self, joined: Joined, stored: Sequence[Stored]) -> dict[int, Sequence[Stored]]:
+        """Stores part by part what could not be read when it was joined; results by batch."""
+        again = joined.spoiled(stored)
+        if again:
+            log.error("joined events were no batch: storing each request's alone")
+        found: dict[int, Sequence[Stored]] = {}
+        for at, parts in again.items():
+            results = _guarded(lambda parts=parts: self._append(parts, ()))  # type: ignore[misc]
+            found[at] = [results] * len(parts) if isinstance(results, ZujiError) else results
+        return found
 
 
 class Reader:
@@ -189,6 +242,17 @@ def _guarded(call: Callable[[], T]) -> T | ZujiError:
         return StorageFailed(f"internal error: {type(bug).__name__}")
 
 
-def _tell(works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
-    for work, outcome in zip(works, outcomes, strict=True):
+def _finish(work: Work, outcome: Outcome) -> None:
+    try:
         work.done(outcome)
+    except Exception as bug:
+        log.exception("a bug while answering")
+        work.done(StorageFailed(f"internal error: {type(bug).__name__}"))
+
+
+def _tell(works: Sequence[Work]) -> None:
+    for work in works:
+        try:
+            work.tell()
+        except Exception:  # the others of the group wait for their answers
+            log.exception("a bug while telling")

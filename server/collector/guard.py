@@ -30,6 +30,11 @@ _ONCE = frozenset(
 _LONG_TARGETS = (b"/sa.gif", b"/i", b"/sa")
 
 
+def body_limit(settings: Settings) -> int:
+    """Bytes that a body may have before anybody knows whose it is."""
+    return max(settings.body_bytes, settings.bulk_body_bytes)
+
+
 class Refused(Exception):
     """A request that is not answered but with ``answer``; its connection is closed."""
 
@@ -109,7 +114,7 @@ class Head:
 
     def body_limit(self) -> int:
         """Bytes that the body may have."""
-        return max(self._limits.body_bytes, self._limits.bulk_body_bytes)
+        return body_limit(self._limits)
 
     def _too_large(self) -> str:
         return f"the body is larger than {self.body_limit():,} bytes: send smaller batches"

@@ -1,7 +1,9 @@
 """HTTP/1.1 on asyncio and httptools: bytes of a connection to requests, answers to bytes.
 
-One request of a connection is handled at a time; pipelined ones wait, and when some do, reading
-stops until they are answered, so that a connection never holds more than one body and one read.
+A plain request that comes whole is taken apart at once (:mod:`._scan`); all others go through
+llhttp, callback by callback. One request of a connection is handled at a time; pipelined ones wait,
+and when some do, reading stops until they are answered, so that a connection never holds more than
+one body and one read.
 :class:`Watch` looks at all connections once a second: slow, idle and too many ones are closed.
 Used on the loop's thread only.
 """
@@ -16,7 +18,8 @@ from urllib.parse import unquote_to_bytes
 
 import httptools
 
-from zuji.server.collector.guard import Head, Refused
+from zuji.server.collector._scan import scan
+from zuji.server.collector.guard import Head, Refused, body_limit
 from zuji.server.collector.message import Answer, Request, encoded, problem
 
 if TYPE_CHECKING:
@@ -38,6 +41,12 @@ class Watch:
     def __init__(self, settings: Settings, handle: Handle) -> None:
         self.settings = settings
         self.handle = handle
+        self.plain = (  # limits of what the quick reader takes
+            settings.uri_bytes,
+            settings.header_fields,
+            settings.header_bytes,
+            body_limit(settings),
+        )
         self.open: set[Connection] = set()
         self.closing = False
         self.refused: Counter[str] = Counter()
@@ -101,7 +110,9 @@ class Connection(asyncio.Protocol):
         "_ended",
         "_head",
         "_last",
+        "_leaving",
         "_parser",
+        "_paused",
         "_peer",
         "_phase",
         "_since",
@@ -123,6 +134,8 @@ class Connection(asyncio.Protocol):
         self._phase = "idle"
         self._since = time.monotonic()
         self._ended = False  # nothing more is read
+        self._leaving = False  # a request said that it is the last
+        self._paused = False
         self._last: Answer | None = None  # sent when what waits is answered
 
     # -- called by the loop --------------------------------------------------------------------
@@ -146,6 +159,11 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         if self._phase == "idle":
+            if not self._leaving:
+                at = self._scan(data)
+                if at == len(data) or self._ended:
+                    return
+                data = data[at:] if at else data
             self._enter("header")
         try:
             self._parser.feed_data(data)
@@ -164,6 +182,21 @@ class Connection(asyncio.Protocol):
         """The client sends no more; answers are still sent when some are due."""
         self._ended = True
         return self._busy is not None
+
+    def _scan(self, data: bytes) -> int:
+        """Takes the plain requests that the bytes begin with; where the rest begins.
+
+        REQUIRES: the parser is between two requests.
+        """
+        at, end, limits = 0, len(data), self._watch.plain
+        now = time.time_ns() // 1_000_000
+        while at < end and not self._ended:
+            found = scan(data, at, *limits)
+            if found is None:
+                break
+            method, path, query, headers, body, at = found
+            self._arrived(Request(method, path, query, headers, body, self._peer, now), keep=True)
+        return at
 
     # -- called by the parser ------------------------------------------------------------------
 
@@ -212,10 +245,15 @@ class Connection(asyncio.Protocol):
         self._body = []
         self._enter("idle")
         keep = parser.should_keep_alive() and not parser.should_upgrade()
+        self._leaving = not keep
+        self._arrived(request, keep=keep)
+
+    def _arrived(self, request: Request, *, keep: bool) -> None:
         self._waiting.append((request, keep))
         if self._busy is None:
             self._next()
-        else:
+        elif not self._paused:
+            self._paused = True
             self._transport.pause_reading()
 
     # -- answers -------------------------------------------------------------------------------
@@ -255,7 +293,9 @@ class Connection(asyncio.Protocol):
             self._close()
         else:
             self._since = time.monotonic()
-            self._transport.resume_reading()
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
 
     def _refuse(self, answer: Answer) -> None:
         """No further request is read; the answer comes after those of the requests before."""

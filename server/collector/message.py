@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -61,15 +61,19 @@ class Taken:
     note: Any = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
-    """An answer. ``close``: the connection ends after it."""
+    """An answer; nobody changes one. ``close``: the connection ends after it. ``wire``: its bytes
+    on a connection that is kept, made when it is first sent, so that an answer that is given to
+    many is made once.
+    """
 
     status: int = 200
     body: bytes = b""
     kind: bytes = JSON
     headers: tuple[tuple[bytes, bytes], ...] = ()
     close: bool = False
+    wire: bytes = field(default=b"", init=False, repr=False, compare=False)
 
 
 _LINES = {
@@ -80,6 +84,14 @@ _NO_BODY = frozenset({204, 304})
 
 def encoded(answer: Answer, *, keep: bool, head_only: bool = False) -> bytes:
     """Bytes of an answer on the wire."""
+    if not keep or head_only:
+        return _encoded(answer, keep=keep, head_only=head_only)
+    if not answer.wire:
+        answer.wire = _encoded(answer, keep=True, head_only=False)
+    return answer.wire
+
+
+def _encoded(answer: Answer, *, keep: bool, head_only: bool) -> bytes:
     parts = [_LINES[answer.status]]
     if answer.status not in _NO_BODY:
         parts.append(

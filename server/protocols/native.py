@@ -7,12 +7,15 @@ compression ``?encoding=``. 200 means durable; an event that was refused is in t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from zuji.engine.batch._decode import count_items
 from zuji.engine.errors import InvalidEvent, Overloaded
+from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.engine.writer import AppendResult
 from zuji.server.auth import bearer
-from zuji.server.collector.message import Answer, Taken, json_answer, problem
+from zuji.server.collector.message import Answer, Events, Taken, json_answer, problem
 from zuji.server.errors import BadBody
 from zuji.server.protocols.base import Protocol, parameters
 
@@ -36,20 +39,46 @@ STATUS: dict[str, int] = {
     "closed": 503,
 }
 """HTTP status of an error's code; everything else is 500."""
+LOOSE_BYTES = 64 << 10
+"""A larger batch gains nothing from being stored together with others."""
 RETRY_S = 5.0
 """Retry-After of errors that pass, when they do not say themselves."""
 
 
 def _key(request: Request) -> str:
-    return bearer(request.header(b"authorization")) or parameters(request).get("key", "")
+    text = bearer(request.header(b"authorization"))
+    return text or (parameters(request).get("key", "") if request.query else "")
 
 
 def _convert(_request: Request, body: bytes, _settings: Settings) -> Taken:
-    return Taken(batches=(body,))
+    loose = _loose(body) if len(body) <= LOOSE_BYTES else None
+    return Taken(batches=(body,)) if loose is None else Taken(events=(loose,))
+
+
+def _loose(body: bytes) -> Events | None:
+    """The events of a msgpack array, when it is whole: it has no batch id, so others' events may
+    stand beside them. What is wrong in one event is for the engine to find.
+    """
+    first = body[0] if body else 0
+    if 0x90 < first <= 0x9F:
+        count, head = first & 15, 1
+    elif first == 0xDC:
+        count, head = int.from_bytes(body[1:3], "big"), 3
+    else:
+        return None
+    if not 0 < count <= DEFAULT_LIMITS.batch_events:
+        return None
+    try:
+        items = count_items(body)
+    except ValueError:
+        return None
+    return Events(count, items - 1, body[head:])
 
 
 def _stored(_request: Request, _taken: Taken, results: Sequence[AppendResult]) -> Answer:
-    total = sum(results, AppendResult())
+    total = results[0] if len(results) == 1 else sum(results, AppendResult())
+    if not total.rejected:
+        return _all_right(total.accepted, total.duplicates)
     return json_answer(
         {
             "accepted": total.accepted,
@@ -60,6 +89,11 @@ def _stored(_request: Request, _taken: Taken, results: Sequence[AppendResult]) -
             ],
         }
     )
+
+
+@lru_cache(maxsize=4096)
+def _all_right(accepted: int, duplicates: int) -> Answer:
+    return json_answer({"accepted": accepted, "duplicates": duplicates, "rejected": []})
 
 
 def failed(_request: Request, error: ZujiError) -> Answer:
