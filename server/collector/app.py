@@ -19,7 +19,6 @@ from zuji.server.protocols import PROTOCOLS
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
-    from collections.abc import Callable
 
     from zuji.server.auth import Key, KeyRing
     from zuji.server.collector.http import Connection
