@@ -64,6 +64,43 @@ class Kept:
         }
 
 
+_MARK = "$refused"
+_MARKED = (msgpack.packb({_MARK: 0})[:-1], b'{"' + _MARK.encode() + b'":')
+
+
+def refusal(reason: str, path: str, message: str, raw: bytes, *, as_json: bool = False) -> bytes:
+    """What a caller puts in an event's place in a batch to have it refused: the quarantine then has
+    ``raw``, the event as it came, for the caller's reason. ``as_json``: for a batch in JSON.
+    """
+    if as_json:
+        said = [reason, path, message, raw.decode("utf-8", "replace")]
+        return json.dumps({_MARK: said}, separators=(",", ":")).encode()
+    packed: bytes = msgpack.packb({_MARK: [reason, path, message, raw]})
+    return packed
+
+
+def opened(refused: Sequence[Rejected]) -> Sequence[Rejected]:
+    """Refused events; those that stand for others (:func:`refusal`) as what they stand for."""
+    if not any(one.raw.startswith(_MARKED) for one in refused):
+        return refused
+    return [_opened(one) for one in refused]
+
+
+def _opened(one: Rejected) -> Rejected:
+    if not one.raw.startswith(_MARKED):
+        return one
+    try:
+        load = json.loads if one.raw[0] < 0x80 else msgpack.unpackb
+        reason, path, message, raw = load(one.raw)[_MARK]
+        raw = raw.encode("utf-8", "replace") if isinstance(raw, str) else raw
+        said = (reason, path, message)
+        if all(isinstance(each, str) for each in said) and isinstance(raw, bytes):
+            return Rejected(one.index, *said, raw)
+    except Exception:  # a client sent something like it: then it is what it is
+        return one
+    return one
+
+
 def packed_rejected(refused: Iterable[Rejected]) -> bytes:
     """Rejected events as a log record carries them: a msgpack array of arrays of five."""
     packed: bytes = msgpack.packb([[r.index, r.reason, r.path, r.message, r.raw] for r in refused])

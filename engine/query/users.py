@@ -1,7 +1,8 @@
 """User properties at query time: from profile records in the segments to one value per ordinal.
 
-A profile record is a row of ``$profile_set``; its columns are ``$user.NAME``; a removal is the list
-``$user.$unset``. The value of a user at a moment is the last record at or before it, in row order.
+A profile record is a row of ``$profile_set``, ``$profile_increment``, …; its columns are
+``$user.NAME``; a removal is the list ``$user.$unset``. The value of a user at a moment is what the
+records at or before it make in the order (time, arrival): :mod:`folding`.
 Histories are built once for the sources that hold profile records: a view that differs only in
 other sources, as beside an ingest of events, goes on with those of the view before. Thread-safety:
 pure functions over immutable sources; the caches have their own locks.
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
+from zuji.engine.query.folding import NOTHING, OPS, folded
 from zuji.engine.query.kernels._streams import asof
-from zuji.engine.types import Column, Kind
+from zuji.engine.types import PROFILE_DELETE, Column, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All values of one user property in one shard, sorted by (ordinal, time, order of arrival)."""
+    """One user property in one shard after each record, by (ordinal, time, order of arrival)."""
 
     kind: Kind
     users: U32
@@ -140,13 +142,17 @@ def _pick_lists(past: History, at: I64, present: U8) -> Column:
 _EMPTY: U32 = np.empty(0, dtype=np.uint32)
 
 
+_Part = tuple["U32", "I64", "U32", "Values", "U8"]
+"""Records: ordinals, times, order keys, values, what they do (:mod:`folding`)."""
+
+
 def _history(view: View, shard: int, name: str) -> History | None:
     stored = USER_PREFIX + name
     kind = view.catalog.kind_of(stored)
     if kind is None:
         return None
     codes: dict[str, int] = {}
-    parts: list[tuple[U32, I64, U32, Values, U8]] = []
+    parts: list[_Part] = []
     for order, source in enumerate(view.sources[shard], start=1):
         for event in PROFILE_EVENTS:
             run = source.runs.get(event)
@@ -158,20 +164,20 @@ def _history(view: View, shard: int, name: str) -> History | None:
     times = np.concatenate([p[1] for p in parts])
     later = np.concatenate([p[2] for p in parts])
     values = np.concatenate([p[3] for p in parts])
-    present = np.concatenate([p[4] for p in parts])
+    ops = np.concatenate([p[4] for p in parts])
     rank = np.lexsort((later, times, users))
-    return History(
-        kind, users[rank], times[rank], values[rank], present[rank], list(codes) if codes else None
-    )
+    users = users[rank]
+    values, present = folded(kind, users, ops[rank], values[rank])
+    return History(kind, users, times[rank], values, present, list(codes) if codes else None)
 
 
 def _records(
     run: Run, stored: str, name: str, kind: Kind, order: int, codes: dict[str, int]
-) -> list[tuple[U32, I64, U32, Values, U8]]:
-    """Sets and removals of one run: ordinals, times, order keys, values, present flags."""
+) -> list[_Part]:
+    """Records of one run that are about a property."""
     value_column = run.column(stored) if stored in run.props else None
     unset_column = run.column(UNSET_LIST) if UNSET_LIST in run.props else None
-    if value_column is None and unset_column is None:
+    if value_column is None and unset_column is None and run.event != PROFILE_DELETE:
         return []
     run_users, offsets = run.users()
     users = np.repeat(run_users, np.diff(offsets))
@@ -180,7 +186,12 @@ def _records(
     later = np.full(run.rows, order << 16, dtype=np.uint32)
     if ties is not None:
         later += ties
-    parts = []
+    parts: list[_Part] = []
+
+    def remove(rows: I64) -> None:
+        ops = np.full(len(rows), NOTHING, np.uint8)
+        parts.append((users[rows], times[rows], later[rows], _nothing(kind, len(rows)), ops))
+
     if value_column is not None:
         rows = (
             np.arange(run.rows)
@@ -188,21 +199,22 @@ def _records(
             else np.flatnonzero(value_column.present)
         )
         values = _own_codes(value_column, codes)[rows]
-        parts.append((users[rows], times[rows], later[rows], values, np.ones(len(rows), np.uint8)))
+        ops = np.full(len(rows), OPS[run.event], np.uint8)
+        parts.append((users[rows], times[rows], later[rows], values, ops))
     if unset_column is not None and unset_column.offsets is not None:
         dictionary = list(unset_column.dictionary or ())
         if name in dictionary:
             hits = np.flatnonzero(unset_column.values == dictionary.index(name))
-            rows = np.searchsorted(unset_column.offsets, hits, side="right") - 1
-            nothing: Values = (
-                np.array([_EMPTY] * len(rows) + [None], dtype=object)[:-1]
-                if kind == Kind.LIST
-                else np.zeros(len(rows), dtype=_DTYPES[kind])
-            )
-            parts.append(
-                (users[rows], times[rows], later[rows], nothing, np.zeros(len(rows), np.uint8))
-            )
+            remove(np.searchsorted(unset_column.offsets, hits, side="right") - 1)
+    if run.event == PROFILE_DELETE:
+        remove(np.arange(run.rows))
     return parts
+
+
+def _nothing(kind: Kind, rows: int) -> Values:
+    if kind == Kind.LIST:
+        return np.array([_EMPTY] * rows + [None], dtype=object)[:-1]
+    return np.zeros(rows, dtype=_DTYPES[kind])
 
 
 _DTYPES = {

@@ -20,7 +20,7 @@ import numpy as np
 
 from zuji.engine.errors import StorageFailed, ZujiError
 from zuji.engine.ingest import Interned
-from zuji.engine.quarantine import packed_rejected, unpacked_rejected
+from zuji.engine.quarantine import opened, packed_rejected, unpacked_rejected
 from zuji.engine.storage.log_format import pack, pack_batch
 from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, AppendResult
 
@@ -235,7 +235,8 @@ class Intake:
         taken = self._state.binder.bind(table, received, raw, grown.mem)
         if keys is not None:
             self._state.dedup.add(*keys)
-        grown.keep(taken.rejected, received)
-        rejected = tuple(sorted(taken.rejected, key=lambda r: r.index))
+        refused = opened(taken.rejected)
+        grown.keep(refused, received)
+        rejected = tuple(sorted(refused, key=lambda r: r.index))
         repeated = tuple(taken.repeated)
         return AppendResult(taken.rows, len(repeated), rejected, repeated)

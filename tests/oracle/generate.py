@@ -124,6 +124,8 @@ def _event(rng: random.Random, instants: list[int], users: list[dict[str, str]])
         event["type"] = "profile_unset"
         event["properties"] = {rng.choice(["plan", "age", "home"]): True}
         return event
+    if kind < 0.14:
+        return event | _building_profile(rng)
     event["event"] = rng.choices(EVENTS, [4, 4, 3, 3, 1])[0]
     event["properties"] = _properties(rng)
     if rng.random() < 0.15:
@@ -142,6 +144,20 @@ def _profile(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.3:
         found["likes"] = rng.sample(TAGS, rng.randint(0, 3))
     return found
+
+
+def _building_profile(rng: random.Random) -> dict[str, Any]:
+    """A record whose effect depends on what there was."""
+    kind = rng.random()
+    if kind < 0.3:
+        return {"type": "profile_set_once", "properties": _profile(rng)}
+    if kind < 0.6:
+        steps = {name: rng.choice([1, -2, 30]) for name in rng.sample(["age", "visits"], 1)}
+        return {"type": "profile_increment", "properties": steps}
+    if kind < 0.9:
+        likes = rng.choice([rng.choice(TAGS), rng.sample(TAGS, rng.randint(0, 2))])
+        return {"type": "profile_append", "properties": {"likes": likes}}
+    return {"type": "profile_delete"}
 
 
 def _properties(rng: random.Random) -> dict[str, Any]:

@@ -9,6 +9,7 @@ order (time, order of arrival).
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from typing import Any
 from tests.oracle.walltime import EPOCH, instant
 
 NULL = object()
+LIST_VALUES = 500
+MOST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Profile:
-    """One ``profile_set`` (``v`` None = the property was unset)."""
+    """What one record does to one property: ``set`` (None removes), ``set_once``, ``increment``,
+    ``append``, ``delete`` (``name`` None: to all).
+    """
 
     time: int
     order: int
-    name: str
+    op: str
+    name: str | None
     value: Value | None
 
 
@@ -103,12 +109,14 @@ class OracleProject:
             if kind == "profile_unset":
                 props[name] = None
             elif raw is None:
-                if profile:
+                if kind == "profile_set":
                     props[name] = None
             else:
-                value = typed(raw)
+                value = typed([raw] if kind == "profile_append" and isinstance(raw, str) else raw)
                 stored = kinds.setdefault(name, value.kind)
                 try:
+                    if kind == "profile_increment" and stored not in ("int", "float"):
+                        raise Refused("type_mismatch")  # noqa: TRY301
                     props[name] = cast(value, stored)
                 except Refused as refusal:
                     problem = refusal
@@ -125,9 +133,11 @@ class OracleProject:
         order = self._order
         self._order += 1
         if profile:
-            self.profiles.setdefault(user, []).extend(
-                Profile(time, order, name, value) for name, value in props.items()
-            )
+            mine = self.profiles.setdefault(user, [])
+            op = kind.removeprefix("profile_").replace("unset", "set")
+            mine.extend(Profile(time, order, op, name, value) for name, value in props.items())
+            if op == "delete":
+                mine.append(Profile(time, order, op, None, None))
             return
         present = {name: value for name, value in props.items() if value is not None}
         self.rows.append(Row(user, event["event"], time, order, received, present))
@@ -143,18 +153,38 @@ class OracleProject:
     def user_property(self, user: tuple[str, str], name: str, at: int | None) -> Value | None:
         """The property as it was at an instant (None = as it is now)."""
         found = None
-        best: tuple[int, int] | None = None
-        for entry in self.profiles.get(user, []):
-            if entry.name != name or (at is not None and entry.time > at):
-                continue
-            if best is None or (entry.time, entry.order) >= best:
-                best, found = (entry.time, entry.order), entry.value
+        for entry in sorted(self.profiles.get(user, []), key=lambda e: (e.time, e.order)):
+            if entry.name in (name, None) and (at is None or entry.time <= at):
+                found = after(entry, found)
         return found
 
     @property
     def watermark(self) -> int | None:
         """Time of the newest event."""
         return max((r.time for r in self.rows), default=None)
+
+
+def after(entry: Profile, found: Value | None) -> Value | None:
+    """The property after one more record."""
+    value = entry.value
+    if entry.op in ("set", "delete"):
+        return value
+    assert value is not None
+    if entry.op == "append":
+        items = list(found.v) if found is not None else []
+        for item in value.v:
+            if item not in items and len(items) < LIST_VALUES:
+                items.append(item)
+        return Value("list", tuple(items))
+    if found is None:
+        return value
+    if entry.op == "set_once":
+        return found
+    assert entry.op == "increment"
+    total = found.v + value.v
+    if value.kind == "int":
+        return Value("int", max(-(2**63), min(total, 2**63 - 1)))
+    return Value("float", max(-MOST, min(total, MOST)))
 
 
 def to_ms(value: Any) -> int:
