@@ -43,7 +43,7 @@ def read(body: bytes) -> Any:
     """
     if body.count(b",") + body.count(b"{") + body.count(b"[") > MARKS:
         raise BadBody("too many values: send smaller batches", 413)
-    text = body.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    text = _text(body).removeprefix("\ufeff")
     try:
         try:
             return json.loads(text, object_pairs_hook=_object)
@@ -55,6 +55,24 @@ def read(body: bytes) -> Any:
         raise InvalidEvent(f"not JSON: {problem.msg} at {problem.pos}", reason="bad_json") from None
     except RecursionError:
         raise InvalidEvent("JSON that nests too deep", reason="too_deep") from None
+
+
+_PAIR = re.compile(rb"\xed([\xa0-\xaf][\x80-\xbf])\xed([\xb0-\xbf][\x80-\xbf])")
+
+
+def _text(body: bytes) -> str:
+    """Text of a body. Browser SDKs that encode base64 themselves write what lies above U+FFFF as
+    two surrogates of three bytes each (CESU-8); other bytes that are no UTF-8 become surrogates.
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return _PAIR.sub(_joined, body).decode("utf-8", "surrogateescape")
+
+
+def _joined(pair: re.Match[bytes]) -> bytes:
+    halves = pair[0].decode("utf-8", "surrogatepass")
+    return halves.encode("utf-16", "surrogatepass").decode("utf-16").encode()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -90,6 +90,15 @@ def test_what_the_engine_judges_gets_to_it(value):
     assert msgpack.unpackb(part.data, unicode_errors="surrogatepass")
 
 
+def test_surrogates_of_three_bytes_are_joined():
+    """As mixpanel-browser encodes what lies above U+FFFF; a half of one is none."""
+    half = "\ud83d".encode("utf-8", "surrogatepass")
+    pair = "\ud83d\ude00".encode("utf-8", "surrogatepass")
+    first, second = foreign.read(b'["' + "é".encode() + pair + pair + b'x", "' + half + b'"]')
+    assert first == "é😀😀x"
+    assert not second.isprintable()
+
+
 def test_bytes_that_are_no_text_are_kept_as_they_came():
     records = foreign.Records()
     records.add(foreign.read(b'[{"a\xff": "\\ud83d", "n": [{"b": 1, "b": 1}]}]'), _refusing)
