@@ -17,25 +17,34 @@ from zuji.engine.config import Config
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.engine.storage import names
 from zuji.server.collector.gather import Gatherer
+from zuji.server.plan import Governor
+from zuji.server.plan.governor import Keeper
 
 if TYPE_CHECKING:
     import asyncio
 
     from zuji.engine.engine import Engine
+    from zuji.server.meta import Store
     from zuji.server.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 class Project:
-    """An open project and what waits to be stored in it."""
+    """An open project and what waits to be stored in it, past its plan (``governor``)."""
 
     def __init__(
-        self, name: str, engine: Engine, loop: asyncio.AbstractEventLoop, settings: Settings
+        self,
+        name: str,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        settings: Settings,
+        store: Store,
     ) -> None:
         self.name = name
         self.engine = engine
-        self.gatherer = Gatherer(name, engine.append_many, loop, settings.queue_bytes)
+        self.governor = Governor(name, engine, store, settings.data)
+        self.gatherer = Gatherer(name, self.governor.append, loop, settings.queue_bytes)
 
     def close(self) -> None:
         """Stores what waits and closes the engine."""
@@ -44,11 +53,13 @@ class Project:
 
 
 class Projects:
-    """Open projects by name."""
+    """Open projects by name. ``store``: has their plans."""
 
-    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, settings: Settings, loop: asyncio.AbstractEventLoop, store: Store) -> None:
         self._settings = settings
         self._loop = loop
+        self._store = store
+        self._keeper = Keeper(store)
         self._open: dict[str, Project] = {}
         self._lock = threading.Lock()
         self._only = {name.strip() for name in settings.projects.split(",") if name.strip()}
@@ -98,6 +109,7 @@ class Projects:
                 except ZujiError as problem:  # what was acknowledged is in the log
                     log.warning("closing project=%s failed: %s", project.name, problem)
             self._open = {}
+        self._keeper.close()
 
     def _open_one(self, name: str, *, make: bool) -> Project:
         with self._lock:
@@ -109,7 +121,12 @@ class Projects:
                 raise NotFound(f"there is no project {name!r}; make one with `zuji init`")
             config = Config(query_seconds=self._settings.query_seconds)
             engine = zuji.open(self._settings.data, name, config=config)
-            project = Project(name, engine, self._loop, self._settings)
+            try:
+                project = Project(name, engine, self._loop, self._settings, self._store)
+            except ZujiError:  # its plan cannot be read: nothing is taken without it
+                engine.close()
+                raise
+            self._keeper.add(project.governor)
             self._open = {**self._open, name: project}
             log.info("opened project=%s rows=%d", name, engine.status()["rows"])
             return project

@@ -65,7 +65,7 @@ class _Process:
             loop.add_signal_handler(number, self._end)
         store = open_store(settings.data, settings.database)
         keys, metrics = KeyRing(store, dev=settings.dev), Metrics()
-        projects = Projects(settings, loop)
+        projects = Projects(settings, loop, store)
         collector = Collector(settings, projects, keys, metrics, loop)
         api = Api(settings, projects, keys, metrics)
         watch = Watch(settings, collector.handle)

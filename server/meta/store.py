@@ -33,15 +33,50 @@ POLL_S = 1.0
 """How often a database that is no file is asked again."""
 
 
+class Watch:
+    """Tells one listener whether anybody wrote. ``file``: of SQLite, None for other databases."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._asking = None if file is None else sqlite3.connect(file, check_same_thread=False)
+        self._lock = threading.Lock()
+        self._seen = -1
+        self._asked = 0.0
+
+    def changed(self) -> bool:
+        """Whether anybody may have written since the last call. Microseconds for SQLite.
+
+        Raises:
+            StorageFailed.
+        """
+        with self._lock:
+            if self._asking is None:
+                now = time.monotonic()
+                if now - self._asked < POLL_S:
+                    return False
+                self._asked = now
+                return True
+            try:
+                version = self._asking.execute("PRAGMA data_version").fetchone()[0]
+            except sqlite3.Error as problem:
+                raise StorageFailed(f"the server's database: {problem}") from None
+            if version == self._seen:
+                return False
+            self._seen = version
+            return True
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._asking is not None:
+            self._asking.close()
+
+
 class Store:
     """An open database whose tables are up to date."""
 
     def __init__(self, engine: Engine, file: Path | None) -> None:
         self._engine = engine
-        self._watch = None if file is None else sqlite3.connect(file, check_same_thread=False)
-        self._lock = threading.Lock()
-        self._seen = -1
-        self._asked = 0.0
+        self._file = file
+        self._watch = Watch(file)
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -57,24 +92,16 @@ class Store:
             raise StorageFailed(f"the server's database: {_short(problem)}") from problem
 
     def changed(self) -> bool:
-        """Whether anybody may have written since the last call. Microseconds for SQLite."""
-        with self._lock:
-            if self._watch is None:
-                now = time.monotonic()
-                if now - self._asked < POLL_S:
-                    return False
-                self._asked = now
-                return True
-            version = self._watch.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._seen:
-                return False
-            self._seen = version
-            return True
+        """As :meth:`Watch.changed`, for whoever asks here; others take a watch of their own."""
+        return self._watch.changed()
+
+    def watch(self) -> Watch:
+        """Another listener; it closes it."""
+        return Watch(self._file)
 
     def close(self) -> None:
         """Lets go of the connections."""
-        if self._watch is not None:
-            self._watch.close()
+        self._watch.close()
         self._engine.dispose()
 
 

@@ -65,7 +65,7 @@ def collecting(tmp_path, monkeypatch, **settings):
     async def main():
         loop = asyncio.get_running_loop()
         live.loop, live.end = loop, asyncio.Event()
-        live.projects = Projects(live.settings, loop)
+        live.projects = Projects(live.settings, loop, live.store)
         await asyncio.to_thread(live.projects.open_all)
         keys = KeyRing(live.store, dev=live.settings.dev)
         collector = Collector(live.settings, live.projects, keys, live.metrics, loop)
