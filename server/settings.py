@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
 from zuji.engine.errors import InvalidInput
@@ -73,6 +75,9 @@ class Settings:
     )
     store_ip: bool = _setting(
         False, "", "keep addresses of people: `$ip`, and what SDKs send of them"
+    )
+    sensors_zone: str = _setting(
+        "+08:00", "offset", "of dates that Sensors Analytics' SDKs send without one"
     )
     # answers
     query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")
@@ -205,9 +210,23 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidInput(f"log_level is debug, info, warning or error, not {settings.log_level}")
     if settings.log_format not in ("text", "json"):
         raise InvalidInput(f"log_format is text or json, not {settings.log_format}")
+    zone_ms(settings.sensors_zone)
     if settings.dev:
         _check_loopback(settings)
     return settings
+
+
+@lru_cache(8)
+def zone_ms(text: str) -> int:
+    """Milliseconds that ``+HH:MM`` is before UTC, ``-HH:MM`` after it.
+
+    Raises:
+        InvalidInput.
+    """
+    if not re.fullmatch(r"[+-](0\d|1[0-4]):[0-5]\d", text):
+        raise InvalidInput(f"sensors_zone is an offset such as +08:00, got {text!r}")
+    minutes = int(text[1:3]) * 60 + int(text[4:])
+    return (-minutes if text[0] == "-" else minutes) * 60_000
 
 
 def address(text: str, name: str) -> tuple[str, int]:

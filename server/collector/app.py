@@ -70,7 +70,9 @@ class Collector:
         elif request.method == "OPTIONS":
             answer = _preflight(request)
         elif request.method not in protocol.paths[request.path]:
-            answer = problem(405, "method_not_allowed", "see docs/server.md")
+            fixed = self._fixed.get(request.path)  # it may be for the methods that bring no events
+            no = problem(405, "method_not_allowed", "see docs/server.md")
+            answer = no if fixed is None else fixed(request)
         else:
             try:
                 self._take(protocol, request, connection)

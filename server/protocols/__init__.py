@@ -9,9 +9,13 @@ from zuji.server.protocols.mixpanel import MIXPANEL
 from zuji.server.protocols.native import NATIVE
 from zuji.server.protocols.posthog import POSTHOG
 from zuji.server.protocols.segment import SEGMENT
+from zuji.server.protocols.sensors import SENSORS
 from zuji.server.protocols.shared_paths import BATCH
 from zuji.server.protocols.snowplow import SNOWPLOW
 
-PROTOCOLS: tuple[Protocol, ...] = (NATIVE, MIXPANEL, AMPLITUDE, SNOWPLOW, POSTHOG, SEGMENT, BATCH)
+PROTOCOLS: tuple[Protocol, ...] = (
+    *(NATIVE, SENSORS),
+    *(MIXPANEL, AMPLITUDE, SNOWPLOW, POSTHOG, SEGMENT, BATCH),
+)
 
 __all__ = ["PROTOCOLS", "Protocol"]

@@ -1,0 +1,38 @@
+"""Native half of :mod:`.sensors`; ``form.h`` and ``sensors.h`` say what is made of what."""
+
+from typing import Protocol
+
+class _Limits(Protocol):
+    @property
+    def batch_events(self) -> int: ...
+    @property
+    def batch_items(self) -> int: ...
+    @property
+    def batch_bytes(self) -> int: ...
+    @property
+    def list_values(self) -> int: ...
+
+def field(form: bytes, name: bytes) -> bytes | None:
+    """The first field of this name in a form, percent-decoded; a ``+`` stays."""
+
+def unbase64(text: bytes) -> bytes | None:
+    """Bytes of base64 of either alphabet, padded or not, in which a space was a ``+``; None when it
+    is none.
+    """
+
+def hash_code(text: bytes) -> int:
+    """Java's ``hashCode`` of ASCII text, in 32 bits without sign; a space counts as a ``+``."""
+
+def transcode(
+    document: bytes, received_ms: int, offset_ms: int, limits: _Limits, keep_ip: bool = False
+) -> tuple[list[tuple[int, int, bytes]], list[tuple[int, str, str, bytes]], str]:
+    """Native events of a JSON document of records.
+
+    ``received_ms``: our clock. ``offset_ms``: of dates without a zone. ``keep_ip``: a
+    property ``$ip`` stays. Returns parts that a batch can
+    hold (events, msgpack values, bytes); refusals (index of the record, reason, path, its bytes); the
+    first token that stands in a record. O(bytes).
+
+    Raises:
+        MemoryError.
+    """
