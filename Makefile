@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
+.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -36,6 +36,11 @@ $(VENV)/.demo: $(VENV)/.base
 
 $(VENV)/.dev: $(VENV)/.base
 	$(INSTALL) '.[demo,bench,test,foreign,dev]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev $(VENV)/.build
+	@command -v clang >/dev/null || { echo "zuji: clang not found. Install it: apt-get install clang"; exit 1; }
+	$(INSTALL) '.[fuzz]'
 	@touch $@
 
 setup: $(VENV)/.build  ## the library and the command line, in .venv
@@ -71,6 +76,13 @@ sanitize: dev    ## the tests of native code under ASan and UBSan, in a build of
 
 isa: dev         ## the same on what processors without AVX-512 and without AVX2 run
 	$(BIN)/python tests/variants.py avx2 plain
+
+SECONDS ?= 600
+fuzz: $(VENV)/.fuzz  ## every reader under coverage-guided fuzzing for SECONDS=600; native ones with ASan and UBSan (needs clang)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+fuzz-ci: $(VENV)/.fuzz  ## the same for a minute: at least a million inputs
+	$(BIN)/python -m tests.fuzz --seconds 60 --jobs 2 --at-least 1000000
 
 check: lint types test sdk-test  ## ruff, mypy strict, import-linter, stubtest, tests, the Python SDK's
 

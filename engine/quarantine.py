@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import lz4.block
 import msgpack
+import msgspec
 
 from zuji.engine.batch.columns import Rejected
 from zuji.engine.errors import Corruption, UnsupportedFormat
@@ -31,6 +32,8 @@ _HEADER = struct.Struct("<8sHHI")
 _START = _HEADER.size + 4
 _RECORD = struct.Struct("<II")
 """stored bytes, CRC32C of them."""
+_Fields = tuple[int, int, str, str, str, bytes]
+"""A record: received, index, reason, path, message, raw."""
 
 
 class Kept:
@@ -156,10 +159,25 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
         stored = blob[at + _RECORD.size : at + _RECORD.size + length]
         if len(stored) != length or crc32c(stored) != crc:
             raise Corruption("quarantine record fails its checksum", path, at)
-        received, index, reason, where, message, raw = msgpack.unpackb(lz4.block.decompress(stored))
-        yield Kept(
-            Rejected(index=index, reason=reason, path=where, message=message, raw=raw), received
-        )
+        yield _kept(stored, path, at)
         at += _RECORD.size + length
     if at != len(blob):
         raise Corruption("quarantine file goes on after its last record", path, at)
+
+
+def _kept(stored: bytes, path: str, at: int) -> Kept:
+    try:
+        found = msgspec.msgpack.decode(_unpacked(stored), type=_Fields)
+    except (lz4.block.LZ4BlockError, msgspec.DecodeError, ValueError) as error:
+        raise Corruption(f"a quarantine record makes no sense: {error}", path, at) from None
+    received, index, reason, where, message, raw = found
+    rejected = Rejected(index=index, reason=reason, path=where, message=message, raw=raw)
+    return Kept(rejected, received)
+
+
+def _unpacked(stored: bytes) -> bytes:
+    size = int.from_bytes(stored[:4], "little")
+    if size > 256 * len(stored):  # lz4 gains 255 × at most
+        raise ValueError(f"{len(stored)} bytes cannot unpack to {size}")
+    unpacked: bytes = lz4.block.decompress(stored)
+    return unpacked

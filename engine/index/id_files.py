@@ -78,8 +78,10 @@ def read_ids(files: Files, path: str, shard: int, first: int, count: int) -> tup
         raw = lz4.block.decompress(stored, uncompressed_size=raw_bytes)
     except lz4.block.LZ4BlockError as problem:
         raise Corruption(f"id file does not unpack: {problem}", path, _HEADER.size + 4) from None
+    if len(raw) != raw_bytes:
+        raise Corruption("id file lengths do not add up", path, _HEADER.size + 4)
     offsets = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(np.frombuffer(raw, dtype="<u2", count=count), out=offsets[1:])
-    if 2 * count + int(offsets[-1]) != len(raw) or len(raw) != raw_bytes:
+    if 2 * count + int(offsets[-1]) != len(raw):
         raise Corruption("id file lengths do not add up", path, _HEADER.size + 4)
     return np.frombuffer(raw, dtype=np.uint8, offset=2 * count), offsets

@@ -430,11 +430,12 @@ class SegmentRun(DayViews):
             codes = self._owner.ints(stored.codes, np.empty(self.rows, np.uint32))
             size = self._rows_in(stored.values)
             values: I64 = self._owner.ints(stored.values, np.empty(size, np.int64))
-            if self._owner.top(stored.codes) >= size:
+            try:
+                found: I64 = values[codes]
+            except IndexError:
                 raise self._owner.damage(
                     "a code is outside the list of receive times", stored.codes
-                )
-            found: I64 = values[codes]
+                ) from None
             return found
         lag: I64 = self._owner.ints(stored.codes, np.empty(self.rows, np.int64))
         lag += self.times()
@@ -598,7 +599,7 @@ class StoredDays:
     def _bitmap(self, stream: Stream, users: int | None) -> BitMap:
         try:
             found: BitMap = BitMap.deserialize(self._owner.blob(stream))
-        except (ValueError, MemoryError) as error:
+        except (ValueError, IndexError, MemoryError) as error:
             raise self._owner.damage(f"a bitmap cannot be read: {error}", stream) from error
         if users is not None and len(found) != users:
             raise self._owner.damage("a bitmap has another number of users than its day", stream)

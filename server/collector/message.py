@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -108,7 +109,14 @@ def json_answer(
     value: object, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()
 ) -> Answer:
     """An answer with a JSON body."""
-    return Answer(status, msgspec.json.encode(value), JSON, headers)
+    return Answer(status, _json(value), JSON, headers)
+
+
+def _json(value: object) -> bytes:
+    try:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:  # half a character, given back as it came: \udcb9
+        return json.dumps(value).encode()
 
 
 def problem(
@@ -123,5 +131,5 @@ def problem(
     headers: tuple[tuple[bytes, bytes], ...] = ()
     if retry_after is not None:
         headers = ((b"Retry-After", b"%d" % max(1, round(retry_after))),)
-    body = msgspec.json.encode({"error": {"code": code, "message": message}})
+    body = _json({"error": {"code": code, "message": message}})
     return Answer(status, body, JSON, headers, close)

@@ -1,0 +1,67 @@
+"""First inputs of targets: valid ones, made by the encoders, so that mutation starts inside."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def batch() -> Iterator[bytes]:
+    """Batches in all three forms."""
+    from tests.differential.random_batches import random_batch
+    from tests.differential.wire import write
+    from tests.differential.wire_json import write_json, write_lines
+
+    for seed in range(60):
+        rng = Random(seed)
+        made = random_batch(rng)
+        yield write(made, rng)
+        yield write_json(made, rng)
+        if isinstance(made, list):
+            yield write_lines(made, rng)
+
+
+def pages() -> Iterator[bytes]:
+    """Pages of every codec and type, short ones."""
+    import numpy as np
+
+    from zuji.engine.storage._codecs import PageEncoder
+
+    rng = np.random.default_rng(5)
+    encoder = PageEncoder()
+    kinds = (np.uint8, np.uint16, np.uint32, np.int64, np.float64)
+    for number, kind in enumerate(kinds):
+        for n in (1, 2, 100, 513, 1500):
+            for values in (
+                np.full(n, 7),
+                rng.integers(0, 200, n),
+                np.sort(rng.integers(0, 200, n)),
+                np.repeat(rng.integers(0, 200, n), 8)[:n],
+                np.where(rng.random(n) < 0.02, 120, rng.integers(0, 4, n)),
+                rng.integers(0, 3, n) * 60,
+            ):
+                for ascending in (False, True):
+                    codec, param, data, _, _ = encoder.encode(
+                        np.ascontiguousarray(values.astype(kind)), ascending
+                    )
+                    scale = min(param, 5)
+                    head = bytes((codec, number + 5 * scale))
+                    yield head + (n - 1).to_bytes(2, "little") + data
+
+
+def texts() -> Iterator[bytes]:
+    """Lists of texts that share beginnings."""
+    rng = Random(3)
+    for _ in range(20):
+        parts = []
+        for _ in range(rng.randrange(1, 40)):
+            text = rng.choice(["", "a", "city-", "/page/one/"]) * rng.randrange(3)
+            text += str(rng.randrange(20))
+            parts.append(bytes((len(text),)) + text.encode())
+        yield b"".join(parts)
+
+
+SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {"batch": batch, "pages": pages, "texts": texts}

@@ -1,0 +1,1 @@
+"""Targets in Python: a module a kind of input, a function a target."""
