@@ -65,7 +65,7 @@ def convert(request: Request, body: bytes, settings: Settings) -> Taken:
     def make(record: dict[str, Any]) -> Any:
         return reading.event({"event_type": name, **record} if name else record)
 
-    made = foreign.Records()
+    made = foreign.Records(() if settings.store_ip else ("ip",))
     made.add(records, make)
     return Taken(
         events=packed(made.events),

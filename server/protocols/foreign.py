@@ -276,9 +276,14 @@ class Part(NamedTuple):
 
 
 class Records:
-    """Native events made of the records of one request, in their order."""
+    """Native events made of the records of one request, in their order.
 
-    def __init__(self) -> None:
+    ``hidden``: fields of a record, or of an object in it, that the quarantine does not keep: keys
+    of projects, addresses of people.
+    """
+
+    def __init__(self, hidden: Iterable[str] = ()) -> None:
+        self._hidden = frozenset(hidden)
         self.events: list[dict[str, Any]] = []
         self.of: list[int] = []  # the record that each event was made of
         self.refused: list[Rejected] = []
@@ -315,7 +320,15 @@ class Records:
 
     def refuse(self, index: int, reason: str, message: str, record: Any) -> None:
         """Puts a record, or a part of one, into the quarantine."""
+        if self._hidden and isinstance(record, dict):
+            record = {
+                name: self._shown(value) if isinstance(value, dict) else value
+                for name, value in self._shown(record).items()
+            }
         self.refused.append(refused(index, reason, message, raw(record)))
+
+    def _shown(self, record: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in record.items() if name not in self._hidden}
 
 
 _ESCAPED = re.compile("[\udc80-\udcff]+")

@@ -77,11 +77,12 @@ def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
     records = value if isinstance(value, list) else [value]
     key = next(filter(None, map(token, records)), "") or asked.get("api_key", "")
     sent = asked.get("_", "")
+    hidden = () if settings.store_ip else ADDRESSES
     reading = Reading(
         request.received_ms,
         int(sent) if sent.isascii() and sent.isdigit() and len(sent) == 13 else None,
         free=what == "import",
-        but=() if settings.store_ip else ADDRESSES,
+        but=hidden,
     )
     make = {"engage": reading.profile, "groups": reading.group}.get(what, reading.event)
 
@@ -91,7 +92,7 @@ def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
             foreign.refuse("other_project", "its token is not that of the request's first record")
         return make(record)
 
-    made = foreign.Records()
+    made = foreign.Records(("token", "$token", *hidden))
     made.add(records, of_this_project)
     return Taken(
         events=packed(made.events),

@@ -67,7 +67,7 @@ def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
             foreign.refuse("other_project", "its app id is not that of the request's first event")
         return reading.event(record)
 
-    made = foreign.Records()
+    made = foreign.Records((*(() if header else ("aid",)), *(() if settings.store_ip else ("ip",))))
     made.add(records, make)
     return Taken(events=packed(made.events), refused=made.refused, key=key)
 

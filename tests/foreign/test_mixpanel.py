@@ -100,6 +100,7 @@ def test_python(live):
     assert sorted(one["reason"] for one in kept) == ["kept_group", "unsupported"]
     (left,) = [one["event"] for one in kept if one["reason"] == "unsupported"]
     assert left["$remove"] == {"items": "one"}
+    assert live.key not in str(kept)
 
 
 def test_python_keeps_its_buffer_when_the_server_is_killed(live):
