@@ -42,6 +42,7 @@ class Target:
 
 TARGETS: tuple[Target, ...] = (
     Target("batch", "msgpack and JSON batches, and the log's lz4 blocks", 4.0),
+    Target("sensors", "records of Sensors Analytics, forms, base64", 3.0),
     Target("pages", "pages of segments, every codec and instruction set", 2.0, 2048),
     Target("texts", "string tables, key sets, dictionaries", 1.0, 2048),
     Target("http", "bytes of a connection", 1.0, 2048, REQUESTS),

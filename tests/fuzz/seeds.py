@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from random import Random
 from typing import TYPE_CHECKING
+from urllib.parse import quote_from_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +36,7 @@ def pages() -> Iterator[bytes]:
     encoder = PageEncoder()
     kinds = (np.uint8, np.uint16, np.uint32, np.int64, np.float64)
     for number, kind in enumerate(kinds):
-        for n in (1, 2, 100, 513, 1500):
+        for n in (1, 2, 100, 513, 1000):
             for values in (
                 np.full(n, 7),
                 rng.integers(0, 200, n),
@@ -64,4 +66,37 @@ def texts() -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {"batch": batch, "pages": pages, "texts": texts}
+_RECORD = (
+    '"distinct_id":"u","lib":{"$lib":"js","$lib_version":"1.27"},"time":1790827200000,'
+    '"identities":{"$identity_login_id":"u","$identity_cookie_id":"c"},"_track_id":123456789,'
+    '"_flush_time":1790827201000,"login_id":"u","anonymous_id":"c","time_free":true'
+)
+_PROPERTIES = (
+    '"n":1,"f":2.5,"text":"济南\\n","when":"2026-10-01 12:00:05.6","day":"2026-10-01","list":["a"],'
+    '"numbers":[1,2],"nested":{"a":[{}]},"none":null,"$is_login_id":true,"$time":"x","ok":true'
+)
+
+
+def sensors() -> Iterator[bytes]:
+    """A record of each type, alone and in lists, and forms with them."""
+    kinds = ("track", "track_signup", "track_id_bind", "track_id_unbind", "profile_set")
+    kinds += ("profile_set_once", "profile_increment", "profile_append", "profile_unset")
+    kinds += ("profile_delete", "item_set", "item_delete", "detail_set", "detail_delete")
+    records = []
+    for kind in kinds:
+        more = '"event":"pay",' if kind.startswith("track") else ""
+        more += '"item_type":"t","item_id":"i",' if "item" in kind or "detail" in kind else ""
+        record = f'{{"type":"{kind}",{more}{_RECORD},"properties":{{{_PROPERTIES}}}}}'.encode()
+        records.append(record)
+        yield record
+        yield b"data=" + b64encode(record) + b"&ext=crc%3D1"
+    yield b"[" + b", ".join(records[:3]) + b"]"
+    yield b"data_list=" + quote_from_bytes(b64encode(b"[" + records[0] + b"]")).encode()
+
+
+SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "batch": batch,
+    "pages": pages,
+    "texts": texts,
+    "sensors": sensors,
+}

@@ -55,7 +55,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     if (n < 4) return 0;
     const int type = data[1] % 5;
-    const size_t rows = 1 + (data[2] | (size_t)(data[3] < 0xF8 ? data[3] & 7 : data[3]) << 8);
+    const size_t rows = 1 + (data[2] | (size_t)(data[3] < 0xFF ? data[3] & 3 : 0xFF) << 8);
     const size_t size = n - 4;
     zj_entry e = {0, (uint32_t)size, (uint32_t)rows, 0, data[0] % 9, data[1] / 5 % 6, 0, 0, 0};
     uint8_t *out[2], *page = malloc(size + !size);

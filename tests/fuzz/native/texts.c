@@ -1,6 +1,6 @@
 /* String tables, sets of keys and dictionaries beside the plainest way to do the same.
  *
- * Input: texts, each a byte of length (below 64) and its bytes. They are interned one by one and in bulk,
+ * Input: texts, each a byte of length (below 32) and its bytes. They are interned one by one and in bulk,
  * taken back half way, looked for again, ranked, and asked which equal, contain and lie between others.
  */
 #include "storage/dictionary.h"
@@ -9,7 +9,7 @@
 
 #include "check.h"
 
-#define MOST 512
+#define MOST 48
 
 static int64_t offsets[MOST + 1];
 static const uint8_t *text;
@@ -105,7 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     uint8_t *all = malloc(n + 1);
     CHECK(all);
     for (size_t at = 0; at < n && count < MOST; count++) {
-        size_t size = data[at++] % 64;
+        size_t size = data[at++] % 32;
         if (size > n - at) size = n - at;
         offsets[count] = (int64_t)used;
         memcpy(all + used, data + at, size);
