@@ -19,6 +19,8 @@ from zuji.engine.errors import InvalidQuery, NotFound, Overloaded, ZujiError
 from zuji.engine.query.context import Cancel
 from zuji.server.api.asking import Desk
 from zuji.server.api.forms import answered, form_of
+from zuji.server.api.governing import Governing
+from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
 from zuji.server.auth import Kind, bearer
 from zuji.server.protocols.native import STATUS
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from zuji.engine.query.result import Result
-    from zuji.server.auth import KeyRing
+    from zuji.server.auth import Key, KeyRing
     from zuji.server.metrics import Metrics
     from zuji.server.projects import Project, Projects
     from zuji.server.settings import Settings
@@ -65,6 +67,8 @@ class Api:
             Route("/v1/query/explain", self.explain, methods=["POST"]),
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
+            *Governing(self).routes(),
+            *Watching(self).routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),
             Route("/metrics", self.scraped),
@@ -176,13 +180,21 @@ class Api:
     # -- who -----------------------------------------------------------------------------------
 
     def _project(self, request: Request, need: Kind) -> Project:
+        return self.who(request, need)[0]
+
+    def who(self, request: Request, need: Kind) -> tuple[Project, Key | None]:
+        """The project that is asked about, and the key; None: in development mode, an unknown one.
+
+        Raises:
+            Unauthorized, Forbidden, NotFound.
+        """
         key = self._keys.allowed(bearer(request.headers.get("authorization", "")), need)
         if key is None:
-            return self._projects.get(request.query_params.get("project", "default"))
+            return self._projects.get(request.query_params.get("project", "default")), None
         asked = request.query_params.get("project", key.project)
         if asked != key.project:
             raise NotFound(f"there is no project {asked!r} for this key")
-        return self._projects.get(key.project)
+        return self._projects.get(key.project), key
 
 
 async def _alive(_request: Request) -> Response:

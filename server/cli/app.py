@@ -39,6 +39,17 @@ class FileFormat(StrEnum):
     parquet = "parquet"
     csv = "csv"
     jsonl = "jsonl"
+    sensors = "sensors"
+    nginx = "nginx"
+
+
+class RowKind(StrEnum):
+    """What a row of a file is."""
+
+    event = "event"
+    profile = "profile"
+    item = "item"
+    signup = "signup"
 
 
 class TimeUnit(StrEnum):
@@ -105,10 +116,28 @@ def init(
 @app.command("import")
 def import_(
     files: Annotated[
-        list[Path], typer.Argument(help="Parquet, CSV or JSON lines; gzip and zstd too.")
+        list[Path],
+        typer.Argument(help="Files, or folders of them; gzip, zstd, bz2 and lz4 too."),
     ],
-    data: Data,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", "-d", envvar="ZUJI_DATA", help="Data directory.", metavar="DIR"),
+    ] = None,
     project: Project = "default",
+    to: Annotated[
+        str | None, typer.Option(help="Send to this collector instead.", metavar="URL")
+    ] = None,
+    key: Annotated[
+        str,
+        typer.Option(envvar="ZUJI_KEY", help="Its write key.", metavar="KEY", show_default=False),
+    ] = "",
+    file_format: Annotated[
+        FileFormat, typer.Option("--format", "-f", help="Kind of the files.")
+    ] = FileFormat.auto,
+    kind: Annotated[RowKind | None, typer.Option(help="What a row is (default: event).")] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Rows are users: the same as --kind profile.")
+    ] = False,
     event: Annotated[
         str | None, typer.Option(help="Column with the event's name.", metavar="COL")
     ] = None,
@@ -121,19 +150,53 @@ def import_(
     device: Annotated[
         str | None, typer.Option(help="Column with the device's id.", metavar="COL")
     ] = None,
+    distinct_id: Annotated[
+        str | None,
+        typer.Option(help="Column with the one id: a device's, or see --is-login.", metavar="COL"),
+    ] = None,
+    is_login: Annotated[
+        bool, typer.Option("--is-login", help="That id is a user's (login id).")
+    ] = False,
+    user_value: Annotated[
+        str | None, typer.Option(help="One user for all rows.", metavar="ID")
+    ] = None,
+    device_value: Annotated[
+        str | None, typer.Option(help="One device for all rows.", metavar="ID")
+    ] = None,
+    item_id: Annotated[
+        str | None, typer.Option(help="Column with the item's id.", metavar="COL")
+    ] = None,
+    item_type: Annotated[
+        str | None, typer.Option(help="Column with the item's type.", metavar="COL")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Column with the time.", metavar="COL")] = None,
+    time_value: Annotated[
+        str | None, typer.Option(help="One time for all rows, or the word now.", metavar="TIME")
+    ] = None,
     insert_id: Annotated[
         str | None,
         typer.Option(help="Column whose value an event is stored once under.", metavar="COL"),
     ] = None,
-    profile: Annotated[
-        bool, typer.Option("--profile", help="Rows are users, columns their properties.")
-    ] = False,
-    mapping: Annotated[
-        Path | None, typer.Option(help="TOML file that says all this, and more.", metavar="FILE")
+    prop: Annotated[
+        list[str] | None,
+        typer.Option("--property", help="Only this column (repeatable).", metavar="COL"),
+    ] = None,
+    column_type: Annotated[
+        list[str] | None,
+        typer.Option("--type", help="Type of a property (repeatable).", metavar="COL=TYPE"),
+    ] = None,
+    list_type: Annotated[
+        list[str] | None,
+        typer.Option(help="Column that holds lists (repeatable).", metavar="COL"),
+    ] = None,
+    list_separator: Annotated[
+        str | None, typer.Option(help="Between items of a list in CSV (default: |).")
     ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="Column to leave out (repeatable).", metavar="COL")
+    ] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="TOML file that says all this, and more.", metavar="FILE")
     ] = None,
     time_unit: Annotated[TimeUnit | None, typer.Option(help="Unit of numeric times.")] = None,
     time_format: Annotated[
@@ -143,31 +206,71 @@ def import_(
         str | None,
         typer.Option(help="Zone of times without one (default: the project's).", metavar="ZONE"),
     ] = None,
-    file_format: Annotated[
-        FileFormat, typer.Option("--format", "-f", help="Kind of the files.")
-    ] = FileFormat.auto,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Names of a CSV without a header line.", metavar="A,B,C"),
+    ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="Field delimiter of CSV.", metavar="CHAR")
     ] = None,
+    quote: Annotated[
+        str, typer.Option(help="Quote of CSV fields; empty: none.", metavar="CHAR")
+    ] = '"',
     encoding: Annotated[str, typer.Option(help="Encoding of CSV (gb18030, big5 …).")] = "utf-8",
     null: Annotated[
         list[str] | None,
-        typer.Option(help="CSV text that means no value (repeatable).", metavar="TEXT"),
+        typer.Option(
+            "--null",
+            "--ignore-value",
+            help="CSV text that means no value (repeatable).",
+            metavar="TEXT",
+        ),
     ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(help="nginx's log_format (default: combined).")
+    ] = None,
+    client_id: Annotated[
+        str | None,
+        typer.Option(help="Where a log line says whose it is: (?P<id>…).", metavar="EXPRESSION"),
+    ] = None,
+    event_rule: Annotated[
+        list[str] | None,
+        typer.Option(help="Event of paths (repeatable).", metavar="EXPRESSION=NAME"),
+    ] = None,
+    skip_path: Annotated[
+        list[str] | None,
+        typer.Option(help="Paths to leave out (repeatable).", metavar="EXPRESSION"),
+    ] = None,
+    store_ip: Annotated[
+        bool, typer.Option("--store-ip", help="Keep $ip of Sensors records.")
+    ] = False,
     rejects: Annotated[
         Path | None,
         typer.Option(help="Where refused rows go (default: zuji-rejects.jsonl).", metavar="FILE"),
     ] = None,
     allow_rejects: Annotated[
-        bool, typer.Option("--allow-rejects", help="Exit with 0 even if rows were refused.")
-    ] = False,
+        str, typer.Option(help="Exit with 0 with so many refused rows.", metavar="N|all")
+    ] = "0",
     dry_run: Annotated[
         bool,
-        typer.Option("--dry-run", help="Show what would happen to the first rows; write nothing."),
+        typer.Option("--dry-run", help="Check everything, show what would happen; write nothing."),
     ] = False,
     limit: Annotated[
         int | None, typer.Option(help="Stop after about so many rows of a file.", min=1)
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of resume files (default: beside the source).", metavar="DIR"),
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="From the start, though the file was changed.")
+    ] = False,
+    senders: Annotated[
+        int, typer.Option(help="Batches under way to a collector.", min=1, max=64)
+    ] = 4,
+    patience: Annotated[
+        float, typer.Option(help="Seconds without any success, then give up.", min=0)
+    ] = 600.0,
     compact: Annotated[bool, typer.Option(help="Merge segments when all is in.")] = True,
     append_rows: Annotated[
         int, typer.Option(help="Rows of one durable step (for tests).", min=1, hidden=True)
@@ -188,9 +291,18 @@ def import_(
                 "event_name": event_name,
                 "user": user,
                 "device": device,
+                "distinct_id": distinct_id,
+                "is_login": is_login,
+                "user_value": user_value,
+                "device_value": device_value,
+                "item_id": item_id,
+                "item_type": item_type,
                 "time": time,
+                "time_value": time_value,
                 "insert_id": insert_id,
+                "kind": kind.value if kind else None,
                 "profile": profile,
+                "list_separator": list_separator,
                 "drop": list(drop or []),
                 "time_unit": time_unit.value if time_unit else None,
                 "time_format": time_format,
@@ -198,10 +310,26 @@ def import_(
             },
             file_format=file_format.value,
             delimiter=delimiter,
+            quote=quote,
             encoding=encoding,
             nulls=tuple(null or ()),
+            columns=tuple(columns.split(",")) if columns else (),
+            properties=tuple(prop or ()),
+            types=tuple(column_type or ()),
+            list_types=tuple(list_type or ()),
+            log_format=log_format,
+            client_id=client_id,
+            event_rules=tuple(event_rule or ()),
+            skip_paths=tuple(skip_path or ()),
+            store_ip=store_ip,
+            to=to,
+            key=key,
+            state=state,
+            anew=anew,
+            senders=senders,
+            patience=patience,
             rejects=rejects,
-            allow_rejects=allow_rejects,
+            allow_rejects=importing.allowed(allow_rejects),
             dry_run=dry_run,
             limit=limit,
             compact=compact,
@@ -452,3 +580,129 @@ def key_revoke(
     from zuji.server.cli import serving
 
     return serving.revoke(data, key, database)
+
+
+plans = typer.Typer(help="Tracking plan: what events are expected to be.", no_args_is_help=True)
+app.add_typer(plans, name="plan")
+PlanFile = Annotated[Path, typer.Argument(help="Plan document, JSON; '-' is standard input.")]
+
+
+@plans.command("show")
+def plan_show(
+    data: Data,
+    project: Project = "default",
+    version: Annotated[
+        int | None, typer.Option(help="An older version.", min=0, metavar="N")
+    ] = None,
+    database: Database = "",
+) -> int:
+    """Print the plan that counts."""
+    from zuji.server.cli import planning
+
+    return planning.show(data, project, database, version)
+
+
+@plans.command("set")
+def plan_set(
+    file: PlanFile,
+    data: Data,
+    project: Project = "default",
+    note: Annotated[str, typer.Option(help="Why, in a line.", metavar="TEXT")] = "",
+    expected: Annotated[
+        int | None,
+        typer.Option(help="Only if this version counts now.", min=0, metavar="N"),
+    ] = None,
+    database: Database = "",
+) -> int:
+    """Make a file the plan that counts; running servers take it at once."""
+    from zuji.server.cli import planning
+
+    return planning.put(data, project, database, file, note, expected)
+
+
+@plans.command("check")
+def plan_check(
+    file: PlanFile, data: Data, project: Project = "default", database: Database = ""
+) -> int:
+    """Say what a file would change, and what of the events stored it would not take."""
+    from zuji.server.cli import planning
+
+    return planning.check(data, project, database, file)
+
+
+@plans.command("suggest")
+def plan_suggest(
+    data: Data, project: Project = "default", output: Output = None, database: Database = ""
+) -> int:
+    """Write a plan that declares all that was seen, to be edited."""
+    from zuji.server.cli import planning
+
+    return planning.suggest(data, project, database, output)
+
+
+@plans.command("history")
+def plan_history(data: Data, project: Project = "default", database: Database = "") -> int:
+    """List the versions of the plan."""
+    from zuji.server.cli import planning
+
+    return planning.history(data, project, database)
+
+
+@plans.command("diff")
+def plan_diff(
+    data: Data,
+    project: Project = "default",
+    old: Annotated[
+        int | None, typer.Option("--from", help="Version (default: the one before).", min=0)
+    ] = None,
+    new: Annotated[
+        int | None, typer.Option("--to", help="Version (default: the one that counts).", min=0)
+    ] = None,
+    database: Database = "",
+) -> int:
+    """Say what changed between two versions."""
+    from zuji.server.cli import planning
+
+    return planning.diff(data, project, database, old, new)
+
+
+@app.command()
+def quality(
+    data: Data,
+    project: Project = "default",
+    first: Annotated[str | None, typer.Option("--from", help="First day.", metavar="DATE")] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last day, included.", metavar="DATE")
+    ] = None,
+    output_format: Format = OutputFormat.table,
+    database: Database = "",
+) -> int:
+    """What was found wrong with events, by day, reason, SDK and app version."""
+    from zuji.server.cli import planning
+
+    return planning.quality(data, project, database, first, last, output_format.value)
+
+
+Url = Annotated[
+    str, typer.Option(envvar="ZUJI_URL", help="Address of a server's API.", metavar="URL")
+]
+Key = Annotated[str, typer.Option(envvar="ZUJI_KEY", help="Key for that server.", metavar="KEY")]
+
+
+@app.command()
+def live(
+    project: Annotated[
+        str | None,
+        typer.Option(
+            "--project", "-p", envvar="ZUJI_PROJECT", help="Project (default: the key's)."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="Only this device.", metavar="ID")] = "",
+    user: Annotated[str, typer.Option(help="Only this user.", metavar="ID")] = "",
+    url: Url = "http://127.0.0.1:8107",
+    key: Key = "",
+) -> int:
+    """Show events as a server stores or refuses them, until Ctrl-C."""
+    from zuji.server.cli import planning
+
+    return planning.live(url, key, project, device, user)

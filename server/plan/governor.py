@@ -46,9 +46,10 @@ class Governor:
     """Stands before the engine of one project."""
 
     def __init__(self, project: str, engine: Engine, store: Store, data: str) -> None:
-        self._project = project
+        self.project = project
+        self.store = store
+        self.book = PlanBook(store)
         self._engine = engine
-        self._book = PlanBook(store)
         self._data = data
         self._loading = threading.Lock()
         self._gate: Gate | None = None
@@ -64,20 +65,20 @@ class Governor:
             StorageFailed. InvalidInput: a newer release wrote it.
         """
         with self._loading:
-            number = self._book.number(self._project)
+            number = self.book.number(self.project)
             if number == self.version.version:
                 return
-            version = self._book.version(self._project, number)
+            version = self.book.version(self.project, number)
             plan = version.plan
             tokens = None
             if any(p.sensitive == "tokenise" for p in (*plan.properties, *plan.user_properties)):
-                tokens = tokens_of(self._data, self._project)
+                tokens = tokens_of(self._data, self.project)
             rules = Rules(plan, tokens)
             gate = None if rules.idle else Gate(rules)
             if gate is not None and rules.strict:
                 rules.settle(self._kinds())
             self.version, self._gate = version, gate
-        log.info("plan project=%s version=%d mode=%s", self._project, number, plan.mode)
+        log.info("plan project=%s version=%d mode=%s", self.project, number, plan.mode)
 
     def append(
         self, batches: Sequence[bytes], refused: Sequence[Rejected] = ()
@@ -124,7 +125,7 @@ class Governor:
                         self.live.publish(one.batch, result, one.findings, now)
                 self.live.publish_refused(refused, now)
         except Exception as problem:  # its text may have contents of events
-            log.warning("counting project=%s failed: %s", self._project, type(problem).__name__)
+            log.warning("counting project=%s failed: %s", self.project, type(problem).__name__)
 
 
 class Keeper:

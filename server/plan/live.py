@@ -24,7 +24,7 @@ from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.engine.quarantine import Kept
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from zuji.engine.batch import EventBatch
     from zuji.engine.types import Flags
@@ -45,6 +45,7 @@ class Watcher:
     user: str
     values: bool
     loop: asyncio.AbstractEventLoop
+    leave: Callable[[Watcher], None]
     waiting: deque[bytes] = field(default_factory=deque)
     came: asyncio.Event = field(default_factory=asyncio.Event)
     slow: bool = False
@@ -52,8 +53,11 @@ class Watcher:
 
     def put(self, messages: Sequence[bytes]) -> None:
         """Takes messages, on the loop's thread."""
+        if self.slow:
+            return
         if len(self.waiting) + len(messages) > MOST_WAITING:
             self.slow = True
+            self.leave(self)
         else:
             self.waiting.extend(messages)
         self.came.set()
@@ -76,7 +80,7 @@ class Live:
         """
         if len(self._watchers) >= MOST_WATCHERS:
             raise Overloaded(f"{MOST_WATCHERS} watch this project already", 10.0)
-        watcher = Watcher(device, user, values, asyncio.get_running_loop())
+        watcher = Watcher(device, user, values, asyncio.get_running_loop(), self.leave)
         self._watchers = (*self._watchers, watcher)
         return watcher
 
