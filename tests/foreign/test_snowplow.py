@@ -276,7 +276,8 @@ for (const method of ['post', 'get']) {
     onRequestSuccess: (batch) => { sent += batch.length; } });
 }
 (async () => {
-  sp.trackPageView({ title: '页', context: [{ schema: '__ENTITY__', data: { a: 1, city: '济南 😀' } }] });
+  const entity = { schema: '__ENTITY__', data: { a: 1, city: '济南 😀' } };
+  sp.trackPageView({ title: '页', context: [entity] });
   sp.setUserId('ann');
   sp.trackStructEvent({ category: 'shop', action: 'buy', value: 12.5 });
   sp.trackSelfDescribingEvent({ event: { schema: '__CLICK__', data: { n: 7, tags: ['a', 'b'] } } });
