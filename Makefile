@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check -q
 # Installing only links the package: native modules are compiled once, by the rule of .build.
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
-SOURCES := $(shell find engine -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
+SOURCES := $(shell find engine server -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
 .PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
 
