@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 from zuji.engine import recovery
@@ -17,13 +18,14 @@ from zuji.engine.batch import encode_events
 from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
-from zuji.engine.quarantine import read_quarantine
+from zuji.engine.quarantine import Wanted
 from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
 from zuji.engine.query.view import ProfilesKept, View, newest
 from zuji.engine.query.walks import most_frequent, paths_of_sessions
+from zuji.engine.replaying import Replayed, replay
 from zuji.engine.storage import names
 from zuji.engine.storage.cache import ColumnCache, default_bytes
 from zuji.engine.storage.files import Files
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.bulk import TableMapping
     from zuji.engine.errors import ZujiError
+    from zuji.engine.quarantine import Kept
     from zuji.engine.query.result import Result
     from zuji.engine.query.scope import Scope
+    from zuji.engine.replaying import Mend
     from zuji.engine.writer import Writer
 
 
@@ -188,6 +192,7 @@ class Engine:
         self._crew = Crew(config.threads, max(config.queries_bytes, config.query_bytes))
         self._closed = False
         self._view_lock = threading.Lock()
+        self._replaying = threading.Lock()
         self._view: tuple[Any, View, int] | None = None
 
     # -- events in -----------------------------------------------------------------------------
@@ -438,15 +443,90 @@ class Engine:
             )
         return sorted(found, key=lambda p: (p["scope"], p["name"] == DEVICE_ID, p["name"]))
 
-    def rejected(self) -> Iterator[dict[str, Any]]:
-        """Events in the quarantine, oldest first: ``received_ms, index, reason, path, message,
-        event``.
+    # -- the quarantine ------------------------------------------------------------------------
+
+    def rejected(
+        self,
+        *,
+        reason: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[dict[str, Any]]:
+        """Events in the quarantine, oldest first: ``id, received_ms, index, reason, path, message,
+        event`` (decoded, or its bytes in hex).
+
+        Ids are for ever the same and grow. ``reason``: only those with this code. ``from_ms``,
+        ``to_ms``: only those received in ``[from_ms, to_ms)``. ``after``: only those that come
+        after the one with this id, which may be gone by now; with ``limit``, at most so many: page
+        after page.
+
+        Raises:
+            InvalidInput: ``after`` is no id.
+            Corruption: a file is damaged; those before the damage come first. EngineClosed.
         """
-        for name, _ in self._writer.manifest.state.extra.get("quarantine", []):
-            for kept in read_quarantine(self._writer.files, self._writer.path(name)):
-                yield kept.to_dict()
-        for kept in self._writer.kept():
+        wanted = Wanted(None, reason, from_ms, to_ms, after)
+        for kept in islice(self._entries(wanted), limit):
             yield kept.to_dict()
+
+    def replay_rejected(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        reason: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        mend: Mend | None = None,
+    ) -> Replayed:
+        """Appends rejected events again and takes those that are stored now out of the quarantine,
+        both durable on return; those refused again stay as they are.
+
+        ``ids``: of those to replay, in any order (others are passed over), else all that the
+        filters of :meth:`rejected` let through. ``mend`` gets an entry as :meth:`rejected` gives it
+        and returns the event to store: a mapping, the bytes of one event (msgpack or JSON), or None
+        to leave the entry alone. Without it the event's own bytes are taken again.
+
+        A crash half way loses nothing and stores nothing twice: what was stored by then and is
+        still listed is counted among ``duplicates`` when it is replayed again, because an event
+        without an ``insert_id`` gets one that follows from the entry's id. O(bytes of the
+        quarantine). Thread-safe; one at a time.
+
+        Raises:
+            InvalidInput: an id is none. Whatever ``mend`` raises: those before it are done.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed, Corruption.
+        """
+        wanted = Wanted(ids, reason, from_ms, to_ms)
+        with self._replaying:
+            self._writer.check_open()
+            return replay(self._writer, self._entries(wanted), mend)
+
+    def discard_rejected(
+        self,
+        ids: Iterable[str] | None = None,
+        *,
+        reason: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+    ) -> int:
+        """Takes events out of the quarantine for good, all or none of them, durable on return;
+        returns how many there were. Which: as in :meth:`replay_rejected`, but at least one
+        argument is needed.
+
+        Raises:
+            InvalidInput: an id is none, or nothing says which.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed, Corruption.
+        """
+        wanted = Wanted(ids, reason, from_ms, to_ms)
+        if wanted.all:
+            raise InvalidInput("say which rejected events to discard: ids, a reason, or a time")
+        with self._replaying:
+            self._writer.check_open()
+            return self._writer.quarantine.remove({kept.key for kept in self._entries(wanted)})
+
+    def _entries(self, wanted: Wanted) -> Iterator[Kept]:
+        self._check()
+        return filter(wanted.has, self._writer.quarantine.entries(wanted.after))
 
     def status(self) -> dict[str, Any]:
         """Sizes and health of the project, JSON-ready."""
@@ -469,7 +549,7 @@ class Engine:
             "partitions": len({s.partition for s in segments}),
             "events": len(view.catalog.events) - len(PROFILE_EVENTS),
             "properties": len(view.catalog.props),
-            "rejected": sum(count for _, count in quarantined) + len(writer.kept()),
+            "rejected": sum(count for _, count in quarantined) + len(writer.quarantine.in_memory()),
             "pending_merges": sum(len(p) for p in view.pending.values()),
             "watermark_ms": view.watermark_ms,
             "flushes": writer.flushes,

@@ -9,6 +9,7 @@ file each.
 from __future__ import annotations
 
 import json
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ import msgpack
 import msgspec
 
 from zuji.engine.batch.columns import Rejected
-from zuji.engine.errors import Corruption, UnsupportedFormat
+from zuji.engine.errors import Corruption, InvalidInput, UnsupportedFormat
+from zuji.engine.storage import names
 from zuji.engine.storage.codecs import crc32c
 
 if TYPE_CHECKING:
@@ -26,24 +28,47 @@ if TYPE_CHECKING:
     from zuji.engine.storage.files import Files
 
 MAGIC = b"ZUJIQUA1"
-VERSION = 1
+VERSION = 2
 _HEADER = struct.Struct("<8sHHI")
 """magic, version, reserved, records; CRC32C of these follows."""
 _START = _HEADER.size + 4
 _RECORD = struct.Struct("<II")
 """stored bytes, CRC32C of them."""
-_Fields = tuple[int, int, str, str, str, bytes]
-"""A record: received, index, reason, path, message, raw."""
+_Fields1 = tuple[int, int, str, str, str, bytes]
+"""A record of version 1: received, index, reason, path, message, raw."""
+_Fields = tuple[int, int, str, str, str, bytes, str]
+"""The same, and the id."""
+_NUMBER = re.compile(r"\d{1,20}\Z", re.ASCII)
+Key = tuple[int, ...]
+"""What an id says: ids are ordered by it."""
+
+
+def key_of(entry_id: str) -> Key:
+    """The key of an entry's id. Raises InvalidInput for a text that is none."""
+    parts = entry_id.split("-")
+    if len(parts) not in (2, 3) or not all(_NUMBER.match(part) for part in parts):
+        raise InvalidInput(f"{entry_id!r} is not the id of a rejected event, which is like 1042-3")
+    return tuple(map(int, parts))
 
 
 class Kept:
-    """One rejected event with the time it arrived (ms)."""
+    """One rejected event with the time it arrived (ms).
 
-    __slots__ = ("received_ms", "rejected")
+    ``id``: number of the log's record that brought it and its place therein (``1042-3``), for ever
+    the same; of entries that an old release kept 0, number and place in the file (``0-17-3``).
+    """
 
-    def __init__(self, rejected: Rejected, received_ms: int) -> None:
+    __slots__ = ("id", "received_ms", "rejected")
+
+    def __init__(self, rejected: Rejected, received_ms: int, id: str = "0-0-0") -> None:
         self.rejected = rejected
         self.received_ms = received_ms
+        self.id = id
+
+    @property
+    def key(self) -> Key:
+        """Orders entries as they came."""
+        return tuple(map(int, self.id.split("-")))
 
     def to_dict(self) -> dict[str, Any]:
         """A row for people: the event is decoded as far as it can be."""
@@ -58,6 +83,7 @@ class Kept:
         except Exception:  # whatever is raised on bytes that were refused: show them raw
             event = r.raw.hex()
         return {
+            "id": self.id,
             "received_ms": self.received_ms,
             "index": r.index,
             "reason": r.reason,
@@ -65,6 +91,40 @@ class Kept:
             "message": r.message,
             "event": event,
         }
+
+
+class Wanted:
+    """Which entries somebody asks for: each condition that is not None must hold."""
+
+    __slots__ = ("_from_ms", "_keys", "_reason", "_to_ms", "after")
+
+    def __init__(
+        self,
+        ids: Iterable[str] | None,
+        reason: str | None = None,
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        after: str | None = None,
+    ) -> None:
+        self._keys = None if ids is None else {key_of(one) for one in ids}
+        self._reason = reason
+        self._from_ms = from_ms
+        self._to_ms = to_ms
+        self.after: Key = () if after is None else key_of(after)
+
+    @property
+    def all(self) -> bool:
+        """No condition."""
+        return (self._keys, self._reason, self._from_ms, self._to_ms) == (None,) * 4
+
+    def has(self, kept: Kept) -> bool:
+        """Whether an entry is one of them (``after`` is for who lists them)."""
+        return (
+            (self._keys is None or kept.key in self._keys)
+            and self._reason in (None, kept.rejected.reason)
+            and (self._from_ms is None or kept.received_ms >= self._from_ms)
+            and (self._to_ms is None or kept.received_ms < self._to_ms)
+        )
 
 
 _MARK = "$refused"
@@ -123,7 +183,7 @@ def write_quarantine(files: Files, path: str, kept: Sequence[Kept]) -> None:
         parts = [head, struct.pack("<I", crc32c(head))]
         for k in kept:
             r = k.rejected
-            body = msgpack.packb([k.received_ms, r.index, r.reason, r.path, r.message, r.raw])
+            body = msgpack.packb([k.received_ms, r.index, r.reason, r.path, r.message, r.raw, k.id])
             stored = lz4.block.compress(body)
             parts += [_RECORD.pack(len(stored), crc32c(stored)), stored]
         out.write(b"".join(parts))
@@ -152,27 +212,34 @@ def read_quarantine(files: Files, path: str) -> Iterator[Kept]:
             f"{path} has format version {version}; this release reads up to {VERSION}"
         )
     at = _START
-    for _ in range(records):
+    number = names.rejected_number(path) or 0
+    for place in range(records):
         if at + _RECORD.size > len(blob):
             raise Corruption("quarantine file ends early", path, at)
         length, crc = _RECORD.unpack_from(blob, at)
         stored = blob[at + _RECORD.size : at + _RECORD.size + length]
         if len(stored) != length or crc32c(stored) != crc:
             raise Corruption("quarantine record fails its checksum", path, at)
-        yield _kept(stored, path, at)
+        yield _kept(stored, path, at, f"0-{number}-{place}" if version == 1 else None)
         at += _RECORD.size + length
     if at != len(blob):
         raise Corruption("quarantine file goes on after its last record", path, at)
 
 
-def _kept(stored: bytes, path: str, at: int) -> Kept:
+def _kept(stored: bytes, path: str, at: int, old_id: str | None) -> Kept:
+    """``old_id``: the record is one of version 1, and this its id."""
     try:
-        found = msgspec.msgpack.decode(_unpacked(stored), type=_Fields)
-    except (lz4.block.LZ4BlockError, msgspec.DecodeError, ValueError) as error:
+        body = _unpacked(stored)
+        if old_id is None:
+            found = msgspec.msgpack.decode(body, type=_Fields)
+            key_of(found[-1])
+        else:
+            found = (*msgspec.msgpack.decode(body, type=_Fields1), old_id)
+    except (lz4.block.LZ4BlockError, msgspec.DecodeError, ValueError, InvalidInput) as error:
         raise Corruption(f"a quarantine record makes no sense: {error}", path, at) from None
-    received, index, reason, where, message, raw = found
+    received, index, reason, where, message, raw, entry_id = found
     rejected = Rejected(index=index, reason=reason, path=where, message=message, raw=raw)
-    return Kept(rejected, received)
+    return Kept(rejected, received, entry_id)
 
 
 def _unpacked(stored: bytes) -> bytes:

@@ -20,7 +20,7 @@ from zuji.engine.storage import names
 from zuji.engine.storage.lock import lock_project
 from zuji.engine.storage.manifest import Manifest, ProjectInfo
 from zuji.engine.storage.wal import WalReport, WalWriter, read_wal
-from zuji.engine.writer import KIND_BATCH, KIND_REFUSED, Writer
+from zuji.engine.writer import KINDS, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,9 +128,9 @@ def _replay(files: Files, writer: Writer, *, repair: bool) -> WalReport:
     )
     started = time.perf_counter()
     events = 0
-    for _, kind, payload in records:
-        if kind in (KIND_BATCH, KIND_REFUSED):
-            events += writer.replay(kind, payload)
+    for seq, kind, payload in records:
+        if kind in KINDS:
+            events += writer.replay(seq, kind, payload)
     if report.records:
         log.info(
             "recovered records=%d events=%d bytes=%d seconds=%.2f",

@@ -38,6 +38,7 @@ _WAL = re.compile(r"(\d{8,})\.wal\Z")
 _SEGMENT = re.compile(r"(\d{8,})\.zseg\Z")
 _IDS = re.compile(r"(\d{8,})\.zids\Z")
 _DEDUP = re.compile(r"(\d{8,})\.zded\Z")
+_REJECTED = re.compile(r"(\d{8,})\.rejected\Z")
 
 
 def path(root: str | os.PathLike[str], name: str) -> str:
@@ -113,6 +114,11 @@ def ids_id(name: str) -> int | None:
 def dedup_id(name: str) -> int | None:
     """Id of a chunk of keys, from its file name in ``dedup/``."""
     return _number(_DEDUP, name)
+
+
+def rejected_number(name: str) -> int | None:
+    """Number of a file of rejected events, from its name in ``quarantine/``."""
+    return _number(_REJECTED, name)
 
 
 def _number(pattern: re.Pattern[str], name: str) -> int | None:

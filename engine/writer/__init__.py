@@ -4,11 +4,12 @@ become durable.
 A file an idea: ``state`` (what the parts share, and its lock), ``intake`` (a batch: decode → dedup
 → WAL record → bind → memtable → sync → ack), ``flusher`` (freeze point; segments and all that
 belongs to them → one manifest edit → WAL trimmed), ``loader`` (bulk tables, in turns), ``merger``
-(compaction), ``writer`` (wiring, the maintenance thread, the end). Lock order: ``maintenance`` →
-``lock``; whoever sorts rows for a query holds neither.
+(compaction), ``quarantining`` (what was rejected, and taking it out), ``writer`` (wiring, the
+maintenance thread, the end). Lock order: ``maintenance`` → ``lock``; whoever sorts rows for a query
+holds neither.
 """
 
-from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, AppendResult
+from zuji.engine.writer.state import KINDS, AppendResult
 from zuji.engine.writer.writer import Writer
 
-__all__ = ["KIND_BATCH", "KIND_REFUSED", "AppendResult", "Writer"]
+__all__ = ["KINDS", "AppendResult", "Writer"]

@@ -22,7 +22,7 @@ from zuji.engine.errors import StorageFailed, ZujiError
 from zuji.engine.ingest import Interned
 from zuji.engine.quarantine import opened, packed_rejected, unpacked_rejected
 from zuji.engine.storage.log_format import pack, pack_batch
-from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, AppendResult
+from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, KIND_REPLAYED, AppendResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,9 +57,9 @@ class Intake:
         self._tables: deque[Interned] = deque()  # idle; the last used is the warmest
         self._frozen = False  # a memtable was set aside, and nobody told the flush yet
 
-    def append(self, raw: bytes) -> AppendResult:
-        """See :meth:`Writer.append_batch`."""
-        result, seq = self._write(raw)
+    def append(self, raw: bytes, kind: int = KIND_BATCH) -> AppendResult:
+        """See :meth:`Writer.append_batch`; ``kind`` of its record: KIND_BATCH or KIND_REPLAYED."""
+        result, seq = self._write(raw, kind)
         self._acknowledge(seq)
         return result
 
@@ -82,7 +82,7 @@ class Intake:
         self._acknowledge(last)
         return outcomes
 
-    def _write(self, raw: bytes) -> tuple[AppendResult, int]:
+    def _write(self, raw: bytes, kind: int = KIND_BATCH) -> tuple[AppendResult, int]:
         """A batch in the log and visible, not synced: what became of it, and the record that must
         be durable before anybody is told. 0: none.
         """
@@ -104,9 +104,9 @@ class Intake:
                     return repeats, state.wal.next_seq - 1  # its first copy must be durable
                 if batch.n == 0 and not batch.rejected:
                     return AppendResult(), 0
-                seq = state.wal.append_packed(KIND_BATCH, record)
+                seq = state.wal.append_packed(kind, record)
                 with self._applying(len(raw)) as grown:
-                    result = self._apply(table, keys, raw, received, grown)
+                    result = self._apply(table, keys, raw, (kind, seq, received), grown)
         finally:
             self._give_back(table)
         return result, seq
@@ -122,7 +122,7 @@ class Intake:
             assert state.wal is not None
             seq = state.wal.append_packed(KIND_REFUSED, record)
             with self._applying(len(record[0])) as grown:
-                grown.keep(refused, received)
+                grown.keep(enumerate(refused), received, seq)
         return seq
 
     @contextmanager
@@ -157,14 +157,14 @@ class Intake:
             self._frozen = False
             self._maintain()
 
-    def replay(self, kind: int, payload: bytes) -> int:
-        """Applies one WAL record at recovery; returns its events."""
+    def replay(self, seq: int, kind: int, payload: bytes) -> int:
+        """Applies WAL record ``seq`` at recovery; returns its events."""
         state = self._state
         received = _BATCH.unpack_from(payload)[0]
         raw = payload[_BATCH.size :]
         if kind == KIND_REFUSED:
             state.active.logged += len(payload)
-            state.active.keep(unpacked_rejected(raw), received)
+            state.active.keep(enumerate(unpacked_rejected(raw)), received, seq)
             return 0
         table = self._borrow()
         try:
@@ -173,7 +173,7 @@ class Intake:
             state.active.logged += len(payload)
             if keys is not None and state.dedup.seen(*keys)[0]:
                 return 0
-            return self._apply(table, keys, raw, received, state.active).accepted
+            return self._apply(table, keys, raw, (kind, seq, received), state.active).accepted
         finally:
             self._give_back(table)
 
@@ -229,14 +229,16 @@ class Intake:
         table: Interned,
         keys: Keys | None,
         raw: bytes,
-        received: int,
+        record: tuple[int, int, int],
         grown: Growing,
     ) -> AppendResult:
+        """Binds a decoded batch; ``record``: kind and number of its log record, time received."""
+        kind, seq, received = record
         taken = self._state.binder.bind(table, received, raw, grown.mem)
         if keys is not None:
             self._state.dedup.add(*keys)
-        refused = opened(taken.rejected)
-        grown.keep(refused, received)
-        rejected = tuple(sorted(refused, key=lambda r: r.index))
+        rejected = tuple(sorted(opened(taken.rejected), key=lambda r: r.index))
+        if kind != KIND_REPLAYED:
+            grown.keep(((one.index, one) for one in rejected), received, seq)
         repeated = tuple(taken.repeated)
         return AppendResult(taken.rows, len(repeated), rejected, repeated)

@@ -41,6 +41,9 @@ KIND_BATCH = 1
 """WAL record: one batch as it came."""
 KIND_REFUSED = 2
 """WAL record: events that somebody before the engine refused, for the quarantine."""
+KIND_REPLAYED = 3
+"""WAL record: a batch of events from the quarantine; what is refused again is not kept again."""
+KINDS = (KIND_BATCH, KIND_REFUSED, KIND_REPLAYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +83,12 @@ class Growing:
     keys: Frozen | None = None
     users: list[int] = field(default_factory=list)
 
-    def keep(self, refused: Iterable[Rejected], received_ms: int) -> None:
-        """Puts refused events into the quarantine."""
-        for one in refused:
-            self.kept.append(Kept(one, received_ms))
+    def keep(self, refused: Iterable[tuple[int, Rejected]], received_ms: int, seq: int) -> None:
+        """Puts refused events of log record ``seq``, each with its place there, into the
+        quarantine.
+        """
+        for place, one in refused:
+            self.kept.append(Kept(one, received_ms, f"{seq}-{place}"))
             self.kept_bytes += 200 + len(one.raw)
 
 

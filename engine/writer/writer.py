@@ -17,14 +17,15 @@ import numpy as np
 from zuji.engine.errors import NotFound, StorageFailed, ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
-from zuji.engine.quarantine import Kept, read_quarantine
+from zuji.engine.quarantine import read_quarantine
 from zuji.engine.storage.manifest import Manifest
 from zuji.engine.storage.source import MEMTABLE_RANK
 from zuji.engine.writer.flusher import Flusher
 from zuji.engine.writer.intake import Intake
 from zuji.engine.writer.loader import Loader
 from zuji.engine.writer.merger import Merger
-from zuji.engine.writer.state import AppendResult, State
+from zuji.engine.writer.quarantining import Quarantine
+from zuji.engine.writer.state import KIND_REPLAYED, AppendResult, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -69,6 +70,7 @@ class Writer(State):
         self._merger = Merger(self)
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
+        self.quarantine = Quarantine(self, self._flusher)
         self._to_flush, self._to_merge = threading.Event(), threading.Event()
         self._to_tidy = threading.Event()
         self._looked = -LOOKED_S  # when readers took a view last
@@ -122,11 +124,6 @@ class Writer(State):
             held = self._held_catalog = now.copy()
         return held
 
-    def kept(self) -> list[Kept]:
-        """Rejected events that no quarantine file holds yet."""
-        with self.lock:
-            return [k for g in (*self.frozen, self.active) for k in g.kept]
-
     # -- rows in -------------------------------------------------------------------------------
 
     def start(self, wal: WalWriter) -> None:
@@ -176,9 +173,13 @@ class Writer(State):
         ):
             self._to_tidy.set()
 
-    def replay(self, kind: int, payload: bytes) -> int:
-        """Applies one WAL record at recovery; returns its events."""
-        return self._intake.replay(kind, payload)
+    def replay_batch(self, raw: bytes) -> AppendResult:
+        """As :meth:`append_batch`, but what is refused does not go to the quarantine."""
+        return self._intake.append(raw, KIND_REPLAYED)
+
+    def replay(self, seq: int, kind: int, payload: bytes) -> int:
+        """Applies WAL record ``seq`` at recovery; returns its events."""
+        return self._intake.replay(seq, kind, payload)
 
     def load(
         self,
