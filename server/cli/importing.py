@@ -8,83 +8,90 @@ about refused rows is what the engine would do.
 from __future__ import annotations
 
 import contextlib
-import signal
-import tempfile
-import threading
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.text import Text
 
 from zuji.engine.errors import InvalidInput
+from zuji.server.cli.import_dry import collector_of, dry_run, more_counts, status_of
+from zuji.server.cli.import_jobs import Job, Request, Run, character, job_of, mapping_of
+from zuji.server.cli.import_stop import stop_on_interrupt
 from zuji.server.cli.opening import writing
-from zuji.server.cli.outcome import INTERRUPTED, OK, REJECTS, say
-from zuji.server.cli.render import size, table_of
-from zuji.server.importer.mapping import Mapping, check_zone, merge, read_mapping
+from zuji.server.cli.outcome import INTERRUPTED, say
 from zuji.server.importer.progress import ImportProgress
-from zuji.server.importer.readers.opening import open_reader
+from zuji.server.importer.readers.opening import files_in
 from zuji.server.importer.rejects import RejectsFile
-from zuji.server.importer.run import Plan, Progress, plan_file, run_file
+from zuji.server.importer.sensors_lines import SensorsSource
 from zuji.server.terminal import console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import threading
+    from collections.abc import Callable
 
     from zuji.engine.engine import Engine
+    from zuji.server.importer.mapping import Mapping
+    from zuji.server.importer.run import Progress
+
+__all__ = ["Request", "allowed", "run_import"]
 
 REJECTS_NAME = "zuji-rejects.jsonl"
-DRY_ROWS = 100_000
 MERGE_SHARE = 10
 """A full merge follows when at least one row in so many is new."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for on the command line."""
-
-    files: list[Path]
-    data: Path
-    project: str
-    mapping_file: Path | None
-    said: dict[str, Any]
-    file_format: str = "auto"
-    delimiter: str | None = None
-    encoding: str = "utf-8"
-    nulls: tuple[str, ...] = ()
-    rejects: Path | None = None
-    allow_rejects: bool = False
-    dry_run: bool = False
-    limit: int | None = None
-    compact: bool = True
-    append_rows: int = 1_000_000
-    quiet: bool = False
-
-
 def run_import(request: Request) -> int:
     """Runs the command; returns the exit status."""
-    mapping = _mapping(request)
-    if request.delimiter is not None and len(request.delimiter) != 1:
-        raise InvalidInput("--delimiter is one character (a tab: $'\\t')")
-    _check_twice(request.files)
+    request = _checked(request)
+    mapping = mapping_of(request)
     if request.dry_run:
-        return _dry_run(request, mapping)
+        return dry_run(request, mapping)
+    if request.to is not None:
+        return _send(request, mapping)
+    assert request.data is not None
     with writing(request.data, request.project, make=True) as engine:
-        plans = [_plan(request, mapping, path, engine) for path in request.files]
-        if not request.quiet:
-            for plan in plans:
-                _say_guesses(plan)
-        return _load(request, plans, engine)
+        jobs = [job_of(request, mapping, path, engine) for path in request.files]
+        _say_guesses(request, jobs)
+        return _load(request, jobs, lambda job, run: job.into(engine, request, run), engine)
 
 
-def _mapping(request: Request) -> Mapping:
-    base = read_mapping(request.mapping_file) if request.mapping_file else Mapping()
-    mapping = merge(base, **request.said)
-    if mapping.tz is not None:
-        check_zone(mapping.tz)
-    return mapping
+def allowed(text: str) -> int | None:
+    """Refused rows that are no failure; None: any number.
+
+    :raises InvalidInput: neither a number nor ``all``.
+    """
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise InvalidInput(f"--allow-rejects is a number of rows, or all; got {text!r}")
+    return int(text)
+
+
+def _send(request: Request, mapping: Mapping) -> int:
+    """Sends the files to a collector."""
+    jobs = [job_of(request, mapping, path, None) for path in request.files]
+    _say_guesses(request, jobs)
+    with stop_on_interrupt() as stop:
+        target = collector_of(request, stop)
+        return _load(request, jobs, lambda job, run: job.to(target, request, run), None, stop)
+
+
+def _checked(request: Request) -> Request:
+    """The request with its files found and its characters read."""
+    if (request.data is None) == (request.to is None):
+        raise InvalidInput(
+            "where to? Give either --data DIR (or ZUJI_DATA), or --to URL with --key (or ZUJI_KEY)"
+        )
+    rejects = {Path(REJECTS_NAME).resolve(), (request.rejects or Path(REJECTS_NAME)).resolve()}
+    named = {path.resolve() for path in request.files}
+    files = files_in(request.files)
+    files = [one for one in files if one.resolve() not in rejects or one.resolve() in named]
+    _check_twice(files)
+    quote = "" if request.quote == "" else character(request.quote, "--quote") or ""
+    delimiter = character(request.delimiter, "--delimiter")
+    return replace(request, files=files, delimiter=delimiter, quote=quote)
 
 
 def _check_twice(files: list[Path]) -> None:
@@ -96,59 +103,51 @@ def _check_twice(files: list[Path]) -> None:
         seen.add(real)
 
 
-def _plan(request: Request, mapping: Mapping, path: Path, engine: Engine) -> Plan:
-    reader = open_reader(
-        path,
-        file_format=request.file_format,
-        delimiter=request.delimiter,
-        encoding=request.encoding,
-        nulls=request.nulls,
-        append_rows=request.append_rows,
-    )
-    scope = "user" if mapping.profile else "event"
-    kinds = {p["name"]: p["kind"] for p in engine.properties() if p["scope"] == scope}
-    return plan_file(path, reader, mapping, str(engine.status()["tz"]), kinds)
+def _say_guesses(request: Request, jobs: list[Job]) -> None:
+    if request.quiet:
+        return
+    for job in jobs:
+        if job.plan is None:
+            said = f"{SensorsSource.kind} (other JSON lines: --format jsonl)"
+            if request.file_format == "auto":
+                console(stderr=True).print(Text(f"{job.path.name}: {said}", style="dim"))
+        elif job.plan.resolved.guessed:
+            guessed = job.plan.resolved.guessed.items()
+            said = ", ".join(f"{part} = {column!r}" for part, column in guessed)
+            console(stderr=True).print(Text(f"{job.path.name}: by name {said}", style="dim"))
 
 
-def _say_guesses(plan: Plan) -> None:
-    if plan.resolved.guessed:
-        said = ", ".join(f"{part} = {column!r}" for part, column in plan.resolved.guessed.items())
-        console(stderr=True).print(Text(f"{plan.path.name}: by name {said}", style="dim"))
-
-
-def _load(request: Request, plans: list[Plan], engine: Engine) -> int:
+def _load(
+    request: Request,
+    jobs: list[Job],
+    work: Callable[[Job, Run], Progress],
+    engine: Engine | None,
+    stop: threading.Event | None = None,
+) -> int:
     path = request.rejects or Path(REJECTS_NAME)
     done: list[Progress] = []
     began = time.monotonic()
     with (
-        _stop_on_interrupt() as stop,
+        contextlib.nullcontext(stop) if stop is not None else stop_on_interrupt() as stopping,
         RejectsFile(path) as rejects,
         ImportProgress(quiet=request.quiet) as bar,
     ):
-        for plan in plans:
-            done.append(
-                run_file(
-                    plan,
-                    engine,
-                    rejects,
-                    on_progress=bar.update,
-                    stop=stop,
-                    append_rows=request.append_rows,
-                    limit_rows=request.limit,
-                )
-            )
-            if stop.is_set():
+        run = Run(rejects, stopping, bar.update)
+        for job in jobs:
+            done.append(work(job, run))
+            if stopping.is_set():
                 break
     seconds = time.monotonic() - began
-    if stop.is_set():
+    if stopping.is_set():
         rows = sum(state.rows for state in done)
         say(f"stopped; {rows:,} rows of this run are safe", "the same command goes on from there")
         return INTERRUPTED
-    if request.compact and _worth_merging(engine, sum(state.accepted for state in done)):
+    added = sum(state.accepted for state in done)
+    if engine is not None and request.compact and _worth_merging(engine, added):
         engine.compact()
     if not request.quiet:
         _summary(done, rejects, path, seconds, time.monotonic() - began)
-    return REJECTS if rejects.total and not request.allow_rejects else OK
+    return status_of(request, rejects)
 
 
 def _worth_merging(engine: Engine, added: int) -> bool:
@@ -182,7 +181,8 @@ def _summary(
     )
     out.print(Text(f"{rows:,} rows in {seconds:.1f} s{rate}{merge_time}"))
     accepted, repeats = sum(s.accepted for s in done), sum(s.duplicates for s in done)
-    out.print(Text(f"{accepted:,} stored, {repeats:,} known already, {rejects.total:,} refused"))
+    said = f"{accepted:,} stored, {repeats:,} known already, {rejects.total:,} refused"
+    out.print(Text(said + more_counts(done)))
     if rejects.total:
         reasons = ", ".join(
             f"{reason} {count:,}" for reason, count in rejects.by_reason.most_common()
@@ -190,118 +190,3 @@ def _summary(
         out.print(Text(f"refused: {reasons}; see {path}", style="yellow"))
         for sample in rejects.samples:
             out.print(Text(f"  {sample}", style="dim"))
-
-
-@contextlib.contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Sets the event on the first Ctrl-C or SIGTERM; the second one breaks off at once."""
-    stop = threading.Event()
-
-    def on_signal(_number: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        say("stopping after this append … (once more to break off)")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-    before = {s: signal.signal(s, on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _dry_run(request: Request, mapping: Mapping) -> int:
-    """Loads the first rows into a scratch project; says what came of it."""
-    out = console()
-    total = 0
-    tz = _project_zone(request)
-    with tempfile.TemporaryDirectory(prefix="zuji-dry-run-") as folder:
-        from zuji.engine.engine import create_project
-
-        create_project(folder, "default", tz=tz)
-        with writing(Path(folder), "default") as engine:
-            for path in request.files:
-                plan = _plan(request, mapping, path, engine)
-                _show_plan(plan)
-                rejects = RejectsFile(None)
-                state = run_file(
-                    plan, engine, rejects, limit_rows=request.limit or DRY_ROWS, resume=False
-                )
-                total += rejects.total
-                known = plan.reader.rows_known
-                of = f" of {known:,}" if known is not None and known > state.rows else ""
-                out.print(
-                    Text(f"the first {state.rows:,}{of} rows: {state.accepted:,} would be stored, ")
-                    + Text(f"{state.duplicates:,} are repeats, {rejects.total:,} would be refused")
-                )
-                for reason, count in rejects.by_reason.most_common():
-                    out.print(Text(f"  {reason}: {count:,}", style="yellow"))
-                for sample in rejects.samples:
-                    out.print(Text(f"  {sample}", style="dim"))
-                for name, kind in state.unsupported.items():
-                    out.print(
-                        Text(
-                            f"  column {name!r} would be left out: {kind} has no counterpart",
-                            "yellow",
-                        )
-                    )
-            names = [[row["name"], row["rows"], row["properties"]] for row in engine.events()]
-            if names:
-                out.print(table_of(["event", "rows", "properties"], names, most=20))
-    out.print(Text("dry run: nothing was written", style="bold"))
-    return REJECTS if total and not request.allow_rejects else OK
-
-
-def _project_zone(request: Request) -> str:
-    import zuji
-    from zuji.engine.config import DEFAULT_TZ
-    from zuji.engine.errors import NotFound
-
-    try:
-        engine = zuji.open(str(request.data), request.project, mode="r")
-    except NotFound:
-        return DEFAULT_TZ
-    try:
-        return str(engine.status()["tz"])
-    finally:
-        engine.close()
-
-
-def _show_plan(plan: Plan) -> None:
-    resolved, columns = plan.resolved, plan.reader.columns
-    out = console()
-    out.print(
-        Text(
-            f"{plan.path} · {plan.reader.kind} · {size(plan.reader.size_bytes)} · "
-            f"local times in {plan.tz}",
-            "bold",
-        )
-    )
-    rows: list[list[Any]] = []
-    named = {"event_name": resolved.event_name} if resolved.event_name else {}
-    for part, name in named.items():
-        rows.append([part, f"(always {name})", "", ""])
-    for part in ("event", "user", "device", "time", "insert_id"):
-        column = getattr(resolved, part)
-        if column is not None:
-            how = "by its name" if part in resolved.guessed else ""
-            rows.append([part, column, str(columns.get(column, "")), how])
-    what = "user property" if resolved.profile else "property"
-    for column, (name, wanted) in resolved.properties.items():
-        renamed = f"as {name}" if name != column else ""
-        rows.append([what, column, wanted or _kind(columns.get(column)), renamed])
-    rows += [["left out", column, "", ""] for column in resolved.dropped]
-    out.print(
-        table_of(["part", "column", "type", ""], [[escape(str(c)) for c in row] for row in rows])
-    )
-
-
-def _kind(arrow_type: Any) -> str:
-    text = str(arrow_type)
-    if text.startswith("dictionary<values="):
-        return text.removeprefix("dictionary<values=").partition(",")[0]
-    return "float64" if text == "double" else text

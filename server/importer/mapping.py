@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 PropertyType = Literal["string", "int64", "float64", "bool", "datetime", "list"]
+RowKind = Literal["event", "profile", "item", "signup"]
 
 KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "event": ("event", "event_name", "eventName", "$event"),
@@ -32,6 +33,9 @@ KNOWN_NAMES: dict[str, tuple[str, ...]] = {
     "time": ("time", "timestamp", "event_time", "eventTime", "ts", "datetime"),
     "insert_id": ("insert_id", "insertId", "$insert_id", "_track_id"),
 }
+ITEM_NAMES: dict[str, tuple[str, ...]] = {"item_id": ("item_id",), "item_type": ("item_type",)}
+SIGNUP_EVENT = "$SignUp"
+"""Event of rows that say which device is whose."""
 NAME_BYTES = DEFAULT_LIMITS.name_bytes
 NATIVE_PREFIX = "properties."
 """Native JSON lines carry their properties in a map of this name."""
@@ -55,13 +59,27 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     device: str | None = None
     time: str | None = None
     insert_id: str | None = None
+    kind: RowKind = "event"
     profile: bool = False
+    distinct_id: str | None = None
+    is_login: bool = False
+    item_id: str | None = None
+    item_type: str | None = None
+    user_value: str | None = None
+    device_value: str | None = None
+    time_value: str | None = None
+    list_separator: str | None = None
     time_unit: TimeUnit = "auto"
     time_format: str | None = None
     tz: str | None = None
     properties: dict[str, str | PropertyRule] | None = None
     rest: bool | None = None
     drop: list[str] = []
+
+    @property
+    def rows_are(self) -> RowKind:
+        """What a row is; ``profile`` is the older word for one of them."""
+        return "profile" if self.profile else self.kind
 
     def fingerprint(self) -> str:
         """Short hash: the same words give the same place to resume at."""
@@ -77,16 +95,24 @@ class Resolved(msgspec.Struct, frozen=True):
     device: str | None
     time: str | None
     insert_id: str | None
-    profile: bool
+    kind: RowKind
     native: bool
     properties: dict[str, tuple[str, PropertyType | None]]
     dropped: list[str]
     guessed: dict[str, str]
+    item_id: str | None = None
+    item_type: str | None = None
+
+    @property
+    def profile(self) -> bool:
+        """Whether rows are users."""
+        return self.kind == "profile"
 
     @property
     def columns(self) -> set[str]:
         """Every column that is read."""
-        system = (self.event, self.user, self.device, self.time, self.insert_id)
+        of_row = (self.event, self.user, self.device, self.time, self.insert_id)
+        system = (*of_row, self.item_id, self.item_type)
         return (
             {c for c in system if c} | set(self.properties) | ({"type"} if self.native else set())
         )
@@ -144,19 +170,20 @@ def resolve(mapping: Mapping, columns: Iterable[str], path: Path) -> Resolved:
     :raises InvalidInput: a named column is not there, or nothing says who or when.
     """
     names = list(columns)
+    kind = mapping.rows_are
     guessed: dict[str, str] = {}
     found: dict[str, str | None] = {}
-    for part, known in KNOWN_NAMES.items():
+    mapping = _with_ids(mapping)
+    for part, known in (KNOWN_NAMES | ITEM_NAMES).items():
         said = getattr(mapping, part)
         if said is not None:
             found[part] = _checked(said, names, path, part)
             continue
         found[part] = None
-        if part == "event" and (mapping.event_name is not None or mapping.profile):
+        if not _may_guess(part, kind, mapping):
             continue
-        if part == "insert_id" and mapping.profile:
-            continue
-        guess = next((n for n in known if n in names), None)
+        named = {getattr(mapping, other) for other in KNOWN_NAMES}
+        guess = next((n for n in known if n in names and n not in named), None)
         if guess is not None:
             found[part] = guessed[part] = guess
     _check_parts(mapping, found, names, path)
@@ -165,16 +192,18 @@ def resolve(mapping: Mapping, columns: Iterable[str], path: Path) -> Resolved:
     chosen, dropped = _choose_properties(mapping, names, taken, native=native, path=path)
     return Resolved(
         event=found["event"],
-        event_name=mapping.event_name,
+        event_name=SIGNUP_EVENT if kind == "signup" else mapping.event_name,
         user=found["user"],
         device=found["device"],
         time=found["time"],
         insert_id=found["insert_id"],
-        profile=mapping.profile,
+        kind=kind,
         native=native,
         properties=chosen,
         dropped=dropped,
         guessed=guessed,
+        item_id=found["item_id"],
+        item_type=found["item_type"],
     )
 
 
@@ -201,16 +230,62 @@ def _check_parts(
     mapping: Mapping, found: dict[str, str | None], names: list[str], path: Path
 ) -> None:
     there = f"Columns of {path}: {listed(names)}"
-    if mapping.event is not None and mapping.event_name is not None:
-        raise InvalidInput("give --event COLUMN or --event-name NAME, not both")
-    if not mapping.profile and found["event"] is None and mapping.event_name is None:
+    kind = mapping.rows_are
+    _check_said_once(mapping)
+    if kind == "item":
+        if found["item_id"] is None or found["item_type"] is None:
+            raise InvalidInput(f"which items? Give --item-id and --item-type COLUMN. {there}")
+        return
+    if kind == "event" and found["event"] is None and mapping.event_name is None:
         raise InvalidInput(f"which event is it? Give --event COLUMN or --event-name NAME. {there}")
-    if found["user"] is None and found["device"] is None:
+    user = found["user"] or mapping.user_value
+    device = found["device"] or mapping.device_value
+    if kind == "signup" and (user is None or device is None):
+        raise InvalidInput(f"who is whose? Give --user COLUMN and --device COLUMN. {there}")
+    if user is None and device is None:
         raise InvalidInput(
             f"whose events are these? Give --user COLUMN or --device COLUMN. {there}"
         )
-    if found["time"] is None and not mapping.profile:
-        raise InvalidInput(f"when did it happen? Give --time COLUMN. {there}")
+    if found["time"] is None and mapping.time_value is None and kind in ("event", "signup"):
+        raise InvalidInput(
+            f"when did it happen? Give --time COLUMN, or --time-value for all rows. {there}"
+        )
+
+
+def _with_ids(mapping: Mapping) -> Mapping:
+    """``distinct_id`` as the id that it is: of the customer after a login, else of the device."""
+    if mapping.distinct_id is None:
+        return mapping
+    for part in ("user", "device", "user_value", "device_value"):
+        if getattr(mapping, part) is not None:
+            raise InvalidInput(f"--distinct-id says whose rows these are: leave out --{part}")
+    part = "user" if mapping.is_login else "device"
+    return msgspec.structs.replace(mapping, **{part: mapping.distinct_id})
+
+
+def _check_said_once(mapping: Mapping) -> None:
+    if mapping.event is not None and mapping.event_name is not None:
+        raise InvalidInput("give --event COLUMN or --event-name NAME, not both")
+    for part in ("user", "device", "time"):
+        if getattr(mapping, part) is not None and getattr(mapping, part + "_value") is not None:
+            raise InvalidInput(f"give --{part} COLUMN or --{part}-value VALUE, not both")
+    if mapping.profile and mapping.kind not in ("event", "profile"):
+        raise InvalidInput(f"--profile is --kind profile, not --kind {mapping.kind}")
+
+
+def _may_guess(part: str, kind: RowKind, mapping: Mapping) -> bool:
+    """Whether a column may take a part by its name alone."""
+    if part in ITEM_NAMES:
+        return kind == "item"
+    if part == "event":
+        return kind == "event" and mapping.event_name is None
+    if part == "insert_id":
+        return kind in ("event", "signup")
+    if part in ("user", "device", "time"):
+        said = getattr(mapping, part + "_value") is not None
+        said |= part != "time" and mapping.distinct_id is not None
+        return not said and (kind != "item" or part == "time")
+    return True
 
 
 def _choose_properties(

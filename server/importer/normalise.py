@@ -8,7 +8,7 @@ be read (``bad_time``). Everything else is for the engine to judge.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     from zuji.server.importer.mapping import PropertyType, Resolved
 
 EVENT, USER, DEVICE, TIME, INSERT_ID = "$event", "$user", "$device", "$time", "$insert_id"
+ITEM_ID, ITEM_TYPE = "$item_id", "$item_type"
+SYSTEM = frozenset({EVENT, USER, DEVICE, TIME, INSERT_ID, ITEM_ID, ITEM_TYPE})
+
+
+class Constants(NamedTuple):
+    """What is the same in all rows. ``time_ms``: UTC."""
+
+    user: str | None = None
+    device: str | None = None
+    time_ms: int | None = None
+    list_separator: str | None = None
+
 
 _ARROW: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -37,7 +49,9 @@ _ARROW: dict[str, pa.DataType] = {
 def read_types(resolved: Resolved) -> dict[str, pa.DataType]:
     """Types that a text reader must use from the start: ids and names are text, never numbers."""
     ids = (resolved.event, resolved.user, resolved.device, resolved.insert_id)
-    types: dict[str, pa.DataType] = dict.fromkeys((c for c in ids if c), pa.string())
+    types: dict[str, pa.DataType] = dict.fromkeys(
+        (c for c in (*ids, resolved.item_id, resolved.item_type) if c), pa.string()
+    )
     if resolved.time:
         types[resolved.time] = pa.string()
     for column, (_, wanted) in resolved.properties.items():
@@ -51,8 +65,9 @@ def read_types(resolved: Resolved) -> dict[str, pa.DataType]:
 class Normaliser:
     """Brings chunks of one file into the engine's form. Not thread-safe: the clocks learn."""
 
-    def __init__(self, resolved: Resolved, clock: Clock) -> None:
+    def __init__(self, resolved: Resolved, clock: Clock, same: Constants | None = None) -> None:
         self._resolved = resolved
+        self._same = same or Constants()
         self._clock = clock
         self._clocks: dict[str, Clock] = {}
         self.unsupported: dict[str, str] = {}
@@ -67,6 +82,8 @@ class Normaliser:
             (USER, resolved.user),
             (DEVICE, resolved.device),
             (INSERT_ID, resolved.insert_id),
+            (ITEM_ID, resolved.item_id),
+            (ITEM_TYPE, resolved.item_type),
         )
         for name, column in system:
             if column is not None:
@@ -77,6 +94,7 @@ class Normaliser:
             for index in _lost(raw, columns[TIME]):
                 said = f"{raw[index].as_py()!r} is not a time (see --time-format and --time-unit)"
                 bad[index] = ("bad_time", said)
+        self._add_constants(columns, source.num_rows)
         for column, (name, wanted) in resolved.properties.items():
             if column in source.column_names:
                 done = self._property(source.column(column), name, wanted, bad)
@@ -96,6 +114,16 @@ class Normaliser:
         keep = np.ones(source.num_rows, bool)
         keep[list(bad)] = False
         return table.filter(pa.array(keep)), numbers[keep], rejects
+
+    def _add_constants(self, columns: dict[str, pa.Array | pa.ChunkedArray], rows: int) -> None:
+        same = self._same
+        for name, value, kind in (
+            (USER, same.user, pa.string()),
+            (DEVICE, same.device, pa.string()),
+            (TIME, same.time_ms, pa.int64()),
+        ):
+            if value is not None and name not in columns:
+                columns[name] = pa.chunked_array([pa.repeat(pa.scalar(value, kind), rows)])
 
     def _property(
         self,
@@ -117,6 +145,8 @@ class Normaliser:
             return _instants(ms)
         if pa.types.is_unsigned_integer(kind) and wanted is None:
             wanted = "int64"
+        if wanted == "list" and self._same.list_separator and _is_text(kind):
+            return pc.split_pattern(column, self._same.list_separator)
         if wanted is not None and wanted != "datetime":
             return _as_wanted(column, name, wanted, bad)
         return self._natural(column, name)

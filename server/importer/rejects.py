@@ -1,4 +1,4 @@
-"""The file of refused rows: JSON lines ``{"file","row","reason","message","values"}``.
+"""The file of refused rows: JSON lines ``{"file","row","reason","message","values","import"}``.
 
 Lines are added after their append is safe in the project, and synced, so that the file never lists
 a row that will be read again. It is only ever added to, and not made while there is nothing to say.
@@ -7,6 +7,7 @@ A kill between the two steps can lose the lines of that one append, never a row 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -14,11 +15,23 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from zuji.engine.errors import InvalidInput
+from zuji.server.importer.readers.base import Reject
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from zuji.server.importer.readers.base import Reject
+
+SAMPLES = 5
+"""Refused rows that the summary shows."""
+
+
+class _Line(msgspec.Struct):
+    """What is read back of a line."""
+
+    row: int
+    reason: str
+    message: str
+    key: str = msgspec.field(name="import", default="")
 
 
 class RejectsFile:
@@ -31,22 +44,48 @@ class RejectsFile:
         self.by_reason: Counter[str] = Counter()
         self.samples: list[str] = []
         self._file: BinaryIO | None = None
+        self._listed: dict[str, set[int]] = {}
 
     @property
     def total(self) -> int:
-        """Rows refused in this run."""
+        """Rows refused, those of earlier runs of unfinished imports too."""
         return self.by_reason.total()
 
-    def add(self, source: Path, rejects: list[Reject]) -> None:
-        """Writes and syncs the rejects of one chunk."""
-        if not rejects:
+    def resume(self, source: Path, key: str) -> None:
+        """Counts what earlier runs of the import listed; these rows are not listed again."""
+        if self.path is None or not self.path.exists() or key in self._listed:
             return
+        mark = msgspec.json.encode(key)
+        seen: set[int] = set()
+        earlier: list[Reject] = []
+        with self.path.open("rb") as lines:
+            for line in lines:
+                if mark not in line:
+                    continue
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    one = msgspec.json.decode(line, type=_Line)
+                    if one.key == key and one.row not in seen:
+                        seen.add(one.row)
+                        earlier.append(Reject(one.row, one.reason, one.message))
+        self._count(source, earlier)
+        self._listed[key] = seen
+
+    def _count(self, source: Path, rejects: list[Reject]) -> None:
         for reject in rejects:
             self.by_reason[reject.reason] += 1
-            if len(self.samples) < 3:
+            if len(self.samples) < SAMPLES:
                 self.samples.append(
                     f"{source.name}:{reject.row}: {reject.reason}: {reject.message}"
                 )
+
+    def add(self, source: Path, rejects: list[Reject], key: str) -> None:
+        """Writes and syncs the rejects of one chunk of the import ``key``."""
+        listed = self._listed.get(key)
+        if listed:
+            rejects = [reject for reject in rejects if reject.row not in listed]
+        if not rejects:
+            return
+        self._count(source, rejects)
         file = self._open()
         if file is None:
             return
@@ -60,6 +99,7 @@ class RejectsFile:
                         "reason": r.reason,
                         "message": r.message,
                         "values": r.values,
+                        "import": key,
                     }
                 )
                 + b"\n"
@@ -72,7 +112,11 @@ class RejectsFile:
     def _open(self) -> BinaryIO | None:
         if self._file is None and self.path is not None:
             try:
-                self._file = self.path.open("ab")
+                self._file = self.path.open("ab+")
+                if self._file.seek(0, os.SEEK_END):
+                    self._file.seek(-1, os.SEEK_END)
+                    if self._file.read(1) != b"\n":  # a kill tore the last line
+                        self._file.write(b"\n")
             except OSError as error:
                 raise InvalidInput(
                     f"the file for refused rows cannot be written: {self.path}: {error.strerror}"

@@ -8,7 +8,6 @@ append, four chunks ahead.
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from zuji.server.importer.ahead import Ahead
 from zuji.server.importer.ledger import import_key
 from zuji.server.importer.mapping import Resolved, resolve, with_kinds
 from zuji.server.importer.normalise import (
@@ -24,6 +24,7 @@ from zuji.server.importer.normalise import (
     INSERT_ID,
     TIME,
     USER,
+    Constants,
     Normaliser,
     read_types,
 )
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from zuji.server.importer.mapping import Mapping, PropertyType
+    from zuji.server.importer.place import LedgerPlace
     from zuji.server.importer.readers.opening import AnyReader
     from zuji.server.importer.rejects import RejectsFile
 
@@ -70,6 +72,8 @@ class Progress:
     accepted: int = 0
     duplicates: int = 0
     rejected: int = 0
+    kept: int = 0
+    skipped: int = 0
     resumed_at: int = 0
     already_done: bool = False
     stopped: bool = False
@@ -95,11 +99,12 @@ def plan_file(
     mapping: Mapping,
     project_tz: str,
     kinds: dict[str, PropertyType] | None = None,
+    how: str = "",
 ) -> Plan:
     """Holds the mapping against the file; nothing is written.
 
     ``kinds``: types that properties have in the project already; columns are read as these unless
-    the mapping says otherwise.
+    the mapping says otherwise. ``how``: further words for the key of the import.
 
     :raises InvalidInput: the mapping does not fit.
     """
@@ -109,7 +114,7 @@ def plan_file(
     reader.retype({name: kind for name, kind in types.items() if name in columns})
     reader.only(resolved.columns)
     tz = mapping.tz or project_tz
-    return Plan(path, reader, mapping, resolved, tz, import_key(path, mapping, tz))
+    return Plan(path, reader, mapping, resolved, tz, import_key(path, mapping, tz + how))
 
 
 def run_file(
@@ -122,8 +127,9 @@ def run_file(
     append_rows: int = APPEND_ROWS,
     limit_rows: int | None = None,
     resume: bool = True,
+    place: LedgerPlace | None = None,
 ) -> Progress:
-    """Imports one file from where it stopped.
+    """Imports one file from where it stopped. ``place``: also guards against a changed file.
 
     :returns: what was done; ``stopped`` when ``stop`` was set before the end.
     :raises InvalidInput: damaged file. :raises ZujiError: from the engine.
@@ -131,29 +137,50 @@ def run_file(
     stop = stop or threading.Event()
     state = Progress(plan.path, plan.reader.size_bytes, plan.reader.rows_known)
     start = engine.import_position(plan.key) if resume else 0
+    if place is not None:
+        start = place.position
     state.resumed_at = start
     began = time.monotonic()
-    normaliser = Normaliser(
-        plan.resolved, Clock(plan.tz, plan.mapping.time_unit, plan.mapping.time_format)
-    )
+    normaliser = normaliser_of(plan)
     first = True
-    with _Ahead(plan.reader.chunks(start)) as chunks:
+    with Ahead(plan.reader.chunks(start), AHEAD_CHUNKS) as chunks:
         for pieces in _gathered(chunks, min(append_rows, limit_rows or append_rows)):
+            if first and place is not None:
+                place.begin()
+            if first and start:
+                rejects.resume(plan.path, plan.key)
             first = False
+            state.skipped += sum(piece.skipped for piece in pieces)
             rows, refused = _append(plan, normaliser, pieces, engine, state, resume=resume)
             state.rows += rows
             state.rejected += len(refused)
-            rejects.add(plan.path, refused)
+            rejects.add(plan.path, refused, plan.key)
             state.bytes_done = pieces[-1].progress
             state.seconds = time.monotonic() - began
             on_progress(state)
             if stop.is_set() or (limit_rows is not None and state.rows >= limit_rows):
                 state.stopped = stop.is_set()
                 break
+        else:
+            if place is not None:
+                place.finish()
     state.already_done = first and start > 0
     state.unsupported = normaliser.unsupported
     state.seconds = time.monotonic() - began
     return state
+
+
+def normaliser_of(plan: Plan) -> Normaliser:
+    """What brings the file's chunks into the engine's form."""
+    mapping = plan.mapping
+    clock = Clock(plan.tz, mapping.time_unit, mapping.time_format)
+    same = Constants(
+        user=mapping.user_value,
+        device=mapping.device_value,
+        time_ms=None if mapping.time_value is None else clock.instant(mapping.time_value),
+        list_separator=mapping.list_separator or plan.reader.list_separator,
+    )
+    return Normaliser(plan.resolved, Clock(plan.tz, mapping.time_unit, mapping.time_format), same)
 
 
 def _append(
@@ -172,7 +199,7 @@ def _append(
     for piece in pieces:
         rows += piece.table.num_rows + len(piece.rejects)
         refused += piece.rejects
-        for part, profile in _by_type(piece, plan.resolved, refused):
+        for part, profile in by_type(piece, plan.resolved, refused):
             table, numbers, bad = normaliser.table(part)
             refused += bad
             batches.append((table, numbers, profile))
@@ -251,7 +278,7 @@ def _concat(pa: Any, before: pa.Table, after: pa.Table) -> pa.Table | None:
         return None
 
 
-def _by_type(
+def by_type(
     piece: Chunk, resolved: Resolved, refused: list[Reject]
 ) -> Iterator[tuple[Chunk, bool]]:
     """Native JSON lines hold events and profiles; they go in as separate tables."""
@@ -317,50 +344,3 @@ def _gathered(chunks: Iterator[Chunk], most_rows: int) -> Iterator[list[Chunk]]:
             group, rows, bytes_held = [], 0, 0
     if group:
         yield group
-
-
-class _Ahead:
-    """Iterates a reader on a thread, ``AHEAD_CHUNKS`` ahead; errors arrive in order."""
-
-    def __init__(self, chunks: Iterator[Chunk]) -> None:
-        self._chunks = chunks
-        self._queue: queue.Queue[Chunk | BaseException | None] = queue.Queue(AHEAD_CHUNKS)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._fill, name="zuji-import-reader", daemon=True)
-
-    def _fill(self) -> None:
-        try:
-            for chunk in self._chunks:
-                if not self._put(chunk):
-                    return
-            self._put(None)
-        except (
-            BaseException
-        ) as error:  # whatever it is, it belongs to the thread that reads the queue
-            self._put(error)
-
-    def _put(self, item: Chunk | BaseException | None) -> bool:
-        while not self._closed.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def __enter__(self) -> Iterator[Chunk]:
-        self._thread.start()
-        return self._items()
-
-    def _items(self) -> Iterator[Chunk]:
-        while True:
-            item = self._queue.get()
-            if item is None:
-                return
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def __exit__(self, *_: Any) -> None:
-        self._closed.set()
-        self._thread.join(timeout=60)

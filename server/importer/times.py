@@ -9,10 +9,13 @@ All by column; a value that fits nothing becomes null and the caller refuses its
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from zuji.engine.errors import InvalidInput
 
 if TYPE_CHECKING:
     from zuji.server.importer.mapping import TimeUnit
@@ -58,6 +61,18 @@ class Clock:
             return self._text(pc.utf8_trim_whitespace(pc.cast(array, pa.string())))
         return pa.nulls(len(array), pa.int64())
 
+    def instant(self, text: str) -> int:
+        """One instant; ``now`` is the time of the call.
+
+        :raises InvalidInput: the text is no time.
+        """
+        if text == "now":
+            return time.time_ns() // 1_000_000
+        found = self.to_ms(pa.chunked_array([[text]]))[0].as_py()
+        if found is None:
+            raise InvalidInput(f"{text!r} is not a time (see --time-format), nor the word now")
+        return int(found)
+
     def instants(self, array: pa.Array) -> pa.Array:
         """A timestamp column as ms UTC; without a zone it is local time of ``tz``."""
         if array.type.tz is None:
@@ -91,7 +106,7 @@ class Clock:
     def _text(self, array: pa.Array) -> pa.Array:
         if self.time_format is not None:
             parsed = pc.strptime(array, format=self.time_format, unit="s", error_is_null=True)
-            if "%z" in self.time_format:  # strptime gives UTC for it, without saying so
+            if "%z" in self.time_format and parsed.type.tz is None:  # UTC, and older pyarrow
                 parsed = pc.assume_timezone(parsed, "UTC")
             return self.instants(parsed)
         whole = self._iso(array)

@@ -38,7 +38,8 @@ class Chunk:
     """Some consecutive rows. ``end`` is the position after them, ``progress`` bytes of the file.
 
     ``numbers`` holds the row number of each row of ``table``; None means that they are
-    consecutive from ``first_row``. Rows that could not even be parsed are in ``rejects``.
+    consecutive from ``first_row``. Rows that could not even be parsed are in ``rejects``;
+    ``skipped`` counts those that the user wants left out.
     """
 
     table: pa.Table
@@ -47,6 +48,7 @@ class Chunk:
     first_row: int
     numbers: npt.NDArray[np.int64] | None = None
     rejects: list[Reject] = field(default_factory=list)
+    skipped: int = 0
 
     def row_number(self, index: int) -> int:
         """Row number of the ``index``-th row of the table."""
@@ -72,6 +74,8 @@ class Reader(Protocol):
     kind: str
     size_bytes: int
     rows_known: int | None
+    list_separator: str | None
+    """Between the items of a list in one text; None where lists are values of their own."""
 
     @property
     def columns(self) -> dict[str, pa.DataType]:
@@ -82,6 +86,9 @@ class Reader(Protocol):
 
     def only(self, columns: set[str]) -> None:
         """Other columns need not be read from now on."""
+
+    def in_parcels(self) -> None:
+        """Chunks are to be such that parcels can be made of them, from now on."""
 
     def chunks(self, position: int = 0) -> Iterator[Chunk]:
         """Chunks from a position that an earlier chunk ended at (0 = the start)."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK_BYTES = 16 << 20
+PARCEL_BLOCK_BYTES = 1 << 20
 LONGEST_LINE_BYTES = 64 << 20
 _QUOTE_SEARCH = 4096  # line ends tried before a stray quote is taken as a plain character
 

@@ -21,7 +21,7 @@ import pyarrow.csv as pcsv
 
 from zuji.engine.errors import InvalidInput
 from zuji.server.importer.readers.base import Chunk, Reject, row_values
-from zuji.server.importer.readers.blocks import BLOCK_BYTES, Block, read_blocks
+from zuji.server.importer.readers.blocks import BLOCK_BYTES, PARCEL_BLOCK_BYTES, Block, read_blocks
 from zuji.server.importer.readers.conform import typed_column
 
 if TYPE_CHECKING:
@@ -36,9 +36,12 @@ _LONGEST_RECORD = 1 << 20
 
 
 class CsvReader:
-    """Reads one CSV file with a header line."""
+    """Reads one CSV file. ``names``: of its columns, when it has no header line. ``quote``: the
+    character that fields are quoted with, "" when they are not.
+    """
 
     kind = "CSV"
+    list_separator: str | None = "|"
 
     def __init__(
         self,
@@ -47,9 +50,12 @@ class CsvReader:
         delimiter: str | None = None,
         encoding: str = "utf-8",
         nulls: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),
+        quote: str = '"',
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
         self.path = path
+        self._quote = quote
         self.size_bytes = path.stat().st_size
         self.rows_known: int | None = None
         self._encoding = (
@@ -57,14 +63,20 @@ class CsvReader:
         )
         self._nulls = [*NULLS, *nulls]
         self._block_bytes = block_bytes
-        first = next(read_blocks(path, quote=b'"', block_bytes=block_bytes), None)
+        first = next(read_blocks(path, quote=quote.encode(), block_bytes=block_bytes), None)
         if first is None or not first.data.strip():
             raise InvalidInput(f"{path}: the file is empty; a CSV file needs a header line")
-        header_bytes = _header_length(first.data)
-        self._header_end = header_bytes
+        header_bytes = _header_length(first.data, quote.encode())
         text = self._decode(first.data[:header_bytes])
         self._delimiter = delimiter or max(_DELIMITERS, key=text.count)
-        self._names = _header(path, text, self._delimiter)
+        if names:
+            header_bytes = len(_BOM) if first.data.startswith(_BOM) else 0
+            self._names = list(names)
+            self._check_names(text)
+        else:
+            fields: list[str] = next(self._fields(text), [])
+            self._names = _header(path, fields)
+        self._header_end = header_bytes
         self._types = self._infer(first.data[header_bytes:])
 
     @property
@@ -79,13 +91,36 @@ class CsvReader:
     def only(self, columns: set[str]) -> None:
         """All fields are read; those that are not wanted are dropped later."""
 
+    def in_parcels(self) -> None:
+        """Makes chunks small, since parcels are noted a chunk at a time."""
+        self._block_bytes = min(self._block_bytes, PARCEL_BLOCK_BYTES)
+
     def chunks(self, position: int = 0) -> Iterator[Chunk]:
         """One chunk a block."""
         start = max(position, self._header_end)
-        for block in read_blocks(self.path, start, quote=b'"', block_bytes=self._block_bytes):
+        for block in read_blocks(
+            self.path, start, quote=self._quote.encode(), block_bytes=self._block_bytes
+        ):
             yield self._chunk(block)
 
     # -- parsing ------------------------------------------------------------------------------
+
+    def _fields(self, text: str) -> Any:
+        """Records of a text, by Python's parser."""
+        return csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=self._delimiter,
+            quotechar=self._quote or None,
+            quoting=csv.QUOTE_MINIMAL if self._quote else csv.QUOTE_NONE,
+        )
+
+    def _check_names(self, text: str) -> None:
+        there = len(next(self._fields(text), []))
+        if there != len(self._names):
+            raise InvalidInput(
+                f"{self.path}: its first line has {there} fields, but --columns names "
+                f"{len(self._names)} (--delimiter is {self._delimiter!r})"
+            )
 
     def _decode(self, data: bytes) -> str:
         try:
@@ -116,7 +151,10 @@ class CsvReader:
                 block_size=max(1 << 20, min(len(data) + 1, (1 << 31) - 1)),
             ),
             parse_options=pcsv.ParseOptions(
-                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=on_invalid
+                delimiter=self._delimiter,
+                quote_char=self._quote or False,
+                newlines_in_values=True,
+                invalid_row_handler=on_invalid,
             ),
             convert_options=pcsv.ConvertOptions(
                 column_types=types,
@@ -243,16 +281,10 @@ class CsvReader:
     def _without_bad_text(self, block: Block) -> tuple[bytes, list[Reject]]:
         good, rejects = [], []
         fields = len(self._names)
-        for number, record in _records(block):
+        for number, record in _records(block, self._quote.encode()):
             reason = None
             try:
-                row = next(
-                    csv.reader(
-                        io.StringIO(record.decode(self._encoding), newline=""),
-                        delimiter=self._delimiter,
-                    ),
-                    [],
-                )
+                row: list[str] = next(self._fields(record.decode(self._encoding)), [])
                 if row and len(row) != fields:
                     reason, message = (
                         "wrong_field_count",
@@ -273,7 +305,7 @@ class CsvReader:
         """Line number at which each record of the block starts."""
         text = block.data.decode(self._encoding, errors="replace")
         lines: list[int] = []
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter)
+        reader = self._fields(text)
         start = 0
         try:
             for row in reader:
@@ -285,13 +317,13 @@ class CsvReader:
         return lines
 
 
-def _records(block: Block) -> Iterator[tuple[int, bytes]]:
+def _records(block: Block, quote: bytes) -> Iterator[tuple[int, bytes]]:
     """Line number and bytes of each record; a quoted field may hold line ends."""
     held, first, number = b"", block.first_line, block.first_line
     for line in block.data.splitlines(keepends=True):
         held += line
         number += line.endswith(b"\n")
-        if held.count(b'"') % 2 == 0 or len(held) > _LONGEST_RECORD:
+        if not quote or held.count(quote) % 2 == 0 or len(held) > _LONGEST_RECORD:
             yield first, held
             held, first = b"", number
     if held:
@@ -313,20 +345,18 @@ def _times_one_by_one(
     return pa.array(done, wanted)
 
 
-def _header_length(data: bytes) -> int:
+def _header_length(data: bytes, quote: bytes) -> int:
     end, quotes = 0, 0
     while True:
         stop = data.find(b"\n", end) + 1 or len(data)
-        quotes += data.count(b'"', end, stop)
+        quotes += data.count(quote, end, stop) if quote else 0
         end = stop
         if quotes % 2 == 0 or end >= len(data):
             return end
 
 
-def _header(path: Path, text: str, delimiter: str) -> list[str]:
-    names: list[str] = [
-        n.strip() for n in next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
-    ]
+def _header(path: Path, fields: list[str]) -> list[str]:
+    names = [name.strip() for name in fields]
     if not any(names):
         raise InvalidInput(f"{path}: the first line holds no column names")
     twice = sorted({name for name in names if names.count(name) > 1})

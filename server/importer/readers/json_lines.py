@@ -19,7 +19,7 @@ import pyarrow.json as pj
 
 from zuji.engine.errors import InvalidInput
 from zuji.server.importer.readers.base import Chunk, Reject
-from zuji.server.importer.readers.blocks import BLOCK_BYTES, read_blocks
+from zuji.server.importer.readers.blocks import BLOCK_BYTES, PARCEL_BLOCK_BYTES, read_blocks
 from zuji.server.importer.readers.conform import conform, typed_column
 from zuji.server.importer.readers.parquet import flatten
 
@@ -42,6 +42,7 @@ class JsonLinesReader:
     """Reads one file of JSON lines."""
 
     kind = "JSON lines"
+    list_separator: str | None = None
 
     def __init__(self, path: Path, *, block_bytes: int = BLOCK_BYTES) -> None:
         self.path = path
@@ -73,6 +74,10 @@ class JsonLinesReader:
 
     def only(self, columns: set[str]) -> None:
         """All fields are parsed; those that are not wanted are dropped later."""
+
+    def in_parcels(self) -> None:
+        """Makes chunks small, since parcels are noted a chunk at a time."""
+        self._block_bytes = min(self._block_bytes, PARCEL_BLOCK_BYTES)
 
     def chunks(self, position: int = 0) -> Iterator[Chunk]:
         """One chunk a block."""

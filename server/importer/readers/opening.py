@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from zuji.engine.errors import InvalidInput, NotFound
 from zuji.server.importer.readers.blocks import BLOCK_BYTES, read_blocks
 
@@ -12,13 +14,69 @@ if TYPE_CHECKING:
 
     from zuji.server.importer.readers.csv_lines import CsvReader
     from zuji.server.importer.readers.json_lines import JsonLinesReader
+    from zuji.server.importer.readers.nginx import LogRules, NginxReader
     from zuji.server.importer.readers.parquet import ParquetReader
 
-    AnyReader = CsvReader | JsonLinesReader | ParquetReader
+    AnyReader = CsvReader | JsonLinesReader | NginxReader | ParquetReader
 
-FORMATS = ("auto", "parquet", "csv", "jsonl")
+FORMATS = ("auto", "parquet", "csv", "jsonl", "sensors", "nginx")
+SENSORS_TYPES = frozenset(
+    {
+        *("track", "track_signup", "track_id_bind", "track_id_unbind"),
+        *("profile_set", "profile_set_once", "profile_increment", "profile_append"),
+        *("profile_unset", "profile_delete"),
+        *("item_set", "item_delete", "detail_set", "detail_delete"),
+    }
+)
 _CSV_NAMES = {".csv", ".tsv", ".txt", ".tab"}
 _JSON_NAMES = {".jsonl", ".ndjson", ".json"}
+
+
+def check_file(path: Path) -> None:
+    """Whether it is a file.
+
+    :raises NotFound: nothing is there. :raises InvalidInput: a folder.
+    """
+    if path.is_dir():
+        raise InvalidInput(f"{path} is a folder; name its files, for example {path}/*.parquet")
+    if not path.exists():
+        raise NotFound(f"{path}: no such file")
+
+
+def files_in(paths: list[Path]) -> list[Path]:
+    """Files, in place of folders the files in them, however deep, by name; hidden ones left out.
+
+    :raises NotFound: nothing is there. :raises InvalidInput: a folder without a file.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(
+            one
+            for one in path.rglob("*")
+            if one.is_file() and not any(p.startswith(".") for p in one.relative_to(path).parts)
+        )
+        if not inside:
+            raise InvalidInput(f"{path} is a folder without a file")
+        found += inside
+    return found
+
+
+def is_sensors(path: Path) -> bool:
+    """Whether the first line is a record in the form of Sensors Analytics."""
+    block = next(read_blocks(path, block_bytes=1 << 16), None)
+    if block is None:
+        return False
+    line = next((one for one in block.data.split(b"\n") if one.strip()), b"")
+    try:
+        record = msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    if not isinstance(record, dict) or record.get("type") not in SENSORS_TYPES:
+        return False
+    return "distinct_id" in record or "item_id" in record or "identities" in record
 
 
 def format_of(path: Path) -> str:
@@ -26,10 +84,7 @@ def format_of(path: Path) -> str:
 
     :raises NotFound: no such file. :raises InvalidInput: a folder, an empty file, nothing known.
     """
-    if path.is_dir():
-        raise InvalidInput(f"{path} is a folder; name its files, for example {path}/*.parquet")
-    if not path.exists():
-        raise NotFound(f"{path}: no such file")
+    check_file(path)
     with path.open("rb") as file:
         head = file.read(4)
     if head == b"PAR1":
@@ -57,6 +112,9 @@ def open_reader(
     delimiter: str | None = None,
     encoding: str = "utf-8",
     nulls: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
+    quote: str = '"',
+    log: LogRules | None = None,
     append_rows: int = 1_000_000,
 ) -> AnyReader:
     """Opens a file and looks at its first block or footer.
@@ -65,6 +123,12 @@ def open_reader(
 
     :raises InvalidInput: a file that cannot be read as what it seems to be.
     """
+    if file_format == "nginx":
+        check_file(path)
+        from zuji.server.importer.readers.nginx import LogRules, NginxReader
+
+        most = min(BLOCK_BYTES, append_rows * 100)
+        return NginxReader(path, log or LogRules(), block_bytes=most)
     kind = format_of(path)
     if file_format != "auto":
         kind = file_format
@@ -80,5 +144,11 @@ def open_reader(
     from zuji.server.importer.readers.csv_lines import CsvReader
 
     return CsvReader(
-        path, delimiter=delimiter, encoding=encoding, nulls=nulls, block_bytes=block_bytes
+        path,
+        delimiter=delimiter,
+        encoding=encoding,
+        nulls=nulls,
+        names=names,
+        quote=quote,
+        block_bytes=block_bytes,
     )

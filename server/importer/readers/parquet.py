@@ -6,6 +6,7 @@ at a time, columns on Arrow's threads.
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -25,11 +26,13 @@ class ParquetReader:
     """Reads one Parquet file."""
 
     kind = "Parquet"
+    list_separator: str | None = None
 
     def __init__(self, path: Path, *, chunk_rows: int = CHUNK_ROWS) -> None:
         self.path = path
         self.size_bytes = path.stat().st_size
         self._chunk_rows = chunk_rows
+        self._aligned = False
         self._wanted: list[str] | None = None
         try:
             plain = pq.ParquetFile(path)
@@ -62,6 +65,10 @@ class ParquetReader:
             n for n in top if n in columns or any(c.startswith(n + ".") for c in columns)
         ]
 
+    def in_parcels(self) -> None:
+        """Makes chunks that are the same from whichever of their ends reading goes on."""
+        self._aligned = True
+
     def chunks(self, position: int = 0) -> Iterator[Chunk]:
         """Chunks from row ``position``."""
         metadata = self._file.metadata
@@ -77,8 +84,11 @@ class ParquetReader:
         row = position - skip
         if not groups:
             return
-        batches = self._file.iter_batches(
-            batch_size=self._chunk_rows, row_groups=groups, columns=self._wanted, use_threads=True
+        batches = chain.from_iterable(
+            self._file.iter_batches(
+                batch_size=self._chunk_rows, row_groups=part, columns=self._wanted, use_threads=True
+            )
+            for part in ([[group] for group in groups] if self._aligned else [groups])
         )
         while True:
             try:
