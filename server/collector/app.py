@@ -13,7 +13,7 @@ from zuji.engine.errors import NotFound, ZujiError
 from zuji.server.auth import Kind
 from zuji.server.collector.gather import Reader
 from zuji.server.collector.message import TEXT, Answer, problem
-from zuji.server.collector.taking import Taking, for_any_origin
+from zuji.server.collector.taking import Entrance, Taking, for_any_origin
 from zuji.server.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -40,20 +40,20 @@ class Collector:
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._settings = settings
         self._projects = projects
         self._keys = keys
         self._metrics = metrics
-        self._routes: dict[str, Protocol] = {}
+        self._routes: dict[str, Entrance] = {}
         self._fixed: dict[str, Callable[[Request], Answer]] = {
             "/livez": _alive,
             "/readyz": self._ready,
         }
         self._under: dict[str, Callable[[Request], Answer]] = {}
         for protocol in PROTOCOLS:
+            entrance = Entrance(protocol, settings, metrics)
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
-                self._routes[path] = protocol
+                self._routes[path] = entrance
             for path, fixed in protocol.fixed.items():
                 if path.endswith("/*"):
                     self._under[path[:-1]] = fixed
@@ -64,21 +64,20 @@ class Collector:
 
     def handle(self, request: Request, connection: Connection) -> Answer | None:
         """See ``http.Handle``."""
-        protocol = self._routes.get(request.path)
-        if protocol is None:
+        entrance = self._routes.get(request.path)
+        if entrance is None:
             answer = self._other(request)
         elif request.method == "OPTIONS":
             answer = _preflight(request)
-        elif request.method not in protocol.paths[request.path]:
+        elif request.method not in entrance.protocol.paths[request.path]:
             fixed = self._fixed.get(request.path)  # it may be for the methods that bring no events
             no = problem(405, "method_not_allowed", "see docs/server.md")
             answer = no if fixed is None else fixed(request)
         else:
             try:
-                self._take(protocol, request, connection)
+                self._take(entrance, request, connection)
             except ZujiError as error:
-                self._metrics.refused(protocol.name, error.code)
-                answer = protocol.failed(request, error)
+                answer = self._failed(entrance.protocol, request, error)
             else:
                 return None
         return for_any_origin(request, answer)
@@ -87,29 +86,30 @@ class Collector:
         """Reads what waits to be read."""
         self._reader.close()
 
-    def _take(self, protocol: Protocol, request: Request, connection: Connection) -> None:
-        work = Taking(protocol, request, connection, self._settings, self._metrics)
-        text = protocol.key(request)
+    def _take(self, entrance: Entrance, request: Request, connection: Connection) -> None:
+        work = Taking(entrance, request, connection)
+        text = entrance.protocol.key(request)
         if text is not None:
             key = self._keys.allowed(text, Kind.WRITE)
             project = self._opened(key, text)
             if project is not None:
-                work.belongs(project, bulk=key is not None and key.kind == Kind.ADMIN)
-                project.gatherer.put(work)
+                _queue(work, project, key)
                 return
 
         def read() -> None:  # on a thread: reading a body or opening a project takes its time
             said = work.prepare().key if text is None else text
             key = self._keys.allowed(said, Kind.WRITE)
-            project = self._project(key, said)
-            work.belongs(project, bulk=key is not None and key.kind == Kind.ADMIN)
-            project.gatherer.put(work)
+            _queue(work, self._project(key, said), key)
 
         def failed(error: ZujiError) -> None:
-            self._metrics.refused(protocol.name, error.code)
-            connection.answer(for_any_origin(request, protocol.failed(request, error)))
+            answer = self._failed(entrance.protocol, request, error)
+            connection.answer(for_any_origin(request, answer))
 
         self._reader.put(work.size, read, failed)
+
+    def _failed(self, protocol: Protocol, request: Request, error: ZujiError) -> Answer:
+        self._metrics.refused(protocol.name, error.code)
+        return protocol.failed(request, error)
 
     def _opened(self, key: Key | None, text: str) -> Project | None:
         """The project of a key when it is open already."""
@@ -139,6 +139,11 @@ class Collector:
         if self.ready:
             return Answer(200, b"ready\n", TEXT)
         return problem(503, "not_ready", "projects are being opened", retry_after=1.0)
+
+
+def _queue(work: Taking, project: Project, key: Key | None) -> None:
+    work.project, work.bulk = project.name, key is not None and key.kind is Kind.ADMIN
+    project.gatherer.put(work)
 
 
 def _alive(_request: Request) -> Answer:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -42,6 +43,12 @@ cost less when they come together.
 """
 THREADS = 4
 """While one group is synced, the next is prepared."""
+LINGER_S = 0.005
+"""A group begins so long after the one before, when that had many works and there are fewer now:
+what storing a group costs hardly depends on its size.
+"""
+MANY = 8
+"""Works of a group that are worth a wait."""
 
 
 class Work(Protocol):
@@ -81,8 +88,11 @@ class Gatherer:
         self._bytes = 0  # of works that wait or are at work
         self._busy_bytes = 0  # of those at work
         self._busy = 0  # threads at work
+        self._usual = 0.0  # works of a group lately
+        self._began = 0.0  # the last group
         self._waking = False  # the loop will wake a thread
-        self._state = threading.Condition()
+        self._lock = threading.Lock()
+        self._state = threading.Condition(self._lock)
         self._ending = False
         self._threads = [
             threading.Thread(target=self._run, name=f"zuji-gather-{name}", daemon=True)
@@ -102,14 +112,15 @@ class Gatherer:
         Raises:
             Overloaded: too much waits already.
         """
-        with self._state:
+        with self._lock:
             if self._ending:
                 raise Overloaded("the server stops", 2.0)
             if self._bytes and self._bytes + work.size > self._limit:
                 raise Overloaded("too many requests wait to be stored", 1.0)
             self._bytes += work.size
+            first = not self._works and not self._busy
             self._works.append(work)
-            if self._waking or not self._ready():
+            if self._waking or not (first or self._ready()):
                 return
             self._waking = True
         try:
@@ -129,37 +140,45 @@ class Gatherer:
     def _wake(self) -> None:
         with self._state:
             self._waking = False
-            if self._ready():
-                self._state.notify()
+            self._state.notify()
 
     def _ready(self) -> bool:
-        """Whether a thread should take what waits. REQUIRES: the lock."""
-        if not self._works or (self._waking and not self._ending):
-            return False
-        return not self._busy or self._ending or self._bytes - self._busy_bytes >= BESIDE_BYTES
+        """Whether what waits is worth a group now. REQUIRES: the lock, and that something waits."""
+        if self._bytes - self._busy_bytes >= BESIDE_BYTES:
+            return True
+        return not self._busy and (self._usual < MANY or len(self._works) >= self._usual)
+
+    def _pause(self) -> float | None:
+        """Seconds until a thread takes what waits; None: until it is woken. REQUIRES: the lock."""
+        if self._ending:
+            return 0.0
+        if not self._works or self._waking:
+            return None
+        if self._ready():
+            return 0.0
+        return None if self._busy else max(0.0, self._began + LINGER_S - time.monotonic())
 
     def _take(self) -> list[Work]:
         with self._state:
-            while not self._ready():
-                if self._ending:
-                    return []
-                self._state.wait()
+            while (pause := self._pause()) != 0.0:
+                self._state.wait(pause)
             taken: list[Work] = []
             size = 0
             while self._works and size < GROUP_BYTES and len(taken) < GROUP_WORKS:
                 taken.append(self._works.popleft())
                 size += taken[-1].size
+            self._usual = max(len(taken), 0.95 * self._usual)
+            self._began = time.monotonic()
             self._busy += 1
             self._busy_bytes += size
-            if self._ready():
+            if self._works and self._ready():
                 self._state.notify()
             return taken
 
     def _run(self) -> None:
         while taken := self._take():
-            for work, outcome in zip(taken, self._store(taken), strict=True):
-                _finish(work, outcome)
-            size = sum(work.size for work in taken)
+            self._finish(taken)
+            size = sum([work.size for work in taken])
             with self._state:
                 self._bytes -= size
                 self._busy_bytes -= size
@@ -168,6 +187,14 @@ class Gatherer:
                 self._loop.call_soon_threadsafe(_tell, taken)
             except RuntimeError:  # the loop is closed: nobody waits for answers
                 return
+
+    def _finish(self, works: Sequence[Work]) -> None:
+        for work, outcome in zip(works, self._store(works), strict=True):
+            try:
+                work.done(outcome)
+            except Exception as bug:
+                log.exception("a bug while answering")
+                work.done(StorageFailed(f"internal error: {type(bug).__name__}"))
 
     def _store(self, works: Sequence[Work]) -> list[Outcome]:
         taken = [_guarded(work.prepare) for work in works]
@@ -240,14 +267,6 @@ def _guarded(call: Callable[[], T]) -> T | ZujiError:
     except Exception as bug:  # one request must not end the thread that stores for all
         log.exception("a bug while storing")
         return StorageFailed(f"internal error: {type(bug).__name__}")
-
-
-def _finish(work: Work, outcome: Outcome) -> None:
-    try:
-        work.done(outcome)
-    except Exception as bug:
-        log.exception("a bug while answering")
-        work.done(StorageFailed(f"internal error: {type(bug).__name__}"))
 
 
 def _tell(works: Sequence[Work]) -> None:

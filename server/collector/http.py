@@ -195,7 +195,8 @@ class Connection(asyncio.Protocol):
             if found is None:
                 break
             method, path, query, headers, body, at = found
-            self._arrived(Request(method, path, query, headers, body, self._peer, now), keep=True)
+            request = Request(method, path, query, headers, body, self._peer, now)
+            self._arrived(request, keep=True)
         return at
 
     # -- called by the parser ------------------------------------------------------------------

@@ -10,7 +10,9 @@ from bisect import bisect_left
 from dataclasses import replace
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from zuji.engine.errors import InvalidEvent, ZujiError
 from zuji.engine.limits import DEFAULT_LIMITS
@@ -28,7 +30,7 @@ _HEAD_BYTES = 3
 _index = attrgetter("index")
 
 
-class _Part(NamedTuple):
+class _Part(Struct, frozen=True, gc=False):
     """Where a part of a request is: its batch; in a joined one the position of its first event,
     the number of its events, and which of the parts it is.
     """
@@ -100,6 +102,8 @@ class Joined:
         """Results of each request's parts, in order, from those of the batches; ``alone``: results
         of each part of batches that had to be stored part by part.
         """
+        if not alone:
+            return [tuple([_of_part(stored[p.batch], p) for p in parts]) for parts in self._parts]
         return [
             tuple(
                 alone[part.batch][part.nth]

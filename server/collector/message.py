@@ -1,4 +1,7 @@
-"""A request, what it brings, and an answer, as the collector's parts hand them on."""
+"""A request, what it brings, and an answer, as the collector's parts hand them on.
+
+There is one of each a request: structs are made in a fraction of a data class's time.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +22,7 @@ JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
 
 
-@dataclass(slots=True)
-class Request:
+class Request(Struct, gc=False):
     """One request. ``headers``: names in lower case, the last of equal ones. ``peer``: address of
     the client. ``received_ms``: when its last byte came.
     """
@@ -37,8 +40,7 @@ class Request:
         return self.headers.get(name, b"").decode("latin-1")
 
 
-@dataclass(frozen=True, slots=True)
-class Events:
+class Events(Struct, frozen=True, gc=False):
     """Native events (docs/format/batch.md) in msgpack, one after the other, without an envelope:
     those of several requests are stored as one batch. ``items``: msgpack values, keys counted.
     """
@@ -48,8 +50,7 @@ class Events:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What a request brings. Each of ``batches`` (native, whole) and ``events`` (each within the
     limits of a batch) has one result, in this order; ``refused``: for the quarantine, as they came.
     ``key``: its text, when it stood in the body. ``note``: whatever the answer needs.

@@ -6,6 +6,7 @@ the loop's.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import ZujiError
@@ -21,104 +22,98 @@ if TYPE_CHECKING:
     from zuji.server.collector.http import Connection
     from zuji.server.collector.message import Request, Taken
     from zuji.server.metrics import Metrics
-    from zuji.server.projects import Project
     from zuji.server.protocols.base import Protocol
     from zuji.server.settings import Settings
 
 OWN = 512
 """Bytes that a waiting request holds beside its body."""
+_NONE = Answer(500)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """What all requests of a protocol have in common."""
+
+    protocol: Protocol
+    settings: Settings
+    metrics: Metrics
 
 
 class Taking:
-    """A request that brings events. ``bulk``: sent with a key that may send much. ``taken``: what
-    it brings, when that is known already. See ``gather.Work``.
+    """A request that brings events. ``project``: its name, and ``bulk``: sent with a key that may
+    send much; set before it is queued. See ``gather.Work``.
     """
 
     __slots__ = (
         "_answer",
-        "_bulk",
         "_connection",
-        "_error",
-        "_metrics",
-        "_project",
-        "_protocol",
+        "_entrance",
         "_request",
         "_results",
-        "_settings",
         "_taken",
+        "bulk",
+        "project",
         "size",
     )
 
-    def __init__(
-        self,
-        protocol: Protocol,
-        request: Request,
-        connection: Connection,
-        settings: Settings,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, entrance: Entrance, request: Request, connection: Connection) -> None:
         self.size = len(request.body) + len(request.query) + OWN
-        self._protocol = protocol
+        self.project = ""
+        self.bulk = False
+        self._entrance = entrance
         self._request = request
         self._connection = connection
-        self._settings = settings
-        self._metrics = metrics
-        self._project = ""
-        self._bulk = False
         self._taken: Taken | None = None
-        self._results: Sequence[AppendResult] = ()
-        self._error: ZujiError | None = None
+        self._results: Sequence[AppendResult] | ZujiError = ()
         self._answer = _NONE
-
-    def belongs(self, project: Project, *, bulk: bool) -> None:
-        """Whose it is is known."""
-        self._project, self._bulk = project.name, bulk
 
     def prepare(self) -> Taken:
         """See ``gather.Work``; a second call gives the same."""
         if self._taken is None:
-            request = self._request
+            request, entrance = self._request, self._entrance
             coding = request.header(b"content-encoding")
             if not coding and b"encoding=" in request.query:
                 coding = parameters(request).get("encoding", "")
             body = request.body
-            if coding or len(body) > self._settings.body_bytes:
-                body = inflated(body, coding, self._settings, bulk=self._bulk)
-            self._taken = self._protocol.convert(request, body, self._settings)
+            if coding or len(body) > entrance.settings.body_bytes:
+                body = inflated(body, coding, entrance.settings, bulk=self.bulk)
+            self._taken = entrance.protocol.convert(request, body, entrance.settings)
         return self._taken
 
     def done(self, outcome: Outcome) -> None:
         """See ``gather.Work``."""
+        request, protocol = self._request, self._entrance.protocol
         if isinstance(outcome, ZujiError):
-            self._error = outcome
+            self._results = outcome
         else:
-            taken, each = outcome
-            results = []
-            for one in each:
-                if isinstance(one, ZujiError):
-                    self._error = one
-                    break
-                results.append(one)
-            else:
-                self._results = results
-                self._answer = self._protocol.stored(self._request, taken, results)
-        if self._error is not None:
-            self._answer = self._protocol.failed(self._request, self._error)
-        self._answer = for_any_origin(self._request, self._answer)
+            self._results = _all_of(outcome[1])
+        if isinstance(self._results, ZujiError):
+            answer = protocol.failed(request, self._results)
+        else:
+            assert self._taken is not None
+            answer = protocol.stored(request, self._taken, self._results)
+        self._answer = for_any_origin(request, answer)
 
     def tell(self) -> None:
         """See ``gather.Work``."""
-        if self._error is not None:
-            self._metrics.refused(self._protocol.name, self._error.code)
+        entrance, results = self._entrance, self._results
+        if isinstance(results, ZujiError):
+            entrance.metrics.refused(entrance.protocol.name, results.code)
         else:
             assert self._taken is not None
-            self._metrics.stored(
-                self._protocol.name, self._project, self._results, self._taken.refused
-            )
+            refused = self._taken.refused
+            entrance.metrics.stored(entrance.protocol.name, self.project, results, refused)
         self._connection.answer(self._answer)
 
 
-_NONE = Answer(500)
+def _all_of(each: Sequence[AppendResult | ZujiError]) -> Sequence[AppendResult] | ZujiError:
+    """The results, or the first error."""
+    results = []
+    for one in each:
+        if isinstance(one, ZujiError):
+            return one
+        results.append(one)
+    return results
 
 
 def for_any_origin(request: Request, answer: Answer) -> Answer:
