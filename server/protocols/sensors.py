@@ -25,7 +25,7 @@ from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.server.collector.body import GZIP_MARK, inflated
 from zuji.server.collector.message import TEXT, Answer, Events, Taken, json_answer, problem
 from zuji.server.errors import BadBody, Forbidden, Unauthorized
-from zuji.server.protocols._sensors import field, hash_code, transcode, unbase64
+from zuji.server.protocols._sensors import field, hash_code, joined, transcode, unbase64
 from zuji.server.protocols.base import Protocol
 from zuji.server.protocols.records import RAW_BYTES
 from zuji.server.settings import zone_ms
@@ -126,7 +126,7 @@ def document(request: Request, body: bytes, settings: Settings) -> bytes:
     if sent[:1] in (b"[", b"{"):  # no letters of base64
         if _field(request, body, b"gzip") in _ENCRYPTED or _is_encrypted(sent):
             raise Unreadable("encrypted", sent)
-        return sent
+        return joined(sent)
     if _field(request, body, b"gzip") in _ENCRYPTED:
         raise Unreadable("encrypted", sent)
     _check_crc(request, body, sent)
@@ -140,7 +140,7 @@ def document(request: Request, body: bytes, settings: Settings) -> bytes:
             raise Unreadable("bad_gzip", sent[:RAW_BYTES]) from None
     if _is_encrypted(packed):
         raise Unreadable("encrypted", packed)
-    return packed
+    return joined(packed)
 
 
 def _is_encrypted(text: bytes) -> bool:
@@ -218,12 +218,16 @@ def _lines(events: Sequence[Events], rejected: Sequence[Rejected]) -> Iterator[s
 # -- what they get back --------------------------------------------------------------------------
 
 
+_PIXEL = Answer(200, GIF, b"image/gif", ((b"Cache-Control", b"no-store"),))
+_NOTHING = Answer(200, b"", TEXT)
+
+
 def _stored(request: Request, taken: Taken, _results: Sequence[AppendResult]) -> Answer:
     if isinstance(taken.note, _Debugged):
         return _debugged(taken.note)
     if request.method == "GET":
-        return Answer(200, GIF, b"image/gif", ((b"Cache-Control", b"no-store"),))
-    return Answer(200, b"", TEXT)
+        return _PIXEL
+    return _NOTHING
 
 
 def _debugged(found: _Debugged) -> Answer:
