@@ -147,17 +147,20 @@ class _Batch:
         context = {**self._context, **foreign.mapping(message.get("context"), "context")}
         user = foreign.ident(message.get("userId"), "userId")
         device = foreign.ident(message.get("anonymousId"), "anonymousId")
-        properties = _properties(call, message, context)
+        traits = _traits(message, context) if call == "identify" else {}
+        properties = _properties(call, message, traits)
         if call == "alias":
             before = foreign.ident(message.get("previousId"), "previousId")
             if before is not None and before != user:
                 if device is not None and device != before:
                     properties["anonymous_id"] = device
                 device = before
+        if call == "identify":
+            context.pop("traits", None)
         made = self._flat(context)
         made.update(foreign.properties(properties))
         sent_at = sent(message.get("sentAt"), self._envelope.get("sentAt"))
-        when = message.get("originalTimestamp") or message.get("timestamp")
+        when = message.get("timestamp") or message.get("originalTimestamp")
         shared: dict[str, Any] = {"time": happened(when, "timestamp", sent_at, self._request)}
         if user is not None:
             shared["user_id"] = user
@@ -167,21 +170,9 @@ class _Batch:
         name = KINDS[call] or foreign.event_name(message.get("event"), "event")
         one = {**shared, "event": name, "properties": made}
         yield {**one, "insert_id": once} if once else one
-        if call == "identify":
-            traits = _traits(message, context)
-            if traits:
-                told: dict[str, Any] = {
-                    "type": "profile_set",
-                    "properties": foreign.properties(traits),
-                }
-                yield (
-                    {**shared, **told, "insert_id": f"{once}:traits"}
-                    if once
-                    else {
-                        **shared,
-                        **told,
-                    }
-                )
+        if traits:
+            told = {**shared, "type": "profile_set", "properties": foreign.properties(traits)}
+            yield {**told, "insert_id": f"{once}:traits"} if once else told
 
     def _flat(self, context: Mapping[str, Any]) -> dict[str, Any]:
         """Properties that stand in ``context``."""
@@ -211,13 +202,10 @@ def _traits(message: dict[str, Any], context: Mapping[str, Any]) -> dict[str, An
     return {**within, **foreign.mapping(message.get("traits"), "traits")}
 
 
-def _properties(call: str, message: dict[str, Any], context: dict[str, Any]) -> dict[str, Any]:
-    """What a message says in its own fields; takes traits of identify out of the context."""
-    found = dict(foreign.mapping(message.get("properties"), "properties"))
-    if call == "identify":
-        found.update(_traits(message, context))
-        context.pop("traits", None)
-    elif call == "group":
+def _properties(call: str, message: dict[str, Any], traits: dict[str, Any]) -> dict[str, Any]:
+    """What a message says in its own fields. ``traits``: those of identify."""
+    found = {**foreign.mapping(message.get("properties"), "properties"), **traits}
+    if call == "group":
         found.update(foreign.mapping(message.get("traits"), "traits"))
         found["$group_id"] = foreign.ident(message.get("groupId"), "groupId")
     elif call == "alias":
