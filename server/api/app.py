@@ -22,6 +22,7 @@ from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
+from zuji.server.api.quarantine import Quarantine
 from zuji.server.auth import Kind, bearer
 from zuji.server.protocols.native import STATUS
 
@@ -68,6 +69,7 @@ class Api:
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
             *Governing(self).routes(),
+            *Quarantine(self).routes(),
             *Watching(self).routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),

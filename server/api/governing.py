@@ -47,7 +47,7 @@ class Governing:
         """``GET /v1/plan``: the plan that counts, or ``?version=``."""
         project, _ = self._api.who(request, Kind.READ)
         book = project.governor.book
-        number = _number(request, "version")
+        number = number_of(request, "version")
         if number is None:
             version = await asyncio.to_thread(book.current, project.name)
         else:
@@ -59,7 +59,7 @@ class Governing:
         project, key = self._api.who(request, Kind.ADMIN)
         plan = decoded(await body_of(request, MOST_BYTES))
         governor = project.governor
-        expected, note = _number(request, "expected"), request.query_params.get("note", "")
+        expected, note = number_of(request, "expected"), request.query_params.get("note", "")
         author = "dev" if key is None else f"key {key.id}"
 
         def put() -> Version:
@@ -124,7 +124,12 @@ async def body_of(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _number(request: Request, name: str) -> int | None:
+def number_of(request: Request, name: str) -> int | None:
+    """A parameter that is a whole number.
+
+    Raises:
+        InvalidInput: it is something else.
+    """
     text = request.query_params.get(name)
     if text is None:
         return None

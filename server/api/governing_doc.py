@@ -31,6 +31,34 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
+_WHICH = [
+    _parameter("reason", "only those with this code"),
+    _parameter("from_ms", "received then or later, ms since 1970", "integer"),
+    _parameter("to_ms", "received before, ms since 1970", "integer"),
+]
+_NAMES = {"type": "object", "additionalProperties": {"type": "string"}}
+_REPLAY = {
+    "type": "object",
+    "properties": {
+        "ids": {"type": "array", "items": {"type": "string"}},
+        "reason": {"type": "string"},
+        "from_ms": {"type": "integer"},
+        "to_ms": {"type": "integer"},
+        "dry_run": {"type": "boolean"},
+        "mend": {
+            "type": "object",
+            "properties": {
+                "rename_event": _NAMES,
+                "rename_property": _NAMES,
+                "drop": {"type": "array", "items": {"type": "string"}},
+                "set": {"type": "object"},
+                "time_free": {"type": "boolean"},
+            },
+        },
+    },
+}
+
+
 def paths() -> dict[str, Any]:
     """Paths of the document."""
     days = [_parameter("from", "first day, 2026-10-01"), _parameter("to", "last day, included")]
@@ -56,6 +84,29 @@ def paths() -> dict[str, Any]:
         },
         "/v1/quality": {
             "get": _route("What was found, by day, SDK and app version", "quality", days)
+        },
+        "/v1/rejected": {
+            "get": _route(
+                "Events in the quarantine, oldest first",
+                "rejected",
+                [
+                    *_WHICH,
+                    _parameter("after", "id of the last one of the page before"),
+                    _parameter("limit", "100 if not given, at most 1,000", "integer"),
+                ],
+            ),
+            "delete": _route(
+                "Discard events of the quarantine for good (admin key)",
+                "discard_rejected",
+                [_parameter("id", "of one of them; repeatable"), *_WHICH],
+            ),
+        },
+        "/v1/rejected/replay": {
+            "post": _route(
+                "Store events of the quarantine that can be stored now (admin key)",
+                "replay_rejected",
+                requestBody=_body(_REPLAY),
+            )
         },
         "/v1/live": {
             "get": _route(

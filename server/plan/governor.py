@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zuji.engine.errors import ZujiError
 from zuji.engine.quarantine import Kept
@@ -18,6 +18,7 @@ from zuji.server.plan.book import PlanBook, Version
 from zuji.server.plan.document import OPEN
 from zuji.server.plan.gate import Gate, Passed, client_of
 from zuji.server.plan.live import Live
+from zuji.server.plan.mending import forecast, replayed
 from zuji.server.plan.quality import Quality
 from zuji.server.plan.rules import REJECTED, WARNING, Rules
 from zuji.server.plan.tokens import tokens_of
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from zuji.engine.engine import Engine
     from zuji.engine.writer import AppendResult
     from zuji.server.meta import Store
+    from zuji.server.plan.mending import Mend, Which
 
     Stored = AppendResult | ZujiError
 
@@ -100,6 +102,14 @@ class Governor:
             self._told(good, refused, results)
         each = iter(results)
         return [next(each) if isinstance(one, Passed) else one for one in passed]
+
+    def replay(self, which: Which, mend: Mend | None) -> dict[str, Any]:
+        """Stores what of the quarantine the plan takes by now; see :func:`.mending.replayed`."""
+        return replayed(self._engine, which, mend, self._gate)
+
+    def forecast(self, which: Which, mend: Mend | None, limit: int) -> list[dict[str, Any]]:
+        """What :meth:`replay` would do; see :func:`.mending.forecast`."""
+        return forecast(self._engine, which, mend, self._gate, limit)
 
     def settle(self) -> None:
         """Lets the engine cast what it can by now."""

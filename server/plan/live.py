@@ -188,11 +188,12 @@ def _told(
 
 
 def _message(kind: str, said: dict[str, Any]) -> bytes:
-    body = msgspec.json.encode(said, enc_hook=_plain)
+    body = msgspec.json.encode(said, enc_hook=plain)
     return b"event: " + kind.encode() + b"\ndata: " + body + b"\n\n"
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
+    """A value that JSON has no form for, as text."""
     if isinstance(value, msgpack.Timestamp):
         text: str = value.to_datetime().isoformat(timespec="milliseconds")
         return text.replace("+00:00", "Z")
