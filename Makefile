@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine server -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
+.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -83,6 +83,10 @@ fuzz: $(VENV)/.fuzz  ## every reader under coverage-guided fuzzing for SECONDS=6
 
 fuzz-ci: $(VENV)/.fuzz  ## the same for a minute: at least a million inputs
 	$(BIN)/python -m tests.fuzz --seconds 60 --jobs 2 --at-least 1000000
+
+N ?= 200
+kill-cycles: dev ## kill the server N=200 times under load from real SDKs: nothing lost, nothing doubled
+	$(BIN)/python -m bench.killing --cycles $(N)
 
 check: lint types test sdk-test  ## ruff, mypy strict, import-linter, stubtest, tests, the Python SDK's
 
