@@ -73,6 +73,7 @@ class Settings:
     ip_regions: str = _setting(
         "", "file", "MaxMind `.mmdb`: add country, province and city to events"
     )
+    region_language: str = _setting("en", "language", "of their names: en, zh-CN, …")
     store_ip: bool = _setting(
         False, "", "keep addresses of people: `$ip`, and what SDKs send of them"
     )

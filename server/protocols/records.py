@@ -23,33 +23,40 @@ def packed(records: Iterable[dict[str, Any]]) -> list[Events]:
 
     A record that msgpack cannot carry must have been refused before.
     """
-    parts: list[Events] = []
+    return parts(
+        (items_of(record), msgpack.packb(record, unicode_errors="surrogatepass"))
+        for record in records
+    )
+
+
+def parts(events: Iterable[tuple[int, bytes]]) -> list[Events]:
+    """Native events, each with its number of values, in parts that a batch can hold."""
+    found: list[Events] = []
     count = items = 0
     data: list[bytes] = []
     size = 0
-    for record in records:
-        one = msgpack.packb(record, unicode_errors="surrogatepass")
-        its = _items(record)
+    for its, one in events:
         if count and (
             count == DEFAULT_LIMITS.batch_events
             or items + its > DEFAULT_LIMITS.batch_items
             or size + len(one) > DEFAULT_LIMITS.batch_bytes - 64
         ):
-            parts.append(Events(count, items, b"".join(data)))
+            found.append(Events(count, items, b"".join(data)))
             count = items = size = 0
             data = []
         data.append(one)
         count, items, size = count + 1, items + its, size + len(one)
     if count:
-        parts.append(Events(count, items, b"".join(data)))
-    return parts
+        found.append(Events(count, items, b"".join(data)))
+    return found
 
 
-def _items(value: Any) -> int:
+def items_of(value: Any) -> int:
+    """Number of msgpack values in a value, keys and containers counted."""
     if isinstance(value, dict):
-        return 1 + len(value) + sum(map(_items, value.values()))
+        return 1 + len(value) + sum(map(items_of, value.values()))
     if isinstance(value, list | tuple):
-        return 1 + sum(map(_items, value))
+        return 1 + sum(map(items_of, value))
     return 1
 
 
