@@ -3,8 +3,8 @@
 ``python -m bench.killing --cycles 200`` (``make kill-cycles N=200``). A live ``zuji serve`` is
 killed (SIGKILL) at random moments, some while it starts, and started again, while SDKs send: ours
 in Python with its disk queue, ours for mini programs in Node, and PostHog's, Segment's and
-Amplitude's for Python as published (bench/killing_clients.py). After every round of kills the SDKs end in peace
-and everything stored is read and compared with what they said. The seed is printed.
+Amplitude's for Python as published (bench/killing_clients.py). After every round of kills the SDKs
+end in peace and everything stored is read and compared with what they said. The seed is printed.
 
 Lost: the SDK has it, or told its caller that it was taken, and it is not stored. What an SDK said
 that it gave up is counted apart. Recovery: from the start of the process to the first request.
