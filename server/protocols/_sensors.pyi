@@ -20,6 +20,9 @@ def unbase64(text: bytes) -> bytes | None:
     is none.
     """
 
+def joined(text: bytes) -> bytes:
+    """UTF-8 of bytes in which surrogates have three bytes each (CESU-8)."""
+
 def hash_code(text: bytes) -> int:
     """Java's ``hashCode`` of ASCII text, in 32 bits without sign; a space counts as a ``+``."""
 

@@ -13,6 +13,7 @@ cdef extern from "form.h" nogil:
     zf_text zf_field(const uint8_t *form, size_t size, const char *name)
     size_t zf_unescape(uint8_t *out, const uint8_t *data, size_t n)
     uint32_t zf_hash(const uint8_t *p, size_t n)
+    size_t zf_join(uint8_t *out, const uint8_t *data, size_t n)
     int64_t zf_unbase64(uint8_t *out, const uint8_t *p, size_t n)
 
 
@@ -73,6 +74,18 @@ def unbase64(bytes text not None):
     with nogil:
         size = zf_unbase64(out, p, n)
     return None if size < 0 else value[:size]
+
+
+def joined(bytes text not None):
+    cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(text)
+    cdef size_t size, n = <size_t>len(text)
+    if b"\xed" not in text:
+        return text
+    value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>n)
+    cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(value)
+    with nogil:
+        size = zf_join(out, p, n)
+    return value[:size]
 
 
 def hash_code(bytes text not None):

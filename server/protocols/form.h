@@ -114,4 +114,33 @@ static int64_t zf_unbase64(uint8_t *out, const uint8_t *p, size_t n) {
     return wrong & ZF_WRONG ? -1 : (int64_t)(out - start);
 }
 
+/* Bytes of `in` at out (room for n), with what some SDKs write as two surrogates of three bytes each
+ * (CESU-8; all emoji of the mini program's) as the four bytes of UTF-8; how many. */
+static size_t zf_join(uint8_t *out, const uint8_t *in, size_t n) {
+    const uint8_t *const end = in + n;
+    uint8_t *const start = out;
+    while (in < end) {
+        const uint8_t *mark = (const uint8_t *)memchr(in, 0xed, (size_t)(end - in));
+        const size_t plain = (size_t)((mark ? mark : end) - in);
+        memcpy(out, in, plain);
+        out += plain;
+        in += plain;
+        if (!mark) break;
+        if (end - in >= 6 && (in[1] & 0xf0) == 0xa0 && (in[2] & 0xc0) == 0x80 && in[3] == 0xed &&
+            (in[4] & 0xf0) == 0xb0 && (in[5] & 0xc0) == 0x80) {
+            const uint32_t high = (uint32_t)(in[1] & 15) << 6 | (in[2] & 63);
+            const uint32_t c = 0x10000 + (high << 10 | (uint32_t)(in[4] & 15) << 6 | (in[5] & 63));
+            out[0] = (uint8_t)(0xf0 | c >> 18);
+            out[1] = (uint8_t)(0x80 | (c >> 12 & 63));
+            out[2] = (uint8_t)(0x80 | (c >> 6 & 63));
+            out[3] = (uint8_t)(0x80 | (c & 63));
+            out += 4;
+            in += 6;
+        } else {
+            *out++ = *in++;
+        }
+    }
+    return (size_t)(out - start);
+}
+
 #endif

@@ -5,7 +5,7 @@
  * together. What cannot become an event is a refusal that names its bytes, so that the quarantine has
  * the record as it was sent. A document that breaks off keeps the records before the break.
  *
- * tests/foreign/sensors_twin.py says the same in Python; docs/protocols.md says it to people.
+ * tests/differential/twin_sensors.py says the same in Python; docs/protocols.md says it to people.
  * Thread-safe: a run belongs to one thread. Memory: 3 times the document for unescaped text if it has
  * escapes, and at most 5 times for events.
  */
@@ -77,8 +77,25 @@ typedef struct {
     uint8_t there;
 } zs_field;
 
+/* A name that was read before: records of one SDK have the same names in the same order, so most of
+ * the time the name that comes next is known, and one compare is all that it costs. */
 typedef struct {
+    const uint8_t *key; /* with its quotes and its colon, in the document */
+    uint32_t key_n;
     zs_text name;
+    uint64_t hash;
+    int8_t field, lifted; /* -1: neither */
+    uint8_t special;      /* it is $ip, $is_login_id, or reserved */
+    uint8_t wide;         /* 32 bytes can be read at name.p */
+    uint16_t next;        /* what stood after it the last time */
+} zs_name;
+#define ZS_NAMES 255   /* that are remembered */
+#define ZS_SLOTS 1024  /* a power of 2 */
+enum { ZN_IP = 1, ZN_LOGIN, ZN_RESERVED };
+
+typedef struct {
+    const zs_name *name;
+    zs_name own; /* when it is not remembered */
     const uint8_t *value;
 } zs_other;
 
@@ -119,6 +136,8 @@ typedef struct {
     zs_text names[ZS_PROPERTIES + 1];
     uint64_t hashes[ZS_PROPERTIES + 1];
     uint32_t names_used, items;
+    zs_name known[ZS_NAMES + 1], unknown; /* known[0] stands before the first */
+    uint16_t slots[ZS_SLOTS], known_used, last;
     uint8_t is_login, fault;
     zs_text fault_name;
     const char *fault_map;
@@ -135,8 +154,7 @@ static inline uint64_t zs_hash(zs_text name) {
     return (a ^ (b * 0x9e3779b97f4a7c15ull)) + name.n * 0xff51afd7ed558ccdull;
 }
 
-static int zs_has(const zs_run *r, zs_text name) {
-    const uint64_t hash = zs_hash(name);
+static int zs_has(const zs_run *r, zs_text name, uint64_t hash) {
     for (uint32_t i = 0; i < r->names_used; i++)
         if (r->hashes[i] == hash && r->names[i].n == name.n &&
             (!name.n || !memcmp(r->names[i].p, name.p, name.n)))
@@ -162,23 +180,120 @@ static int zs_is_reserved(zs_text name) {
     }
 }
 
-/* A property's name is written, and where: REQUIRES a value, or that `used` is put back. */
-static int zs_put_name(zs_run *r, zs_text name) {
-    if (pk_room(&r->props, (size_t)name.n + PK_TEXT + PK_VALUE + 1)) return -1;
-    if (__builtin_expect(name.n && *name.p == '$' && zs_is_reserved(name), 0)) {
-        pk_text_head(&r->props, (size_t)name.n + 1);
-        pk_byte(&r->props, '_');
-        memcpy(r->props.start + r->props.used, name.p, name.n);
-        r->props.used += name.n;
+static int zs_field_of(zs_text name) {
+    for (int i = 0; i < ZF_FIELDS; i++)
+        if (ZS_EQ(name.p, name.n, zs_fields[i])) return i;
+    return -1;
+}
+
+static int zs_lifted_of(zs_text name) {
+    for (int i = 0; i < ZL_LIFTED; i++)
+        if (ZS_EQ(name.p, name.n, zs_lifted[i])) return i;
+    return -1;
+}
+
+static zs_name zs_name_of(zs_text name) {
+    zs_name made = {.name = name, .hash = zs_hash(name)};
+    made.field = (int8_t)zs_field_of(name);
+    made.lifted = (int8_t)zs_lifted_of(name);
+    if (name.n == 3 && !memcmp(name.p, "$ip", 3)) made.special = ZN_IP;
+    else if (name.n == 12 && !memcmp(name.p, "$is_login_id", 12)) made.special = ZN_LOGIN;
+    else if (name.n && zs_is_reserved(name)) made.special = ZN_RESERVED;
+    return made;
+}
+
+/* A name of this program's own. */
+static zs_name zs_own_name(const char *text, uint8_t n) {
+    return zs_name_of((zs_text){(const uint8_t *)text, n});
+}
+
+/* n bytes, at least 4, of which 8 can be read. */
+static inline int zs_same_bytes(const uint8_t *a, const uint8_t *b, uint32_t n) {
+    uint64_t x, y;
+    if (n < 8) return !memcmp(a, b, n);
+    for (uint32_t i = 0; i + 8 < n; i += 8) {
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y) return 0;
+    }
+    memcpy(&x, a + n - 8, 8);
+    memcpy(&y, b + n - 8, 8);
+    return x == y;
+}
+
+/* The name with its colon at p, a quote: NULL and *failed when there is none. What is given holds
+ * until the next call. */
+static const zs_name *zs_key(zs_run *r, const uint8_t **at, const uint8_t *end, int *failed) {
+    const uint8_t *p = *at;
+    zs_name *before = &r->known[r->last], *found = &r->known[before->next];
+    if (found->key_n && (size_t)(end - p) >= found->key_n &&
+        zs_same_bytes(p, found->key, found->key_n)) {
+        r->last = before->next;
+        *at = p + found->key_n;
+        return found;
+    }
+    mp_value key;
+    p++;
+    *failed = js_string(&r->js, &p, end, &key);
+    if (*failed) return NULL;
+    const uint8_t *const colon = p;
+    *failed = js_colon(&p, end);
+    if (*failed) return NULL;
+    const zs_text name = {key.bytes, key.size};
+    const uint8_t *const start = *at;
+    *at = p;
+    if (key.text & JS_MADE || p != colon + 1) {
+        r->unknown = zs_name_of(name);
+        return &r->unknown;
+    }
+    const uint64_t hash = zs_hash(name);
+    uint32_t slot = (uint32_t)((hash * 0x9e3779b97f4a7c15ull) >> 54);
+    while (r->slots[slot]) {
+        found = &r->known[r->slots[slot]];
+        if (found->hash == hash && found->name.n == name.n &&
+            (!name.n || !memcmp(found->name.p, name.p, name.n)))
+            break;
+        slot = (slot + 1) % ZS_SLOTS;
+    }
+    if (!r->slots[slot]) {
+        if (r->known_used == ZS_NAMES) {
+            r->unknown = zs_name_of(name);
+            return &r->unknown;
+        }
+        r->slots[slot] = ++r->known_used;
+        found = &r->known[r->known_used];
+        *found = zs_name_of(name);
+        found->key = start;
+        found->key_n = (uint32_t)(p - start);
+        found->wide = (size_t)(r->js.room - name.p) >= 32;
+    }
+    before->next = r->last = r->slots[slot];
+    return found;
+}
+
+/* A property's name is written: REQUIRES that its value follows, or that `used` is put back. */
+static inline int zs_put_name(zs_run *r, const zs_name *name) {
+    pk_out *out = &r->props;
+    const uint32_t n = name->name.n;
+    if (pk_room(out, (size_t)n + PK_TEXT + PK_VALUE + 33)) return -1;
+    if (name->special == ZN_RESERVED) {
+        pk_text_head(out, (size_t)n + 1);
+        pk_byte(out, '_');
+        memcpy(out->start + out->used, name->name.p, n);
+        out->used += n;
+    } else if (name->wide && n < 32) {
+        pk_byte(out, (uint8_t)(0xa0 | n));
+        memcpy(out->start + out->used, name->name.p, 32);
+        out->used += n;
     } else {
-        pk_text(&r->props, name.p, name.n);
+        pk_text(out, name->name.p, n);
     }
     return 0;
 }
 
-static void zs_named(zs_run *r, zs_text name, uint32_t items) {
-    r->hashes[r->names_used] = zs_hash(name);
-    r->names[r->names_used++] = name;
+static inline void zs_named(zs_run *r, const zs_name *name, uint32_t items) {
+    r->hashes[r->names_used] = name->hash;
+    r->names[r->names_used++] = name->name;
     r->items += 1 + items;
 }
 
@@ -187,9 +302,32 @@ static uint8_t zs_reason_of(int fault) {
            : fault == ZS_LONG_LIST ? ZS_BAD_LIST : ZS_NO_MEMORY;
 }
 
+/* A usual value at p, a text of less than 32 bytes that is no date: past it, or NULL and nothing was
+ * done. REQUIRES: room for 33 bytes. */
+static inline const uint8_t *zs_short_text(zs_run *r, const uint8_t *p, const uint8_t *end) {
+#ifdef JS_SSE2
+    if (end - p < 34 || *p != '"') return NULL;
+    const __m128i a = _mm_loadu_si128((const __m128i *)(p + 1));
+    const __m128i b = _mm_loadu_si128((const __m128i *)(p + 17));
+    const uint32_t stops = js_stops(a) | js_stops(b) << 16;
+    if (!stops) return NULL;
+    const uint32_t n = (uint32_t)__builtin_ctz(stops);
+    if (p[1 + n] != '"' || (n >= 10 && p[5] == '-')) return NULL;
+    uint8_t *out = r->props.start + r->props.used;
+    out[0] = (uint8_t)(0xa0 | n);
+    _mm_storeu_si128((__m128i *)(out + 1), a);
+    _mm_storeu_si128((__m128i *)(out + 17), b);
+    r->props.used += 1 + n;
+    return p + n + 2;
+#else
+    (void)r, (void)p, (void)end;
+    return NULL;
+#endif
+}
+
 /* The property `name` with the value at *at. Returns MP_OK or what is wrong with the JSON. */
-static int zs_property(zs_run *r, zs_text name, const uint8_t **at, const uint8_t *end, int dates,
-                       const char *map) {
+static int zs_property(zs_run *r, const zs_name *name, const uint8_t **at, const uint8_t *end,
+                       int dates, const char *map) {
     const size_t before = r->props.used;
     uint32_t items = 0;
     int fault = ZS_FINE;
@@ -200,16 +338,29 @@ static int zs_property(zs_run *r, zs_text name, const uint8_t **at, const uint8_
         return js_skip(at, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep);
     }
     if (zs_put_name(r, name)) {
-        zs_fault(r, ZS_NO_MEMORY, map, name);
+        zs_fault(r, ZS_NO_MEMORY, map, name->name);
         return MP_MALFORMED;
+    }
+    const uint8_t *const after = zs_short_text(r, *at, end);
+    if (after) {
+        *at = after;
+        zs_named(r, name, 1);
+        return MP_OK;
     }
     const int failed = zs_value(&r->js, &r->props, at, end, dates, r->offset_ms, r->list_values, &items,
                                 &fault);
     if (failed) return failed;
-    if (fault) zs_fault(r, zs_reason_of(fault), map, name);
+    if (fault) zs_fault(r, zs_reason_of(fault), map, name->name);
     if (items) zs_named(r, name, items);
     else r->props.used = before;
     return MP_OK;
+}
+
+/* Past the value at *at. */
+static int zs_skip(zs_run *r, const uint8_t **at, const uint8_t *end) {
+    uint64_t skipped = 0;
+    int deep = 0;
+    return js_skip(at, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep);
 }
 
 /* The value at *at into f: a scalar whole, a container skipped. */
@@ -220,10 +371,8 @@ static int zs_read_field(zs_run *r, const uint8_t **at, const uint8_t *end, zs_f
     f->there = 1;
     f->token = p;
     if (p < end && (*p == '{' || *p == '[')) {
-        uint64_t skipped = 0;
-        int deep = 0;
         f->v.type = *p == '{' ? MP_MAP : MP_ARRAY;
-        failed = js_skip(&p, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep);
+        failed = zs_skip(r, &p, end);
     } else {
         failed = js_read(&r->js, &p, end, &f->v, r->js.room);
     }
@@ -232,45 +381,29 @@ static int zs_read_field(zs_run *r, const uint8_t **at, const uint8_t *end, zs_f
     return failed;
 }
 
-static int zs_lifted_of(zs_text name) {
-    for (int i = 0; i < ZL_LIFTED; i++)
-        if (ZS_EQ(name.p, name.n, zs_lifted[i])) return i;
-    return -1;
-}
-
 /* The properties at *at, an object. Returns MP_OK or what is wrong with the JSON. */
 static int zs_properties(zs_run *r, const uint8_t **at, const uint8_t *end) {
     const uint8_t *p = *at + 1;
     uint32_t first = 1;
     for (;;) {
         const int more = js_next(&p, end, &first, '}');
+        int failed = MP_OK;
         if (more == 0) break;
-        mp_value key;
         if (more < 0 || p >= end || *p != '"') return MP_MALFORMED;
-        p++;
-        int failed = js_string(&r->js, &p, end, &key);
-        if (!failed) failed = js_colon(&p, end);
-        if (failed) return failed;
-        const zs_text name = {key.bytes, key.size};
-        if (name.n >= 5 && name.n <= 12) {
-            const int lifted = zs_lifted_of(name);
-            if (lifted >= 0) {
-                if (r->seen_lifted >> lifted & 1) zs_fault(r, ZS_DUPLICATE, "properties", name);
-                r->seen_lifted |= 1u << lifted;
-                failed = zs_read_field(r, &p, end, &r->lifted[lifted]);
-                if (failed) return failed;
-                continue;
-            }
-            if (name.n == 12 && !memcmp(name.p, "$is_login_id", 12)) {
+        const zs_name *name = zs_key(r, &p, end, &failed);
+        if (!name) return failed;
+        if (name->lifted >= 0) {
+            if (r->seen_lifted >> name->lifted & 1)
+                zs_fault(r, ZS_DUPLICATE, "properties", name->name);
+            r->seen_lifted |= 1u << name->lifted;
+            failed = zs_read_field(r, &p, end, &r->lifted[name->lifted]);
+        } else if (name->special == ZN_IP && !r->keep_ip) {
+            failed = zs_skip(r, &p, end);
+        } else {
+            if (name->special == ZN_LOGIN) {
                 js_space(&p, end);
                 r->is_login |= p < end && *p == 't';
             }
-        }
-        if (name.n == 3 && !r->keep_ip && !memcmp(name.p, "$ip", 3)) {
-            uint64_t skipped = 0;
-            int deep = 0;
-            failed = js_skip(&p, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep);
-        } else {
             failed = zs_property(r, name, &p, end, 1, "properties");
         }
         if (failed) return failed;
@@ -282,44 +415,36 @@ static int zs_properties(zs_run *r, const uint8_t **at, const uint8_t *end) {
 /* Members of the object at p, which js_skip accepted, that properties do not have yet. */
 static void zs_more_properties(zs_run *r, const uint8_t *p, const uint8_t *end, const char *map) {
     uint32_t first = 1;
+    int failed;
     for (p++; js_next(&p, end, &first, '}') > 0;) {
-        mp_value key;
-        uint64_t skipped = 0;
-        int deep = 0;
-        p++;
-        if (js_string(&r->js, &p, end, &key) || js_colon(&p, end)) return; /* no memory */
-        const zs_text name = {key.bytes, key.size};
-        const int failed = zs_has(r, name) ? js_skip(&p, end, r->js.room, &skipped, UINT64_MAX,
-                                                     JS_LEVELS, &deep)
-                                           : zs_property(r, name, &p, end, 0, map);
+        const zs_name *name = zs_key(r, &p, end, &failed);
+        if (!name) return; /* no memory */
+        failed = zs_has(r, name->name, name->hash) ? zs_skip(r, &p, end)
+                                                   : zs_property(r, name, &p, end, 0, map);
         if (failed) return;
     }
 }
 
-static void zs_one_more(zs_run *r, zs_text name, const uint8_t *value, const uint8_t *end) {
-    if (!zs_has(r, name)) zs_property(r, name, &value, end, 0, "");
+static void zs_one_more(zs_run *r, const zs_name *name, const uint8_t *value) {
+    if (!zs_has(r, name->name, name->hash)) zs_property(r, name, &value, r->js.room, 0, "");
 }
 
 /* The names at p as names to be unset. */
 static void zs_unset(zs_run *r, const uint8_t *p, const uint8_t *end) {
     uint32_t first = 1;
+    int failed;
     r->props.used = r->names_used = r->items = 0;
     if (r->fault != ZS_MANY_PROPERTIES && r->fault != ZS_DUPLICATE) r->fault = 0; /* no value counts */
     for (p++; js_next(&p, end, &first, '}') > 0;) {
-        mp_value key;
-        uint64_t skipped = 0;
-        int deep = 0;
-        p++;
-        if (js_string(&r->js, &p, end, &key) || js_colon(&p, end)) return;
-        if (js_skip(&p, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep)) return;
-        const zs_text name = {key.bytes, key.size};
-        if (zs_lifted_of(name) >= 0) continue;
+        const zs_name *name = zs_key(r, &p, end, &failed);
+        if (!name || zs_skip(r, &p, end)) return;
+        if (name->lifted >= 0) continue;
         if (r->names_used >= ZS_PROPERTIES) {
             zs_fault(r, ZS_MANY_PROPERTIES, "properties", (zs_text){NULL, 0});
             return;
         }
         if (zs_put_name(r, name)) {
-            zs_fault(r, ZS_NO_MEMORY, "properties", name);
+            zs_fault(r, ZS_NO_MEMORY, "properties", name->name);
             return;
         }
         pk_byte(&r->props, 0xc0);
@@ -328,12 +453,6 @@ static void zs_unset(zs_run *r, const uint8_t *p, const uint8_t *end) {
 }
 
 /* -- the whole record ------------------------------------------------------------------------ */
-
-static int zs_field_of(zs_text name) {
-    for (int i = 0; i < ZF_FIELDS; i++)
-        if (ZS_EQ(name.p, name.n, zs_fields[i])) return i;
-    return -1;
-}
 
 /* Text of an id: a text, or an integer's digits. {NULL, 0} when it is neither. */
 static zs_text zs_id_text(const zs_field *f) {
@@ -352,33 +471,28 @@ static int zs_same(zs_text a, zs_text b) {
     return a.p && b.p && a.n == b.n && !memcmp(a.p, b.p, a.n);
 }
 
-/* The id that the object at p has for one of the names, in the order of the names. */
-static zs_text zs_identity(zs_run *r, const uint8_t *p, const uint8_t *end, int devices) {
-    static const struct { uint8_t n; const char *text; } login = {18, "$identity_login_id"};
-    zs_text found = {NULL, 0};
+/* The ids that the object at p has: of the customer, and of the device, the first of zs_devices. */
+static void zs_identity(zs_run *r, const uint8_t *p, const uint8_t *end, zs_text *login,
+                        zs_text *device) {
+    static const struct { uint8_t n; const char *text; } of_login = {18, "$identity_login_id"};
     uint32_t first = 1;
-    int rank = ZS_DEVICES;
-    if (!p) return found;
+    int rank = ZS_DEVICES, failed;
+    *login = *device = (zs_text){NULL, 0};
+    if (!p) return;
     for (p++; js_next(&p, end, &first, '}') > 0;) {
         zs_field f = {.there = 0};
-        mp_value key;
-        int at = ZS_DEVICES;
-        p++;
-        if (js_string(&r->js, &p, end, &key) || js_colon(&p, end)) break;
-        if (zs_read_field(r, &p, end, &f)) break;
-        if (devices) {
-            for (at = 0; at < ZS_DEVICES; at++)
-                if (ZS_EQ(key.bytes, key.size, zs_devices[at])) break;
-        } else if (ZS_EQ(key.bytes, key.size, login)) {
-            at = 0;
-        }
+        int at = 0;
+        const zs_name *name = zs_key(r, &p, end, &failed);
+        if (!name || zs_read_field(r, &p, end, &f)) return;
         const zs_text text = zs_id_text(&f);
-        if (at < rank && text.p) {
+        if (!text.p) continue;
+        while (at < rank && !ZS_EQ(name->name.p, name->name.n, zs_devices[at])) at++;
+        if (at < rank) {
             rank = at;
-            found = text;
+            *device = text;
         }
+        if (!login->p && ZS_EQ(name->name.p, name->name.n, of_login)) *login = text;
     }
-    return found;
 }
 
 static void zs_refuse(zs_run *r, int64_t index, uint8_t reason, const uint8_t *start,
@@ -451,17 +565,17 @@ static uint8_t zs_time(zs_run *r, zs_event *e) {
 static void zs_who(zs_run *r, zs_event *e, const uint8_t *identities, const uint8_t *end) {
     e->distinct = zs_id_text(&r->fields[ZF_DISTINCT]);
     if (!e->distinct.p) e->distinct = zs_id_text(&r->lifted[ZL_DISTINCT]);
+    zs_text login, device;
+    zs_identity(r, identities, end, &login, &device);
     e->user = zs_id_text(&r->fields[ZF_LOGIN]);
-    if (!e->user.p) e->user = zs_identity(r, identities, end, 0);
+    if (!e->user.p) e->user = login;
     if (!e->user.p && (e->type == ZS_SIGNUP || r->is_login)) e->user = e->distinct;
-    if (e->type != ZS_UNBIND || !e->user.p) {
-        if (e->type != ZS_UNBIND) {
-            e->device = zs_id_text(&r->fields[ZF_ANONYMOUS]);
-            if (!e->device.p) e->device = zs_identity(r, identities, end, 1);
-            if (!e->device.p && e->type == ZS_SIGNUP) e->device = zs_id_text(&r->fields[ZF_ORIGINAL]);
-        }
-        if (!e->device.p && !e->user.p) e->device = e->distinct;
+    if (e->type != ZS_UNBIND) {
+        e->device = zs_id_text(&r->fields[ZF_ANONYMOUS]);
+        if (!e->device.p) e->device = device;
+        if (!e->device.p && e->type == ZS_SIGNUP) e->device = zs_id_text(&r->fields[ZF_ORIGINAL]);
     }
+    if (!e->device.p && !e->user.p) e->device = e->distinct;
 }
 
 /* What the record says beside its properties becomes properties, where they do not say it. */
@@ -476,22 +590,23 @@ static void zs_rest(zs_run *r, const zs_event *e, const uint8_t *const identitie
     if (e->type > ZS_UNBIND) return;
     for (int i = 0; i < 4; i++) {
         const zs_field *f = &r->fields[ids[i]];
-        const zs_text id = zs_id_text(f), name = {(const uint8_t *)zs_fields[ids[i]].text,
-                                                  zs_fields[ids[i]].n};
-        if (!id.p || zs_same(id, e->user) || zs_same(id, e->device) || zs_has(r, name)) continue;
+        const zs_text id = zs_id_text(f);
+        if (!id.p || zs_same(id, e->user) || zs_same(id, e->device)) continue;
+        const zs_name name = zs_own_name(zs_fields[ids[i]].text, zs_fields[ids[i]].n);
+        if (zs_has(r, name.name, name.hash)) continue;
         if (r->names_used >= ZS_PROPERTIES) {
             zs_fault(r, ZS_MANY_PROPERTIES, "properties", (zs_text){NULL, 0});
             return;
         }
-        if (zs_put_name(r, name) || pk_room(&r->props, (size_t)id.n + PK_TEXT)) {
-            zs_fault(r, ZS_NO_MEMORY, "", name);
+        if (zs_put_name(r, &name) || pk_room(&r->props, (size_t)id.n + PK_TEXT)) {
+            zs_fault(r, ZS_NO_MEMORY, "", name.name);
             return;
         }
         pk_text(&r->props, id.p, id.n);
-        zs_named(r, name, 1);
+        zs_named(r, &name, 1);
     }
     for (uint32_t i = 0; i < r->others_used; i++)
-        zs_one_more(r, r->others[i].name, r->others[i].value, r->js.room);
+        zs_one_more(r, r->others[i].name ? r->others[i].name : &r->others[i].own, r->others[i].value);
 }
 
 #define ZS_LITERAL(out, text) \
@@ -649,12 +764,15 @@ static uint8_t zs_made(zs_run *r, const char **path) {
             identities[0] = lifted->token;
             identities[1] = lifted->after;
         } else {
-            zs_one_more(r, (zs_text){(const uint8_t *)"identities", 10}, lifted->token, r->js.room);
+            const zs_name name = zs_own_name("identities", 10);
+            zs_one_more(r, &name, lifted->token);
         }
     }
     lifted = &r->lifted[ZL_DISTINCT];
-    if (lifted->there && (f[ZF_DISTINCT].there || !zs_id_text(lifted).p))
-        zs_one_more(r, (zs_text){(const uint8_t *)"distinct_id", 11}, lifted->token, r->js.room);
+    if (lifted->there && (f[ZF_DISTINCT].there || !zs_id_text(lifted).p)) {
+        const zs_name name = zs_own_name("distinct_id", 11);
+        zs_one_more(r, &name, lifted->token);
+    }
     if (e.type == ZS_UNSET && properties[0]) zs_unset(r, properties[0], properties[1]);
     zs_who(r, &e, identities[0], identities[1]);
     if (!e.user.p && !e.device.p) {
@@ -688,20 +806,17 @@ static int zs_read_record(zs_run *r, const uint8_t **at, const uint8_t *end) {
     memset(r->spans, 0, sizeof r->spans);
     r->seen = r->seen_lifted = r->others_used = r->names_used = r->items = 0;
     r->is_login = r->fault = 0;
-    r->props.used = r->js.made_used = 0;
+    r->props.used = r->js.made_used = r->last = 0;
     for (;;) {
         const int more = js_next(&p, end, &first, '}');
         if (more == 0) break;
-        mp_value key;
+        int failed = MP_OK;
         if (more < 0 || p >= end || *p != '"') return MP_MALFORMED;
-        p++;
-        int failed = js_string(&r->js, &p, end, &key);
-        if (!failed) failed = js_colon(&p, end);
-        if (failed) return failed;
-        const zs_text name = {key.bytes, key.size};
-        const int field = zs_field_of(name);
+        const zs_name *name = zs_key(r, &p, end, &failed);
+        if (!name) return failed;
+        const int field = name->field;
         if (field >= 0) {
-            if (r->seen >> field & 1) zs_fault(r, ZS_DUPLICATE, "", name);
+            if (r->seen >> field & 1) zs_fault(r, ZS_DUPLICATE, "", name->name);
             r->seen |= 1u << field;
         }
         if (field >= 0 && field < ZF_SCALARS) {
@@ -714,9 +829,7 @@ static int zs_read_record(zs_run *r, const uint8_t **at, const uint8_t *end) {
         if (field == ZF_PROPERTIES && p < end && *p == '{') {
             failed = zs_properties(r, &p, end);
         } else {
-            uint64_t skipped = 0;
-            int deep = 0;
-            failed = js_skip(&p, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep);
+            failed = zs_skip(r, &p, end);
         }
         if (failed) return failed;
         if (field >= 0) {
@@ -725,7 +838,10 @@ static int zs_read_record(zs_run *r, const uint8_t **at, const uint8_t *end) {
                 r->spans[field - ZF_SCALARS][1] = p;
             }
         } else if (r->others_used < ZS_OTHERS) {
-            r->others[r->others_used++] = (zs_other){name, start};
+            zs_other *other = &r->others[r->others_used++];
+            other->name = name == &r->unknown ? NULL : name;
+            if (!other->name) other->own = *name;
+            other->value = start;
         } else {
             zs_fault(r, ZS_MANY_PROPERTIES, "properties", (zs_text){NULL, 0});
         }
@@ -740,9 +856,7 @@ static int zs_record(zs_run *r, const uint8_t **at, const uint8_t *end, int64_t 
     const uint8_t *const start = *at;
     if (start >= end) return MP_TRUNCATED;
     if (*start != '{') {
-        uint64_t skipped = 0;
-        int deep = 0;
-        const int failed = js_skip(at, end, r->js.room, &skipped, UINT64_MAX, JS_LEVELS, &deep);
+        const int failed = zs_skip(r, at, end);
         if (!failed) zs_refuse(r, index, ZS_NOT_A_MAP, start, *at, "", nameless);
         return failed;
     }
@@ -773,6 +887,7 @@ static int zs_document(zs_run *r, const uint8_t *p, size_t size) {
     }
     uint32_t first = 1;
     if (list) p++;
+    if (pk_room(&r->out, size)) return -1;
     for (int64_t index = 0;; index++) {
         if (list) {
             start = p;
