@@ -43,6 +43,7 @@ class Lane:
     def __init__(self, rules: Rules, limits: Limits) -> None:
         self._rules = rules
         self._names, self._strings = StringTable(), StringTable()
+        self._names.intern(b"")  # no name, so that there is a first one
         self._decoder = Decoder(limits, self._names, self._strings)
         self._events = {name: i for i, name in enumerate(rules.events)}
         self._event_look = np.array([e.deprecated for e in rules.events.values()] or [False])
@@ -108,7 +109,7 @@ class Lane:
         if rules.enforced:
             late = (batch.time < now_ms - rules.back_ms) | (batch.time > now_ms + rules.ahead_ms)
             found |= late
-            event = np.where(tracks, self._event[np.where(tracks, batch.event, 0)], 0)
+            event = np.where(tracks, self._event[np.where(tracks, batch.event, 0)], _PRESET)
             found |= event == _UNKNOWN
             known = event >= _FIRST
             if self._event_look.any():

@@ -129,6 +129,9 @@ class Rules:
         properties = event.get("properties")
         if not isinstance(properties, dict):
             properties = {}
+        if kind == "track" and None in properties.values():  # absent, for the engine too
+            properties = {name: v for name, v in properties.items() if v is not None}
+            event["properties"] = properties
         if kind != "profile_unset":
             if self.scrub:
                 self._without_sensitive(verdict, properties, kind)

@@ -105,6 +105,9 @@ class Scrub:
         if isinstance(value, list | tuple):
             items = [self._inside(item, touched) for item in value]
             return [item for item in items if item is not _GONE]
+        if isinstance(value, bytes):  # no value of an event; who knows what is in it
+            touched.append(True)
+            return _GONE
         return value  # objects have been looked at when they were read
 
     def _named(self, text: str) -> bool:
