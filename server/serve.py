@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import signal
 import ssl
 import sys
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
+OWN_FILES = 1024
+"""Open files that are left for projects and queries, beside connections."""
 DRAIN_SHARE = 0.4
 """Part of ``stop_seconds`` for answers that are due."""
 
@@ -60,7 +64,7 @@ class _Process:
         self._tls = _tls(settings)
 
     async def run(self, started: Callable[[dict[str, str]], None] | None) -> None:
-        settings, loop = self._settings, asyncio.get_running_loop()
+        settings, loop = _within_files(self._settings), asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         store = open_store(settings.data, settings.database)
@@ -124,6 +128,24 @@ class _Process:
             )
         except OSError as problem:
             raise InvalidInput(f"--collect {self._settings.collect}: {problem.strerror}") from None
+
+
+def _within_files(settings: Settings) -> Settings:
+    """The settings with no more connections than this process may have open files, but for those
+    that projects need: a log that cannot be opened would stop all writing.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.connections + OWN_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if soft < wanted:
+            most = max(soft // 2, soft - OWN_FILES)
+            log.warning("connections=%d at most: open files are limited to %d", most, soft)
+            return replace(settings, connections=most)
+    return settings
 
 
 class _Api(uvicorn.Server):

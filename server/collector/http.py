@@ -108,6 +108,7 @@ class Connection(asyncio.Protocol):
         "_body_bytes",
         "_busy",
         "_ended",
+        "_full",
         "_head",
         "_last",
         "_leaving",
@@ -136,6 +137,7 @@ class Connection(asyncio.Protocol):
         self._ended = False  # nothing more is read
         self._leaving = False  # a request said that it is the last
         self._paused = False
+        self._full = False  # the client does not read its answers
         self._last: Answer | None = None  # sent when what waits is answered
 
     # -- called by the loop --------------------------------------------------------------------
@@ -177,6 +179,20 @@ class Connection(asyncio.Protocol):
                 self._refuse(problem(400, "bad_request", "this is not HTTP/1.1", close=True))
         except Refused as refused:
             self._refuse(refused.answer)
+
+    def pause_writing(self) -> None:
+        """Answers pile up: nothing more is read or handled until the client reads them."""
+        self._full = True
+        self._since = time.monotonic()
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._full = False
+        if self._busy is None:
+            self._next()
 
     def eof_received(self) -> bool:
         """The client sends no more; answers are still sent when some are due."""
@@ -279,13 +295,13 @@ class Connection(asyncio.Protocol):
 
     def _next(self) -> None:
         """Handles what waits, until an answer comes later."""
-        while self._waiting and not self._transport.is_closing():
+        while self._waiting and not self._full and not self._transport.is_closing():
             self._busy = self._waiting.popleft()
             now = self._watch.handle(self._busy[0], self)
             if now is None:
                 return
             self._write(now)
-        if self._transport.is_closing():
+        if self._waiting or self._transport.is_closing():
             return
         if self._last is not None:
             self._transport.write(encoded(self._last, keep=False))
@@ -294,7 +310,7 @@ class Connection(asyncio.Protocol):
             self._close()
         else:
             self._since = time.monotonic()
-            if self._paused:
+            if self._paused and not self._full:
                 self._paused = False
                 self._transport.resume_reading()
 
@@ -311,6 +327,8 @@ class Connection(asyncio.Protocol):
     def overdue(self, now: float) -> str | None:
         """Why this connection is closed now, if it is."""
         settings, waited = self._watch.settings, now - self._since
+        if self._full or self._transport.is_closing():
+            return "unread" if waited > settings.idle_seconds else None
         if self._busy is not None:
             return None
         if self._phase == "header":
@@ -322,6 +340,9 @@ class Connection(asyncio.Protocol):
 
     def expire(self, reason: str) -> None:
         """Ends a connection that is overdue."""
+        if reason == "unread":  # waiting for the client to read would be for ever
+            self.abort()
+            return
         if reason != "idle" and not self._transport.is_closing():
             late = problem(408, "too_slow", "the request took too long", close=True)
             self._transport.write(encoded(late, keep=False))
@@ -339,6 +360,7 @@ class Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         self._ended = True
+        self._since = time.monotonic()
         self._transport.close()
 
     def _enter(self, phase: str) -> None:

@@ -1,0 +1,95 @@
+"""Clients that do harm by what they do not do: not reading, not finishing, not going."""
+
+import resource
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.server.listening import all_of, connected, listening, statuses
+from zuji.server.serve import OWN_FILES, _within_files
+from zuji.server.settings import Settings
+
+GOOD = b"POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+LAST = b"POST /v1/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\nend"
+LARGE = 20_000
+"""Requests of 60 bytes whose answers of 120 are more than sockets hold."""
+
+
+def pushed(client, data):
+    """Sends what can be sent without waiting for long; bytes that went."""
+    client.settimeout(1.0)
+    sent = 0
+    try:
+        while sent < len(data):
+            sent += client.send(data[sent : sent + 65536])
+    except TimeoutError:
+        pass
+    return sent
+
+
+@pytest.mark.parametrize("hold", [False, True], ids=["answered at once", "answered later"])
+def test_a_client_that_never_reads_is_not_read_from(hold):
+    with listening(hold=hold) as listener, connected(listener.port) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        ended = threading.Event()
+
+        def release():
+            while not ended.wait(0.005):
+                listener.release()
+
+        releasing = threading.Thread(target=release)
+        if hold:
+            releasing.start()
+        sent = pushed(client, GOOD * LARGE * 5)
+        ended.set()
+        if hold:
+            releasing.join()
+        assert sent < len(GOOD) * LARGE * 5, "all of it was taken"
+        (connection,) = listener.watch.open
+        waiting = listener.on_loop(connection._transport.get_write_buffer_size)
+        assert waiting < 1 << 20
+
+
+def test_a_client_that_reads_late_gets_all_its_answers():
+    count = 3000
+    with listening() as listener, connected(listener.port) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sender = threading.Thread(target=client.sendall, args=(GOOD * count + LAST,))
+        sender.start()
+        deadline = time.monotonic() + 20
+        before = -1
+        while len(listener.seen) != before and time.monotonic() < deadline:
+            before = len(listener.seen)
+            time.sleep(0.1)
+        assert statuses(all_of(client)) == [200] * (count + 1)
+        sender.join()
+        assert len(listener.seen) == count + 1
+
+
+def test_a_client_that_never_reads_is_ended():
+    with (
+        listening(Settings(idle_seconds=0.5), sweep=True) as listener,
+        connected(listener.port) as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        pushed(client, GOOD * LARGE * 5)
+        deadline = time.monotonic() + 20
+        while listener.on_loop(lambda: len(listener.watch.open)):
+            assert time.monotonic() < deadline
+        assert listener.watch.refused["unread"] == 1
+
+
+def test_connections_leave_open_files_to_projects(monkeypatch):
+    limits = [(1024, 4096)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, both: limits.append(both))
+    found = _within_files(Settings(connections=20_000))
+    assert limits[-1] == (4096, 4096)
+    assert found.connections == 4096 - OWN_FILES
+    limits.append((1024, resource.RLIM_INFINITY))
+    assert _within_files(Settings(connections=20_000)).connections == 20_000
+    assert limits[-1][0] == 20_000 + OWN_FILES
+    limits.append((256, 256))
+    assert _within_files(Settings(connections=20_000)).connections == 128
