@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LANE_BYTES = 16 << 20
 """Tables of a lane larger than this are thrown away."""
 _SDK_CHARS = 40
+_CLIENT = ("$lib", "$lib_version", "$app_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +152,13 @@ def _written(verdict: Verdict, raw: bytes, form: _Form) -> bytes:
 
 
 def client_of(event: Mapping[str, Any]) -> tuple[str, str]:
-    """SDK and app version of an event, as counters name them."""
-    properties = event.get("properties", event.get("lib"))
-    if not isinstance(properties, dict):
-        return "", ""
-    name, version = properties.get("$lib"), properties.get("$lib_version")
-    sdk = " ".join(str(each)[:_SDK_CHARS] for each in (name, version) if each is not None)
-    app = properties.get("$app_version")
-    return sdk, "" if app is None else str(app)[:_SDK_CHARS]
+    """SDK and app version of an event, native or Sensors', as counters name them."""
+    said: dict[str, Any] = {}
+    for part in (event.get("lib"), event.get("properties")):
+        if isinstance(part, dict):
+            said |= {n: str(part[n])[:_SDK_CHARS] for n in _CLIENT if part.get(n) is not None}
+    sdk = " ".join(said[name] for name in _CLIENT[:2] if name in said)
+    return sdk, said.get("$app_version", "")
 
 
 class _Form:
