@@ -53,9 +53,10 @@ static const struct { uint8_t n; const char *text; } zs_fields[ZF_FIELDS] = {
     {6, "schema"}, {2, "id"}, {10, "properties"}, {3, "lib"}, {10, "identities"}};
 
 /* Properties that are no properties of the event. */
-enum { ZL_TIME, ZL_TOKEN, ZL_PROJECT, ZL_DISTINCT, ZL_IDENTITIES, ZL_LIFTED };
+enum { ZL_TIME, ZL_TOKEN, ZL_PROJECT, ZL_DISTINCT, ZL_IDENTITIES, ZL_IS_LOGIN, ZL_LIFTED };
 static const struct { uint8_t n; const char *text; } zs_lifted[ZL_LIFTED] = {
-    {5, "$time"}, {6, "$token"}, {8, "$project"}, {11, "distinct_id"}, {10, "identities"}};
+    {5, "$time"}, {6, "$token"}, {8, "$project"}, {11, "distinct_id"}, {10, "identities"},
+    {12, "$is_login_id"}};
 
 /* Identities whose value is the id of a device, as the client SDKs' anonymous_id is. */
 static const struct { uint8_t n; const char *text; } zs_devices[] = {
@@ -85,13 +86,13 @@ typedef struct {
     zs_text name;
     uint64_t hash;
     int8_t field, lifted; /* -1: neither */
-    uint8_t special;      /* it is $ip, $is_login_id, or reserved */
+    uint8_t special;      /* it is $ip or reserved */
     uint8_t wide;         /* 32 bytes can be read at name.p */
     uint16_t next;        /* what stood after it the last time */
 } zs_name;
 #define ZS_NAMES 255   /* that are remembered */
 #define ZS_SLOTS 1024  /* a power of 2 */
-enum { ZN_IP = 1, ZN_LOGIN, ZN_RESERVED };
+enum { ZN_IP = 1, ZN_RESERVED };
 
 typedef struct {
     const zs_name *name;
@@ -138,7 +139,7 @@ typedef struct {
     uint32_t names_used, items;
     zs_name known[ZS_NAMES + 1], unknown; /* known[0] stands before the first */
     uint16_t slots[ZS_SLOTS], known_used, last;
-    uint8_t is_login, fault;
+    uint8_t fault;
     zs_text fault_name;
     const char *fault_map;
 } zs_run;
@@ -197,7 +198,6 @@ static zs_name zs_name_of(zs_text name) {
     made.field = (int8_t)zs_field_of(name);
     made.lifted = (int8_t)zs_lifted_of(name);
     if (name.n == 3 && !memcmp(name.p, "$ip", 3)) made.special = ZN_IP;
-    else if (name.n == 12 && !memcmp(name.p, "$is_login_id", 12)) made.special = ZN_LOGIN;
     else if (name.n && zs_is_reserved(name)) made.special = ZN_RESERVED;
     return made;
 }
@@ -400,10 +400,6 @@ static int zs_properties(zs_run *r, const uint8_t **at, const uint8_t *end) {
         } else if (name->special == ZN_IP && !r->keep_ip) {
             failed = zs_skip(r, &p, end);
         } else {
-            if (name->special == ZN_LOGIN) {
-                js_space(&p, end);
-                r->is_login |= p < end && *p == 't';
-            }
             failed = zs_property(r, name, &p, end, 1, "properties");
         }
         if (failed) return failed;
@@ -569,7 +565,10 @@ static void zs_who(zs_run *r, zs_event *e, const uint8_t *identities, const uint
     zs_identity(r, identities, end, &login, &device);
     e->user = zs_id_text(&r->fields[ZF_LOGIN]);
     if (!e->user.p) e->user = login;
-    if (!e->user.p && (e->type == ZS_SIGNUP || r->is_login)) e->user = e->distinct;
+    const zs_field *is_login = &r->lifted[ZL_IS_LOGIN];
+    if (!e->user.p && (e->type == ZS_SIGNUP || (is_login->there && is_login->v.type == MP_BOOL &&
+                                                is_login->v.integer)))
+        e->user = e->distinct;
     if (e->type != ZS_UNBIND) {
         e->device = zs_id_text(&r->fields[ZF_ANONYMOUS]);
         if (!e->device.p) e->device = device;
@@ -773,6 +772,11 @@ static uint8_t zs_made(zs_run *r, const char **path) {
         const zs_name name = zs_own_name("distinct_id", 11);
         zs_one_more(r, &name, lifted->token);
     }
+    lifted = &r->lifted[ZL_IS_LOGIN];
+    if (lifted->there && e.type <= ZS_UNBIND) { /* no property of a user */
+        const zs_name name = zs_own_name("$is_login_id", 12);
+        zs_one_more(r, &name, lifted->token);
+    }
     if (e.type == ZS_UNSET && properties[0]) zs_unset(r, properties[0], properties[1]);
     zs_who(r, &e, identities[0], identities[1]);
     if (!e.user.p && !e.device.p) {
@@ -805,7 +809,7 @@ static int zs_read_record(zs_run *r, const uint8_t **at, const uint8_t *end) {
     for (int i = 0; i < ZL_LIFTED; i++) r->lifted[i].there = 0;
     memset(r->spans, 0, sizeof r->spans);
     r->seen = r->seen_lifted = r->others_used = r->names_used = r->items = 0;
-    r->is_login = r->fault = 0;
+    r->fault = 0;
     r->props.used = r->js.made_used = r->last = 0;
     for (;;) {
         const int more = js_next(&p, end, &first, '}');

@@ -24,7 +24,7 @@ IDS = ("distinct_id", "original_id", "login_id", "anonymous_id")
 SCALARS = ("type", "event", "time", *IDS, "token", "project", "time_free", "_track_id")
 SCALARS += ("_flush_time", "item_type", "item_id", "version", "schema", "id")
 FIELDS = (*SCALARS, "properties", "lib", "identities")
-LIFTED = ("$time", "$token", "$project", "distinct_id", "identities")
+LIFTED = ("$time", "$token", "$project", "distinct_id", "identities", "$is_login_id")
 DEVICES = ("$identity_anonymous_id", "$identity_cookie_id", "$identity_android_id")
 DEVICES += ("$identity_idfv",)
 MANY_PROPERTIES = 255
@@ -264,7 +264,6 @@ class Record:
         self.lifted: dict[str, Node] = {}
         self.others: list[tuple[str, Node]] = []
         self.made: list[tuple[str, Any]] = []  # properties
-        self.is_login = False
         self.fault: tuple[str, str] | None = None
 
     def blame(self, reason: str, path: str) -> None:
@@ -319,8 +318,6 @@ class Record:
                     self.blame("duplicate_key", f"properties.{name}")
                 self.lifted[name] = value
                 continue
-            if name == "$is_login_id" and value.raw == "true":
-                self.is_login = True
             if name != "$ip" or self.keep_ip:
                 self.put(name, value, True, "properties")
 
@@ -406,10 +403,13 @@ def _people(record: Record, event: dict[str, Any], kind: str, when: str) -> None
     distinct = ident(f.get("distinct_id")) or ident(lifted.get("distinct_id"))
     if "distinct_id" in lifted and ("distinct_id" in f or not ident(lifted["distinct_id"])):
         record.put_new("distinct_id", lifted["distinct_id"], "")
+    is_login = lifted.get("$is_login_id")
+    if is_login is not None and kind in EVENTS:  # no property of a user
+        record.put_new("$is_login_id", is_login, "")
     if kind == "profile_unset" and record.objects.get("properties"):
         _unset(record)
     user = ident(f.get("login_id")) or _identity(identities, ("$identity_login_id",))
-    if not user and (kind == "track_signup" or record.is_login):
+    if not user and (kind == "track_signup" or (is_login and is_login.value is True)):
         user = distinct
     device = None
     if kind != "track_id_unbind":
