@@ -224,13 +224,16 @@ class Engine:
     def append_many(
         self, batches: Sequence[bytes], refused: Sequence[Rejected] = ()
     ) -> list[AppendResult | ZujiError]:
-        """Stores batches with one sync for all: what became of each, in their order; an error takes
-        the place of a result where :meth:`append_batch` would raise it.
+        """Stores batches with one sync for all: what became of each, in their order; InvalidEvent
+        or StorageFull takes the place of a result where :meth:`append_batch` would raise it, and
+        the others are stored.
 
-        ``refused``: events that the caller could not make sense of, for the quarantine.
+        ``refused``: events that the caller could not make sense of, for the quarantine; durable on
+        return as well.
 
         Raises:
-            StorageFull, StorageFailed, ReadOnly, EngineClosed: nothing was acknowledged.
+            StorageFull: there is no room for ``refused``; no batch was looked at.
+            StorageFailed, ReadOnly, EngineClosed: nothing was acknowledged.
         """
         self._check()
         return self._writer.append_many(batches, refused)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.errors import StorageFailed, ZujiError
+from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, ZujiError
 from zuji.engine.ingest import Interned
 from zuji.engine.quarantine import opened, packed_rejected, unpacked_rejected
 from zuji.engine.storage.log_format import pack, pack_batch
@@ -74,6 +74,8 @@ class Intake:
         for raw in raws:
             try:
                 result, seq = self._write(raw)
+            except (StorageFailed, EngineClosed, ReadOnly):
+                raise  # nothing goes on, and nothing more is acknowledged
             except ZujiError as problem:
                 outcomes.append(problem)
             else:

@@ -158,8 +158,11 @@ class Writer(State):
         """Stores batches as :meth:`append_batch`, with one sync for all; what became of each, in
         order. ``refused``: events for the quarantine, durable on return as well.
 
+        InvalidEvent and StorageFull take the place of a result: the other batches are stored.
+
         Raises:
-            StorageFailed, EngineClosed: nothing of all was acknowledged.
+            StorageFull: there is no room for ``refused``; no batch was looked at.
+            StorageFailed, ReadOnly, EngineClosed: nothing of all was acknowledged.
         """
         outcomes = self._intake.append_many(raws, refused)
         self._tidy_soon()
