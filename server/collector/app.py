@@ -14,6 +14,7 @@ from zuji.server.auth import Kind
 from zuji.server.collector.gather import Reader
 from zuji.server.collector.message import TEXT, Answer, problem
 from zuji.server.collector.taking import Entrance, Taking, for_any_origin
+from zuji.server.enrich import enricher
 from zuji.server.protocols import PROTOCOLS
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Collector:
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        enrich = enricher(settings)
         self._projects = projects
         self._keys = keys
         self._metrics = metrics
@@ -50,7 +52,7 @@ class Collector:
         }
         self._under: dict[str, Callable[[Request], Answer]] = {}
         for protocol in PROTOCOLS:
-            entrance = Entrance(protocol, settings, metrics)
+            entrance = Entrance(protocol, settings, metrics, enrich)
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
                 self._routes[path] = entrance

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from zuji.server.collector.gather import Outcome
     from zuji.server.collector.http import Connection
     from zuji.server.collector.message import Request, Taken
+    from zuji.server.enrich import Enrich
     from zuji.server.metrics import Metrics
     from zuji.server.protocols.base import Protocol
     from zuji.server.settings import Settings
@@ -37,6 +38,7 @@ class Entrance:
     protocol: Protocol
     settings: Settings
     metrics: Metrics
+    enrich: Enrich | None = None
 
 
 class Taking:
@@ -77,7 +79,8 @@ class Taking:
             body = request.body
             if coding or len(body) > entrance.settings.body_bytes:
                 body = inflated(body, coding, entrance.settings, bulk=self.bulk)
-            self._taken = entrance.protocol.convert(request, body, entrance.settings)
+            taken = entrance.protocol.convert(request, body, entrance.settings)
+            self._taken = taken if entrance.enrich is None else entrance.enrich(taken, request)
         return self._taken
 
     def done(self, outcome: Outcome) -> None:

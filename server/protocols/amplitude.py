@@ -59,7 +59,7 @@ def convert(request: Request, body: bytes, settings: Settings) -> Taken:
         request.received_ms,
         _sent(envelope.get("client_upload_time")),
         shortest if type(shortest) is int else 0,
-        store_ip=settings.store_ip,
+        places=foreign.addresses(settings),
     )
 
     def make(record: dict[str, Any]) -> Any:
@@ -79,7 +79,7 @@ def _form(body: bytes, field: str) -> dict[str, Any]:
     """Key and records, which are in ``field``, of a form or of an object in JSON."""
     if body.lstrip()[:1] == b"{":
         found = foreign.read(body)
-        value = found.get(field, found.get("events"))
+        value = found.get(field)
     else:
         found = {}
         for pair in body.split(b"&"):
@@ -147,5 +147,5 @@ AMPLITUDE = Protocol(
     convert=convert,
     stored=stored,
     failed=failed,
-    fixed={"/config": _nothing},
+    fixed={"/amplitude/config/*": _nothing},
 )

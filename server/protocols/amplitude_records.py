@@ -80,23 +80,23 @@ _READ = frozenset(
     }
 )
 _REMOTE = "$remote"
-"""The address of the request is meant: enrichment knows it."""
+"""Address of the request."""
 
 
 class Reading:
     """How the events of one request are read.
 
     ``sent_ms``: the client's clock when it sent them, when it told. ``shortest``: least characters
-    of an id. ``store_ip``: whether addresses are kept.
+    of an id. ``places``: whether addresses of persons are handed on (see ``server.enrich``).
     """
 
     def __init__(
-        self, received_ms: int, sent_ms: int | None, shortest: int, *, store_ip: bool = False
+        self, received_ms: int, sent_ms: int | None, shortest: int, *, places: bool = False
     ) -> None:
         self._received = received_ms
         self._sent = sent_ms
         self._shortest = shortest
-        self._store_ip = store_ip
+        self._places = places
 
     def event(self, record: dict[str, Any]) -> Iterator[dict[str, Any] | Part]:
         """An event, and what it changes of the profile."""
@@ -137,8 +137,10 @@ class Reading:
                     made.setdefault(FIELDS[field], foreign.native(value))
             elif field not in _READ and value is not None:
                 made |= foreign.properties({f"_{field}" if field in made else field: value})
-        if made.get("$ip") == _REMOTE or not self._store_ip:
+        if made.get("$ip") == _REMOTE or not self._places:
             made.pop("$ip", None)
+        else:
+            made.setdefault("$ip", None)  # Amplitude takes no place from a request unasked
         if made.get("$session_id") == -1:  # none
             del made["$session_id"]
         library = record.get("library")

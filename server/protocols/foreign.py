@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from zuji.engine.batch.columns import Rejected
+    from zuji.server.settings import Settings
 
 RESERVED = frozenset({"$name", "$time", "$received", "$device_id"})
 """Columns of the event itself: a property of such a name gets a ``_`` in front."""
@@ -265,6 +266,14 @@ def _listed(value: Any) -> list[str]:
     if isinstance(value, list):
         return value
     return [value if isinstance(value, str) else written(value)]
+
+
+def addresses(settings: Settings) -> bool:
+    """Whether a protocol hands on what it knows of a person's address, as the property ``$ip``:
+    nil when none may be taken from the request either. ``server.enrich`` uses it, and takes it
+    away unless addresses are stored.
+    """
+    return settings.store_ip or bool(settings.ip_regions)
 
 
 class Part(NamedTuple):

@@ -20,6 +20,7 @@ from zuji.server.collector.message import TEXT, Answer, Taken, json_answer
 from zuji.server.errors import BadBody
 from zuji.server.protocols import foreign
 from zuji.server.protocols.base import Protocol, parameters
+from zuji.server.protocols.foreign import addresses
 from zuji.server.protocols.forms import unbase64
 from zuji.server.protocols.mixpanel_records import ADDRESSES, Reading, token
 from zuji.server.protocols.native import RETRY_S, STATUS
@@ -77,12 +78,12 @@ def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
     records = value if isinstance(value, list) else [value]
     key = next(filter(None, map(token, records)), "") or asked.get("api_key", "")
     sent = asked.get("_", "")
-    hidden = () if settings.store_ip else ADDRESSES
     reading = Reading(
         request.received_ms,
         int(sent) if sent.isascii() and sent.isdigit() and len(sent) == 13 else None,
         free=what == "import",
-        but=hidden,
+        places=addresses(settings),
+        no_place=asked.get("ip") == "0" or b"ip=0" in body.split(b"&"),
     )
     make = {"engage": reading.profile, "groups": reading.group}.get(what, reading.event)
 
@@ -92,6 +93,7 @@ def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
             foreign.refuse("other_project", "its token is not that of the request's first record")
         return make(record)
 
+    hidden = () if settings.store_ip else ADDRESSES
     made = foreign.Records(("token", "$token", *hidden))
     made.add(records, of_this_project)
     return Taken(
@@ -116,7 +118,10 @@ def _records(request: Request, body: bytes) -> tuple[Any, bool]:
         except InvalidEvent:
             if request.path.strip("/") != "import":
                 raise
-            return [_line(line) for line in body.splitlines() if line.strip()], False
+            lines = [_line(line) for line in body.splitlines() if line.strip()]
+            if all(isinstance(line, str) for line in lines):
+                raise
+            return lines, False
     for text in (body, request.query):
         for pair in text.split(b"&"):
             name, _, value = pair.strip().partition(b"=")

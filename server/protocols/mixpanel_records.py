@@ -65,7 +65,8 @@ class Reading:
     """How the records of one request are read.
 
     ``sent_ms``: the client's clock when it sent them, when it told. ``free``: old times are meant.
-    ``but``: properties that are not kept.
+    ``places``: whether an address of the person is handed on, as ``$ip`` (see ``server.enrich``);
+    ``no_place``: the sender wants none to be derived from the request.
     """
 
     def __init__(
@@ -74,12 +75,14 @@ class Reading:
         sent_ms: int | None,
         *,
         free: bool = False,
-        but: tuple[str, ...] = ADDRESSES,
+        places: bool = False,
+        no_place: bool = False,
     ) -> None:
         self._received = received_ms
         self._sent = sent_ms
         self._free = free
-        self._but = (*_IDS, *but)
+        self._places = places
+        self._no_place = no_place
 
     def _time(self, value: Any, name: str) -> int:
         if value is None:
@@ -103,7 +106,11 @@ class Reading:
             anonymous = ident(found.get("$anon_distinct_id"), "$anon_distinct_id")
             user = user or ident(found.get("$identified_id"), "$identified_id")
             device = device or _bare(anonymous)
-        made = foreign.properties(found, self._but)
+        made = foreign.properties(found, (*_IDS, *ADDRESSES))
+        if self._places:
+            address = found.get("$ip") or found.get("ip")
+            if isinstance(address, str) or self._no_place:
+                made["$ip"] = address if isinstance(address, str) else None
         made |= {field: value for field, value in rest.items() if value is not None}
         if (lib := found.get("mp_lib")) is not None:
             made["$lib"] = foreign.native(lib)

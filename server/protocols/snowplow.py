@@ -60,7 +60,7 @@ def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
         records = data
     header = _said(request)
     key = header or next(filter(None, map(_app, records)), "")
-    reading = Reading(request.received_ms, store_ip=settings.store_ip, app=bool(header))
+    reading = Reading(request.received_ms, places=foreign.addresses(settings), app=bool(header))
 
     def make(record: dict[str, Any]) -> Any:
         if not header and _app(record) != key:

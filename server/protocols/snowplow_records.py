@@ -85,11 +85,13 @@ _VERSION = re.compile(r"(.*?)-(\d.*)")
 
 
 class Reading:
-    """How the events of one request are read. ``app``: ``aid`` is an app's id, not the key."""
+    """How the events of one request are read. ``app``: ``aid`` is an app's id, not the key.
+    ``places``: whether addresses of persons are handed on (see ``server.enrich``).
+    """
 
-    def __init__(self, received_ms: int, *, store_ip: bool = False, app: bool = False) -> None:
+    def __init__(self, received_ms: int, *, places: bool = False, app: bool = False) -> None:
         self._received = received_ms
-        self._store_ip = store_ip
+        self._places = places
         self._app = app
 
     def event(self, record: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -106,7 +108,7 @@ class Reading:
         made |= contexts
         if self._app and (app := record.get("aid")) is not None:
             made["app_id"] = foreign.native(app)
-        if self._store_ip and (address := record.get("ip")) is not None:
+        if self._places and (address := record.get("ip")) is not None:
             made["$ip"] = foreign.native(address)
         network = ident(record.get("tnuid"), "tnuid") or ident(record.get("nuid"), "nuid")
         device = ident(record.get("duid"), "duid")

@@ -283,7 +283,7 @@ const [url, key] = [__URL__, __KEY__];
   const note = async (made) => codes.push((await made.promise).code);
   await amplitude.init(key, undefined, { serverUrl: url + '/2/httpapi', flushIntervalMillis: 100,
     autocapture: { pageViews: true, sessions: true, attribution: true, formInteractions: false },
-    remoteConfig: { serverUrl: url + '/config' }, logLevel: 0 }).promise;
+    remoteConfig: { serverUrl: url + '/amplitude/config' }, logLevel: 0 }).promise;
   await note(amplitude.track('look', { n: 1, city: '济南 😀' }));
   amplitude.setUserId('ann-1');
   await Promise.all([
