@@ -51,7 +51,9 @@ class Settings:
     inflate_ratio: int = _setting(100, "times", "inflated ÷ sent: more is a bomb")
     bulk_body_bytes: int = _setting(64 * MIB, "bytes", "body sent with an admin key, inflated too")
     uri_bytes: int = _setting(8 * KIB, "bytes", "target of a request (tracking pixels: `uri_gif`)")
-    uri_gif: int = _setting(64 * KIB, "bytes", "target of `GET /sa.gif` and `GET /i`")
+    uri_gif: int = _setting(
+        64 * KIB, "bytes", "target of a GET that brings events: `/sa.gif`, `/i`, `/track`, …"
+    )
     header_fields: int = _setting(64, "fields", "header fields of a request")
     header_bytes: int = _setting(16 * KIB, "bytes", "all header fields of a request together")
     header_seconds: float = _setting(10.0, "s", "from the first byte to the end of the header")

@@ -27,7 +27,9 @@ _ONCE = frozenset(
         b"expect",
     }
 )
-_LONG_TARGETS = (b"/sa.gif", b"/i", b"/sa")
+_MIXPANEL = (b"/track", b"/engage", b"/groups", b"/import")
+_LONG_TARGETS = frozenset({b"/sa.gif", b"/i", b"/sa", *_MIXPANEL, *(b"%b/" % p for p in _MIXPANEL)})
+"""Paths whose target may bring events."""
 
 
 def body_limit(settings: Settings) -> int:

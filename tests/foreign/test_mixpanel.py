@@ -168,6 +168,7 @@ for (const verbose of [false, true]) {
   await done((end) => sdk.track('one ' + n, { distinct_id: 'ann', $insert_id: 'i' + n, n,
     city: '济南 😀', tags: ['a'], within: { a: 1 } }, end));
   await done((end) => sdk.track('unnamed', {}, end));
+  await done((end) => sdk.track('long ' + n, { distinct_id: 'ann', text: '+'.repeat(8000) }, end));
   await done((end) => sdk.track_batch([
     { event: 'two ' + n, properties: { distinct_id: 'ann', time: new Date(1790827200000), n } },
     { event: 'three ' + n, properties: { distinct_id: 'ann', text: 'x'.repeat(300) } },
@@ -200,7 +201,7 @@ def test_node(live, npm, tmp_path):
     names = Counter(row["event"] for row in rows)
     for n in (0, 1):
         assert (names[f"one {n}"], names[f"two {n}"], names[f"three {n}"]) == (1, 1, 1)
-        assert names[f"old {n}"] == 1
+        assert names[f"old {n}"] == names[f"long {n}"] == 1
     assert names["$create_alias"] == 2
     one = next(row for row in rows if row["event"] == "one 1")
     version = json.loads((npm.modules / "mixpanel" / "package.json").read_text())["version"]
