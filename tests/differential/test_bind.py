@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from zuji.engine.index._strings import StringTable
-from zuji.engine.index.catalog import Catalog
+from zuji.engine.index.catalog import PROFILE_EVENTS, Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.identity import Identity
 from zuji.engine.ingest import Binder, Interned
@@ -100,7 +100,24 @@ def event(rng, number):
         value = None if rng.random() < 0.1 else rng.randrange(3)
         found = {k: v for k, v in found.items() if k != "event"}
         found |= {"type": "profile_set", "properties": {"level": value, "name": "x"}}
+    elif rng.random() < 0.2:
+        found = {k: v for k, v in found.items() if k != "event"} | building(rng)
     return found
+
+
+def building(rng):
+    """A profile record that builds on what there is; some do not fit the kinds that are there."""
+    odd = rng.random() < 0.05
+    return rng.choice(
+        [
+            {"type": "profile_set_once", "properties": {"level": 5, "name": None, "since": "x"}},
+            {"type": "profile_increment", "properties": {"name" if odd else "level": 2}},
+            {"type": "profile_increment", "properties": {"score": rng.choice([1, 0.5])}},
+            {"type": "profile_append", "properties": {"level" if odd else "tags": "t"}},
+            {"type": "profile_append", "properties": {"tags": ["t", "u"], "more": []}},
+            {"type": "profile_delete", "properties": None},
+        ]
+    )
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -117,6 +134,36 @@ def test_native_and_by_column_agree(seed):
             fast.table, slow.table = Interned(SALT, Limits()), Interned(SALT, Limits())
     assert fast.catalog.dump() == slow.catalog.dump()
     assert fast.regular > 0
+
+
+def test_profile_records_are_bound_natively_when_nothing_is_new():
+    world = World(True)
+    of = {"time": 6, "user_id": "a"}
+    records = [
+        {"type": "profile_set_once", "properties": {"a": 1, "b": None}} | of,
+        {"type": "profile_increment", "properties": {"a": 2, "c": 0.5}} | of,
+        {"type": "profile_append", "properties": {"d": "x"}} | of,
+        {"type": "profile_delete"} | of,
+    ]
+    for number in range(3):
+        rows, rejected, _ = world.rows(msgpack.packb(records))
+        assert not rejected
+        assert [r[0] for r in rows] == list(PROFILE_EVENTS[2:])
+        assert rows[0][3] == {"$user.a": 1}
+        assert rows[2][3] == {"$user.d": [b"x"]}
+        assert world.regular == number
+
+
+@pytest.mark.parametrize("had", ["text", True, ["x"]])
+def test_only_numbers_are_increased(had):
+    """Whatever the number could be cast to; on both ways through the binder."""
+    for natively in (True, False):
+        world = World(natively)
+        of = {"time": 6, "user_id": "a"}
+        world.rows(msgpack.packb([{"type": "profile_set", "properties": {"p": had}} | of]))
+        more = {"type": "profile_increment", "properties": {"p": 1}} | of
+        rows, rejected, _ = world.rows(msgpack.packb([more]))
+        assert (rows, rejected) == ([], [(0, "type_mismatch", "properties.p")])
 
 
 def test_a_regular_batch_is_bound_natively():

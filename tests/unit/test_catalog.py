@@ -21,6 +21,20 @@ def test_the_profile_events_have_the_first_codes(catalog):
     assert catalog.add_event("buy") == len(PROFILE_EVENTS)
 
 
+def test_a_project_that_knew_fewer_profile_events_keeps_its_codes():
+    old = {
+        "events": ["$profile_set", "$profile_unset", "buy"],
+        "props": [["p", int(Kind.INT)]],
+        "pairs": [[2, [0]]],
+    }
+    catalog = Catalog.load(old)
+    assert catalog.events[:3] == old["events"]
+    assert set(catalog.events[3:]) == set(PROFILE_EVENTS) - set(old["events"])
+    assert catalog.props_of("buy") == ["p"]
+    assert catalog.add_event("sell") == 3 + len(PROFILE_EVENTS) - 2
+    assert Catalog.load(catalog.dump()).events == catalog.events
+
+
 def test_codes_are_dense_and_kept(catalog):
     first = catalog.add_event("a")
     assert [catalog.add_event(n) for n in ("b", "a", "c")] == [first + 1, first, first + 2]
