@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import msgpack
@@ -167,3 +168,26 @@ def test_what_two_senders_send_at_once_is_told_apart(tmp_path, monkeypatch):
         for i, said in enumerate(asyncio.run(all_of_them())):
             assert said["accepted"] == i % 3 + 1
             assert [one["index"] for one in said["rejected"]] == ([i % 3 + 1] if i % 5 == 0 else [])
+
+
+def test_the_columnar_example_of_the_docs_runs(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/server.md").read_text(encoding="utf-8")
+    example = page.split("### In columns")[1].split("```python\n")[1].split("```")[0]
+    zuji.open(tmp_path, "bank").close()
+    with collecting(tmp_path, monkeypatch) as live:
+        _, key = make_key(live.store, "bank", Kind.WRITE)
+        for accepted in (True, False):
+            try:
+                exec(example, {"collector": live.address, "key": key})
+            except AssertionError:
+                assert not accepted  # the same batch again is a repeat
+        assert live.projects.get("bank").engine.status()["rows"] == 1
+        answer = httpx.post(
+            f"{live.address}/v1/events",
+            content=b"[]",
+            headers={
+                "Authorization": f"Bearer {key}",
+                "Content-Type": "application/vnd.apache.arrow.stream",
+            },
+        )
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed")
