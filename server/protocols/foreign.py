@@ -27,6 +27,8 @@ RESERVED = frozenset({"$name", "$time", "$received", "$device_id"})
 """Columns of the event itself: a property of such a name gets a ``_`` in front."""
 MARKS = 262_144
 """Commas and brackets of one body: each can cost 100 bytes once it is an object."""
+LIST_VALUES = 20_000
+"""Values in all lists of one event: a batch has room for 65,536, keys counted."""
 _INT64 = range(-(1 << 63), 1 << 63)
 _LONG = 40
 """Digits of a number that are read: more are past 64 bits in any case."""
@@ -101,7 +103,9 @@ def native(value: Any) -> Any:
     Raises:
         InvalidEvent: no event can carry it.
     """
-    if isinstance(value, str | float) or value is None or value is True or value is False:
+    if isinstance(value, str):
+        return _short(value)
+    if isinstance(value, float) or value is None or value is True or value is False:
         return value
     if isinstance(value, int):
         if value not in _INT64:
@@ -110,10 +114,23 @@ def native(value: Any) -> Any:
     _check(value)
     if isinstance(value, list):
         if all(isinstance(one, str) for one in value):
-            return value
+            return [_short(one) for one in _few(value)]
         if all(isinstance(one, int | float) and not isinstance(one, bool) for one in value):
-            return [written(one) for one in value]
-    return written(value)
+            return [_short(written(one)) for one in _few(value)]
+    return _short(written(value))
+
+
+def _short(text: str) -> str:
+    """The engine counts bytes; what has too many characters could fill a batch."""
+    if len(text) > DEFAULT_LIMITS.string_bytes:
+        refuse("string_too_long", f"a text has at most {DEFAULT_LIMITS.string_bytes:,} bytes")
+    return text
+
+
+def _few(values: list[Any]) -> list[Any]:
+    if len(values) > DEFAULT_LIMITS.list_values:
+        refuse("list_too_long", f"a list has at most {DEFAULT_LIMITS.list_values} values")
+    return values
 
 
 def nested(value: Any) -> str:
@@ -146,14 +163,35 @@ def properties(found: Mapping[str, Any], but: Iterable[str] = ()) -> dict[str, A
         InvalidEvent.
     """
     left_out = frozenset(but)
+    if isinstance(found, Repeated):
+        refuse("duplicate_key", "the same key stands twice in one object")
+    if len(found) > DEFAULT_LIMITS.event_properties + len(left_out):
+        _too_many()
     made = {
         f"_{name}" if name in RESERVED else name: native(value)
         for name, value in found.items()
         if name not in left_out
     }
-    if isinstance(found, Repeated):
-        refuse("duplicate_key", "the same key stands twice in one object")
+    if len(made) > DEFAULT_LIMITS.event_properties:
+        _too_many()
+    if any(len(name) > DEFAULT_LIMITS.name_bytes for name in made):
+        refuse("bad_name", f"a name has at most {DEFAULT_LIMITS.name_bytes} bytes")
     return made
+
+
+def _fits(event: dict[str, Any]) -> None:
+    """Raises InvalidEvent when an event could fill a batch: the good ones would go with it."""
+    found = event["properties"]
+    if len(found) > DEFAULT_LIMITS.event_properties:
+        _too_many()
+    if sum(len(value) for value in found.values() if isinstance(value, list)) > LIST_VALUES:
+        refuse("too_many_items", f"the lists of an event have at most {LIST_VALUES:,} values")
+
+
+def _too_many() -> NoReturn:
+    refuse(
+        "too_many_properties", f"an event has at most {DEFAULT_LIMITS.event_properties} properties"
+    )
 
 
 def mapping(value: Any, name: str) -> dict[str, Any]:
@@ -185,6 +223,8 @@ def ident(value: Any, name: str) -> str | None:
         return None
     if not isinstance(value, str):
         refuse("bad_value", f"{name} must be text or a whole number")
+    if len(value) > DEFAULT_LIMITS.id_bytes:
+        refuse("id_too_long", f"{name} has at most {DEFAULT_LIMITS.id_bytes} bytes")
     return value
 
 
@@ -198,6 +238,8 @@ def event_name(value: Any, field: str) -> str:
         refuse("missing_event", f"{field} is missing")
     if not isinstance(value, str):
         refuse("bad_name", f"{field} must be text")
+    if len(value) > DEFAULT_LIMITS.name_bytes:
+        refuse("bad_name", f"{field} has at most {DEFAULT_LIMITS.name_bytes} bytes")
     return value
 
 
@@ -253,6 +295,8 @@ def changes(kind: str, values: Any, field: str) -> dict[str, Any]:
         names = values if isinstance(values, list) else list(mapping(values, field))
         if not all(isinstance(name, str) for name in names):
             refuse("bad_value", f"{field} must be a list of names")
+        if len(names) > DEFAULT_LIMITS.event_properties:
+            _too_many()
         return dict.fromkeys((f"_{name}" if name in RESERVED else name for name in names), True)
     found = properties(mapping(values, field))
     if kind == "profile_increment":
@@ -282,6 +326,25 @@ class Part(NamedTuple):
     reason: str
     message: str
     part: Any
+
+
+def _check_size(found: Mapping[str, Any]) -> None:
+    """Raises InvalidEvent for properties that would not fit into any batch: the engine refuses an
+    event alone only when its batch can be read.
+    """
+    if len(found) > DEFAULT_LIMITS.event_properties:
+        refuse("too_many_properties", f"at most {DEFAULT_LIMITS.event_properties} properties")
+    items = 2 * len(found)
+    for value in found.values():
+        if isinstance(value, str):
+            if len(value) > DEFAULT_LIMITS.string_bytes:
+                refuse("string_too_long", f"at most {DEFAULT_LIMITS.string_bytes:,} bytes of text")
+        elif isinstance(value, list):
+            items += len(value)
+            if len(value) > DEFAULT_LIMITS.list_values:
+                refuse("list_too_long", f"at most {DEFAULT_LIMITS.list_values} values in a list")
+    if items > DEFAULT_LIMITS.batch_items // 2:
+        refuse("too_many_items", f"at most {DEFAULT_LIMITS.batch_items // 2:,} values in an event")
 
 
 class Records:
@@ -315,6 +378,12 @@ class Records:
                 if not isinstance(record, dict):
                     refuse("not_a_map", "an event must be an object")
                 made = list(make(mapping(record, "an event")))
+                for one in made:
+                    if not isinstance(one, Part):
+                        _fits(one)
+                for one in made:
+                    if isinstance(one, dict):
+                        _check_size(one.get("properties") or {})
             except InvalidEvent as problem:
                 self.refuse(index, problem.reason, str(problem), record)
             except RecursionError:

@@ -52,6 +52,8 @@ _FIELDS = frozenset(
     }
 )
 """Fields of an event that are read here; whatever else it has becomes properties."""
+_HIDDEN = frozenset({"api_key", "token", "$ip"})
+"""Fields that the quarantine does not keep."""
 _READ = frozenset({"distinct_id", "token", "api_key", "$device_id"})
 """Properties that are read here."""
 
@@ -67,7 +69,7 @@ def document(request: Request, body: bytes, settings: Settings) -> tuple[Any, di
         InvalidEvent, BadBody: there is none.
     """
     beside = parameters(request)
-    body = _unpacked(body, settings).strip()
+    body = _unpacked(body, settings).removeprefix(b"\xef\xbb\xbf").strip()
     if body[:1] not in (b"{", b"["):
         fields = of_request(request, body)
         for name, value in fields.items():
@@ -97,7 +99,7 @@ def convert(request: Request, body: bytes, settings: Settings) -> Taken:
     if not isinstance(events, list):
         raise InvalidEvent("batch must be a list of events", reason="bad_envelope")
     batch = _Batch(request, envelope, beside, _READ if settings.store_ip else _READ | {"$ip"})
-    records = foreign.Records()
+    records = foreign.Records(_HIDDEN)
     records.add(events, batch.made)
     return Taken(
         events=packed(records.events),
@@ -269,18 +271,18 @@ def _stored(_request: Request, taken: Taken, results: Sequence[AppendResult]) ->
     note = taken.note
     if not isinstance(note, _Note):
         return json_answer({"status": 1})
+    made = frozenset(note.of)
     told: dict[int, dict[str, str]] = {}
     for one in taken.refused:
-        told[one.index] = {"result": "drop", "details": one.reason}
+        result = "warning" if one.index in made else "drop"  # a part of it, or all
+        told.setdefault(one.index, {"result": result, "details": one.reason})
     first = 0
-    for part, result in zip(taken.events, results, strict=True):
-        for rejected in result.rejected:
+    for part, stored in zip(taken.events, results, strict=True):
+        for rejected in stored.rejected:
             at = first + rejected.index
             whole = at == 0 or note.of[at] != note.of[at - 1]
-            told.setdefault(
-                note.of[at],
-                {"result": "drop" if whole else "warning", "details": rejected.reason},
-            )
+            result = "drop" if whole else "warning"
+            told.setdefault(note.of[at], {"result": result, "details": rejected.reason})
         first += part.count
     return json_answer(
         {

@@ -73,6 +73,8 @@ CONTEXT = {
 _IN_CONTEXT = frozenset(group for group, _ in CONTEXT)
 _LEFT_OUT = frozenset({"ip", "userAgent", "userAgentData"})
 """Of ``context``: what says who and where somebody is is kept only when that is asked for."""
+_HIDDEN = frozenset({"writeKey", "ip", "request_ip"})
+"""Fields that the quarantine does not keep."""
 _FIELDS = frozenset(
     {
         *("type", "event", "name", "category", "properties", "traits", "context", "userId"),
@@ -107,7 +109,7 @@ def convert(request: Request, body: bytes, settings: Settings) -> Taken:
     if not isinstance(messages, list):
         raise InvalidEvent("batch must be a list of messages", reason="bad_envelope")
     batch = _Batch(request, value, call, store_ip=settings.store_ip)
-    records = foreign.Records()
+    records = foreign.Records(_HIDDEN)
     records.add(messages, batch.made)
     return Taken(
         events=packed(records.events),
