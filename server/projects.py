@@ -17,8 +17,7 @@ from zuji.engine.config import Config
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.engine.storage import names
 from zuji.server.collector.gather import Gatherer
-from zuji.server.plan import Governor
-from zuji.server.plan.governor import Keeper
+from zuji.server.plan.governor import Governor, Keeper
 
 if TYPE_CHECKING:
     import asyncio

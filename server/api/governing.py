@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from zuji.server.api.app import Api
-    from zuji.server.plan import Version
+    from zuji.server.plan.book import Version
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 

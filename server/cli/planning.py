@@ -7,7 +7,7 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zuji.server.meta import Store
-    from zuji.server.plan import Plan
+    from zuji.server.plan.book import PlanBook
+    from zuji.server.plan.document import Plan
     from zuji.server.plan.learn import Seen
 
 
@@ -47,13 +48,21 @@ def _store(data: Path, project: str, database: str) -> closing[Store]:
     return closing(open_store(str(data), database))
 
 
+@contextmanager
+def _book(data: Path, project: str, database: str) -> Iterator[PlanBook]:
+    with _store(data, project, database) as store:
+        from zuji.server.plan.book import PlanBook
+
+        yield PlanBook(store)
+
+
 def read_plan(file: Path) -> Plan:
     """The plan of a file, ``-`` is standard input.
 
     Raises:
         NotFound. InvalidInput: it is not a sound plan.
     """
-    from zuji.server.plan import decoded
+    from zuji.server.plan.document import decoded
 
     if str(file) == "-":
         return decoded(sys.stdin.buffer.read())
@@ -64,10 +73,9 @@ def read_plan(file: Path) -> Plan:
 
 def show(data: Path, project: str, database: str, version: int | None) -> int:
     """Prints the plan that counts, or a version."""
-    from zuji.server.plan import PlanBook, encoded
+    from zuji.server.plan.document import encoded
 
-    with _store(data, project, database) as store:
-        book = PlanBook(store)
+    with _book(data, project, database) as book:
         found = book.current(project) if version is None else book.version(project, version)
     render.write_text(encoded(found.plan).decode())
     say(f"version {found.version} of the plan" if found.version else "no plan was set: all is open")
@@ -78,23 +86,20 @@ def put(
     data: Path, project: str, database: str, file: Path, note: str, expected: int | None
 ) -> int:
     """Makes a file the plan that counts."""
-    from zuji.server.plan import PlanBook
-
     plan = read_plan(file)
-    with _store(data, project, database) as store:
-        made = PlanBook(store).put(project, plan, _me(), note, expected)
+    with _book(data, project, database) as book:
+        made = book.put(project, plan, _me(), note, expected)
     say(f"version {made.version} of the plan counts, mode {plan.mode}; servers take it at once")
     return OK
 
 
 def check(data: Path, project: str, database: str, file: Path) -> int:
     """Says what a plan would change, and what it would do to events like those stored."""
-    from zuji.server.plan import PlanBook
     from zuji.server.plan.learn import differences, remarks
 
     plan = read_plan(file)
-    with _store(data, project, database) as store:
-        now = PlanBook(store).current(project)
+    with _book(data, project, database) as book:
+        now = book.current(project)
     for line in differences(now.plan, plan):
         print(line)
     found = list(remarks(plan, _seen(data, project)))
@@ -106,11 +111,11 @@ def check(data: Path, project: str, database: str, file: Path) -> int:
 
 def suggest(data: Path, project: str, database: str, output: Path | None) -> int:
     """Writes the plan with all that was seen declared."""
-    from zuji.server.plan import PlanBook, encoded
+    from zuji.server.plan.document import encoded
     from zuji.server.plan.learn import suggested
 
-    with _store(data, project, database) as store:
-        now = PlanBook(store).current(project).plan
+    with _book(data, project, database) as book:
+        now = book.current(project).plan
     plan = suggested(now, _seen(data, project))
     render.write_text(encoded(plan).decode(), output)
     say(
@@ -123,10 +128,8 @@ def suggest(data: Path, project: str, database: str, output: Path | None) -> int
 
 def history(data: Path, project: str, database: str) -> int:
     """Lists the versions."""
-    from zuji.server.plan import PlanBook
-
-    with _store(data, project, database) as store:
-        versions = PlanBook(store).history(project)
+    with _book(data, project, database) as book:
+        versions = book.history(project)
     table = Table("version", "set", "by", "mode", "events", "properties", "note")
     for one in versions:
         made = datetime.fromtimestamp(one.created_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
@@ -139,11 +142,9 @@ def history(data: Path, project: str, database: str) -> int:
 
 def diff(data: Path, project: str, database: str, old: int | None, new: int | None) -> int:
     """Says what changed between two versions; the last two when none are named."""
-    from zuji.server.plan import PlanBook
     from zuji.server.plan.learn import differences
 
-    with _store(data, project, database) as store:
-        book = PlanBook(store)
+    with _book(data, project, database) as book:
         last = book.number(project) if new is None else new
         first = max(0, last - 1) if old is None else old
         before, after = book.version(project, first), book.version(project, last)
@@ -157,9 +158,9 @@ def quality(
     data: Path, project: str, database: str, first: str | None, last: str | None, form: str
 ) -> int:
     """Shows the counters of data quality."""
-    from zuji.server.plan.quality import Count, counted
-
     with _store(data, project, database) as store:
+        from zuji.server.plan.quality import Count, counted
+
         rows = counted(store, project, first or "", last or "9999-12-31")
     columns = Count._fields
     if form == "json":

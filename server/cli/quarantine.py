@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zuji.engine.engine import Engine
-    from zuji.server.plan import Governor
+    from zuji.server.plan.governor import Governor
     from zuji.server.plan.mending import Mend, Which
 
 SHOWN_CHARS = 200
@@ -221,7 +221,7 @@ class _Local:
         from contextlib import closing
 
         from zuji.server.meta import open_store
-        from zuji.server.plan import Governor
+        from zuji.server.plan.governor import Governor
 
         place = self._place
         assert place.data is not None

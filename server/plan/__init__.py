@@ -4,9 +4,3 @@
 one event, ``lane`` finds the events of a batch that need a look, ``gate`` rewrites those batches;
 ``governor`` puts a project's plan, counters and live view before its engine. See docs/plan.md.
 """
-
-from zuji.server.plan.book import PlanBook, Version
-from zuji.server.plan.document import Plan, decoded, encoded
-from zuji.server.plan.governor import Governor
-
-__all__ = ["Governor", "Plan", "PlanBook", "Version", "decoded", "encoded"]

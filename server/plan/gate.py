@@ -58,6 +58,32 @@ class Passed:
     findings: tuple[Finding, ...] = ()
 
 
+class Grown(InvalidEvent):
+    """With what the plan makes of it a batch of ``events`` is too large."""
+
+    def __init__(self, events: int, batch: EventBatch) -> None:
+        text = "with what the plan makes of it the batch is too large: send smaller ones"
+        super().__init__(text, reason="batch_too_large")
+        self.events = events
+        self.batch = batch
+
+    @property
+    def batch_id(self) -> bytes | None:
+        """Id of the batch."""
+        return self.batch.batch_id
+
+
+def halves(data: bytes, grown: Grown, ids: Sequence[bytes | None]) -> list[bytes]:
+    """A batch as two, with these ids."""
+    middle = grown.events // 2
+    raws = slice_events(data, np.arange(grown.events, dtype=np.int64))
+    form = _form(data)
+    return [
+        form.joined(part, replace(grown.batch, batch_id=batch_id))
+        for part, batch_id in zip((raws[:middle], raws[middle:]), ids, strict=True)
+    ]
+
+
 class Gate:
     """One version of a plan, before an engine."""
 
@@ -136,8 +162,7 @@ class Gate:
                 parts.append(raw if not retype else _MSGPACK.write(form.read(raw)))
         written = out.joined(parts, batch)
         if len(written) > self._limits.batch_bytes:
-            text = "with what the plan makes of it the batch is too large: send smaller ones"
-            raise InvalidEvent(text, reason="batch_too_large")
+            raise Grown(total, batch)
         return Passed(written, tuple(findings))
 
 

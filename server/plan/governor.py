@@ -19,6 +19,7 @@ from zuji.server.plan.document import OPEN
 from zuji.server.plan.gate import Gate, Passed, client_of
 from zuji.server.plan.live import Live
 from zuji.server.plan.mending import forecast, replayed
+from zuji.server.plan.parts import Part, parts_of, together
 from zuji.server.plan.quality import Quality
 from zuji.server.plan.rules import REJECTED, WARNING, Rules
 from zuji.server.plan.tokens import tokens_of
@@ -93,15 +94,18 @@ class Governor:
                 self._told([Passed(batch) for batch in batches], refused, stored)
             return stored
         now = _now_ms()
-        passed = [_guarded(gate, batch, now) for batch in batches]
+        parts = [_guarded(gate, batch, now) for batch in batches]
         refused = gate.scrubbed(refused)
-        good = [one for one in passed if isinstance(one, Passed)]
+        good = [part.passed for one in parts if not isinstance(one, ZujiError) for part in one]
         results = self._engine.append_many([one.batch for one in good], refused)
         found = any(one.findings for one in good)
         if found or self.live or refused or any(_rejected(one) for one in results):
             self._told(good, refused, results)
         each = iter(results)
-        return [next(each) if isinstance(one, Passed) else one for one in passed]
+        return [
+            one if isinstance(one, ZujiError) else together(one, [next(each) for _ in one])
+            for one in parts
+        ]
 
     def replay(self, which: Which, mend: Mend | None) -> dict[str, Any]:
         """Stores what of the quarantine the plan takes by now; see :func:`.mending.replayed`."""
@@ -191,9 +195,9 @@ def _try(call: Callable[[], _T], done: _D | None = None) -> _T | _D | None:
     return found if done is None else done
 
 
-def _guarded(gate: Gate, batch: bytes, now_ms: int) -> Passed | ZujiError:
+def _guarded(gate: Gate, batch: bytes, now_ms: int) -> list[Part] | ZujiError:
     try:
-        return gate.passed(batch, now_ms)
+        return parts_of(gate, batch, now_ms)
     except ZujiError as problem:
         return problem
 

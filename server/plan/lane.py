@@ -32,7 +32,7 @@ _UNKNOWN, _PRESET, _CONFLICT, _FIRST = 0, 1, 2, 3
 _VALUES = 1
 """Flag of a class: the plan lists its values."""
 _NESTED = re.compile(rb'\{\s*"')
-_NESTED_IN_JSON = re.compile(rb'\{(?:\s|\\[nrt])*\\"|\\u')
+_NESTED_IN_JSON = re.compile(rb'\{(?:\s|\\[nrt])*\\"')
 _MOST_KEPT = 100_000
 """Values whose being allowed is remembered."""
 
@@ -200,9 +200,8 @@ class Lane:
 
     def _with_json(self, batch: EventBatch, data: bytes) -> Flags:
         """Cells whose text may be JSON."""
-        json = data[:1] in (b"{", b"[") or data[:1].isspace()
         cells = np.zeros(len(batch.cell_prop), bool)
-        if (_NESTED_IN_JSON if json else _NESTED).search(data) is None:
+        if not _may_nest(data):
             return cells
         if len(self._strings) > len(self._nested):
             grown = np.zeros(max(1024, 2 * len(self._strings)), np.uint8)
@@ -299,6 +298,15 @@ class _Classes:
         if name.casefold() in self._folded:
             return _CONFLICT
         return _PRESET if self._preset(name) else _UNKNOWN
+
+
+def _may_nest(data: bytes) -> bool:
+    """Whether a text in a batch may be JSON with a key: quick, as most have none."""
+    if data[:1] not in (b"{", b"[") and not data[:1].isspace():
+        return _NESTED.search(data) is not None
+    if b"\\" not in data:
+        return False
+    return b"\\u" in data or _NESTED_IN_JSON.search(data) is not None
 
 
 def _mark(found: Flags, cells: Flags, starts: I64) -> None:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select, update
 
+from zuji.engine.errors import StorageFailed
 from zuji.server.meta.tables import QualityRow
 
 if TYPE_CHECKING:
@@ -58,9 +60,8 @@ class Quality:
         day = datetime.fromtimestamp(now_ms / 1000, self._zone).date().isoformat()
         with self._lock:
             if day != self._day:
-                self._keys = set()
-                self._day = day
                 self._keys = self._stored_keys(day)
+                self._day = day
             for reason, severity, sdk, app in found:
                 key = (day, reason[:_CHARS], severity, sdk[:_SDK_CHARS], app[:_CHARS])
                 if key not in self._keys:
@@ -71,10 +72,14 @@ class Quality:
                 self._counts[key] += 1
 
     def _stored_keys(self, day: str) -> set[tuple[str, ...]]:
-        with self._store.session() as session:
-            mine = (QualityRow.project == self._project, QualityRow.day == day)
+        """Keys of a day that the database has; none when it cannot be read now: what is counted is
+        worth more than the bound.
+        """
+        mine = (QualityRow.project == self._project, QualityRow.day == day)
+        with suppress(StorageFailed), self._store.session() as session:
             rows = session.scalars(select(QualityRow).where(*mine))
             return {(r.day, r.reason, r.severity, r.sdk, r.app) for r in rows}
+        return set()
 
     def flush(self) -> None:
         """Adds what was counted to the database.

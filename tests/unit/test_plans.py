@@ -16,9 +16,10 @@ from tests.server.planned import KEY, NOW, batch, event, gate_of, plan, secrets
 from zuji.engine.errors import InvalidInput, NotFound, Overloaded, StorageFailed
 from zuji.engine.writer import AppendResult
 from zuji.server.meta import open_store
-from zuji.server.plan import Governor, PlanBook, decoded, encoded
-from zuji.server.plan.document import MOST_BYTES, OPEN
-from zuji.server.plan.governor import Keeper
+from zuji.server.plan.book import PlanBook
+from zuji.server.plan.document import MOST_BYTES, OPEN, decoded, encoded
+from zuji.server.plan.gate import Grown
+from zuji.server.plan.governor import Governor, Keeper
 from zuji.server.plan.learn import Seen, differences, remarks, suggested
 from zuji.server.plan.live import MOST_A_BATCH, MOST_WAITING, MOST_WATCHERS, Live
 from zuji.server.plan.mending import Mend, Which, read_mend
@@ -501,3 +502,42 @@ def test_a_replay_judges_times_by_the_day_of_their_coming_and_takes_the_plan_of_
         done = governor.replay(Which(reason="too_old"), Mend(time_free=True))
         assert (done["stored"], done["left"]) == (1, [])
         assert [one["reason"] for one in engine.rejected()] == ["missing_id"]
+
+
+# -- batches that grow -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["msgpack", "json"])
+def test_a_batch_that_grows_too_large_is_stored_in_parts_and_is_still_one(tmp_path, store, form):
+    """Tokens are longer than what they stand for."""
+    PlanBook(store).put("bank", secrets("strict"), "me")
+    filler = "x" * 8_000
+    events = [
+        event("nope" if i in (3, 399) else "pay", properties={"city": filler, "id_card": str(i)})
+        for i in range(500)
+    ]
+    size = len(batch(events, form, batch_id="b"))
+    events += [event(properties={"id_card": str(i)}) for i in range(1_400)]
+    while len(batch(events, form, batch_id="b")) > 4 << 20:
+        events.pop()
+    assert size < 4 << 20
+    while len(batch(events, form, batch_id="b")) < (4 << 20) - 9_000:
+        events.insert(400, event(properties={"city": filler, "id_card": "7"}))
+    now = time.time_ns() // 1_000_000
+    for one in events:
+        one["time"] = now
+    data = batch(events, form, batch_id="b")
+    assert len(data) <= 4 << 20
+    with pytest.raises(Grown):
+        gate_of(secrets("strict")).passed(data, now)
+    with zuji.open(tmp_path, "bank") as engine:
+        governor = Governor("bank", engine, store, str(tmp_path))
+        (result,) = governor.append([data], ())
+        assert result.accepted == len(events) - 2
+        assert [(r.index, r.reason) for r in result.rejected] == [
+            (3, "unknown_event"),
+            (399, "unknown_event"),
+        ]
+        (again,) = governor.append([data], ())
+        assert (again.accepted, again.duplicates, again.rejected) == (0, len(events), ())
+        assert engine.status()["rows"] == len(events) - 2
