@@ -116,7 +116,14 @@ class Job:
     def into(self, engine: Engine, request: Request, run: Run) -> Progress:
         """Imports it into an engine."""
         dry = request.dry_run
-        place = LedgerPlace(self.path, self.mapping, self.how, engine, anew=request.anew)
+        place = LedgerPlace(
+            self.path,
+            self.mapping,
+            self.how,
+            engine,
+            anew=request.anew,
+            note_rows=request.append_rows,
+        )
         if self.in_bulk:
             assert self.plan is not None
             return run_file(

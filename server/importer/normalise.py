@@ -100,6 +100,11 @@ class Normaliser:
                 done = self._property(source.column(column), name, wanted, bad)
                 if done is not None:
                     columns[name] = done
+        if resolved.kind == "signup":
+            for name in (USER, DEVICE):
+                message = f"a sign-up has both ids; {name[1:]} is missing"
+                for place in np.flatnonzero(pc.is_null(_flat(columns[name])).to_numpy(False)):
+                    bad.setdefault(int(place), ("missing_id", message))
         numbers = chunk.numbers
         if numbers is None:
             first = chunk.first_row

@@ -66,7 +66,14 @@ class LedgerPlace:
     """A place in the manifest of a project."""
 
     def __init__(
-        self, path: Path, mapping: Mapping, how: str, engine: Ledger, *, anew: bool = False
+        self,
+        path: Path,
+        mapping: Mapping,
+        how: str,
+        engine: Ledger,
+        *,
+        anew: bool = False,
+        note_rows: int = NOTE_ROWS,
     ) -> None:
         self.key = import_key(path, mapping, how)
         self.position = engine.import_position(self.key)
@@ -74,6 +81,7 @@ class LedgerPlace:
         self._mark = mark_key(path, mapping, how)
         self._engine = engine
         self._anew = anew
+        self._note_rows = note_rows
         self._rows = 0
         self._noted = self.position
         marked = engine.import_position(self._mark)
@@ -93,7 +101,7 @@ class LedgerPlace:
         """See :class:`Place`."""
         self.position = position
         self._rows += rows
-        if self._rows >= NOTE_ROWS:
+        if self._rows >= self._note_rows:
             self.save()
 
     def save(self) -> None:

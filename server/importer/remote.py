@@ -93,6 +93,7 @@ class RemoteTarget:
         self._stop = stop or threading.Event()
         self._wait = wait or self._pause
         self._ending = threading.Event()
+        self._failure: BaseException | None = None
         self._local = threading.local()
         self._lock = threading.Lock()
         self._codings = [*_CODINGS]
@@ -113,14 +114,15 @@ class RemoteTarget:
         ordered: Future[Answered] | None = None
         self._last_success = time.monotonic()
         self._ending.clear()
+        self._failure = None
         with ThreadPoolExecutor(self._concurrency, thread_name_prefix="zuji-send") as pool:
             try:
                 for parcel in parcels:
-                    future = None
+                    future: Future[Answered] | None = None
                     if parcel.batch:
                         if parcel.ordered and ordered is not None:
                             ordered.result()
-                        future = pool.submit(self._send, parcel.batch)
+                        future = pool.submit(self._deliver, parcel.batch)
                         if parcel.ordered:
                             ordered = future
                     flying.append((parcel, future))
@@ -128,6 +130,10 @@ class RemoteTarget:
                         yield _result(flying.popleft())
                 while flying:
                     yield _result(flying.popleft())
+            except Stopped:
+                if self._failure is not None:  # of a later batch: it ended the waiting
+                    raise self._failure from None
+                raise
             finally:
                 self._ending.set()  # nothing comes of requests that wait to be made again
                 for _, future in flying:
@@ -135,6 +141,18 @@ class RemoteTarget:
                         future.cancel()
 
     # -- one batch -----------------------------------------------------------------------------
+
+    def _deliver(self, batch: bytes) -> Answered:
+        """Sends a batch; when it never will be, others do not wait to be sent again either."""
+        try:
+            return self._send(batch)
+        except Stopped:
+            raise
+        except BaseException as error:
+            with self._lock:
+                self._failure = self._failure or error
+            self._ending.set()
+            raise
 
     def _send(self, batch: bytes) -> Answered:
         attempt = 0

@@ -129,7 +129,8 @@ class SensorsSource:
         records: list[bytes] = []
         numbers: list[int] = []
         for place, raw in enumerate(group.lines):
-            line = raw.removeprefix(_BOM).strip()
+            first = not group.start and not place
+            line = (raw.removeprefix(_BOM) if first else raw).strip()
             if not line:
                 continue
             number = group.first + place

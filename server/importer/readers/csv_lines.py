@@ -138,6 +138,12 @@ class CsvReader:
     def _read(
         self, data: bytes, types: dict[str, pa.DataType] | None, bad: list[pcsv.InvalidRow]
     ) -> pa.Table:
+        if not data.strip():
+            kinds = types or {}
+            return pa.table({n: pa.array([], kinds.get(n, pa.string())) for n in self._names})
+        if self._encoding == "utf-8":
+            _check_text(data)
+
         def on_invalid(row: pcsv.InvalidRow) -> str:
             bad.append(row)
             return "skip"
@@ -315,6 +321,15 @@ class CsvReader:
         except csv.Error:
             return []
         return lines
+
+
+def _check_text(data: bytes) -> None:
+    """Raises ArrowInvalid for what is no UTF-8: Arrow's parser complains to standard error of such
+    lines when they also have a wrong number of fields.
+    """
+    bounds = pa.py_buffer(np.array([0, len(data)], np.int64).tobytes())
+    text = pa.LargeStringArray.from_buffers(1, bounds, pa.py_buffer(data))
+    text.validate(full=True)
 
 
 def _records(block: Block, quote: bytes) -> Iterator[tuple[int, bytes]]:
