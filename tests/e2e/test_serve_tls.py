@@ -11,7 +11,6 @@ import pytest
 
 from tests.e2e.test_serve import COUNT, event, served, values
 
-
 KNOCKS = (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"\x16\x03\x01\xff\xff", b"", b"\0" * 99)
 
 
