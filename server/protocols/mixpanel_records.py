@@ -150,10 +150,10 @@ class Reading:
                 insert = once(name, user, device, record["$time"], foreign.written(values))
                 change["insert_id"] = insert
             yield change
-        for name in asked:
-            if name not in OPERATIONS:
-                left = {**{k: v for k, v in record.items() if k in _ABOUT}, name: record[name]}
-                yield Part("unsupported", f"profiles have no operation like {name[:50]}", left)
+        others = [name for name in asked if name not in OPERATIONS]
+        if others:
+            left = {k: v for k, v in record.items() if k not in OPERATIONS}
+            yield Part("unsupported", f"profiles have no operation like {others[0][:50]}", left)
 
     def group(self, record: dict[str, Any]) -> Iterator[dict[str, Any] | Part]:
         """Changes of a group, of /groups: kept, since groups have no profiles yet."""

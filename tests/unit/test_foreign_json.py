@@ -167,3 +167,30 @@ def test_ids_and_times():
     for wrong in ("nan", "inf", 1e300, 10**400):
         with pytest.raises(InvalidEvent):
             foreign.milliseconds(wrong)
+
+
+LARGE = {
+    "too_many_properties": {str(n): n for n in range(256)},
+    "list_too_long": {"l": ["x"] * 501},
+    "too_many_items": {str(n): ["x"] * 500 for n in range(100)},
+    "string_too_long": {"s": "x" * 8193},
+    "bad_name": {"n" * 101: 1},
+}
+
+
+@pytest.mark.parametrize("reason", [*LARGE, "nested"])
+def test_what_would_fill_a_batch_is_refused_alone(reason):
+    """The engine refuses a batch that is too large as a whole, with the good events in it."""
+    large = LARGE.get(reason, {"o": [{"a": "x" * 9000}]})
+    records = made(json.dumps([{"n": 1}, large, {"n": 2}]).encode())
+    assert [one["properties"]["n"] for one in records.events] == [1, 2]
+    assert [one.reason for one in records.refused] == [reason.replace("nested", "string_too_long")]
+
+
+def test_names_and_ids_that_would_fill_a_batch():
+    with pytest.raises(InvalidEvent):
+        foreign.event_name("x" * 101, "event")
+    with pytest.raises(InvalidEvent):
+        foreign.ident("x" * 256, "id")
+    assert foreign.event_name("x" * 100, "event")
+    assert foreign.ident("x" * 255, "id")

@@ -217,6 +217,13 @@ def test_operations_that_cannot_be_done_are_refused(operation, reason):
     assert KEY.encode() not in taken.refused[0].raw
 
 
+def test_many_unknown_operations_are_one_refusal():
+    many = {f"$o{n}": 1 for n in range(5_000)}
+    taken = track({"$token": KEY, "$distinct_id": "ann", "$set": {"a": 1}, **many}, path="/engage")
+    assert len(events(taken)) == 1
+    assert reasons(taken) == [(0, "unsupported")]
+
+
 def test_groups_are_kept():
     group = {"$token": KEY, "$group_key": "company", "$group_id": "acme", "$set": {"size": 3}}
     taken = track(group, {"$token": KEY, "$set": {}}, path="/groups")
