@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 
 RESERVED = frozenset({"$name", "$time", "$received", "$device_id"})
 """Columns of the event itself: a property of such a name gets a ``_`` in front."""
-MARKS = 262_144
-"""Commas and brackets of one body: each can cost 100 bytes once it is an object."""
+MARKS = 131_072
+"""Commas and brackets of one body: each can cost 180 bytes once it is an object, so that all of
+them together stay below 8 times the largest body.
+"""
 LIST_VALUES = 20_000
 """Values in all lists of one event: a batch has room for 65,536, keys counted."""
 _INT64 = range(-(1 << 63), 1 << 63)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tracemalloc
 
 import msgpack
 import pytest
@@ -10,6 +11,7 @@ from zuji.engine.errors import InvalidEvent
 from zuji.server.errors import BadBody
 from zuji.server.protocols import foreign
 from zuji.server.protocols.records import packed
+from zuji.server.settings import Settings
 
 
 def made(body):
@@ -144,7 +146,7 @@ def test_deep_values_are_no_fault_of_the_server():
 
 
 def test_too_much_is_413():
-    for body in (b"[" + b"1," * 300_000 + b"1]", b"[{}" + b",{}" * 2000 + b"]"):
+    for body in (b"[" + b"1," * 140_000 + b"1]", b"[{}" + b",{}" * 2000 + b"]"):
         with pytest.raises(BadBody) as failed:
             made(body)
         assert failed.value.status == 413
@@ -194,3 +196,25 @@ def test_names_and_ids_that_would_fill_a_batch():
         foreign.ident("x" * 256, "id")
     assert foreign.event_name("x" * 100, "event")
     assert foreign.ident("x" * 255, "id")
+
+
+DENSE = {
+    "maps": b"[" + b"{}," * 65_000 + b"{}]",
+    "lists": b"[{" + b'"a":[' + b"[]," * 65_000 + b"[]]}]",
+    "numbers": b'[{"a":[' + b"1234," * 131_000 + b"1]}]",
+    "keys": b"[{" + b",".join(b'"k%d":1' % i for i in range(131_000)) + b"}]",
+    "wide text": json.dumps([{"a": "😀" + "x" * 2_000}] * 1_990, ensure_ascii=False).encode(),
+}
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_memory_stays_below_eight_times_the_largest_body(name):
+    tracemalloc.start()
+    try:
+        made(DENSE[name])
+    except BadBody:
+        pass
+    finally:
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 8 * Settings().inflated_bytes
