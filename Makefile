@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine server -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-compare
+.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -108,6 +108,9 @@ bench-many: dev  ## sixteen analysts at once, on 20 M rows
 
 bench-ingest: dev  ## events on the wire to segments
 	$(BIN)/python -m bench.ingest
+
+bench-collector: dev  ## requests to durable events, beside uvicorn; needs wrk
+	$(BIN)/python -m bench.collector
 
 bench-compare:   ## what got slower than the last release, by the last report of make bench
 	$(BIN)/python -m bench.compare .data/bench/20000000/report.json

@@ -1,9 +1,11 @@
 """``python -m bench.collector``: requests over HTTP to durable events, and what they cost.
 
-The client is wrk (``apt-get install wrk``), whose CPU is not counted. Loads: *batch*, 1,000 events
-in msgpack; *one*, a single event. Beside the collector stands uvicorn with a Starlette endpoint
-that reads the body, answers, and stores nothing: the floor of a framework. After each run the
-events stored are counted and held against the answers that wrk saw.
+Each load (:mod:`bench.collector_loads`) is sent twice: as fast as wrk can (`apt-get install wrk`),
+which gives requests a CPU-second of the server (its own user and system time, the client's apart),
+and at 70 % of that rate by :mod:`bench.open_loop`, which gives latencies from the moment at which
+a request should have been sent. Beside it the same requests go to two servers that store nothing:
+uvicorn with a Starlette endpoint (a framework), and httptools on uvloop that only finds the end of
+a request (the floor). After each run the events stored are held against the answers.
 """
 
 from __future__ import annotations
@@ -22,29 +24,31 @@ from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 from bench import report as reports
-from bench.batches import BATCH_EVENTS, read_batches, write_batches
+from bench.collector_loads import EVENTS, make
 from bench.contest import say
-from bench.worker import run_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BODIES = 200
+    from bench.collector_loads import Asked
+
+SHARE = 0.7
+"""Part of the highest rate at which latencies are measured."""
 LUA = """
-local bodies, at = {}, 0
+local requests, at = {}, 0
 function init(args)
   for i = 1, tonumber(args[2]) do
-    local file = io.open(args[1] .. "/" .. i, "rb")
-    bodies[i] = file:read("*a")
+    local file = io.open(string.format("%s/%04d.raw", args[1], i), "rb")
+    requests[i] = file:read("*a")
     file:close()
   end
 end
 function request()
-  at = at % #bodies + 1
-  return wrk.format("POST", nil, {["Content-Type"] = "application/msgpack"}, bodies[at])
+  at = at % #requests + 1
+  return requests[at]
 end
 """
-FLOOR = """
+UVICORN = """
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -53,39 +57,73 @@ async def take(request):
     body = await request.body()
     return JSONResponse({"accepted": len(body)})
 
-app = Starlette(routes=[Route("/v1/events", take, methods=["POST"])])
+app = Starlette(routes=[
+    Route("/{path:path}", take, methods=["GET", "POST"]),
+])
+"""
+FLOOR = """
+import asyncio, sys
+import httptools, uvloop
+
+ANSWER = (b"HTTP/1.1 200 OK\\r\\nContent-Type: text/plain\\r\\nContent-Length: 2\\r\\n"
+          b"Connection: keep-alive\\r\\n\\r\\nok")
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport, self.parser = transport, httptools.HttpRequestParser(self)
+    def data_received(self, data):
+        self.parser.feed_data(data)
+    def on_message_complete(self):
+        self.transport.write(ANSWER)
+
+async def main():
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 8198)
+    print("running on", file=sys.stderr, flush=True)
+    await server.serve_forever()
+
+uvloop.run(main())
 """
 
 
-def _bodies(folder: Path) -> dict[str, int]:
-    """Writes the bodies of each load; events in one body, by load."""
-    import msgpack
+class Server:
+    """A server under load. ``api``: where Zuji tells how many events it has; else empty."""
 
-    run_alone(write_batches, folder, BODIES)
-    batches = read_batches(folder, "msgpack")
-    events = [event for batch in batches[:5] for event in msgpack.unpackb(batch)["events"]]
-    for event in events:
-        event.pop("insert_id", None)
-    for name in ("batch", "one"):
-        (folder / name).mkdir(exist_ok=True)
-    for i in range(BODIES):
-        many = msgpack.unpackb(batches[i])["events"]
-        for event in many:
-            event.pop("insert_id", None)  # sent again and again: each time it is another event
-        (folder / "batch" / str(i + 1)).write_bytes(msgpack.packb({"events": many}))
-        (folder / "one" / str(i + 1)).write_bytes(msgpack.packb([events[i]]))
-    return {"batch": BATCH_EVENTS, "one": 1}
+    def __init__(self, process: subprocess.Popen[str], address: str, api: str = "") -> None:
+        self.process = process
+        self.address = address
+        self.api = api
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def rows(self) -> int:
+        """Events stored."""
+        if not self.api:
+            return 0
+        with urlopen(f"{self.api}/v1/status", timeout=30) as answer:
+            return int(json.load(answer)["rows"])
 
 
 @contextmanager
-def _zuji(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    shutil.rmtree(data, ignore_errors=True)
-    command = [sys.executable, "-m", "zuji", "serve", "--dev", "--data", str(data)]
-    with subprocess.Popen(
-        [*command, "--collect", "127.0.0.1:0", "--api", "127.0.0.1:0"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        process.terminate()
+        assert process.stderr is not None
+        process.stderr.read()
+        process.wait()
+
+
+@contextmanager
+def _zuji(out: Path) -> Iterator[Server]:
+    shutil.rmtree(out / "data", ignore_errors=True)
+    command = [sys.executable, "-m", "zuji", "serve", "--dev", "--data", str(out / "data")]
+    command += ["--collect", "127.0.0.1:0", "--api", "127.0.0.1:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, _ended(process):
         assert process.stderr is not None
         where = api = ""
         for line in process.stderr:
@@ -95,71 +133,71 @@ def _zuji(data: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
                 api = line.split()[3].rstrip(",")
             if " serving " in line:
                 break
-        try:
-            yield process, f"{where} {api}"
-        finally:
-            process.terminate()
-            process.stderr.read()
+        yield Server(process, where.removeprefix("http://"), api)
 
 
 @contextmanager
-def _floor(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    (folder / "floor.py").write_text(FLOOR)
-    command = [sys.executable, "-m", "uvicorn", "floor:app", "--app-dir", str(folder)]
-    with subprocess.Popen(
-        [*command, "--port", "8199", "--no-access-log"], stderr=subprocess.PIPE, text=True
-    ) as process:
+def _other(command: list[str], address: str) -> Iterator[Server]:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, _ended(process):
         assert process.stderr is not None
         for line in process.stderr:
             if "running on" in line:
                 break
-        try:
-            yield process, "http://127.0.0.1:8199 "
-        finally:
-            process.terminate()
-            process.stderr.read()
+        yield Server(process, address)
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+@contextmanager
+def _started(name: str, out: Path) -> Iterator[Server]:
+    if name == "zuji":
+        with _zuji(out) as server:
+            yield server
+        return
+    (out / "uvicorn_app.py").write_text(UVICORN)
+    (out / "floor.py").write_text(FLOOR)
+    commands = {
+        "uvicorn": (
+            [
+                "-m",
+                "uvicorn",
+                "uvicorn_app:app",
+                "--app-dir",
+                str(out),
+                "--port",
+                "8199",
+                "--no-access-log",
+            ],
+            "127.0.0.1:8199",
+        ),
+        "floor": ([str(out / "floor.py")], "127.0.0.1:8198"),
+    }
+    arguments, address = commands[name]
+    with _other([sys.executable, *arguments], address) as server:
+        yield server
 
 
-def _rows(api: str) -> int:
-    with urlopen(f"{api}/v1/status", timeout=30) as answer:
-        return int(json.load(answer)["rows"])
-
-
-def _load(
-    process: subprocess.Popen[str], where: str, folder: Path, name: str, args: argparse.Namespace
-) -> dict[str, Any]:
-    collect, _, api = where.partition(" ")
-    (folder / "post.lua").write_text(LUA)
-    before, cpu, began = _rows(api) if api else 0, _cpu_seconds(process.pid), time.perf_counter()
+def _fastest(server: Server, folder: Path, count: int, args: argparse.Namespace) -> dict[str, Any]:
+    """As many requests as wrk can send."""
+    (folder.parent / "requests.lua").write_text(LUA)
+    began = time.perf_counter()
     text = subprocess.run(
         [
             *("wrk", "-t1", f"-c{args.connections}", f"-d{args.seconds:g}s", "--latency"),
-            *("-s", str(folder / "post.lua"), f"{collect}/v1/events", "--"),
-            *(str(folder / name), str(BODIES)),
+            *("-s", str(folder.parent / "requests.lua"), f"http://{server.address}/", "--"),
+            *(str(folder), str(count)),
         ],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
-    seconds, used = time.perf_counter() - began, _cpu_seconds(process.pid) - cpu
+    seconds = time.perf_counter() - began
     requests = int(re.search(r"(\d+) requests in", text)[1])  # type: ignore[index]
     failed = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    found = {
-        "requests": requests,
-        "failed": int(failed[1]) if failed else 0,
-        "requests_per_s": requests / seconds,
-        "requests_per_cpu_s": requests / used,
-        "cpu_s": used,
+    return {
+        "good": requests - (int(failed[1]) if failed else 0),
+        "bad": int(failed[1]) if failed else 0,
+        "rate": requests / seconds,
         **{f"p{p}_ms": _ms(text, p) for p in (50, 90, 99)},
     }
-    if api:
-        found["stored"] = _rows(api) - before
-    return found
 
 
 def _ms(text: str, percentile: int) -> float:
@@ -167,40 +205,94 @@ def _ms(text: str, percentile: int) -> float:
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
 
 
+def _steady(server: Server, folder: Path, rate: float, args: argparse.Namespace) -> dict[str, Any]:
+    """Requests at a constant rate."""
+    command = [sys.executable, "-m", "bench.open_loop", str(folder)]
+    command += ["--address", server.address, "--rate", str(rate)]
+    command += ["--seconds", str(args.seconds), "--connections", str(args.connections)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _measured(server: Server, load: str, folder: Path, count: int, args: Any) -> dict[str, Any]:
+    """Both runs of a load on one server; ``wrong``: answers and stored events do not agree."""
+    found: dict[str, Any] = {}
+    for way in ("fastest", "steady"):
+        rows, cpu = server.rows(), server.cpu_seconds()
+        if way == "fastest":
+            run = _fastest(server, folder, count, args)
+        else:
+            run = _steady(server, folder, SHARE * found["fastest"]["rate"], args)
+        run["cpu_s"] = server.cpu_seconds() - cpu
+        run["requests_per_cpu_s"] = (run["good"] + run["bad"]) / run["cpu_s"]
+        run["events_per_cpu_s"] = run["good"] * EVENTS[load] / run["cpu_s"]
+        if server.api:
+            run["stored"] = server.rows() - rows
+            acked = run["good"] * EVENTS[load]
+            # What wrk did not wait for at its end is stored, too.
+            late = (args.connections + run["bad"]) * EVENTS[load]
+            run["wrong"] = not acked <= run["stored"] <= acked + late
+        found[way] = run
+    return found
+
+
+def _markdown(report: dict[str, Any]) -> str:
+    lines = [
+        "| load | server | requests/s | requests / CPU-s | events / CPU-s "
+        "| at 70 %: p50 | p99 | p99.9 ms | refused |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in report["runs"]:
+        fast, slow = run["fastest"], run["steady"]
+        lines.append(
+            f"| {run['load']} | {run['server']} | {fast['rate']:,.0f} "
+            f"| {fast['requests_per_cpu_s']:,.0f} | {fast['events_per_cpu_s']:,.0f} "
+            f"| {slow['p50_ms']:.1f} | {slow['p99_ms']:.1f} | {slow['p99.9_ms']:.1f} "
+            f"| {fast['bad'] + slow['bad'] + slow['unanswered']:,} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _write(requests: list[Asked], folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for number, request in enumerate(requests, 1):
+        (folder / f"{number:04}.raw").write_bytes(request.raw())
+
+
 def main() -> int:
     """Runs each load against each server, in turns."""
     parser = argparse.ArgumentParser(prog="python -m bench.collector", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=256)
+    parser.add_argument("--loads", default=",".join(EVENTS))
+    parser.add_argument("--servers", default="zuji,uvicorn,floor")
     parser.add_argument("--out", type=Path, default=Path(".data/bench/collector"))
     args = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("bench: wrk is not here; install it: apt-get install wrk")
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
-    events = _bodies(out)
+    loads = make(out)
     report: dict[str, Any] = {"machine": reports.machine(), "runs": []}
-    wrong = 0
     for _ in range(args.rounds):
-        for load, per_request in events.items():
-            with _zuji(out / "data") as (process, where):
-                found = _load(process, where, out, load, args)
-            # What wrk did not wait for at its end is stored, too.
-            acked = (found["requests"] - found["failed"]) * per_request
-            wrong += not acked <= found["stored"] <= acked + args.connections * per_request
-            found["events_per_cpu_s"] = found["stored"] / found["cpu_s"]
-            report["runs"].append({"server": "zuji", "load": load, **found})
-            with _floor(out) as (process, where):
-                found = _load(process, where, out, load, args)
-            report["runs"].append({"server": "uvicorn, stores nothing", "load": load, **found})
-            for run in report["runs"][-2:]:
-                say(json.dumps(run))
-            (out / "collector.json").write_text(json.dumps(report, indent=1) + "\n")
+        for load in args.loads.split(","):
+            _write(loads[load], out / load)
+            for name in args.servers.split(","):
+                with _started(name, out) as server:
+                    run = _measured(server, load, out / load, len(loads[load]), args)
+                report["runs"].append({"load": load, "server": name, **run})
+                say(json.dumps(report["runs"][-1]))
+                (out / "collector.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "collector.md").write_text(_markdown(report))
+    print(_markdown(report))
     for left in out.iterdir():
-        if left.name != "collector.json":
+        if left.name not in ("collector.json", "collector.md"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()
-    return int(wrong > 0)
+    ways = [run[way] for run in report["runs"] for way in ("fastest", "steady")]
+    return int(any(way.get("wrong") for way in ways))
 
 
 if __name__ == "__main__":

@@ -86,7 +86,8 @@ def _malformed(message: str, reason: str = "malformed") -> InvalidEvent:
 
 def _named(batch_id: str, part: Events) -> bytes:
     head = b"\x82\xa8batch_id" + msgpack.packb(batch_id) + b"\xa6events\xdc"
-    return head + part.count.to_bytes(2, "big") + part.data
+    named: bytes = head + part.count.to_bytes(2, "big") + part.data
+    return named
 
 
 def _batch_id(schema: pa.Schema) -> str:
