@@ -31,6 +31,8 @@ them together stay below 8 times the largest body.
 """
 LIST_VALUES = 20_000
 """Values in all lists of one event: a batch has room for 65,536, keys counted."""
+_EXACT = 1 << 53
+"""Whole numbers up to this are floats without loss."""
 _INT64 = range(-(1 << 63), 1 << 63)
 _LONG = 40
 """Digits of a number that are read: more are past 64 bits in any case."""
@@ -100,7 +102,9 @@ def refuse(reason: str, message: str) -> NoReturn:
 
 
 def native(value: Any) -> Any:
-    """A value as events have it: nested ones as JSON text, numbers of a list as texts.
+    """A value as events have it: nested ones as JSON text, numbers of a list as texts. JSON has one
+    kind of number: were 12 an integer, a price of 12.5 could not follow it. Whole numbers that
+    floats cannot hold stay integers.
 
     Raises:
         InvalidEvent: no event can carry it.
@@ -112,7 +116,7 @@ def native(value: Any) -> Any:
     if isinstance(value, int):
         if value not in _INT64:
             refuse("int_out_of_range", "an integer must fit in 64 bits, signed")
-        return value
+        return float(value) if -_EXACT <= value <= _EXACT else value
     _check(value)
     if isinstance(value, list):
         if all(isinstance(one, str) for one in value):
@@ -311,6 +315,8 @@ def changes(kind: str, values: Any, field: str) -> dict[str, Any]:
 def _listed(value: Any) -> list[str]:
     if isinstance(value, list):
         return value
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+        value = int(value)  # as it stood in the JSON
     return [value if isinstance(value, str) else written(value)]
 
 

@@ -330,6 +330,15 @@ def test_an_envelope_of_any_kind_is_no_crash(engine, path):
         assert found.answer.status in (200, 400, 413), (kind, found.answer)
 
 
+def test_a_fraction_may_follow_a_whole_number(engine):
+    prices = [{"price": price} for price in (12, 12.5, 1 << 53, (1 << 60) + 1)]
+    value = batch(*(event("priced", properties=one) for one in prices))
+    found = outcome(POSTHOG, request("/batch/", bodies(value)), engine)
+    assert (found.accepted, found.reasons) == (4, ())
+    told = [native["properties"]["price"] for native in natives(found.taken)]
+    assert [type(price) for price in told] == [float, float, float, int]
+
+
 def test_one_that_is_no_event_is_kept_as_it_came(engine):
     for odd in KINDS:
         if not isinstance(odd, dict):
