@@ -13,11 +13,13 @@ batch as they are, the engine keeps them in its quarantine, and they count as ke
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
+import numpy as np
 
 from zuji.engine.errors import InvalidInput
 from zuji.engine.limits import DEFAULT_LIMITS
@@ -39,7 +41,7 @@ from zuji.server.importer.readers.base import Reject
 from zuji.server.importer.readers.blocks import read_blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     Refusals = list[tuple[int, str, str, bytes]]
@@ -65,9 +67,12 @@ class _Free(msgspec.Struct):
 
 
 class _Group(NamedTuple):
-    """Lines of a parcel. ``first``: number of the first. ``start``, ``end``: positions."""
+    """Lines of a parcel, as they stand in the file. ``first``: number of the first. ``start``,
+    ``end``: positions.
+    """
 
-    lines: list[bytes]
+    data: bytes
+    lines: int
     first: int
     start: int
     end: int
@@ -98,37 +103,39 @@ class SensorsSource:
 
     def _groups(self, position: int) -> Iterator[_Group]:
         """Lines in groups that depend on the bytes after ``position`` alone."""
-        held: list[bytes] = []
-        start = at = position
-        size = 0
-        first = 0
-        progress = 0
+        rest = b""
+        at, line, progress = position, 0, 0
         for block in read_blocks(self.path, position, block_bytes=BLOCK_BYTES):
-            if not held:
-                first = block.first_line
+            line = line or block.first_line
             progress = block.progress
-            lines = block.data.split(b"\n")
-            whole = not lines[-1]
-            if whole:
-                lines.pop()
-            for place, line in enumerate(lines):
-                held.append(line)
-                at += len(line) + 1
-                size += len(line)
-                if len(held) == PARCEL_ROWS or size >= PARCEL_BYTES:
-                    last = place == len(lines) - 1 and not whole
-                    end = at - 1 if last else at
-                    yield _Group(held, first, start, end, progress)
-                    first += len(held)
-                    held, size, start = [], 0, end
-        if held:
-            yield _Group(held, first, start, at, progress)
+            rest += block.data
+            cut = 0
+            for size, lines in _cuts(rest):
+                data = rest[cut : cut + size]
+                yield _Group(data, lines, line, at, at + size, progress)
+                cut, at, line = cut + size, at + size, line + lines
+            rest = rest[cut:]
+        if rest:
+            lines = rest.count(b"\n") + (not rest.endswith(b"\n"))
+            yield _Group(rest, lines, line, at, at + len(rest), progress)
 
     def _of_group(self, key: str, group: _Group) -> Iterator[Parcel]:
+        plain = _plain(group)
+        if plain is not None:
+            now_ms = time.time_ns() // 1_000_000
+            parts, refused = self._converted(plain, now_ms)
+            if _whole(parts, refused, group.lines):
+                records = _Lazy(group.data)
+                numbers = range(group.first, group.first + group.lines)
+                yield from self._parcels(key, group, records, numbers, [], (parts, refused))
+                return
+        yield from self._line_by_line(key, group)
+
+    def _line_by_line(self, key: str, group: _Group) -> Iterator[Parcel]:
         rejects: list[Reject] = []
         records: list[bytes] = []
         numbers: list[int] = []
-        for place, raw in enumerate(group.lines):
+        for place, raw in enumerate(group.data.split(b"\n")):
             first = not group.start and not place
             line = (raw.removeprefix(_BOM) if first else raw).strip()
             if not line:
@@ -140,17 +147,19 @@ class SensorsSource:
                 continue
             records.append(_with_free_time(line))
             numbers.append(number)
-        yield from self._parcels(key, group, records, numbers, rejects)
+        made = self._made(records)
+        yield from self._parcels(key, group, records, numbers, rejects, made)
 
     def _parcels(
         self,
         key: str,
         group: _Group,
-        records: list[bytes],
-        numbers: list[int],
+        records: Sequence[bytes],
+        numbers: Sequence[int],
         rejects: list[Reject],
+        made: Made,
     ) -> Iterator[Parcel]:
-        parts, refused = self._made(records)
+        parts, refused = made
         group_rejects = len(rejects)
         away: set[int] = set()
         kept: list[tuple[int, bytes]] = []
@@ -163,8 +172,10 @@ class SensorsSource:
             said = f"{path}: {message}" if path else message
             rejects.append(Reject(numbers[index], reason, said, _text(records[index])))
         rejects.sort(key=lambda reject: reject.row)
-        good = [index for index in range(len(records)) if index not in away]
-        batches: list[tuple[int, bytes, list[int]]] = []
+        good: Sequence[int] = range(len(numbers))
+        if away:
+            good = [index for index in good if index not in away]
+        batches: list[tuple[int, bytes, Sequence[int]]] = []
         at = 0
         for count, _items, data in parts:
             batches.append((count, data, good[at : at + count]))
@@ -196,8 +207,7 @@ class SensorsSource:
         now_ms = time.time_ns() // 1_000_000
         if all(one[0] == 123 and one[-1] == 125 for one in records):  # { and }
             parts, refused = self._converted(b"[" + b",".join(records) + b"]", now_ms)
-            broken = any(reason in ("bad_json", "trailing_bytes") for _, reason, _, _ in refused)
-            if not broken and sum(count for count, _, _ in parts) + len(refused) == len(records):
+            if _whole(parts, refused, len(records)):
                 return parts, refused
         parts, refused = [], []
         for index, record in enumerate(records):
@@ -212,11 +222,71 @@ class SensorsSource:
         return parts, refused
 
 
+class _Lazy(Sequence[bytes]):
+    """Lines of a group, taken apart when the first is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._lines: list[bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def __getitem__(self, index: Any) -> Any:
+        return _with_free_time(self._all()[index])
+
+    def _all(self) -> list[bytes]:
+        if self._lines is None:
+            self._lines = self._data.rstrip(b"\n").split(b"\n")
+        return self._lines
+
+
+def _cuts(data: bytes) -> Iterator[tuple[int, int]]:
+    """Bytes and lines of each whole group at the start of ``data``: PARCEL_ROWS lines, or the lines
+    until PARCEL_BYTES are reached.
+    """
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == 10) + 1
+    done, before = 0, 0
+    while done < len(ends):
+        full = int(np.searchsorted(ends, before + PARCEL_BYTES))
+        last = min(full, done + PARCEL_ROWS - 1)
+        if last >= len(ends):
+            return
+        end = int(ends[last])
+        yield end - before, last + 1 - done
+        done, before = last + 1, end
+
+
+def _plain(group: _Group) -> bytes | None:
+    """The lines as one JSON list, with their times as they stand; None when they need a look each:
+    empty ones, such that are no objects, or say something about their time themselves.
+    """
+    data = group.data[:-1] if group.data.endswith(b"\n") else group.data
+    if not (data.startswith(b"{") and data.endswith(b"}")) or b'"time_free"' in data:
+        return None
+    if data.count(b"}\n{") != group.lines - 1:
+        return None
+    free = b'{"time_free":true,'
+    return b"[" + free + data[1:].replace(b"\n{", b"," + free) + b"]"
+
+
+def _whole(parts: list[tuple[int, int, bytes]], refused: Refusals, lines: int) -> bool:
+    """Whether each line has its result."""
+    if any(reason in ("bad_json", "trailing_bytes") for _, reason, _, _ in refused):
+        return False
+    return sum(count for count, _, _ in parts) + len(refused) == lines
+
+
 class _About:
     """Says which line an event of a batch was."""
 
     def __init__(
-        self, records: list[bytes], numbers: list[int], indexes: list[int], *, kept: bool
+        self,
+        records: Sequence[bytes],
+        numbers: Sequence[int],
+        indexes: Sequence[int],
+        *,
+        kept: bool,
     ) -> None:
         self._of = (records, numbers, indexes)
         self._kept = kept

@@ -385,3 +385,54 @@ def test_the_examples_of_the_page_run(tmp_path, commands):
     assert events["pay"] >= 1
     assert kinds["tags"] == "list"
     assert kinds["level"] == "string"
+
+
+def test_so_many_refused_rows_are_allowed(tmp_path, commands):
+    lines = sensors_bytes(rows(10)) + b"{broken\n" * 3
+    for allowed, wanted in (("2", 1), ("3", 0), ("all", 0), ("none", 2)):
+        path = tmp_path / f"{allowed}.json"
+        path.write_bytes(lines)
+        status, said = commands.run(
+            *("import", path, "-d", tmp_path / "data", "--allow-rejects", allowed)
+        )
+        assert status == wanted, said
+
+
+def test_a_dry_run_knows_the_types_of_the_project_and_looks_at_everything(tmp_path, commands):
+    data = tmp_path / "data"
+    (tmp_path / "a.json").write_bytes(sensors_bytes(rows(10)))
+    assert commands.run("import", tmp_path / "a.json", "-d", data)[0] == 0
+    before = {p: p.stat().st_size for p in data.rglob("*") if p.is_file()}
+    other = [{**row, "amount": "much"} for row in rows(1500)]
+    (tmp_path / "b.json").write_bytes(sensors_bytes(rows(1500)) + sensors_bytes(other))
+    status, said = commands.run("import", tmp_path / "b.json", "-d", data, "--dry-run")
+    assert status == 1
+    assert "all 3,000 rows: 1,500 would be stored" in said
+    assert "type_mismatch: 1,500" in said
+    assert "b.json:1501: type_mismatch" in said
+    assert {p: p.stat().st_size for p in data.rglob("*") if p.is_file()} == before
+
+
+def test_an_access_log_goes_in_like_any_file(tmp_path, commands, live):
+    line = '10.0.0.1 - - [01/Oct/2026:12:00:{:02} +0800] "GET {} HTTP/1.1" 200 5 "-" "uid=d{}"\n'
+    paths = ["/pay", "/x.gif", "/open", "/pay"]
+    text = "".join(line.format(n, path, n % 2) for n, path in enumerate(paths))
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs/access.log").write_text(text + line.format(9, "/pay", "").replace("uid=", ""))
+    server = live()
+    options = ("--format", "nginx", "--client-id", r"uid=(?P<id>\w+)", "--skip-path", r"\.gif$")
+    options += ("--event-rule", "^/pay=pay", "--event-name", "view")
+    for target in (("-d", tmp_path / "data"), ("--to", server.url, "--key", server.key)):
+        status, said = commands.run("import", tmp_path / "logs", *target, *options)
+        assert status == 1, said
+        assert "3 stored" in said
+        assert "missing_id 1" in said
+        assert "1 left out" in said
+    server.stop()
+    for data, project in ((tmp_path / "data", "default"), (server.data, "app")):
+        with zuji.open(str(data), project, mode="r") as engine:
+            found = {row["name"]: row["rows"] for row in engine.events()}
+            names = {row["name"] for row in engine.properties()}
+        assert found == {"pay": 2, "view": 1}
+        assert {"path", "status", "method", "bytes"} <= names
+        assert not {"remote_addr", "client_id"} & names
