@@ -8,6 +8,7 @@ left to the log: everything acknowledged is in it.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
@@ -89,6 +90,7 @@ class _Process:
                 tasks.append(asyncio.ensure_future(asked.serve()))
                 addresses["api"] = await asked.address()
             await asyncio.to_thread(projects.open_all)
+            _spare_collections()
             collector.ready = api.ready = True
             if started is not None:
                 started(addresses)
@@ -211,6 +213,16 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     except OSError as problem:
         raise InvalidInput(f"--tls-cert {settings.tls_cert}: {problem}") from None
     return context
+
+
+def _spare_collections() -> None:
+    """What is there now stays, so the garbage collector need not look at it again: with all modules
+    loaded that takes 50 ms, in the middle of requests. What requests leave behind is freed by its
+    counts; cycles are looked for after 10,000 objects instead of 700, which fewer requests hold.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _end_for_sure(seconds: float) -> None:
