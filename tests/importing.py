@@ -34,7 +34,8 @@ import zuji.engine.engine, zuji.engine.bulk, zuji.server.protocols.sensors
 for line in sys.stdin:
     child = os.fork()
     if not child:
-        argv, log = json.loads(line)
+        argv, log, more = json.loads(line)
+        os.environ.update(more)
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
@@ -64,11 +65,12 @@ class Forking:
             text=True,
         )
 
-    def run(self, *arguments, kill_after=None):
+    def run(self, *arguments, kill_after=None, environment=None):
         """Exit status and what was printed; status -9 when it was killed after so many seconds."""
         import json
 
-        self._process.stdin.write(json.dumps([list(map(str, arguments)), str(self._log)]) + "\n")
+        asked = [list(map(str, arguments)), str(self._log), environment or {}]
+        self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         child = int(self._process.stdout.readline())
         if kill_after is not None:

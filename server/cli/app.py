@@ -115,6 +115,7 @@ def init(
 
 @app.command("import")
 def import_(
+    context: typer.Context,
     files: Annotated[
         list[Path],
         typer.Argument(help="Files, or folders of them; gzip, zstd, bz2 and lz4 too."),
@@ -280,6 +281,9 @@ def import_(
     """Load files of events. Run it again after a stop: it goes on where it was."""
     from zuji.server.cli import importing
 
+    source = context.get_parameter_source("data")
+    if to is not None and source is not None and source.name == "ENVIRONMENT":
+        data = None  # ZUJI_DATA is for commands that say nothing else
     return importing.run_import(
         importing.Request(
             files=files,

@@ -264,8 +264,13 @@ def test_wrong_keys_and_addresses_end_at_once(tmp_path, commands, live):
     assert status == 3
     assert "the same command goes on" in said
     assert list(tmp_path.glob(".f.json*")) == []
-    status, said = commands.run("import", path)
-    assert (status, "--data" in said, "--to" in said) == (2, True, True)
+    for both in ((), ("--to", server.url, "--data", tmp_path / "data")):
+        status, said = commands.run("import", path, *both)
+        assert (status, "--data" in said, "--to" in said) == (2, True, True)
+    everywhere = {"ZUJI_DATA": str(tmp_path / "data"), "ZUJI_KEY": server.key}
+    status, said = commands.run("import", path, "--to", server.url, environment=everywhere)
+    assert (status, "10 stored" in said) == (0, True)
+    assert not (tmp_path / "data").exists()
 
 
 def test_a_dry_run_for_a_collector_asks_for_its_key_and_sends_nothing(tmp_path, commands, live):
