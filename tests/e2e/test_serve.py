@@ -155,9 +155,6 @@ def test_answers_in_every_form(tmp_path):
         assert pa.ipc.open_stream(arrow).read_all() == pq.read_table(io.BytesIO(parquet))
         told = HTTP.post(ask, json=COUNT, headers={"Accept": "text/event-stream"}).text
         assert told.strip().split("\n\n")[-1].startswith("event: result\ndata: {")
-        users = {"query": COUNT, "pick": {"series": 0, "bucket": "2026-10-01"}}
-        found = HTTP.post(f"{ask}/users", json=users)
-        assert found.status_code in (200, 400), found.text
         assert HTTP.post(f"{ask}/explain", json=COUNT).status_code == 200
         wrong = HTTP.post(ask, json={**COUNT, "body": {"series": [{"x": 1}]}})
         assert wrong.status_code == 400
