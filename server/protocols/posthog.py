@@ -98,7 +98,7 @@ def convert(request: Request, body: bytes, settings: Settings) -> Taken:
         events = value.get("batch", [value])
     if not isinstance(events, list):
         raise InvalidEvent("batch must be a list of events", reason="bad_envelope")
-    batch = _Batch(request, envelope, beside, _READ if settings.store_ip else _READ | {"$ip"})
+    batch = _Batch(request, envelope, beside, places=foreign.addresses(settings))
     records = foreign.Records(_HIDDEN)
     records.add(events, batch.made)
     return Taken(
@@ -123,17 +123,19 @@ def _key_of(envelope: dict[str, Any], beside: dict[str, str], events: list[Any])
 
 
 class _Batch:
-    """What the events of one request share."""
+    """What the events of one request share. ``places``: whether ``$ip`` is handed on."""
 
     def __init__(
         self,
         request: Request,
         envelope: dict[str, Any],
         beside: dict[str, str],
-        but: frozenset[str],
+        *,
+        places: bool,
     ) -> None:
         self._request = request
-        self._but = but
+        self._places = places
+        self._but = _READ if places else _READ | {"$ip"}
         self._sent = (
             envelope.get("sent_at"),
             request.header(b"posthog-request-timestamp"),
@@ -156,6 +158,8 @@ class _Batch:
         kept = foreign.properties(properties, self._but)
         if own is not None and own != device:
             kept["_$device_id"] = foreign.native(own)
+        if self._places and properties.get("$geoip_disable") is True:
+            kept["$ip"] = None  # see enrich: no place is to be made of the request's
         shared: dict[str, Any] = {"time": self._time(event, properties, options)}
         if user is not None:
             shared["user_id"] = user

@@ -108,7 +108,7 @@ def convert(request: Request, body: bytes, settings: Settings) -> Taken:
     messages = [value] if call else value.get("batch")
     if not isinstance(messages, list):
         raise InvalidEvent("batch must be a list of messages", reason="bad_envelope")
-    batch = _Batch(request, value, call, store_ip=settings.store_ip)
+    batch = _Batch(request, value, call, places=foreign.addresses(settings))
     records = foreign.Records(_HIDDEN)
     records.add(messages, batch.made)
     return Taken(
@@ -129,15 +129,17 @@ def _key_of(request: Request, envelope: dict[str, Any], messages: list[Any]) -> 
 
 
 class _Batch:
-    """What the messages of one request share. ``call``: what a single message is."""
+    """What the messages of one request share. ``call``: what a single message is. ``places``:
+    whether the address of the person is handed on.
+    """
 
     def __init__(
-        self, request: Request, envelope: dict[str, Any], call: str, *, store_ip: bool
+        self, request: Request, envelope: dict[str, Any], call: str, *, places: bool
     ) -> None:
         self._request = request
         self._envelope = envelope
         self._call = call
-        self._store_ip = store_ip
+        self._places = places
         shared = envelope.get("context")
         self._context = shared if not call and isinstance(shared, dict) else {}
 
@@ -181,7 +183,7 @@ class _Batch:
         found: dict[str, Any] = {}
         for name, value in context.items():
             if name in _LEFT_OUT:
-                if name == "ip" and self._store_ip and value is not None:
+                if name == "ip" and self._places and value is not None:
                     found["$ip"] = foreign.native(value)
                 continue
             if name in _IN_CONTEXT and isinstance(value, dict):

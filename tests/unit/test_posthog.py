@@ -263,8 +263,10 @@ def test_a_bad_change_of_a_profile_leaves_the_event():
 def test_an_address_is_stored_only_when_that_is_asked_for():
     value = batch(event(properties={"$ip": "192.0.2.7"}))
     assert "$ip" not in one(value)["properties"]
-    kept = one(value, with_settings=Settings(data="unused", store_ip=True))
-    assert kept["properties"]["$ip"] == "192.0.2.7"
+    asked = Settings(data="unused", store_ip=True)
+    assert one(value, with_settings=asked)["properties"]["$ip"] == "192.0.2.7"
+    value["batch"][0]["properties"]["$geoip_disable"] = True
+    assert one(value, with_settings=asked)["properties"]["$ip"] is None
 
 
 def test_v1_lifts_options_and_tells_of_each_event(engine):
