@@ -189,15 +189,30 @@ class Gatherer:
                 return
 
     def _finish(self, works: Sequence[Work]) -> None:
-        for work, outcome in zip(works, self._store(works), strict=True):
+        """Prepares and stores, at most so many prepared bytes at once: small bodies may inflate."""
+        ready: list[tuple[Work, Taken | ZujiError]] = []
+        size = 0
+        for work in works:
+            taken = _guarded(work.prepare)
+            ready.append((work, taken))
+            if not isinstance(taken, ZujiError):
+                size += sum([len(batch) for batch in taken.batches])
+                size += sum([len(events.data) for events in taken.events])
+            if size >= GROUP_BYTES:
+                self._conclude(ready)
+                ready, size = [], 0
+        self._conclude(ready)
+
+    def _conclude(self, ready: Sequence[tuple[Work, Taken | ZujiError]]) -> None:
+        outcomes = _guarded(lambda: self._store([taken for _, taken in ready]))
+        for at, (work, _) in enumerate(ready):
             try:
-                work.done(outcome)
+                work.done(outcomes if isinstance(outcomes, ZujiError) else outcomes[at])
             except Exception as bug:
                 log.exception("a bug while answering")
                 work.done(StorageFailed(f"internal error: {type(bug).__name__}"))
 
-    def _store(self, works: Sequence[Work]) -> list[Outcome]:
-        taken = [_guarded(work.prepare) for work in works]
+    def _store(self, taken: Sequence[Taken | ZujiError]) -> list[Outcome]:
         good = [one for one in taken if not isinstance(one, ZujiError)]
         joined = Joined(good)
         refused = [one for each in good for one in each.refused]

@@ -17,6 +17,7 @@ from zuji.server.protocols.base import parameters
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zuji.engine.batch.columns import Rejected
     from zuji.engine.writer import AppendResult
     from zuji.server.collector.gather import Outcome
     from zuji.server.collector.http import Connection
@@ -50,6 +51,7 @@ class Taking:
         "_answer",
         "_connection",
         "_entrance",
+        "_refused",
         "_request",
         "_results",
         "_taken",
@@ -66,11 +68,12 @@ class Taking:
         self._request = request
         self._connection = connection
         self._taken: Taken | None = None
+        self._refused: Sequence[Rejected] = ()
         self._results: Sequence[AppendResult] | ZujiError = ()
         self._answer = _NONE
 
     def prepare(self) -> Taken:
-        """See ``gather.Work``; a second call gives the same."""
+        """See ``gather.Work``; until it is done, a second call gives the same."""
         if self._taken is None:
             request, entrance = self._request, self._entrance
             coding = request.header(b"content-encoding")
@@ -94,7 +97,9 @@ class Taking:
             answer = protocol.failed(request, self._results)
         else:
             assert self._taken is not None
+            self._refused = self._taken.refused
             answer = protocol.stored(request, self._taken, self._results)
+        self._taken = None  # it may be large, and the others of its group are not stored yet
         self._answer = for_any_origin(request, answer)
 
     def tell(self) -> None:
@@ -103,9 +108,8 @@ class Taking:
         if isinstance(results, ZujiError):
             entrance.metrics.refused(entrance.protocol.name, results.code)
         else:
-            assert self._taken is not None
-            refused = self._taken.refused
-            entrance.metrics.stored(entrance.protocol.name, self.project, results, refused)
+            name = entrance.protocol.name
+            entrance.metrics.stored(name, self.project, results, self._refused)
         self._connection.answer(self._answer)
 
 

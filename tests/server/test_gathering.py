@@ -175,6 +175,40 @@ def test_a_part_that_spoils_its_batch_is_stored_alone():
     assert results(jobs[1])[0].reason == "malformed"
 
 
+def test_a_bug_in_storing_tells_all_and_the_threads_go_on():
+    storage = Storage()
+    storage.open.clear()
+    odd, good = Job(Taken(events=(Events("1", 1, b"\xc0"),))), Job()  # no protocol makes that
+    with gathering(storage) as gatherer:
+        gatherer.put(Job())
+        assert storage.running.acquire(timeout=WAIT_S)
+        gatherer.put(odd)
+        gatherer.put(good)
+        storage.open.set()
+        assert odd.told.wait(WAIT_S)
+        assert good.told.wait(WAIT_S)
+        for _ in range(2 * gather.THREADS):
+            later = Job()
+            gatherer.put(later)
+            assert later.told.wait(WAIT_S)
+            assert results(later) == (AppendResult(1),)
+
+
+def test_bodies_that_inflate_are_stored_before_more_are_inflated(monkeypatch):
+    monkeypatch.setattr(gather, "GROUP_BYTES", 1_000)
+    storage = Storage()
+    storage.open.clear()
+    jobs = [Job(Taken(batches=(b"x" * 600,)), size=1) for _ in range(6)]
+    with gathering(storage) as gatherer:
+        gatherer.put(Job())
+        assert storage.running.acquire(timeout=WAIT_S)
+        for job in jobs:
+            gatherer.put(job)
+        storage.open.set()
+        assert all(job.told.wait(WAIT_S) for job in jobs)
+    assert [len(batches) for batches, _ in storage.groups] == [1, 2, 2, 2]
+
+
 def test_too_much_is_refused_and_all_that_was_taken_is_stored_at_the_end():
     storage = Storage()
     storage.open.clear()
