@@ -1,18 +1,18 @@
 """Rows of the engine's table as native events: what goes to a collector, and items.
 
-One Python pass a row over columns that were turned into lists at once; bulk loading into an engine
-does not come here.
+Columns become events natively, as those of a columnar batch that a collector gets. Bulk loading
+into an engine does not come here.
 """
 
 from __future__ import annotations
 
-from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-import msgpack
 import msgspec
+import numpy as np
 import pyarrow as pa
 
+from zuji.engine.errors import InvalidInput
 from zuji.server.importer.normalise import (
     DEVICE,
     EVENT,
@@ -27,21 +27,20 @@ from zuji.server.importer.parcels import Packed, kept_item
 from zuji.server.importer.readers.base import Reject, row_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
-    import numpy as np
     import numpy.typing as npt
 
     from zuji.server.importer.mapping import Resolved, RowKind
 
-_JSON = msgspec.json.Encoder(enc_hook=lambda one: one.to_datetime().isoformat())
+_JSON = msgspec.json.Encoder()
+_MOST_BYTES = 1 << 30
+"""Of the events of a chunk; chunks of parcels are a megabyte of text, or 262,144 rows."""
 _PART = {
     EVENT: "event",
     USER: "user_id",
     DEVICE: "device_id",
     INSERT_ID: "insert_id",
-    ITEM_ID: "item_id",
-    ITEM_TYPE: "item_type",
 }
 _TYPE: dict[RowKind, str] = {
     "event": "track",
@@ -66,55 +65,106 @@ def packed_rows(
     ``source`` and ``places``: the table as read, and the index in it of each row, for messages.
     Items without an id or a type are added to ``rejects``.
     """
-    head = {"type": _TYPE[kind], "time_free": True}
+    if not table.num_rows:
+        return
+    show = _Shown(source, numbers, places)
+    if kind == "item":
+        for number, raw in zip(numbers.tolist(), _items(table, now_ms), strict=True):
+            if raw is None:
+                message = "an item has an item_id and an item_type"
+                rejects.append(Reject(number, "missing_id", message, show(number)))
+            else:
+                yield Packed(number, kept_item(raw), 8, show, kept=True)
+        return
+    data, ends, items = _packed(_batch(table, resolved, kind, now_ms))
+    ordered = kind == "profile"
+    start = 0
+    for number, end, its in zip(numbers.tolist(), ends.tolist(), items.tolist(), strict=True):
+        yield Packed(number, data[start:end], its, show, ordered=ordered)
+        start = end
+
+
+def _batch(table: pa.Table, resolved: Resolved, kind: RowKind, now_ms: int) -> pa.RecordBatch:
+    """The rows in the columns of a columnar batch (docs/server.md)."""
+    rows = table.num_rows
+    columns: dict[str, Any] = {"type": pa.repeat(_TYPE[kind], rows)}
+    columns["time_free"] = pa.repeat(True, rows)
     if resolved.event_name is not None and kind != "profile":
-        head["event"] = resolved.event_name
-    parts = [(_PART[name], table[name].to_pylist()) for name in _PART if name in table.column_names]
-    times: Iterable[Any] = repeat(None, table.num_rows)
+        columns["event"] = pa.repeat(resolved.event_name, rows)
+    for name, part in _PART.items():
+        if name in table.column_names:
+            columns[part] = table[name]
     if TIME in table.column_names:
-        times = table[TIME].to_pylist()
+        columns["time"] = table[TIME].cast(pa.int64())
+        if kind == "profile":
+            columns["time"] = columns["time"].fill_null(now_ms)
+    elif kind == "profile":
+        columns["time"] = pa.repeat(now_ms, rows)
     names = [name for name in table.column_names if name not in SYSTEM]
-    columns = [_values(table[name]) for name in names]
-    pack = msgpack.Packer(unicode_errors="surrogatepass").pack
-    rows = zip(*columns, strict=True) if columns else repeat((), table.num_rows)
-    for index, (time, values) in enumerate(zip(times, rows, strict=False)):
-        number = int(numbers[index])
-        record: dict[str, Any] = dict(head)
-        record["time"] = now_ms if time is None and kind in ("profile", "item") else time
-        for part, column in parts:
-            if column[index] is not None:
-                record[part] = column[index]
-        if kind == "item" and not (record.get("item_id") and record.get("item_type")):
-            message = "an item has an item_id and an item_type"
-            values_ = row_values(source, int(places[index]))
-            rejects.append(Reject(number, "missing_id", message, values_))
+    plain = {name: _one(column) for name, column in columns.items()}
+    if names:
+        properties = [_one(table[name]) for name in names]
+        plain["properties"] = pa.StructArray.from_arrays(properties, names)
+    return pa.RecordBatch.from_pydict(plain)
+
+
+def _packed(batch: pa.RecordBatch) -> tuple[bytes, Any, Any]:
+    """Events end to end, where each ends, the msgpack values of each; as the collector does it.
+
+    :raises InvalidInput: what the server needs is not installed.
+    """
+    try:
+        from zuji.server.protocols.columnar import packed_rows as of_collector
+    except ImportError as error:
+        raise InvalidInput(
+            f"sending needs the parts of the server ({error}): pip install 'zuji[server]'"
+        ) from error
+    return of_collector(batch, _MOST_BYTES)
+
+
+def _one(column: Any) -> pa.Array:
+    """A column in one piece; lists without the nulls in them."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = pa.concat_arrays(column.chunks)
+    if pa.types.is_list(column.type) and column.values.null_count:
+        lists = [None if v is None else [x for x in v if x is not None] for v in column.to_pylist()]
+        column = pa.array(lists, column.type)
+    return column
+
+
+def _items(table: pa.Table, now_ms: int) -> Iterator[bytes | None]:
+    """Records of items as Sensors Analytics has them; None where one lacks an id or a type."""
+    names = [name for name in table.column_names if name not in SYSTEM]
+    for row in table.to_pylist():
+        if not (row[ITEM_ID] and row[ITEM_TYPE]):
+            yield None
             continue
-        properties = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-        record["properties"] = properties
-        lists = sum(len(v) for v in properties.values() if type(v) is list)
-        yield Packed(
-            number,
-            kept_item(_JSON.encode(record)) if kind == "item" else pack(record),
-            1 + 2 * (len(record) + len(properties)) + lists,
-            _show(source, int(places[index])),
-            kept=kind == "item",
-            ordered=kind == "profile",
+        time = row.get(TIME)
+        yield _JSON.encode(
+            {
+                "type": _TYPE["item"],
+                "time_free": True,
+                "time": now_ms if time is None else time,
+                "item_type": row[ITEM_TYPE],
+                "item_id": row[ITEM_ID],
+                "properties": {name: row[name] for name in names if row[name] is not None},
+            }
         )
 
 
-def _show(source: pa.Table, place: int) -> Callable[[], Any]:
-    return lambda: row_values(source, place)
+class _Shown:
+    """The values of a row, by its number."""
 
+    def __init__(
+        self,
+        source: pa.Table,
+        numbers: npt.NDArray[np.int64],
+        places: npt.NDArray[np.int64],
+    ) -> None:
+        self._of = (source, numbers, places)
 
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    """Values as msgpack has them: instants are timestamps of its own."""
-    if not pa.types.is_timestamp(column.type):
-        values: list[Any] = column.to_pylist()
-        return values
-    ms = column.cast(pa.timestamp("ms", "UTC")).cast(pa.int64()).to_pylist()
-    return [None if one is None else _instant(one) for one in ms]
-
-
-def _instant(ms: int) -> msgpack.Timestamp:
-    seconds, rest = divmod(ms, 1000)
-    return msgpack.Timestamp(seconds, rest * 1_000_000)
+    def __call__(self, number: int) -> Any:
+        source, numbers, places = self._of
+        return row_values(source, int(places[np.searchsorted(numbers, number)]))

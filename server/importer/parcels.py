@@ -43,13 +43,13 @@ class About(NamedTuple):
 
 class Packed(NamedTuple):
     """One native event. ``number``: of its row. ``items``: msgpack values, keys counted. ``show``:
-    the row. ``kept``: see :class:`About`. ``ordered``: it must not overtake others.
+    the row of a number. ``kept``: see :class:`About`. ``ordered``: it must not overtake others.
     """
 
     number: int
     data: bytes
     items: int
-    show: Callable[[], Any]
+    show: Callable[[int], Any]
     kept: bool = False
     ordered: bool = False
 
@@ -83,7 +83,7 @@ def too_large(event: Packed) -> Reject | None:
         f"the event has {len(event.data):,} bytes and {event.items:,} values; "
         f"at most {EVENT_BYTES:,} and {PARCEL_ITEMS:,} fit"
     )
-    return Reject(event.number, "too_large", message, shown(event.show()))
+    return Reject(event.number, "too_large", message, shown(event.show(event.number)))
 
 
 def shown(values: Any) -> Any:
@@ -129,7 +129,7 @@ def kept_item(raw: bytes) -> bytes:
 
 def _about(events: Sequence[Packed], index: int) -> About:
     event = events[index]
-    return About(event.number, shown(event.show()), event.kept)
+    return About(event.number, shown(event.show(event.number)), event.kept)
 
 
 def parcels_of(

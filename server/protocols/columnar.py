@@ -205,6 +205,26 @@ def _parts(
     """Events within the limits of a batch, and the row of the first; ``row``: of the batch's."""
     if not batch.num_rows:
         return
+    data, ends, items = packed_rows(batch, most)
+    first = 0
+    for end, fits in _cuts(ends, np.cumsum(items)):
+        start = int(ends[first - 1]) if first else 0
+        raw = data[start : int(ends[end - 1])]
+        if fits:
+            yield row + first, Events(end - first, int(items[first:end].sum()), raw)
+        else:
+            message = "the event is larger than a batch may be"
+            refusals.append(refused(row + first, "event_too_large", message, raw))
+        first = end
+
+
+def packed_rows(batch: pa.RecordBatch, most: int) -> tuple[bytes, I64, I64]:
+    """Native events of the rows (at least one), end to end; int64[rows] where each ends, and the
+    msgpack values of each. ``most``: bytes that they may become.
+
+    Raises:
+        InvalidEvent: they become more, or a column holds what no property can.
+    """
     own, properties = list[Any](), list[Any]()
     for name, array in zip(batch.schema.names, batch.columns, strict=True):
         if name == "properties":
@@ -220,17 +240,7 @@ def _parts(
     )
     if packed is None:
         raise _malformed("the rows are too large as events: send fewer", "batch_too_large")
-    data, ends, items = packed
-    first = 0
-    for end, fits in _cuts(ends, np.cumsum(items)):
-        start = int(ends[first - 1]) if first else 0
-        raw = data[start : int(ends[end - 1])]
-        if fits:
-            yield row + first, Events(end - first, int(items[first:end].sum()), raw)
-        else:
-            message = "the event is larger than a batch may be"
-            refusals.append(refused(row + first, "event_too_large", message, raw))
-        first = end
+    return packed
 
 
 def _cuts(ends: I64, items: I64) -> Iterator[tuple[int, bool]]:

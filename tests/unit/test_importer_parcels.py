@@ -95,7 +95,7 @@ def test_each_event_knows_its_row(tmp_path):
 
 
 def packed(number, size=10, items=10):
-    return Packed(number, msgpack.packb(b"x" * size), items, lambda: "row")
+    return Packed(number, msgpack.packb(b"x" * size), items, lambda _: "row")
 
 
 def test_batches_hold_what_batches_may():

@@ -28,7 +28,7 @@ STORED = (200, b'{"accepted":1,"duplicates":0,"rejected":[]}', {})
 
 def parcel(n, *, ordered=False, text=None):
     event = {"event": "go", "time": n, "user_id": "u", "properties": {"x": text or str(n)}}
-    packed = Packed(n, msgpack.packb(event), 12, lambda: {"n": n}, ordered=ordered)
+    packed = Packed(n, msgpack.packb(event), 12, lambda _: {"n": n}, ordered=ordered)
     (made,) = parcels_of(KEY, n, [packed], end=n + 1, progress=n, rows=1, rejects=[])
     return made
 
