@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 from zuji.engine import recovery
@@ -529,7 +529,8 @@ class Engine:
 
     def _entries(self, wanted: Wanted) -> Iterator[Kept]:
         self._check()
-        return filter(wanted.has, self._writer.quarantine.entries(wanted.after))
+        found = self._writer.quarantine.entries(wanted.after)
+        return filter(wanted.has, takewhile(wanted.goes_on, found))
 
     def status(self) -> dict[str, Any]:
         """Sizes and health of the project, JSON-ready."""
@@ -552,7 +553,7 @@ class Engine:
             "partitions": len({s.partition for s in segments}),
             "events": len(view.catalog.events) - len(PROFILE_EVENTS),
             "properties": len(view.catalog.props),
-            "rejected": sum(count for _, count in quarantined) + len(writer.quarantine.in_memory()),
+            "rejected": sum(one[1] for one in quarantined) + len(writer.quarantine.in_memory()),
             "pending_merges": sum(len(p) for p in view.pending.values()),
             "watermark_ms": view.watermark_ms,
             "flushes": writer.flushes,

@@ -96,7 +96,7 @@ class Kept:
 class Wanted:
     """Which entries somebody asks for: each condition that is not None must hold."""
 
-    __slots__ = ("_from_ms", "_keys", "_reason", "_to_ms", "after")
+    __slots__ = ("_from_ms", "_keys", "_last", "_reason", "_to_ms", "after")
 
     def __init__(
         self,
@@ -110,12 +110,19 @@ class Wanted:
         self._reason = reason
         self._from_ms = from_ms
         self._to_ms = to_ms
+        self._last = max(self._keys) if self._keys else None
         self.after: Key = () if after is None else key_of(after)
+        if self._keys:
+            self.after = max(self.after, min(self._keys)[:-1])
 
     @property
     def all(self) -> bool:
         """No condition."""
         return (self._keys, self._reason, self._from_ms, self._to_ms) == (None,) * 4
+
+    def goes_on(self, kept: Kept) -> bool:
+        """Whether this entry or one after it may be one of them."""
+        return self._last is None or kept.key <= self._last
 
     def has(self, kept: Kept) -> bool:
         """Whether an entry is one of them (``after`` is for who lists them)."""

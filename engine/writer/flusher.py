@@ -146,7 +146,7 @@ class Flusher:
         if grown.kept:
             name = state.new(names.rejected(state.number()), written)
             write_quarantine(state.files, state.path(name), grown.kept)
-            quarantine.append([name, len(grown.kept)])
+            quarantine.append([name, len(grown.kept), grown.kept[-1].id])
         return {
             "catalog": catalog,
             "ids": ids,

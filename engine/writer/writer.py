@@ -226,7 +226,7 @@ class Writer(State):
                 checks.append((name, partial(read_ids, self.files, path, shard, first, count)))
         for name, _, count in extra.get("dedup", []):
             checks.append((name, partial(read_keys, self.files, self.path(name), count)))
-        for name, _ in extra.get("quarantine", []):
+        for name, *_ in extra.get("quarantine", []):
             checks.append((name, lambda n=name: list(read_quarantine(self.files, self.path(n)))))  # type: ignore[misc]
         for name, check in checks:
             try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import struct
 
+import lz4.block
 import msgpack
 import pytest
 
@@ -14,7 +16,10 @@ from zuji.engine.engine import open_project
 from zuji.engine.errors import InvalidEvent, InvalidInput, StorageFull
 from zuji.engine.export import read_events
 from zuji.engine.quarantine import refusal
+from zuji.engine.storage.codecs import crc32c
 from zuji.engine.storage.files import Files
+from zuji.engine.storage.manifest import Edit
+from zuji.engine.writer import quarantining
 
 NOON = 1_790_827_200_000
 GOOD = {"event": "go", "time": NOON, "user_id": "u"}
@@ -293,6 +298,50 @@ def test_discarding(clocked):
         clocked.engine.discard_rejected()
     with pytest.raises(InvalidInput):
         clocked.engine.discard_rejected(["x"])
+
+
+def test_only_files_that_matter_are_read(clocked, monkeypatch):
+    for _ in range(5):
+        fill(clocked, 2)
+        clocked.engine.flush()
+    read = []
+    plain = quarantining.read_quarantine
+    monkeypatch.setattr(
+        quarantining, "read_quarantine", lambda f, path: read.append(path) or plain(f, path)
+    )
+    everything = ids(clocked.engine)
+    assert len(read) == 5
+    read.clear()
+    assert ids(clocked.engine, after=everything[14], limit=1) == [everything[15]]
+    assert len(read) == 1
+    read.clear()
+    assert clocked.engine.discard_rejected([everything[9], everything[6]]) == 2
+    assert len(set(read)) == 2  # where they are, and the one after, to see that they are over
+    assert ids(clocked.engine) == [one for n, one in enumerate(everything) if n not in (6, 9)]
+    assert clocked.engine.discard_rejected([everything[7], everything[16]]) == 2
+    assert clocked.engine.discard_rejected([everything[8]]) == 1
+    assert len(ids(clocked.engine)) == 15
+
+
+def test_files_of_an_older_release_are_worked_with(clocked, tmp_path):
+    """Version 1, and a manifest that does not know the last id."""
+    fill(clocked)
+    clocked.engine.flush()
+    (path,) = (tmp_path / "default" / "quarantine").iterdir()
+    record = lz4.block.compress(msgpack.packb([7, 0, "old", "", "", msgpack.packb(GOOD)]))
+    head = struct.pack("<8sHHI", b"ZUJIQUA1", 1, 0, 3)
+    body = struct.pack("<II", len(record), crc32c(record)) + record
+    path.write_bytes(head + struct.pack("<I", crc32c(head)) + 3 * body)
+    manifest = clocked.engine._writer.manifest
+    manifest.commit(Edit(extra_updates={"quarantine": [[f"quarantine/{path.name}", 3]]}))
+    fill(clocked, 1)
+    everything = ids(clocked.engine)
+    number = int(path.name.split(".")[0])
+    assert everything[:3] == [f"0-{number}-{n}" for n in range(3)]
+    assert clocked.engine.discard_rejected(everything[1:2]) == 1
+    assert ids(clocked.reopen(killed=True)) == [everything[0], *everything[2:]]
+    assert clocked.engine.replay_rejected(reason="old").stored == 2
+    assert ids(clocked.engine) == everything[3:]
 
 
 def test_files_that_hold_nothing_any_more_are_removed(clocked, tmp_path):
