@@ -237,9 +237,10 @@ def _cast(sent: str, v: Any, kind: str) -> Any:
         kind == "float" and sent == "string" and re.fullmatch(r"[+-]?\d+(\.\d+)?", v)
     ):
         made = float(v)
-    elif (kind == "int" and (sent == "bool" or (sent == "float" and v == int(v)))) or (
-        kind == "int" and sent == "string" and re.fullmatch(r"[+-]?\d{1,18}", v)
-    ):
+    elif (
+        kind == "int"
+        and (sent == "bool" or (sent == "float" and v == int(v) and -(2.0**63) <= v < 2.0**63))
+    ) or (kind == "int" and sent == "string" and re.fullmatch(r"[+-]?\d{1,18}", v)):
         made = int(v)
     elif kind == "bool" and sent in ("int", "float") and v in (0, 1):
         made = bool(v)

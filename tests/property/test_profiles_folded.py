@@ -11,7 +11,7 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import zuji
@@ -123,8 +123,18 @@ def at_events(engine, name):
     return [(str(row[1])[:10], row[2], row[-1]) for row in answer.rows if row[-1]]
 
 
+def record(kind, **properties):
+    return {
+        "type": f"profile_{kind}",
+        "user_id": "a",
+        "time": BASE,
+        "properties": properties,
+    }
+
+
 @settings(max_examples=150, deadline=None)
 @given(steps)
+@example([[record("increment", f=0), record("set", f=1e308)]])  # no int64: refused
 def test_profiles_are_folded_in_order_of_time(program):
     oracle = OracleProject()
     with tempfile.TemporaryDirectory() as folder:
