@@ -231,7 +231,7 @@ import mixpanel from 'mixpanel-browser';
 const [url, token] = [__URL__, __TOKEN__];
 const errors = [];
 mixpanel.init(token, { api_host: url, persistence: 'localStorage', batch_flush_interval_ms: 200,
-  track_pageview: false, ip: false, error_reporter: (m) => errors.push(String(m)),
+  track_pageview: false, ip: false, flags: true, error_reporter: (m) => errors.push(String(m)),
   remote_settings_mode: 'fallback' });
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const emptied = async () => {

@@ -8,7 +8,7 @@ import msgpack
 
 import zuji
 from zuji.engine.errors import InvalidEvent, ZujiError
-from zuji.server.collector.message import Answer, Request
+from zuji.server.collector.message import Request
 from zuji.server.errors import BadBody
 from zuji.server.settings import Settings
 
