@@ -304,12 +304,10 @@ static __attribute__((noinline)) int zj_keep_appended(zj_keeper *k) {
     return 0;
 }
 
-/* The open row becomes number o->rows. 0, or -1 without memory. REQUIRES: it was checked whole. */
-static int zj_keep_row(zj_keeper *k, uint32_t index) {
+/* What few rows need: nulls and lists, and profile records. */
+static __attribute__((noinline)) int zj_keep_unusual(zj_keeper *k) {
     zj_columns *o = &k->out;
     zj_row *row = &k->row;
-    const size_t at = o->rows;
-    if ((row->event.p || row->unnamed || !row->matched) && zj_name_row(k)) return -1;
     if (row->type == ZJ_PROFILE_UNSET) {
         memset(o->cell_kind + o->cells, ZJ_UNSET, row->cells);
         memset(o->cell_value + o->cells, 0, row->cells * sizeof(int64_t));
@@ -317,7 +315,16 @@ static int zj_keep_row(zj_keeper *k, uint32_t index) {
         zj_drop_nulls(k);
     }
     if (row->lists && zj_keep_lists(k)) return -1;
-    if (row->type == ZJ_PROFILE_APPEND && zj_keep_appended(k)) return -1;
+    return row->type == ZJ_PROFILE_APPEND ? zj_keep_appended(k) : 0;
+}
+
+/* The open row becomes number o->rows. 0, or -1 without memory. REQUIRES: it was checked whole. */
+static int zj_keep_row(zj_keeper *k, uint32_t index) {
+    zj_columns *o = &k->out;
+    zj_row *row = &k->row;
+    const size_t at = o->rows;
+    if ((row->event.p || row->unnamed || !row->matched) && zj_name_row(k)) return -1;
+    if ((row->type | row->nulls | row->lists) && zj_keep_unusual(k)) return -1;
     o->kind[at] = row->type;
     o->event[at] = row->event_code;
     o->time[at] = row->time;

@@ -239,6 +239,9 @@ class Intake:
         taken = self._state.binder.bind(table, received, raw, grown.mem)
         if keys is not None:
             self._state.dedup.add(*keys)
+        if not taken.rejected:
+            repeated = tuple(taken.repeated)
+            return AppendResult(taken.rows, len(repeated), (), repeated)
         rejected = tuple(sorted(opened(taken.rejected), key=lambda r: r.index))
         if kind != KIND_REPLAYED:
             grown.keep(((one.index, one) for one in rejected), received, seq)
