@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from bench.killing_clients import SDKS
 from bench.serving import ROOT, Server, environment
 
-ROUND = 20
+ROUND = 50
 """Kills before all is compared."""
 BUNDLE = ROOT / "sdk" / "miniprogram" / "dist" / "index.cjs"
 END_S = 240.0
@@ -165,10 +165,24 @@ class Round:
             found.had += len(had)
             found.gave_up += len(gave_up)
             found.stored += len(there)
-            found.lost += len(had - there.keys())
+            lost = sorted(had - there.keys())
+            found.lost += len(lost)
+            if lost:
+                self.outcome.problems.append(f"{name} of {max(had)} lost {_spans(lost)}")
             found.doubled += sum(count - 1 for count in there.values())
             if not had:
                 self.outcome.problems.append(f"{name} sent nothing")
+
+
+def _spans(numbers: list[int]) -> str:
+    """Ascending numbers as spans: 3-7, 12-12; the first twenty."""
+    spans: list[list[int]] = []
+    for n in numbers:
+        if spans and n == spans[-1][1] + 1:
+            spans[-1][1] = n
+        else:
+            spans.append([n, n])
+    return ", ".join(f"{first}-{last}" for first, last in spans[:20])
 
 
 def run(cycles: int, seed: int, names: list[str], work: Path, *, loud: bool = True) -> Outcome:

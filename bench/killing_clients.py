@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PAUSE_S = 0.01
-FLUSH_S = 120.0
+PAUSE_S = 0.02
+FLUSH_S = 200.0
 
 
 class Told:
@@ -89,10 +89,12 @@ def posthog(url: str, key: str, _folder: Path, told: Told) -> None:
     )
 
     def step(n: int) -> None:
-        client.capture("killed", distinct_id=f"u{n % 50}", properties={"n": n, "sdk": "posthog"})
-        told.has(n)
+        properties = {"n": n, "sdk": "posthog"}
+        if client.capture("killed", distinct_id=f"u{n % 50}", properties=properties):
+            told.has(n)
 
     _until_told(step)
+    client.flush(FLUSH_S)
     client.shutdown()
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 5.0
 """A body may be slow for so long before its rate counts."""
+SHARE_BYTES = 16 * 1024
+"""Read of a connection at one turn of the loop, but for bodies."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -51,6 +53,10 @@ class Watch:
         self.closing = False
         self.refused: Counter[str] = Counter()
         self._addresses: Counter[str] = Counter()
+
+    def later(self, call: Callable[[], None]) -> None:
+        """Calls it at the loop's next turn."""
+        asyncio.get_running_loop().call_soon(call)
 
     def protocol(self) -> Connection:
         """A protocol for a new connection."""
@@ -112,10 +118,12 @@ class Connection(asyncio.Protocol):
         "_head",
         "_last",
         "_leaving",
+        "_left",
         "_parser",
         "_paused",
         "_peer",
         "_phase",
+        "_scheduled",
         "_since",
         "_transport",
         "_waiting",
@@ -138,6 +146,8 @@ class Connection(asyncio.Protocol):
         self._leaving = False  # a request said that it is the last
         self._paused = False
         self._full = False  # the client does not read its answers
+        self._left = b""  # came, and is not read yet
+        self._scheduled = False  # it will be, at the loop's next turn
         self._last: Answer | None = None  # sent when what waits is answered
 
     # -- called by the loop --------------------------------------------------------------------
@@ -153,11 +163,50 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """The client is gone; what it sent is stored all the same."""
         self._ended = True
+        self._left = b""
         self._waiting.clear()
         self._watch.leave(self, self._peer)
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        self._left = self._left + data if self._left else data
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Reads a share of what came; the rest at later turns of the loop, when what was read is
+        answered: thousands of small requests at once must not hold up other clients.
+        """
+        self._scheduled = False
+        while self._left and not self._ended:
+            if self._busy is not None or self._waiting or self._full:
+                self._pause()
+                return  # until _next
+            size = len(self._left) if self._phase == "body" else SHARE_BYTES
+            share, self._left = self._left[:size], self._left[size:]
+            self._read(share)
+            if self._left and self._phase != "body":
+                self._pause()
+                self._go_on()
+                return
+        if self._busy is None and not self._waiting:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Reads what is left at the next turn, or from the client when nothing is."""
+        if self._left:
+            if not self._scheduled:
+                self._scheduled = True
+                self._watch.later(self._read_on)
+        elif self._paused and not self._full and not self._ended:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _pause(self) -> None:
+        if not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _read(self, data: bytes) -> None:
         if self._ended:
             return
         if self._phase == "idle":
@@ -184,9 +233,7 @@ class Connection(asyncio.Protocol):
         """Answers pile up: nothing more is read or handled until the client reads them."""
         self._full = True
         self._since = time.monotonic()
-        if not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        self._pause()
 
     def resume_writing(self) -> None:
         """The client has read."""
@@ -269,9 +316,8 @@ class Connection(asyncio.Protocol):
         self._waiting.append((request, keep))
         if self._busy is None:
             self._next()
-        elif not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        else:
+            self._pause()
 
     # -- answers -------------------------------------------------------------------------------
 
@@ -310,9 +356,7 @@ class Connection(asyncio.Protocol):
             self._close()
         else:
             self._since = time.monotonic()
-            if self._paused and not self._full:
-                self._paused = False
-                self._transport.resume_reading()
+            self._go_on()
 
     def _refuse(self, answer: Answer) -> None:
         """No further request is read; the answer comes after those of the requests before."""

@@ -239,7 +239,8 @@ def _debugged(found: _Debugged) -> Answer:
 
 def _failed(request: Request, error: ZujiError) -> Answer:
     if isinstance(error, BadBody) and request.path != "/debug":
-        # Nobody could read it: sent again, it would be the same. `zuji_refused_total` counts it.
+        # Nobody could read it: sent again, it would be the same.
+        # `zuji_refused_requests_total` counts it.
         return _stored(request, Taken(), ())
     if isinstance(error, BadBody):
         return problem(400, error.code, str(error))

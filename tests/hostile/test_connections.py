@@ -4,10 +4,12 @@ import resource
 import socket
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 
 from tests.server.listening import all_of, connected, listening, statuses
+from zuji.server.collector.http import SHARE_BYTES
 from zuji.server.serve import OWN_FILES, _within_files
 from zuji.server.settings import Settings
 
@@ -93,3 +95,36 @@ def test_connections_leave_open_files_to_projects(monkeypatch):
     assert limits[-1][0] == 20_000 + OWN_FILES
     limits.append((256, 256))
     assert _within_files(Settings(connections=20_000)).connections == 128
+
+
+def test_many_small_requests_at_once_are_read_in_shares():
+    """Between two shares of one connection others have their turn."""
+    with listening() as listener, connected(listener.port) as greedy:
+        turns = []
+
+        def turn():
+            turns.append(len(listener.seen))
+            if len(listener.seen) < 4001:
+                listener.loop.call_soon(turn)
+
+        listener.loop.call_soon_threadsafe(turn)
+        greedy.sendall(GOOD * 4000 + LAST)
+        assert statuses(all_of(greedy)) == [200] * 4001
+        steps = [after - before for before, after in pairwise(turns)]
+        assert max(steps) <= 2 * SHARE_BYTES // len(GOOD)
+
+
+def test_no_more_than_a_share_is_taken_apart_while_an_answer_is_due():
+    with listening(hold=True) as listener, connected(listener.port) as client:
+        client.sendall(GOOD * 2000)
+        deadline = time.monotonic() + 20
+        while not listener.held:
+            assert time.monotonic() < deadline
+        (connection,) = listener.watch.open
+        assert listener.on_loop(lambda: len(connection._waiting)) <= SHARE_BYTES // len(GOOD) + 1
+        for count in range(1, 2001):
+            while len(listener.seen) < count:
+                assert time.monotonic() < deadline + 60
+            listener.release()
+        listener.on_loop(lambda: None)
+        assert len(listener.seen) == 2000
