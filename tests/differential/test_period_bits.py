@@ -1,4 +1,4 @@
-"""Lifecycle and stickiness from rows of bits against Python sets, on every code path of this CPU."""
+"""Lifecycle and stickiness from rows of bits against Python sets, on every path of this CPU."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def cases(draw):
     n_lines = draw(st.integers(1, 3))
     known = [*range(0, USERS, 3), FAR]
     mine = st.lists(st.integers(0, 3), max_size=3, unique=True)
-    lines = draw(st.none() | st.fixed_dictionaries({u: mine for u in known[:30]}))
+    lines = draw(st.none() | st.fixed_dictionaries(dict.fromkeys(known[:30], mine)))
     if lines is None:
         n_lines = 1
     return {
@@ -166,8 +166,8 @@ def test_refuses_what_does_not_belong_together():
     fine = bit_rows([[(0, 0)], [(0, 0)]])
     with pytest.raises(ValueError, match="most"):
         stickiness_bits([bits], fine, np.zeros(2, np.int32), None, words=1, most=1)
+    lines = np.array([0, 2], np.uint32), np.zeros(1, np.uint32), 1
     with pytest.raises(ValueError, match="offsets"):
-        lines = np.array([0, 2], np.uint32), np.zeros(1, np.uint32), 1
         lifecycle_bits([bits], fine, bit_rows([[]]), None, words=1, periods=1, lines=lines)
     with pytest.raises(ValueError, match="words"):
         lifecycle_bits([np.ones((1, 2), np.uint64)], fine, bit_rows([[]]), None, words=1, periods=1)

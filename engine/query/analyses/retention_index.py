@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine.query.crowd import allowed
+from zuji.engine.query.day_rows import DayRows, packed
 from zuji.engine.query.edges import unions_of_days
 from zuji.engine.query.kernels._retention_bits import retention_bits
 from zuji.engine.query.model import Bracket
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.kernels.lane import BitRows
     from zuji.engine.query.model import RetentionBody
-    from zuji.engine.query.plan import RunRef, Scan
+    from zuji.engine.query.plan import Scan
     from zuji.engine.types import F64, I64, U8, U64
 
 COHORTS = {"first_in_range": 0, "first_ever": 1, "recurring": 2}
@@ -85,7 +86,7 @@ def _shard(bound: Bound, start: Scan, back: Scan, s: Setting, shard: int) -> Ind
     body, context = s.body, bound.context
     same = same_events(start, back)
     words = (bound.view.users[shard] + 63) // 64
-    runs = _Runs(bound, multi=same)
+    runs = DayRows(bound, multi=same)
     starts, before = runs.rows(start.of_shard(shard), s.buckets.edges)
     returns, _ = runs.rows(back.of_shard(shard), s.periods[: s.cohorts + body.periods + 1])
     zeros = None
@@ -139,62 +140,3 @@ def counted(
         cancel=bound.context.flag,
     )
     return IndexCells(size[np.newaxis], returned[np.newaxis])
-
-
-class _Runs:
-    """Day bits of the runs that the rows name by number."""
-
-    def __init__(self, bound: Bound, *, multi: bool) -> None:
-        self.bound = bound
-        self.multi = multi
-        self.days: list[tuple[U64, U64 | None]] = []
-        self._numbers: dict[int, int] = {}
-
-    def rows(self, refs: list[RunRef], edges: I64) -> tuple[BitRows, BitRows]:
-        """Users of each period as unions of days, and those before the first."""
-        periods, runs, days = [], [], []
-        for ref in refs:
-            index = ref.run.index
-            assert index is not None
-            at = np.searchsorted(edges, index.edges[:-1], side="right") - 1
-            used = np.flatnonzero((index.rows > 0) & (at < len(edges) - 1))
-            periods.append(at[used])
-            days.append(used)
-            runs.append(np.full(len(used), self._number(ref), dtype=np.int32))
-        if not periods:
-            nothing = np.empty(0, dtype=np.int32)
-            return (
-                (np.zeros(len(edges), dtype=np.int32), nothing, nothing),
-                (np.zeros(2, dtype=np.int32), nothing, nothing),
-            )
-        period, run, day = (
-            np.concatenate(periods),
-            np.concatenate(runs),
-            np.concatenate(days).astype(np.int32),
-        )
-        order = np.argsort(period, kind="stable")
-        period, run, day = period[order], run[order], day[order]
-        bounds = np.searchsorted(period, np.arange(len(edges))).astype(np.int32)
-        first = int(bounds[0])
-        return (
-            (bounds - first, run[first:], day[first:]),
-            (np.array([0, first], dtype=np.int32), run[:first], day[:first]),
-        )
-
-    def _number(self, ref: RunRef) -> int:
-        key = id(ref.run)
-        if key not in self._numbers:
-            self.bound.context.check()
-            self._numbers[key] = len(self.days)
-            bits = self.bound.view.day_bits.of(ref.source, ref.run, multi=self.multi)
-            self.bound.context.charge(bits.nbytes)  # all are held until the cells are counted
-            self.days.append((bits.users, bits.multi))
-        return self._numbers[key]
-
-
-def packed(audience: U8, words: int) -> U64:
-    """One byte a user as bits."""
-    packed = np.zeros(words * 8, dtype=np.uint8)
-    bits = np.packbits(audience, bitorder="little")
-    packed[: len(bits)] = bits
-    return packed.view(np.uint64)
