@@ -112,3 +112,35 @@ class RetentionCells:
     metric_sum: F64 | None
     metric_count: I64 | None
     picked: U32
+
+
+@dataclass(frozen=True, slots=True)
+class UserValues:
+    """Answer of ``user_values``: a record a user and period with a counted row, by (user, period).
+
+    ``lane`` int32[m], ``row`` uint32[m]: the first or last counted row; empty when no place was
+    asked for.
+    """
+
+    user: U32
+    period: I32
+    value: F64
+    lane: I32
+    row: U32
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Answer of ``interval_pairs``: one record a pair, by user, in the order of their ends.
+
+    ``bucket`` int32[m] of the start; ``gap`` int64[m] ms from start to end. ``start_lane``,
+    ``end_lane`` int32[m] and ``start_row``, ``end_row`` uint32[m]; empty when not asked for.
+    """
+
+    user: U32
+    bucket: I32
+    gap: I64
+    start_lane: I32
+    start_row: U32
+    end_lane: I32
+    end_row: U32
