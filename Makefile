@@ -88,6 +88,13 @@ N ?= 200
 kill-cycles: dev ## kill the server N=200 times under load from real SDKs: nothing lost, nothing doubled
 	$(BIN)/python -m bench.killing --cycles $(N)
 
+bench-attacks: dev  ## good clients beside each of the attacks: their p99, the server's memory
+	$(BIN)/python -m bench.attacks
+
+MINUTES ?= 20
+soak: dev        ## MINUTES=20 at full rate: memory, freshness, merges; up to 30 GB of disk, removed afterwards
+	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
 check: lint types test sdk-test  ## ruff, mypy strict, import-linter, stubtest, tests, the Python SDK's
 
 bench: dev       ## Zuji beside its peers on 20 M rows: ≤ 15 min, 6 GB of disk
