@@ -133,7 +133,7 @@ class Snapshot:
 
     def users(self, query: Any, pick: Mapping[str, Any], scope: Scope | None = None) -> Result:
         """As :meth:`Engine.users`, at the moment of the snapshot."""
-        return self._engine._users(self._pinned(), query, pick, scope)
+        return self._engine._users(self._pinned(), query, pick, scope, None)
 
     def _session_paths(
         self,
@@ -319,15 +319,23 @@ class Engine:
         query: dict[str, Any] | str | bytes,
         pick: Mapping[str, Any],
         scope: Scope | None = None,
+        *,
+        cancel: Cancel | None = None,
     ) -> Result:
-        """The users behind one cell of the answer, one row each: ``user_id``, ``device_id``."""
-        return self._users(None, query, pick, scope)
+        """The users behind one cell of the answer, one row each: ``user_id``, ``device_id``.
+        ``cancel``: as in :meth:`query`.
+        """
+        return self._users(None, query, pick, scope, cancel)
 
     def explain(
-        self, query: dict[str, Any] | str | bytes, scope: Scope | None = None
+        self,
+        query: dict[str, Any] | str | bytes,
+        scope: Scope | None = None,
+        *,
+        cancel: Cancel | None = None,
     ) -> dict[str, Any]:
-        """What the query would read, and what was ruled out."""
-        return explain_query(self._pin(), query, scope, self._context(None, None, None, None))
+        """What the query would read, and what was ruled out. ``cancel``: as in :meth:`query`."""
+        return explain_query(self._pin(), query, scope, self._context(cancel, None, None, None))
 
     def snapshot(self) -> Snapshot:
         """A pinned state that later events do not change."""
@@ -349,10 +357,15 @@ class Engine:
             return execute(view or self._pin(), query, scope, context)
 
     def _users(
-        self, view: View | None, query: Any, pick: Mapping[str, Any], scope: Scope | None
+        self,
+        view: View | None,
+        query: Any,
+        pick: Mapping[str, Any],
+        scope: Scope | None,
+        cancel: Cancel | None,
     ) -> Result:
         self._check()
-        with self._context(None, None, None, None) as context:
+        with self._context(cancel, None, None, None) as context:
             return users_of(view or self._pin(), query, pick, scope, context)
 
     def _context(

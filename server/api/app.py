@@ -12,19 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from zuji.engine.errors import InvalidQuery, NotFound, Overloaded, ZujiError
+from zuji.engine.errors import InvalidQuery, NotFound, ZujiError
 from zuji.engine.query.context import Cancel
 from zuji.server.api.asking import Desk
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
+from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
 from zuji.server.api.quarantine import Quarantine
 from zuji.server.auth import Kind, bearer
-from zuji.server.protocols.native import STATUS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -39,13 +41,6 @@ if TYPE_CHECKING:
 
 QUERY_BYTES = 1 << 20
 """Bytes of a request with a query; the query itself has the engine's limit."""
-_STATUS = {
-    **STATUS,
-    "invalid_query": 400,
-    "query_budget_exceeded": 422,
-    "query_cancelled": 499,
-    "corruption": 500,
-}
 
 
 class Api:
@@ -100,18 +95,18 @@ class Api:
         query, pick = body.get("query"), body.get("pick")
         if not isinstance(query, dict) or not isinstance(pick, dict) or len(body) != 2:
             raise InvalidQuery('send {"query": {…}, "pick": {…}}')
-        cancel = Cancel()
+        form, cancel = form_of(request), Cancel()
         result = await self.desk.run(
-            lambda: project.engine.users(query, pick), cancel, _gone(request)
+            lambda: project.engine.users(query, pick, cancel=cancel), cancel, _gone(request)
         )
-        return await asyncio.to_thread(answered, result, form_of(request))
+        return await asyncio.to_thread(answered, result, form)
 
     async def explain(self, request: Request) -> Response:
         """``POST /v1/query/explain``: what a query would read."""
         project = self._project(request, Kind.READ)
-        document = await _document(request)
+        document, cancel = await _document(request), Cancel()
         found = await self.desk.run(
-            lambda: project.engine.explain(document), Cancel(), _gone(request)
+            lambda: project.engine.explain(document, cancel=cancel), cancel, _gone(request)
         )
         return JSONResponse(found)
 
@@ -146,8 +141,10 @@ class Api:
                     _gone(request),
                 )
                 steps.put_nowait(("result", result.to_json()))
-            except ZujiError as problem:
-                steps.put_nowait(("error", msgspec.json.encode(_said(problem)).decode()))
+            except Exception as problem:  # whatever it is, the client waits for an end
+                if not isinstance(problem, ZujiError):
+                    log_bug(problem)
+                steps.put_nowait(("error", msgspec.json.encode(said(problem)).decode()))
 
         task = asyncio.ensure_future(work())
         try:
@@ -233,32 +230,10 @@ def _gone(request: Request) -> Callable[[], Awaitable[Any]]:
     return gone
 
 
-def _said(problem: ZujiError) -> dict[str, Any]:
-    error = {"code": problem.code, "message": str(problem)}
-    if isinstance(problem, InvalidQuery):
-        error["path"] = problem.path
-    return {"error": error}
-
-
-async def _failed(_request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, ZujiError)
-    headers = {}
-    if isinstance(problem, Overloaded):
-        headers["Retry-After"] = str(max(1, round(problem.retry_after)))
-    return JSONResponse(_said(problem), _STATUS.get(problem.code, 500), headers)
-
-
-async def _refused(_request: Request, problem: Exception) -> Response:
-    status = getattr(problem, "status_code", 500)
-    codes = {404: "not_found", 405: "method_not_allowed"}
-    code = codes.get(status, "error")
-    return JSONResponse({"error": {"code": code, "message": str(problem)}}, status)
-
-
 def make_api(api: Api) -> Starlette:
     """The ASGI application."""
-    from starlette.exceptions import HTTPException
-
     return Starlette(
-        routes=api.routes(), exception_handlers={ZujiError: _failed, HTTPException: _refused}
+        routes=api.routes(),
+        middleware=[Middleware(WithoutBugs)],
+        exception_handlers={ZujiError: failed, HTTPException: refused},
     )

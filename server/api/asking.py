@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import Overloaded, QueryCancelled, ZujiError
+from zuji.server.api.problems import INTERNAL
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,7 +46,7 @@ class Desk:
             self._metrics.queried("overloaded", 0.0)
             raise Overloaded("too many queries wait for their turn", 2.0)
         began = time.perf_counter()
-        outcome = "error"
+        outcome = INTERNAL
         self._there += 1
         self._metrics.running(1)
         self._cancels.add(cancel)

@@ -54,11 +54,29 @@ def form_of(request: Request) -> str:
         if asked not in FORMS:
             raise InvalidInput(f"format is one of {', '.join(FORMS)}, not {asked!r}")
         return asked
-    accepted = request.headers.get("accept", "")
-    for name, (kind, _) in FORMS.items():
-        if kind.partition(";")[0] in accepted:
-            return name
-    return "json"
+    return _wanted_most(request.headers.get("accept", ""))
+
+
+def _wanted_most(accept: str) -> str:
+    """The form with the highest weight in an ``Accept`` header; of equals the first."""
+    kinds = {kind.partition(";")[0]: name for name, (kind, _) in FORMS.items()}
+    best, chosen = 0.0, "json"
+    for item in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in item.split(";"))
+        weight = _weight(parameters)
+        if kind in kinds and weight > best:
+            best, chosen = weight, kinds[kind]
+    return chosen
+
+
+def _weight(parameters: list[str]) -> float:
+    for one in parameters:
+        if one.startswith("q="):
+            try:
+                return float(one[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
 
 
 def answered(result: Result, form: str) -> Response:
