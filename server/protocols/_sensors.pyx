@@ -1,9 +1,10 @@
 # The native half of .sensors: form.h unpacks a request, sensors.h makes events of its records.
 # No Python object an event; the GIL is released while bytes are read.
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, malloc
 
 
 cdef extern from "form.h" nogil:
@@ -52,6 +53,26 @@ cdef extern from "sensors.h" nogil:
     void zs_free(zs_run *r)
 
 
+cdef extern from "quick.h" nogil:
+    ctypedef struct zq_sent:
+        const uint8_t *query
+        const uint8_t *body
+        size_t query_n
+        size_t body_n
+        uint8_t *work
+        int64_t received_ms
+    size_t ZQ_ROOM(size_t query_n, size_t body_n)
+    int zq_take(zs_run *r, const zq_sent *s)
+    void zq_renew(zs_run *r, size_t most)
+    enum:
+        ZQ_NO_MEMORY
+        ZQ_UNSURE
+
+
+cdef enum:
+    KEPT_BYTES = 256 << 10  # of each buffer of a run that waits for its next use
+
+
 def field(const uint8_t[::1] form not None, bytes name not None):
     cdef size_t size = <size_t>form.shape[0]
     cdef zf_text found
@@ -97,34 +118,45 @@ def hash_code(bytes text not None):
     return found
 
 
+cdef _limit(zs_run *run, limits, int64_t offset_ms, bint keep_ip):
+    run.offset_ms = offset_ms
+    run.max_events = limits.batch_events
+    run.max_items = limits.batch_items - 1
+    run.max_bytes = limits.batch_bytes - 64
+    run.list_values = limits.list_values
+    run.keep_ip = keep_ip
+
+
+cdef list _parts(zs_run *run):
+    cdef list parts = []
+    cdef size_t i
+    cdef zs_part *part
+    for i in range(run.parts_used):
+        part = &run.parts[i]
+        data = PyBytes_FromStringAndSize(
+            <const char *>run.out.start + part.start, <Py_ssize_t>(part.end - part.start)
+        )
+        parts.append((part.count, part.items, data))
+    return parts
+
+
 def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, limits not None,
               bint keep_ip=False):
     cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(document)
     cdef size_t i, size = <size_t>len(document)
     cdef int failed
-    cdef zs_part *part
     cdef zs_refusal *one
     cdef zs_run *run = <zs_run *>calloc(1, sizeof(zs_run))
     if run == NULL:
         raise MemoryError("no memory to read records")
     try:
-        run.received_ms, run.offset_ms = received_ms, offset_ms
-        run.max_events = limits.batch_events
-        run.max_items = limits.batch_items - 1
-        run.max_bytes = limits.batch_bytes - 64
-        run.list_values = limits.list_values
-        run.keep_ip = keep_ip
+        _limit(run, limits, offset_ms, keep_ip)
+        run.received_ms = received_ms
         with nogil:
             failed = zs_document(run, p, size)
         if failed:
             raise MemoryError("no memory to read records")
-        parts = []
-        for i in range(run.parts_used):
-            part = &run.parts[i]
-            data = PyBytes_FromStringAndSize(
-                <const char *>run.out.start + part.start, <Py_ssize_t>(part.end - part.start)
-            )
-            parts.append((part.count, part.items, data))
+        parts = _parts(run)
         refused = []
         for i in range(run.refused_used):
             one = &run.refused[i]
@@ -136,3 +168,43 @@ def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, l
     finally:
         zs_free(run)
         free(run)
+
+
+@cython.final
+cdef class Quick:
+    cdef zs_run *run
+
+    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip=False):
+        self.run = <zs_run *>calloc(1, sizeof(zs_run))
+        if self.run == NULL:
+            raise MemoryError("no memory to read records")
+        _limit(self.run, limits, offset_ms, keep_ip)
+
+    def __dealloc__(self):
+        if self.run != NULL:
+            zs_free(self.run)
+            free(self.run)
+
+    def events(self, bytes query not None, bytes body not None, int64_t received_ms):
+        cdef zs_run *run = self.run
+        cdef zq_sent sent
+        cdef int taken
+        self.run = NULL  # a thread that comes meanwhile is told to go the other way
+        if run == NULL:
+            return None
+        sent.query, sent.query_n = <const uint8_t *>PyBytes_AS_STRING(query), <size_t>len(query)
+        sent.body, sent.body_n = <const uint8_t *>PyBytes_AS_STRING(body), <size_t>len(body)
+        sent.received_ms = received_ms
+        try:
+            sent.work = <uint8_t *>malloc(ZQ_ROOM(sent.query_n, sent.body_n))
+            if sent.work == NULL:
+                raise MemoryError("no memory to read records")
+            with nogil:
+                taken = zq_take(run, &sent)
+            if taken == ZQ_NO_MEMORY:
+                raise MemoryError("no memory to read records")
+            return None if taken == ZQ_UNSURE else _parts(run)
+        finally:
+            free(sent.work)
+            zq_renew(run, KEPT_BYTES)
+            self.run = run

@@ -876,11 +876,20 @@ static int zs_record(zs_run *r, const uint8_t **at, const uint8_t *end, int64_t 
     return MP_OK;
 }
 
-/* Reads a document; -1: no memory. What was made stands in r until zs_free. */
+/* Reads a document; -1: no memory. What was made stands in r until zs_free. A run may read several, one
+ * after the other, whose events follow each other: REQUIRES that the documents before stay where they
+ * are. */
 static int zs_document(zs_run *r, const uint8_t *p, size_t size) {
     const zs_text nameless = {NULL, 0};
     const uint8_t *const end = p + size;
-    r->js = (js_reader){.room = end, .made_room = 3 * size + 64};
+    if (r->js.made_room < 3 * size + 64) {
+        free(r->js.made);
+        r->js.made = NULL;
+        r->js.made_room = 3 * size + 64;
+    }
+    r->js.room = end;
+    r->js.made_used = 0;
+    r->js.no_memory = 0;
     js_space(&p, end);
     const int list = p < end && *p == '[';
     const uint8_t *start = p;

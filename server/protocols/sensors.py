@@ -13,6 +13,7 @@ becomes what. Pure; the GIL is released where the work is.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgpack
@@ -25,7 +26,14 @@ from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.server.collector.body import GZIP_MARK, inflated
 from zuji.server.collector.message import TEXT, Answer, Events, Taken, json_answer, problem
 from zuji.server.errors import BadBody, Forbidden, Unauthorized
-from zuji.server.protocols._sensors import field, hash_code, joined, transcode, unbase64
+from zuji.server.protocols._sensors import (
+    Quick,
+    field,
+    hash_code,
+    joined,
+    transcode,
+    unbase64,
+)
 from zuji.server.protocols.base import Protocol
 from zuji.server.protocols.records import RAW_BYTES
 from zuji.server.settings import zone_ms
@@ -161,7 +169,24 @@ def _check_crc(request: Request, body: bytes, sent: bytes) -> None:
             raise Unreadable("bad_crc", sent[:RAW_BYTES])
 
 
+@lru_cache(4)
+def _quick(zone: str, keep_ip: bool) -> Quick:
+    return Quick(DEFAULT_LIMITS, zone_ms(zone), keep_ip)
+
+
 def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
+    if request.path != "/debug" and field(
+        request.query, b"token"
+    ):  # else the body may name the key
+        quick = _quick(settings.sensors_zone, settings.store_ip)
+        parts = quick.events(request.query, body, request.received_ms)
+        if parts is not None:
+            return Taken(events=[Events(*part) for part in parts])
+    return slowly(request, body, settings)
+
+
+def slowly(request: Request, body: bytes, settings: Settings) -> Taken:
+    """What any request brings; knows what is wrong with it."""
     token = field(body, b"token") if body else None
     key = token.decode("latin-1") if token else ""
     debugged = request.path == "/debug"
