@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.model import Envelope, Pick
     from zuji.engine.query.plan import Scan
     from zuji.engine.types import U32
 
@@ -25,17 +26,24 @@ class Answer:
     total_kind: str = "deduplicated"
 
 
-class Analysis(Protocol):
-    """One model. A module of ``analyses/`` with these functions."""
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model, as a module of ``analyses/`` offers it.
 
-    def scans(self, bound: Bound) -> list[Scan]:
-        """What the query reads, planned."""
+    ``query``, ``pick``: its structs, tagged with its name. ``scans``: what a query reads, planned.
+    ``answer``: the rows. ``users``: ordinals behind a cell, a list per shard, ascending.
+    """
 
-    def answer(self, bound: Bound) -> Answer:
-        """The rows."""
+    query: type[Envelope]
+    pick: type[Pick]
+    scans: Callable[[Bound], list[Scan]]
+    answer: Callable[[Bound], Answer]
+    users: Callable[[Bound, Any], list[U32]]
 
-    def users(self, bound: Bound, pick: Any) -> list[U32]:
-        """Ordinals behind a cell, a list per shard."""
+    @property
+    def name(self) -> str:
+        """The word of ``"model"``."""
+        return self.query.model
 
 
 def column_infos(pairs: Sequence[tuple[str, str, str | None]]) -> list[ColumnInfo]:

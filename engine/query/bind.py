@@ -16,14 +16,14 @@ from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX, Catalog
 from zuji.engine.query.crowd import check_audience
 from zuji.engine.query.filter_ast import both
 from zuji.engine.query.properties import COLUMNS
-from zuji.engine.query.properties_used import event_refs, measured, used
+from zuji.engine.query.properties_used import event_places, used
 from zuji.engine.query.ranges import resolve_range
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.query.context import Context
     from zuji.engine.query.filter_ast import Filter
-    from zuji.engine.query.model import Query
+    from zuji.engine.query.model import Envelope
     from zuji.engine.query.ranges import Range
     from zuji.engine.query.scope import Scope
     from zuji.engine.query.view import View
@@ -35,7 +35,7 @@ _NUMBERS = (Kind.BOOL, Kind.INT, Kind.FLOAT)
 class Bound:
     """A query with everything that the view adds to it."""
 
-    query: Query
+    query: Envelope
     view: View
     context: Context
     range: Range
@@ -50,7 +50,7 @@ class Bound:
         return both(None if self.scope is None else self.scope.where, own)
 
 
-def bind(query: Query, view: View, context: Context, scope: Scope | None) -> Bound:
+def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> Bound:
     """Checks ``query`` against ``view``.
 
     Raises:
@@ -63,13 +63,11 @@ def bind(query: Query, view: View, context: Context, scope: Scope | None) -> Bou
     check_audience(query.audience)
     _warn_events(query, view.catalog, context)
     _warn_properties(places, view.catalog, context)
-    for p, path in measured(query).items():
+    for path, p, wants in query.property_places():
         kind = kind_of(view.catalog, p)
-        if (
-            kind is not None
-            and kind not in _NUMBERS
-            and not (kind == Kind.DATETIME and path.endswith((".min", ".max")))
-        ):
+        if wants == "any" or kind is None or kind in _NUMBERS:
+            continue
+        if wants == "number" or kind != Kind.DATETIME:
             raise InvalidQuery(f"{p} is a {kind.label}; a number is needed here", path)
     for i, by in enumerate(query.by):
         kind = kind_of(view.catalog, by.p)
@@ -89,9 +87,9 @@ def kind_of(catalog: Catalog, p: str) -> Kind | None:
     return catalog.kind_of(USER_PREFIX + name if scope == "user" else name)
 
 
-def _warn_events(query: Query, catalog: Catalog, context: Context) -> None:
+def _warn_events(query: Envelope, catalog: Catalog, context: Context) -> None:
     known = [name for name in catalog.events if name not in PROFILE_EVENTS]
-    for path, names, _ in event_refs(query):
+    for path, names, _ in event_places(query):
         for name in names or ():
             if name not in catalog.event_codes or name in PROFILE_EVENTS:
                 context.warn(

@@ -18,6 +18,7 @@ from zuji.engine.query.answer import Answer
 from zuji.engine.query.audience import Did, audience_leaves
 from zuji.engine.query.bind import Bound, bind
 from zuji.engine.query.crowd import audience_scan
+from zuji.engine.query.model import Envelope
 from zuji.engine.query.plan import explained
 from zuji.engine.query.ranges import shift_range
 from zuji.engine.query.result import ColumnInfo, Result
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zuji.engine.query.context import Context
-    from zuji.engine.query.model import Query
     from zuji.engine.query.scope import Scope
     from zuji.engine.query.view import View
 
@@ -34,8 +34,8 @@ SMALL_ROWS = 100_000
 """A project with fewer rows is read on one thread: handing over costs more than it gives."""
 
 
-def _parsed(query: Any) -> Query:
-    return query if isinstance(query, msgspec.Struct) else parse.parse(query)  # type: ignore[return-value]
+def _parsed(query: Any) -> Envelope:
+    return query if isinstance(query, Envelope) else parse.parse(query)
 
 
 def execute(view: View, query: Any, scope: Scope | None, context: Context) -> Result:
@@ -106,7 +106,7 @@ def explain_query(view: View, query: Any, scope: Scope | None, context: Context)
     }
 
 
-def _named(query: Query, view: View) -> Query:
+def _named(query: Envelope, view: View) -> Envelope:
     if query.project not in ("default", view.project):
         raise InvalidQuery(f"this is project {view.project!r}, not {query.project!r}", "$.project")
     return msgspec.structs.replace(query, project=view.project)

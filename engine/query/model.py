@@ -1,31 +1,27 @@
-"""The typed query: one struct for the envelope of each model, one for its body, every default here.
+"""What the queries of all models share: the envelope, events by name and filter, picks.
 
-JSON names are those of the fields but for ``from_``, ``as_`` and ``return_``. Reading, with all
-checks and with defaults that depend on other fields filled in, is :func:`parse.parse`; a struct
-built by hand skips the checks. Immutable, so any thread may hold one.
+Each model adds its body and its query beside its analysis (``analyses/``); every default stands in
+these structs. JSON names are those of the fields but for ``from_``, ``as_`` and the like. Reading,
+with all checks and with defaults that depend on other fields filled in, is :func:`parse.parse`; a
+struct built by hand skips the checks. Immutable, so any thread may hold one.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 # msgspec reads these annotations at run time, so the imports below stay outside TYPE_CHECKING.
 from zuji.engine.calendars import Grain  # noqa: TC001
 from zuji.engine.query.audience import Audience, Names, event_names
-from zuji.engine.query.durations import MAX_DURATION_MS, UNIT_MS, Duration
+from zuji.engine.query.durations import MAX_DURATION_MS, Duration
 from zuji.engine.query.filter_ast import Filter, Scalar  # noqa: TC001
-from zuji.engine.query.measures import FUNNEL_ALWAYS, FunnelMeasure, Measure, RetentionMeasure
 
 MAX_BY: Final = 5
 MAX_TOP: Final = 1_000
 MAX_BUCKET_EDGES: Final = 100
-MAX_SERIES: Final = 26
 MAX_STEPS: Final = 30
-MAX_PERIODS: Final = 366
-MAX_EXCLUSIONS: Final = 30
-MAX_HOLD: Final = 5
 MAX_WINDOW_MS: Final = MAX_DURATION_MS
 
 StepNumber = Annotated[int, Meta(ge=1, le=MAX_STEPS)]
@@ -96,6 +92,25 @@ class Events(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return self.e if isinstance(self.e, str) else " | ".join(self.e)
 
 
+class EventPlace(NamedTuple):
+    """Where a query names events: JSON path, names (None: any event) and their filter."""
+
+    path: str
+    names: tuple[str, ...] | None
+    where: Filter | None
+
+
+class PropertyPlace(NamedTuple):
+    """Where a body uses a property other than in a filter.
+
+    ``wants``: what its values must be; ``ordered`` is a number or an instant.
+    """
+
+    path: str
+    p: str
+    wants: Literal["any", "number", "ordered"] = "any"
+
+
 class Session(Struct, frozen=True, forbid_unknown_fields=True):
     """A session ends where the next event of the user is more than ``gap`` later."""
 
@@ -103,8 +118,10 @@ class Session(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag_field="model"):
-    """What the queries of all models share."""
+    """What the queries of all models share. A model's query says what its body is."""
 
+    model: ClassVar[str]
+    body: Any
     v: Literal[1] = 1
     project: str = "default"
     time: Time = Time()
@@ -115,157 +132,27 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     top: Top = Top()
     compare: Compare | None = None
 
-
-# -------------------------------------------------------------------------------------- event
-
-
-class Series(Events, frozen=True, kw_only=True, rename={"as_": "as"}):
-    """One line of an event analysis. ``as``: its name in rows and formulas, else its letter."""
-
-    measure: Measure = field(default_factory=Measure)
-    as_: Label | None = None
-    cumulative: bool = False
-    moving_average: Annotated[int, Meta(ge=2, le=366)] | None = None
-
-
-class Formula(Struct, frozen=True, forbid_unknown_fields=True, rename={"as_": "as"}):
-    """A series computed from others. ``as``: its name in rows, else the expression."""
-
-    expr: str
-    as_: Label | None = None
-
-
-class EventBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of ``"model": "event"``. Parsed: every ``as_`` is set."""
-
-    series: Annotated[tuple[Series, ...], Meta(min_length=1, max_length=MAX_SERIES)]
-    formula: Annotated[tuple[Formula, ...], Meta(max_length=MAX_SERIES)] = ()
-    session: Session = Session()
-
-
-class EventQuery(Envelope, frozen=True, kw_only=True, tag="event"):
-    """Counts and aggregates of events over time."""
-
-    model: ClassVar[Literal["event"]] = "event"
-    body: EventBody
-
-
-# ------------------------------------------------------------------------------------- funnel
-
-
-class Step(Events, frozen=True, kw_only=True, rename={"as_": "as"}):
-    """A step of a funnel; ``as``: its label, else the event's name."""
-
-    as_: Label | None = None
-    optional: bool = False
-
     @property
-    def label(self) -> str:
-        """Text of the ``label`` column."""
-        return self.as_ or self.title
+    def steps(self) -> int:
+        """Steps at which a breakdown may be read (``attr``); 0: the model has no such steps."""
+        return 0
+
+    def completed(self) -> Self:
+        """The query with the body's dependent defaults filled in. Raises InvalidQuery."""
+        return self
+
+    def event_places(self) -> list[EventPlace]:
+        """Every place of the body that names events."""
+        return []
+
+    def property_places(self) -> list[PropertyPlace]:
+        """Every place of the body that uses a property, but for filters."""
+        return []
 
 
-class Window(Struct, frozen=True, forbid_unknown_fields=True):
-    """How long after step 1 the last step may come. ``same_day`` and ``session`` have ``n`` 1."""
-
-    n: Annotated[int, Meta(ge=1)] = 1
-    unit: Literal["second", "minute", "hour", "day", "week", "same_day", "session"] = "day"
-
-    @property
-    def ms(self) -> int | None:
-        """Length, inclusive; None for ``same_day`` and ``session``."""
-        unit = UNIT_MS.get(self.unit)
-        return None if unit is None else self.n * unit
-
-
-class HoldStep(Struct, frozen=True, forbid_unknown_fields=True):
-    """The name that a held property has at one step."""
-
-    step: StepNumber
-    p: str
-
-
-class Exclusion(Events, frozen=True, kw_only=True):
-    """Events that break a chain between two steps (1-based). Parsed: ``between`` is set."""
-
-    between: tuple[StepNumber, StepNumber] | None = None
-    on: Literal["drop", "remove"] = "drop"
-
-
-class FunnelBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Body of ``"model": "funnel"``."""
-
-    steps: Annotated[tuple[Step, ...], Meta(min_length=2, max_length=MAX_STEPS)]
-    window: Window = Window(7, "day")
-    order: Literal["ordered", "strict", "any_order"] = "ordered"
-    entry: Literal["any", "first"] = "any"
-    count: Literal["users", "entries", "sessions"] = "users"
-    ties: Literal["sequence", "any", "strict"] = "sequence"
-    hold: Annotated[tuple[str | tuple[HoldStep, ...], ...], Meta(max_length=MAX_HOLD)] = ()
-    exclude: Annotated[tuple[Exclusion, ...], Meta(max_length=MAX_EXCLUSIONS)] = ()
-    measure: Annotated[tuple[FunnelMeasure, ...], Meta(max_length=20)] = field(
-        default_factory=lambda: tuple(FunnelMeasure(word) for word in FUNNEL_ALWAYS)
-    )
-    trend: bool = False
-    session: Session = Session()
-
-    @property
-    def required(self) -> tuple[int, ...]:
-        """0-based numbers of the steps that are not optional."""
-        return tuple(i for i, step in enumerate(self.steps) if not step.optional)
-
-    @property
-    def held(self) -> tuple[tuple[str | None, ...], ...]:
-        """Per held item the property of each step; None: the step (optional) is not named."""
-        return tuple(self._held(item) for item in self.hold)
-
-    def _held(self, item: str | tuple[HoldStep, ...]) -> tuple[str | None, ...]:
-        if isinstance(item, str):
-            return (item,) * len(self.steps)
-        named = {at.step: at.p for at in item}
-        return tuple(named.get(i + 1) for i in range(len(self.steps)))
-
-
-class FunnelQuery(Envelope, frozen=True, kw_only=True, tag="funnel"):
-    """How far users come through a sequence of steps."""
-
-    model: ClassVar[Literal["funnel"]] = "funnel"
-    body: FunnelBody
-
-
-# ---------------------------------------------------------------------------------- retention
-
-
-class Bracket(Struct, frozen=True, forbid_unknown_fields=True):
-    """Returned at least once in periods a..b, for each ``[a, b]``."""
-
-    bracket: Annotated[tuple[tuple[int, int], ...], Meta(min_length=1, max_length=100)]
-
-
-class RetentionBody(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, rename={"return_": "return"}
-):
-    """Body of ``"model": "retention"``. The period is ``time.grain``: day, week or month."""
-
-    start: Events
-    return_: Events
-    periods: Annotated[int, Meta(ge=1, le=MAX_PERIODS)] = 7
-    cohort: Literal["first_in_range", "first_ever", "recurring"] = "first_in_range"
-    mode: Literal["calendar", "rolling"] = "calendar"
-    criterion: Literal["on", "on_or_after", "on_or_before", "consecutive"] | Bracket = "on"
-    churn: bool = False
-    measure: RetentionMeasure | None = None
-
-
-class RetentionQuery(Envelope, frozen=True, kw_only=True, tag="retention"):
-    """How many users come back, period by period."""
-
-    model: ClassVar[Literal["retention"]] = "retention"
-    body: RetentionBody
-
-
-Query = EventQuery | FunnelQuery | RetentionQuery
-MODELS: Final = ("event", "funnel", "retention")
+def place(path: str, events: Events) -> EventPlace:
+    """The place of some events of a body."""
+    return EventPlace(path, events.names, events.where)
 
 
 # ------------------------------------------------------------------------------------- a pick
@@ -282,28 +169,9 @@ class Pick(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     is_other: bool = False
     range: Literal["current", "previous"] = "current"
 
+    def completed(self, query: Any) -> Self:
+        """The pick checked against its query, with what it left open filled in.
 
-class EventPick(Pick, frozen=True, kw_only=True):
-    """Users of a series in a bucket (None: in the whole range)."""
-
-    series: str | None = None
-    bucket: str | None = None
-
-
-class FunnelPick(Pick, frozen=True, kw_only=True):
-    """Users who reached a step, or (``dropped``) reached the step before it and not this one."""
-
-    step: StepNumber
-    dropped: bool = False
-    bucket: str | None = None
-
-
-class RetentionPick(Pick, frozen=True, kw_only=True):
-    """Users of a cohort (``period`` None), or those of it who returned (or not) in a period."""
-
-    cohort: str
-    period: Annotated[int, Meta(ge=0, le=MAX_PERIODS)] | None = None
-    churned: bool = False
-
-
-AnyPick = EventPick | FunnelPick | RetentionPick
+        Raises InvalidQuery; paths start at ``$``.
+        """
+        return self

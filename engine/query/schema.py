@@ -1,18 +1,19 @@
 """JSON Schema (draft 2020-12) of a query, made from the structs: one source for code and documents.
 
-What msgspec cannot see, the grammars of filters, audiences and measures, is written out here; a
+What msgspec cannot see is written out: the grammars of filters and audiences here, measures by
+their classes; a
 test checks that every operator, unit and word of the code stands in the schema. Checks across
 fields (a step that an exclusion names must exist) are the parser's and not in the schema.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from zuji.engine.query import model
 from zuji.engine.query.audience import COUNT_OPS, MAX_EVENT_NAMES, MAX_SEQUENCE_STEPS, Audience
+from zuji.engine.query.documents import plain
 from zuji.engine.query.durations import UNIT_MS
 from zuji.engine.query.filter_ast import (
     MAX_LIST_VALUES,
@@ -20,45 +21,76 @@ from zuji.engine.query.filter_ast import (
     OPS,
     Filter,
 )
-from zuji.engine.query.measures import (
-    EVENT_AGGREGATES,
-    EVENT_WORDS,
-    FUNNEL_WORDS,
-    RETENTION_AGGREGATES,
-    FunnelMeasure,
-    Measure,
-    RetentionMeasure,
+from zuji.engine.query.grammar import (
+    EVENT_PROPERTY,
+    Written,
+    events_fields,
+    nullable,
+    object_of,
+    ref,
 )
-from zuji.engine.query.model import Query
-from zuji.engine.query.parse import plain
+from zuji.engine.query.parse import QUERY
 from zuji.engine.query.properties import MAX_NAME_CHARS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-_QUANTILE: Final = "p[1-9][0-9]?"
 
 
 def json_schema() -> dict[str, Any]:
     """The schema of a query document. A fresh object each time."""
+    written: dict[str, type[Written]] = {}
+
+    def custom(kind: type) -> dict[str, Any]:
+        if kind in (Filter, Audience):
+            return ref(kind.__name__)
+        if not issubclass(kind, Written):
+            raise NotImplementedError(kind)
+        written[kind.__name__] = kind
+        return ref(kind.__name__)
+
     (schema,), components = msgspec.json.schema_components(
-        [Query], schema_hook=_custom, ref_template="#/$defs/{name}"
+        [QUERY], schema_hook=custom, ref_template="#/$defs/{name}"
     )
+    by_name = structs(QUERY)
     for name, component in components.items():
-        _write_defaults(getattr(model, name), component)
-    definitions = {**components, **_grammars()}
-    return {"$schema": DRAFT, "title": "Query", **schema, "$defs": definitions}
-
-
-def _custom(kind: type) -> dict[str, Any]:
-    names = {
-        Filter: "Filter",
-        Audience: "Audience",
-        Measure: "Measure",
-        FunnelMeasure: "FunnelMeasure",
-        RetentionMeasure: "RetentionMeasure",
+        _write_defaults(by_name[name], component)
+    own = {name: kind.schema() for name, kind in written.items()}
+    return {
+        "$schema": DRAFT,
+        "title": "Query",
+        **schema,
+        "$defs": {**components, **_grammars(), **own},
     }
-    if kind not in names:
-        raise NotImplementedError(kind)
-    return {"$ref": f"#/$defs/{names[kind]}"}
+
+
+def structs(kind: Any) -> dict[str, type[msgspec.Struct]]:
+    """Every struct within a type, by name."""
+    return {
+        part.cls.__name__: part.cls
+        for part in parts(msgspec.inspect.type_info(kind))
+        if isinstance(part, msgspec.inspect.StructType)
+    }
+
+
+def parts(whole: msgspec.inspect.Type) -> Iterator[msgspec.inspect.Type]:
+    """A type and all types within it, structs once."""
+    seen: set[type] = set()
+    waiting: list[Any] = [whole]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, tuple):
+            waiting += one
+        elif isinstance(one, msgspec.inspect.Field):
+            waiting.append(one.type)
+        elif isinstance(one, msgspec.inspect.Type):
+            if isinstance(one, msgspec.inspect.StructType):
+                if one.cls in seen:
+                    continue
+                seen.add(one.cls)
+            yield one
+            waiting += [getattr(one, name) for name in one.__struct_fields__]
 
 
 def _write_defaults(struct: type[msgspec.Struct], component: dict[str, Any]) -> None:
@@ -68,23 +100,6 @@ def _write_defaults(struct: type[msgspec.Struct], component: dict[str, Any]) -> 
             component["properties"][field.encode_name]["default"] = plain(field.default)
         elif field.default_factory is not msgspec.NODEFAULT:
             component["properties"][field.encode_name]["default"] = plain(field.default_factory())
-
-
-def _object(properties: dict[str, Any], required: list[str] | None = None) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties) if required is None else required,
-        "additionalProperties": False,
-    }
-
-
-def _ref(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def _property(scopes: str) -> dict[str, Any]:
@@ -104,7 +119,7 @@ def _values() -> dict[str, dict[str, Any] | None]:
         "text": text,
         "pattern": {"type": "string", "maxLength": MAX_PATTERN_CHARS},
         "texts": {"type": "array", "items": text, "maxItems": MAX_LIST_VALUES},
-        "duration": _ref("Length"),
+        "duration": ref("Length"),
         "nothing": None,
     }
 
@@ -116,17 +131,17 @@ def _predicates(subject: dict[str, Any]) -> list[dict[str, Any]]:
         ops = [op for op, wanted in OPS.items() if wanted == shape]
         properties = {**subject, "op": {"enum": ops}, "v": {"type": "null"} if v is None else v}
         required = [*subject, "op"] + ([] if v is None else ["v"])
-        found.append(_object(properties, required))
+        found.append(object_of(properties, required))
     return found
 
 
 def _combiners(name: str) -> list[dict[str, Any]]:
-    items = {"type": "array", "items": _ref(name)}
-    return [_object({"all": items}), _object({"any": items}), _object({"not": _ref(name)})]
+    items = {"type": "array", "items": ref(name)}
+    return [object_of({"all": items}), object_of({"any": items}), object_of({"not": ref(name)})]
 
 
 def _grammars() -> dict[str, Any]:
-    events = {"e": _ref("EventNames"), "where": _nullable(_ref("Filter"))}
+    events = events_fields()
     count = {
         "op": {"enum": list(COUNT_OPS)},
         "v": {
@@ -142,43 +157,27 @@ def _grammars() -> dict[str, Any]:
         },
     }
     text = {"type": "string", "minLength": 1}
-    did = _object(
-        {**events, "count": _nullable(_object(count, [])), "within": _nullable(_ref("Within"))},
+    did = object_of(
+        {**events, "count": nullable(object_of(count, [])), "within": nullable(ref("Within"))},
         ["e"],
     )
     steps = {
         "type": "array",
-        "items": _object(events, ["e"]),
+        "items": object_of(events, ["e"]),
         "minItems": 2,
         "maxItems": MAX_SEQUENCE_STEPS,
     }
-    sequence = _object({"steps": steps, "within": _nullable(_ref("Length"))}, ["steps"])
+    sequence = object_of({"steps": steps, "within": nullable(ref("Length"))}, ["steps"])
     audience = [
         *_combiners("Audience"),
-        _object({"cohort": text}),
+        object_of({"cohort": text}),
         *_predicates({"tag": text}),
-        _object({"user": _ref("UserFilter")}),
-        _object({"did": did}),
-        _object({"did_not": did}),
-        _object({"sequence": sequence}),
+        object_of({"user": ref("UserFilter")}),
+        object_of({"did": did}),
+        object_of({"did_not": did}),
+        object_of({"sequence": sequence}),
     ]
-    event_property, user_property = _property("event"), _property("user")
-    aggregates = {
-        "type": "object",
-        "minProperties": 1,
-        "maxProperties": 1,
-        "propertyNames": {"pattern": f"^({'|'.join(EVENT_AGGREGATES)}|{_QUANTILE})$"},
-        "additionalProperties": event_property,
-    }
-    words = {"type": "string", "pattern": f"^({'|'.join(FUNNEL_WORDS)}|ttc_{_QUANTILE})$"}
-    step_sum = _object(
-        {"sum": event_property, "step": _nullable({"type": "integer", "minimum": 1})}, ["sum"]
-    )
-    metric = [_object({"count": _object(events, ["e"])})] + [
-        _object({op: event_property, **events}, [op, "e"])
-        for op in RETENTION_AGGREGATES
-        if op != "count"
-    ]
+    user_property = _property("user")
     return {
         "Filter": {"anyOf": [*_combiners("Filter"), *_predicates({"p": _property("event|user")})]},
         "UserFilter": {"anyOf": [*_combiners("UserFilter"), *_predicates({"p": user_property})]},
@@ -189,11 +188,9 @@ def _grammars() -> dict[str, Any]:
                 {"type": "array", "items": text, "minItems": 1, "maxItems": MAX_EVENT_NAMES},
             ]
         },
-        "Length": _object(
+        "Length": object_of(
             {"n": {"type": "integer", "minimum": 1}, "unit": {"enum": list(UNIT_MS)}}
         ),
-        "Within": {"anyOf": [_ref("Length"), _object({"from": text, "to": text})]},
-        "Measure": {"anyOf": [{"enum": list(EVENT_WORDS)}, aggregates]},
-        "FunnelMeasure": {"anyOf": [words, step_sum]},
-        "RetentionMeasure": {"anyOf": metric},
+        "Within": {"anyOf": [ref("Length"), object_of({"from": text, "to": text})]},
+        EVENT_PROPERTY: _property("event"),
     }

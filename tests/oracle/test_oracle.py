@@ -11,6 +11,7 @@ import pytest
 from tests.oracle import generate
 from tests.oracle.answers import RefusedQuery, answer
 from tests.oracle.project import OracleProject
+from tests.oracle.queries import query_of
 from tests.oracle.walltime import buckets, instant, wall
 
 NOW = 4_000_000_000_000
@@ -347,4 +348,4 @@ def test_every_generated_case_can_be_answered():
             made.append(events, batch_id)
         for number in range(3):
             with contextlib.suppress(RefusedQuery):
-                answer(made, generate.query(case, number), NOW)
+                answer(made, query_of(case, number), NOW)

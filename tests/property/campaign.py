@@ -18,15 +18,17 @@ from pathlib import Path
 
 from tests.oracle import generate
 from tests.oracle.answers import answer
+from tests.oracle.models import MODELS
+from tests.oracle.queries import query_of
 from tests.property.pairs import NOW, STATES, Pair
 from tests.property.shrink import shrink
 
 QUERIES_A_PROJECT = 20
 
 
-def _one(project: int, query: int, small: bool) -> int:
+def _one(project: int, query: int, model: str | None, small: bool) -> int:
     case = generate.project(project)
-    document = generate.query(case, query)
+    document = query_of(case, query, model)
     if small:
         case, document = shrink(case, document)
         print(f"zone {case.tz}, {case.shards} shards", *case.batches, sep="\n  ")
@@ -40,7 +42,7 @@ def _one(project: int, query: int, small: bool) -> int:
     return 0
 
 
-def _run(pairs: int, seed: int, stop_after: int) -> int:
+def _run(pairs: int, seed: int, model: str | None, stop_after: int) -> int:
     began, done, compared = time.perf_counter(), 0, 0
     failures: Counter[str] = Counter()
     bad: list[tuple[int, int]] = []
@@ -49,7 +51,7 @@ def _run(pairs: int, seed: int, stop_after: int) -> int:
         project = seed * 1_000_000 + number
         number += 1
         case = generate.project(project)
-        queries = [generate.query(case, k) for k in range(min(QUERIES_A_PROJECT, pairs - done))]
+        queries = [query_of(case, k, model) for k in range(min(QUERIES_A_PROJECT, pairs - done))]
         failed: set[int] = set()
         with tempfile.TemporaryDirectory() as folder:
             pair = Pair(case, Path(folder) / "p")
@@ -87,6 +89,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stop-after", type=int, default=50, help="stop after so many differences")
+    parser.add_argument("--model", choices=sorted(MODELS), help="queries of that model alone")
     parser.add_argument("--project", type=int)
     parser.add_argument("--query", type=int)
     parser.add_argument(
@@ -94,8 +97,8 @@ def main() -> int:
     )
     args = parser.parse_args()
     if args.project is not None and args.query is not None:
-        return _one(args.project, args.query, args.shrink)
-    return _run(args.pairs, args.seed, args.stop_after)
+        return _one(args.project, args.query, args.model, args.shrink)
+    return _run(args.pairs, args.seed, args.model, args.stop_after)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-COORDINATES = ("range", "series", "cohort", "period", "step", "bucket", "is_other")
+from tests.oracle.answers import answer
+from tests.oracle.models import MODELS
+
+if TYPE_CHECKING:
+    from tests.oracle.asking import Key
+    from tests.oracle.project import OracleProject
+
+COORDINATES = tuple(
+    dict.fromkeys(
+        ["range", "bucket", "is_other", *(n for m in MODELS.values() for n in m.COORDINATES)]
+    )
+)
 
 
 def coordinates(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -57,55 +68,113 @@ def differences(
 
 
 def total_differences(
+    project: OracleProject,
     query: dict[str, Any],
     totals: dict[str, Any],
     rows: list[dict[str, Any]],
-    lines: dict[tuple[Any, ...], Any],
-    overall: dict[str, Any],
+    now: int,
 ) -> list[str]:
-    """What is wrong with an answer's totals.
+    """What is wrong with an answer's totals. ``rows``: the oracle's rows."""
+    compare = {"event": _of_event, "funnel": _of_funnel, "retention": _of_retention}
+    check = compare.get(query["model"])
+    return [] if check is None else check(project, query, totals, rows, now)
 
-    ``rows``: the oracle's rows. ``lines`` and ``overall``: its totals of an event query, computed
-    over the whole range; those of the other models follow from the rows.
-    """
+
+def _of_event(
+    project: OracleProject,
+    query: dict[str, Any],
+    totals: dict[str, Any],
+    _rows: list[dict[str, Any]],
+    now: int,
+) -> list[str]:
     by = [item["p"] for item in query.get("by") or []]
-    given = [dict(zip(totals["columns"], row, strict=True)) for row in totals["rows"]]
-    if query["model"] == "event":
-        found = {
-            (g["series"], g.get("is_other", False), *(g[p] for p in by)): g["value"] for g in given
-        }
-        wrong = [
-            f"total {k}: engine {found.get(k)}, oracle {v}"
-            for k, v in lines.items()
-            if not same(found.get(k), v)
-        ]
-        together = dict(totals["overall"])
-        wrong += [
-            f"overall {k}: engine {together.get(k)}, oracle {v}"
-            for k, v in overall.items()
-            if not same(together.get(k), v)
-        ]
-        return wrong
+    lines, overall = event_totals(project, query, now)
+    found = {
+        (g["series"], g.get("is_other", False), *(g[p] for p in by)): g["value"]
+        for g in _given(totals)
+    }
+    together = dict(totals["overall"])
+    wrong = [
+        f"total {k}: engine {found.get(k)}, oracle {v}"
+        for k, v in lines.items()
+        if not same(found.get(k), v)
+    ]
+    return wrong + [
+        f"overall {k}: engine {together.get(k)}, oracle {v}"
+        for k, v in overall.items()
+        if not same(together.get(k), v)
+    ]
+
+
+def _of_retention(
+    _project: OracleProject,
+    query: dict[str, Any],
+    totals: dict[str, Any],
+    rows: list[dict[str, Any]],
+    _now: int,
+) -> list[str]:
     wrong = []
-    for g in given:
-        mine = [
-            r
-            for r in rows
-            if all(same(r[name], g[name]) for name in [*by, "is_other"] if name in g)
-        ]
-        mine = [r for r in mine if r.get("range", "current") == "current"]
-        if query["model"] == "retention":
-            mine = [r for r in mine if r["period"] == g["period"] and r["complete"]]
-            size, back = sum(r["size"] for r in mine), sum(r["returned"] for r in mine)
-            expected = (size, back, back / size if size else None)
-            told = (g["size"], g["returned"], g["rate"])
-        else:
-            steps = query["body"]["steps"]
-            last = max(i for i, s in enumerate(steps, 1) if not s.get("optional"))
-            entered = sum(r["count"] for r in mine if r["step"] == 1)
-            converted = sum(r["count"] for r in mine if r["step"] == last)
-            expected = (entered, converted, converted / entered if entered else None)
-            told = (g["entered"], g["converted"], g["rate"])
-        if not same(told, expected):
+    for g in _given(totals):
+        mine = [r for r in _of_line(query, rows, g) if r["period"] == g["period"] and r["complete"]]
+        size, back = sum(r["size"] for r in mine), sum(r["returned"] for r in mine)
+        expected = (size, back, back / size if size else None)
+        if not same((g["size"], g["returned"], g["rate"]), expected):
             wrong.append(f"totals {g}: oracle {expected}")
     return wrong
+
+
+def _of_funnel(
+    _project: OracleProject,
+    query: dict[str, Any],
+    totals: dict[str, Any],
+    rows: list[dict[str, Any]],
+    _now: int,
+) -> list[str]:
+    wrong = []
+    steps = query["body"]["steps"]
+    last = max(i for i, s in enumerate(steps, 1) if not s.get("optional"))
+    for g in _given(totals):
+        mine = _of_line(query, rows, g)
+        entered = sum(r["count"] for r in mine if r["step"] == 1)
+        converted = sum(r["count"] for r in mine if r["step"] == last)
+        expected = (entered, converted, converted / entered if entered else None)
+        if not same((g["entered"], g["converted"], g["rate"]), expected):
+            wrong.append(f"totals {g}: oracle {expected}")
+    return wrong
+
+
+def _given(totals: dict[str, Any]) -> list[dict[str, Any]]:
+    return [dict(zip(totals["columns"], row, strict=True)) for row in totals["rows"]]
+
+
+def _of_line(
+    query: dict[str, Any], rows: list[dict[str, Any]], line: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of a line of totals, of the current range."""
+    names = [
+        name for name in (*(b["p"] for b in query.get("by") or []), "is_other") if name in line
+    ]
+    return [
+        r
+        for r in rows
+        if r.get("range", "current") == "current" and all(same(r[n], line[n]) for n in names)
+    ]
+
+
+def event_totals(
+    project: OracleProject, query: dict[str, Any], now: int
+) -> tuple[dict[Key, float | None], dict[str, float | None]]:
+    """Values over the whole range: by (series, is_other, group values), and by series alone."""
+    whole = {**query, "time": {**query["time"], "grain": "all"}, "compare": None}
+    plain = [
+        {k: v for k, v in s.items() if k not in ("cumulative", "moving_average")}
+        for s in query["body"]["series"]
+    ]
+    whole["body"] = {**query["body"], "series": plain}
+    by = [item["p"] for item in query.get("by") or []]
+    lines = {
+        (row["series"], row.get("is_other", False), *(row[p] for p in by)): row["value"]
+        for row in answer(project, whole, now)
+    }
+    together = {row["series"]: row["value"] for row in answer(project, {**whole, "by": []}, now)}
+    return lines, together

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 import zuji
-from tests.oracle.answers import RefusedQuery, answer, event_totals
+from tests.oracle.answers import answer
+from tests.oracle.asking import RefusedQuery
+from tests.oracle.models import MODELS
 from tests.oracle.project import OracleProject
 from tests.property.comparison import differences, total_differences
 from zuji.engine.engine import create_project
@@ -53,31 +55,8 @@ def picks(query: dict[str, Any], row: dict[str, Any]) -> list[tuple[dict[str, An
             pick["by"] = {item["p"]: row[item["p"]] for item in query["by"]}
     if "range" in row:
         pick["range"] = row["range"]
-    body = query["body"]
-    if query["model"] == "event":
-        series = {s.get("as") or chr(65 + i): s for i, s in enumerate(body["series"])}
-        one = series.get(row["series"])
-        plain = one is not None and one.get("measure") == "users" and "cumulative" not in one
-        if one is None or not plain or "moving_average" in one:
-            return []
-        return [({**pick, "series": row["series"], "bucket": row["bucket"]}, int(row["value"]))]
-    if query["model"] == "funnel":
-        if body.get("count", "users") != "users":
-            return []
-        pick["step"] = row["step"]
-        if "bucket" in row:
-            pick["bucket"] = row["bucket"]
-        found = [(pick, row["count"])]
-        if row["step"] > 1:
-            found.append(({**pick, "dropped": True}, row["dropped"]))
-        return found
-    pick["cohort"] = row["cohort"]
-    found = [(pick, row["size"])]
-    if row["returned"] is not None:
-        key = "churned" if body.get("churn") else None
-        told = {**pick, "period": row["period"], **({key: True} if key else {})}
-        found.append((told, row["returned"]))
-    return found
+    told = MODELS[query["model"]].picks(query, row)
+    return [({**pick, **own}, size) for own, size in told]
 
 
 class Pair:
@@ -143,10 +122,7 @@ class Pair:
         found = differences(_dicts(result), expected)
         if found:
             return found
-        lines, overall = {}, {}
-        if query["model"] == "event":
-            lines, overall = event_totals(self.oracle, query, NOW)
-        return total_differences(query, result.totals, expected, lines, overall)
+        return total_differences(self.oracle, query, result.totals, expected, NOW)
 
     def wrong_lists(self, query: dict[str, Any], rng: random.Random, most: int = 12) -> list[str]:
         """Cells whose list of users has another size than the cell."""

@@ -12,12 +12,16 @@ import time
 import pytest
 
 from tests.oracle import generate
+from tests.oracle.models import MODELS
+from tests.oracle.queries import query_of
 from tests.property.pairs import Pair
 
 FIXED_SEED = 20_261_001
 FRESH_SEED = int(time.time())
 PROJECTS = 16
 QUERIES = 12
+LATER = sorted(set(MODELS) - {"event", "funnel", "retention"})
+LATER_PROJECTS = 4
 
 
 def cases(seed: int, count: int) -> list[int]:
@@ -35,8 +39,29 @@ def test_random_queries_in_every_state(tmp_path, seed, number):
     try:
         for state in pair.states():
             for k in range(QUERIES):
-                found = pair.differences(generate.query(case, k))
+                found = pair.differences(query_of(case, k))
                 assert not found, f"project {project} query {k} {state}: {found}"
+    finally:
+        pair.close()
+
+
+@pytest.mark.parametrize("model", LATER)
+@pytest.mark.parametrize("number", range(LATER_PROJECTS))
+@pytest.mark.parametrize("seed", [FIXED_SEED, FRESH_SEED], ids=["fixed", "fresh"])
+def test_random_queries_of_a_model(tmp_path, seed, number, model):
+    """Answers in every state, and lists of users in two of them."""
+    project = cases(seed + 2, LATER_PROJECTS)[number]
+    print(f"seed {seed}, project {project}, model {model}")
+    case = generate.project(project)
+    pair = Pair(case, tmp_path / "project")
+    try:
+        for state in pair.states():
+            for k in range(QUERIES):
+                query = query_of(case, k, model)
+                found = pair.differences(query)
+                if state in ("appended", "compacted"):
+                    found += pair.wrong_lists(query, random.Random(k), 4)
+                assert not found, f"project {project} query {k} {model} {state}: {found}"
     finally:
         pair.close()
 
@@ -50,7 +75,7 @@ def test_a_cell_lists_as_many_users_as_it_counts(tmp_path, number):
         for state in pair.states():
             if state in ("appended", "compacted"):
                 for k in range(QUERIES):
-                    found = pair.wrong_lists(generate.query(case, k), random.Random(k))
+                    found = pair.wrong_lists(query_of(case, k), random.Random(k))
                     assert not found, f"project {project} query {k} {state}: {found}"
     finally:
         pair.close()

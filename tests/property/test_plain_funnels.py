@@ -11,6 +11,7 @@ from collections import Counter
 import pytest
 
 from tests.oracle import generate
+from tests.oracle.queries import query_of
 from tests.property.pairs import Pair
 from zuji.engine.query.analyses import funnel_counts
 
@@ -55,7 +56,7 @@ def test_plain_funnels_in_every_state(tmp_path, monkeypatch, number):
     monkeypatch.setattr(funnel_counts, "funnel_cells", watched)
     project = random.Random(SEED + number).randrange(10**9)
     case = generate.project(project)
-    queries = [generate.query(case, k) for k in range(60)]
+    queries = [query_of(case, k) for k in range(60)]
     queries = [plain(q) for q in queries if q["model"] == "funnel"][:QUERIES]
     pair = Pair(case, tmp_path / "project")
     try:

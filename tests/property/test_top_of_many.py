@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.oracle import generate
+from tests.oracle.queries import query_of
 from tests.property.pairs import Pair
 from zuji.engine.query.analyses import event_top
 from zuji.engine.query.kernels.lane import Lane
@@ -24,7 +25,7 @@ def question(case, number):
     """An event query by one property that shows one to three groups."""
     rng = random.Random(number)
     for k in range(1000):
-        query = generate.query(case, number * 1000 + k)
+        query = query_of(case, number * 1000 + k)
         if query["model"] != "event" or not query.get("by"):
             continue
         query["by"] = query["by"][:1]

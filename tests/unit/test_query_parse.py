@@ -9,13 +9,16 @@ from datetime import UTC, date, datetime
 import pytest
 
 from zuji.engine.errors import InvalidQuery
+from zuji.engine.query.analyses.event_query import EventQuery, formulas
+from zuji.engine.query.analyses.funnel_measures import FunnelMeasure
+from zuji.engine.query.analyses.funnel_query import FunnelQuery
+from zuji.engine.query.analyses.retention_query import Bracket, RetentionQuery
 from zuji.engine.query.audience import AllUsers, Did, HasTag, InCohort, NotUsers
-from zuji.engine.query.checks import formulas
 from zuji.engine.query.durations import Duration
 from zuji.engine.query.filter_ast import AllOf, Leaf
 from zuji.engine.query.formula import Operation, SeriesRef
-from zuji.engine.query.measures import FunnelMeasure, Measure
-from zuji.engine.query.model import Bracket, By, EventQuery, FunnelQuery, RetentionQuery
+from zuji.engine.query.measures import Measure
+from zuji.engine.query.model import By
 from zuji.engine.query.parse import echo, parse, parse_pick
 
 FUNNEL = {
@@ -312,7 +315,7 @@ REFUSED = [
     (FUNNEL, ["by", 0, "attr"], "firts", "$.by[0].attr", "did you mean 'first'"),
     (FUNNEL, ["by", 1, "as_of"], "now", "$.by[1].as_of", "at the event"),
     (FUNNEL, ["by", 0, "buckets"], [3, 1], "$.by[0].buckets", "ascend"),
-    (EVENT, ["by"], [{"p": "event.x", "attr": "last"}], "$.by[0].attr", "funnels"),
+    (EVENT, ["by"], [{"p": "event.x", "attr": "last"}], "$.by[0].attr", "with steps"),
     (FUNNEL, ["top", "n"], 0, "$.top.n", ">= 1"),
     (FUNNEL, ["compare", "shift"], "1M", "$.compare.shift", "'-1M'"),
     (FUNNEL, ["body", "steps"], [{"e": "a"}], "$.body.steps", "length >= 2"),

@@ -1,14 +1,21 @@
-"""The models: one module each, found by name in one table. No model's name is known elsewhere in
-the engine.
+"""The models: one module each, in one table. No model's name is known elsewhere in the engine.
 
-A module offers ``scans(bound)``, ``answer(bound)`` and ``users(bound, pick)``; see
-``answer.Analysis``.
+A module offers a :class:`answer.Model`: its part of the language, what it reads, its rows and the
+users behind a cell.
 """
 
-from typing import Any
+from typing import Final
 
 from zuji.engine.query.analyses import event, funnel, retention
+from zuji.engine.query.answer import Model
 
-ANALYSES: dict[str, Any] = {"event": event, "funnel": funnel, "retention": retention}
+ANALYSES: Final[dict[str, Model]] = {
+    module.MODEL.name: module.MODEL
+    for module in (
+        event,
+        funnel,
+        retention,
+    )
+}
 
 __all__ = ["ANALYSES"]

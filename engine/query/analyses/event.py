@@ -12,11 +12,11 @@ import numpy as np
 
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import event_index, event_values
+from zuji.engine.query.analyses.event_query import EventPick, EventQuery, formulas
 from zuji.engine.query.analyses.event_rows import RowWork
 from zuji.engine.query.analyses.event_values import Line
-from zuji.engine.query.answer import Answer, bucket_type, by_columns
+from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, line_values, one_line
-from zuji.engine.query.checks import formulas
 from zuji.engine.query.formula import evaluate as evaluate_formula
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
@@ -24,14 +24,15 @@ from zuji.engine.query.result import ColumnInfo
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from zuji.engine.query.analyses.event_query import Series
     from zuji.engine.query.bind import Bound
-    from zuji.engine.query.model import EventPick, EventQuery, Series
     from zuji.engine.types import U32
 
 
 def scans(bound: Bound) -> list[Scan]:
     """One scan a series."""
-    query: EventQuery = bound.query  # type: ignore[assignment]
+    query = bound.query
+    assert isinstance(query, EventQuery)
     by = Breakdown(bound)
     found = []
     for series in query.body.series:
@@ -55,7 +56,8 @@ def scans(bound: Bound) -> list[Scan]:
 
 def answer(bound: Bound) -> Answer:
     """Rows: series, bucket, by…, value."""
-    query: EventQuery = bound.query  # type: ignore[assignment]
+    query = bound.query
+    assert isinstance(query, EventQuery)
     buckets = ranges.buckets(bound.range)
     lines = event_index.lines(bound, query.body.series, buckets.edges)
     bound.context.used_index |= any(line is not None for line in lines)
@@ -73,7 +75,8 @@ def answer(bound: Bound) -> Answer:
 
 def users(bound: Bound, pick: EventPick) -> list[U32]:
     """Ordinals with a row of the picked series, bucket and group."""
-    query: EventQuery = bound.query  # type: ignore[assignment]
+    query = bound.query
+    assert isinstance(query, EventQuery)
     buckets = ranges.buckets(bound.range)
     names = [s.as_ for s in query.body.series]
     number = names.index(pick.series) if pick.series in names else 0
@@ -157,3 +160,6 @@ def _is_whole(bound: Bound, series: Series) -> bool:
 
     kind = None if p is None else kind_of(bound.view.catalog, p)
     return op in ("sum", "min", "max") and kind in (Kind.INT, Kind.BOOL, Kind.DATETIME)
+
+
+MODEL = Model(EventQuery, EventPick, scans, answer, users)

@@ -26,8 +26,8 @@ from zuji.engine.types import PROFILE_EVENTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from zuji.engine.query.analyses.event_query import Series
     from zuji.engine.query.bind import Bound
-    from zuji.engine.query.model import Series
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.source import Run, Source
     from zuji.engine.types import I64, U8, U32, U64

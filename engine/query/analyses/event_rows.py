@@ -36,9 +36,9 @@ from zuji.engine.query.reader import ShardReader
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zuji.engine.query.analyses.event_query import Series
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.kernels.lane import Lane
-    from zuji.engine.query.model import Series
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.reader import Selected
     from zuji.engine.types import F64, I64, U8, U32, Column

@@ -28,10 +28,10 @@ from zuji.engine.types import Kind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zuji.engine.query.analyses.event_query import Series
     from zuji.engine.query.analyses.event_rows import Part, Prepared
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.context import Context
-    from zuji.engine.query.model import Series
     from zuji.engine.types import I64, U32, Column
 
 MANY = 1 << 14

@@ -314,7 +314,7 @@ def sessions_of(bound: Bound, reader: ShardReader) -> dict[int, I64]:
     filters.
     """
     refs = all_runs(bound, reader)
-    gap_ms = bound.query.body.session.gap.ms  # type: ignore[union-attr]
+    gap_ms = bound.query.body.session.gap.ms
     lanes = [reader.lane(ref) for ref in refs]
     numbers = sessions(lanes, gap_ms, reader.context.flag)
     return {id(ref.run): ids for ref, ids in zip(refs, numbers, strict=True)}

@@ -17,8 +17,9 @@ import numpy as np
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import funnel_counts, funnel_records
 from zuji.engine.query.analyses.event_values import all_runs, label_number, picked_line
+from zuji.engine.query.analyses.funnel_query import FunnelPick, FunnelQuery
 from zuji.engine.query.analyses.funnel_records import Records, ShardRows
-from zuji.engine.query.answer import Answer, bucket_type, by_columns
+from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._funnel import funnel_fast
@@ -28,9 +29,9 @@ from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
+    from zuji.engine.query.analyses.funnel_query import FunnelBody
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.filter_ast import Filter
-    from zuji.engine.query.model import FunnelBody, FunnelPick, FunnelQuery
     from zuji.engine.query.ranges import Buckets
     from zuji.engine.types import I64, U8, U32
 
@@ -49,7 +50,7 @@ class Span:
 
 def span_of(bound: Bound) -> Span:
     """Starts lie in the range; later steps may lie a window beyond it."""
-    body: FunnelBody = bound.query.body  # type: ignore[assignment]
+    body: FunnelBody = bound.query.body
     r = bound.range
     buckets = ranges.buckets(r) if body.trend else None
     if needs_all(body):
@@ -70,7 +71,7 @@ def needs_sessions(body: FunnelBody) -> bool:
 
 def scans(bound: Bound) -> list[Scan]:
     """One scan over everything that the funnel looks at."""
-    body: FunnelBody = bound.query.body  # type: ignore[assignment]
+    body: FunnelBody = bound.query.body
     span = span_of(bound)
     places = [*body.steps, *body.exclude]
     names: tuple[str, ...] | None = None
@@ -122,7 +123,8 @@ class _Work:
     """Rows of the funnel and the records made of them."""
 
     def __init__(self, bound: Bound) -> None:
-        query: FunnelQuery = bound.query  # type: ignore[assignment]
+        query = bound.query
+        assert isinstance(query, FunnelQuery)
         self.bound, self.query, self.body = bound, query, query.body
         self.context = bound.context
         self.span = span_of(bound)
@@ -346,3 +348,6 @@ def _answer(
             "rows": totals,
         },
     )
+
+
+MODEL = Model(FunnelQuery, FunnelPick, scans, answer, users)

@@ -20,11 +20,12 @@ from zuji.engine.query.model import StepRef
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from zuji.engine.query.analyses.funnel_query import FunnelBody
     from zuji.engine.query.analyses.funnel_records import Cells, ShardRows
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Breakdown, Chosen
     from zuji.engine.query.kernels.groups import RowGroups
-    from zuji.engine.query.model import By, FunnelBody
+    from zuji.engine.query.model import By
     from zuji.engine.query.ranges import Buckets
     from zuji.engine.types import F64, I64, U8, U32
 

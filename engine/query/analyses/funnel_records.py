@@ -19,11 +19,12 @@ from zuji.engine.types import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from zuji.engine.query.analyses.funnel_measures import FunnelMeasure
+    from zuji.engine.query.analyses.funnel_query import FunnelBody
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Breakdown, Chosen
     from zuji.engine.query.kernels.lane import Chains, Lane
-    from zuji.engine.query.measures import FunnelMeasure
-    from zuji.engine.query.model import By, FunnelBody
+    from zuji.engine.query.model import By
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.ranges import Buckets
     from zuji.engine.query.reader import ShardReader
@@ -152,7 +153,7 @@ def chains(
 
 def with_groups(bound: Bound, by: Breakdown, rows: ShardRows, found: Chains) -> Records:
     """Records with their groups and the summed properties of each step."""
-    body: FunnelBody = bound.query.body  # type: ignore[assignment]
+    body: FunnelBody = bound.query.body
     sums = {}
     for measure in body.measure:
         if measure.p is not None and measure.p not in sums:

@@ -19,20 +19,20 @@ from zuji.engine.query import ranges
 from zuji.engine.query.analyses import retention_index, retention_rows
 from zuji.engine.query.analyses.event_values import label_number, picked_line
 from zuji.engine.query.analyses.retention_index import rules_of
-from zuji.engine.query.answer import Answer, bucket_type, by_columns
+from zuji.engine.query.analyses.retention_query import Bracket, RetentionPick, RetentionQuery
+from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._retention import MAX_CELLS, retention_cells
-from zuji.engine.query.model import Bracket
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import Selected, ShardReader
 from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
+    from zuji.engine.query.analyses.retention_query import RetentionBody
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.kernels.lane import Lane, RetentionCells
-    from zuji.engine.query.model import RetentionBody, RetentionPick, RetentionQuery
     from zuji.engine.query.ranges import Buckets
     from zuji.engine.types import F64, I64, U8, U32
 
@@ -88,7 +88,7 @@ class Setting:
 
 def setting(bound: Bound) -> Setting:
     """The periods of the bound query."""
-    body: RetentionBody = bound.query.body  # type: ignore[assignment]
+    body: RetentionBody = bound.query.body
     r = bound.range
     buckets = ranges.buckets(r)
     periods = calendars.extend(buckets.whole, r.tz, r.grain, body.periods + 1, r.week_start)
@@ -99,7 +99,8 @@ def setting(bound: Bound) -> Setting:
 
 def scans(bound: Bound) -> list[Scan]:
     """Starts, returns and, if asked, the metric."""
-    query: RetentionQuery = bound.query  # type: ignore[assignment]
+    query = bound.query
+    assert isinstance(query, RetentionQuery)
     body, by, s = query.body, Breakdown(bound), setting(bound)
     from_ms = bound.range.from_ms
     whole = min(from_ms, int(s.buckets.whole[0]))
@@ -408,3 +409,6 @@ def _totals(
         "columns": [*names, "period", "size", "returned", "rate"],
         "rows": rows,
     }
+
+
+MODEL = Model(RetentionQuery, RetentionPick, scans, answer, users)

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.query.analyses.retention_query import Bracket
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.day_rows import DayRows, packed
 from zuji.engine.query.edges import unions_of_days
 from zuji.engine.query.kernels._retention_bits import retention_bits
-from zuji.engine.query.model import Bracket
 from zuji.engine.query.reader import ShardReader
 
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.retention import Setting
+    from zuji.engine.query.analyses.retention_query import RetentionBody
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.kernels.lane import BitRows
-    from zuji.engine.query.model import RetentionBody
     from zuji.engine.query.plan import Scan
     from zuji.engine.types import F64, I64, U8, U64
 
@@ -48,7 +48,7 @@ def fits(bound: Bound) -> bool:
     """Calendar periods, no breakdown, no metric; starts and returns of the same events or of wholly
     different ones.
     """
-    body: RetentionBody = bound.query.body  # type: ignore[assignment]
+    body: RetentionBody = bound.query.body
     if bound.query.by or body.mode != "calendar" or body.measure is not None:
         return False
     starts, returns = body.start.names, body.return_.names

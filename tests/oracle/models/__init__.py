@@ -1,0 +1,19 @@
+"""The models of the oracle, by name; each as plain as its page, sharing nothing with the engine.
+
+A module offers ``GRAINS`` (grains that the model takes, None: all), ``COORDINATES`` (fixed columns
+that name a row beside ``range bucket is_other``), ``body(rng, document)`` (a random body; the
+envelope is there already and may be changed), ``wanted(body)`` ((property, ``number`` or
+``ordered``) that the engine must refuse when they are of another kind), ``check(project, body)``
+(raises RefusedQuery), ``answer(project, query, span, users, now)`` (rows as dicts), and
+``picks(query, row)`` ((coordinates, users) of cells that count users).
+"""
+
+from types import ModuleType
+
+from tests.oracle.models import event, funnel, retention
+
+MODELS: dict[str, ModuleType] = {
+    "event": event,
+    "funnel": funnel,
+    "retention": retention,
+}
