@@ -9,10 +9,13 @@ cimport cython
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 import secrets
 
 import numpy as np
+
+from zuji.engine.query.kernels.walk import PathCells, Steps
 
 from zuji.engine.query.kernels._lanes cimport ZJ_OK, ZJ_REJECTED, Guard, finish, pointer, zj_guard
 
@@ -40,7 +43,30 @@ cdef extern from "paths.h" nogil:
         uint64_t count
         uint64_t key[5]
 
+    ctypedef struct zp_links:
+        uint64_t *count
+        size_t side
+        uint64_t open
+        int beyond
+
+    ctypedef struct zp_cells:
+        uint32_t nodes
+        uint32_t groups
+        uint64_t *node
+        uint64_t *group
+        const uint32_t *line_at
+        const uint32_t *lines
+        const uint16_t *shown
+        size_t side
+        size_t stride
+        uint64_t *count
+        uint32_t *last
+        size_t pick
+        uint8_t *picked
+        int beyond
+
     ctypedef struct zp_stream:
+        const uint32_t *start
         const uint32_t *stop
         zj_feed *feed
         uint32_t *room
@@ -53,15 +79,18 @@ cdef extern from "paths.h" nogil:
         const uint32_t *users_end
         const uint32_t *offsets
         const uint32_t *offsets_end
-        const uint32_t *first
         const uint8_t *mask
+        const uint32_t *node
+        const uint8_t *opens
+        const uint32_t *group
+        int open
         int kept
 
     ctypedef struct zp_source:
         zp_run *run
         const uint32_t **time
         const uint32_t **time_end
-        uint16_t *code
+        uint32_t *code
         int runs
         int partition
         int64_t base
@@ -82,19 +111,26 @@ cdef extern from "paths.h" nogil:
         int steps
         int collapse
         int plain
+        int reverse
+        int every
+        int64_t open_ms
+        int64_t reach_ms
 
     int zp_open(zp_keys *k, int steps, size_t width, uint64_t salt, size_t limit)
     void zp_close(zp_keys *k)
     int zp_move(const uint32_t **next, const uint32_t **end, zp_stream *s)
     int zp_rows_sound(const zp_source *s)
     int zp_run_walk(zp_source *sources, int count, uint32_t users, const zp_rule *rule, zp_keys *keys,
-                    zj_guard *guard)
+                    zp_links *links, zp_cells *cells, zj_guard *guard)
     int zp_pick(const zp_keys *k, const uint64_t *wanted, zp_set *set, zj_guard *guard)
     int zp_join(const zp_keys *k, zp_set *set, const zp_set *more, const uint64_t *wanted)
     void zp_best(const zp_keys *k, const zp_set *set, zp_top *heap, size_t *have, size_t n)
 
-IGNORED, HIDDEN, MAX_STEPS = 0xFFFF, 0xFFFE, 20
+IGNORED, HIDDEN, MAX_STEPS = 0xFFFFFFFF, 0xFFFFFFFE, 20  # codes of runs
 MAX_CODES = 0xFFFD
+NARROW_CODES = 253  # a byte a step, with the two ends
+MAX_NODES = MAX_GROUPS = 1 << 31  # of items
+LINE_HEAD = 2
 PART_SESSIONS = 1 << 21
 _U8, _U16, _U32, _U64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
 _SALT = secrets.randbits(64)  # one for the process: keys are compared with each other
@@ -125,7 +161,7 @@ cdef class _Sources:
     cdef int plain
     cdef list keep
 
-    def __cinit__(self, list given, int n_codes):
+    def __cinit__(self, list given, int64_t n_codes, int64_t n_groups=1):
         cdef int i
         self.count = <int>len(given)
         self.plain = True
@@ -138,7 +174,7 @@ cdef class _Sources:
             self.sources[i].rows = <uint32_t *>self._room(ZP_USERS, _U32)
             self.sources[i].unseen = <uint32_t *>self._room(ZP_USERS, _U32)
             self._open_interleave(&self.sources[i], interleave)
-            self._open_runs(&self.sources[i], list(lanes), list(codes), n_codes)
+            self._open_runs(&self.sources[i], list(lanes), list(codes), n_codes, n_groups)
             if not zp_rows_sound(&self.sources[i]):
                 raise ValueError("interleave: a run that is not there")
 
@@ -180,7 +216,9 @@ cdef class _Sources:
         source.rest = source.left
         return 0
 
-    cdef int _open_runs(self, zp_source *source, list lanes, list codes, int n_codes) except -1:
+    cdef int _open_runs(
+        self, zp_source *source, list lanes, list codes, int64_t n_codes, int64_t n_groups
+    ) except -1:
         cdef int r
         cdef zp_run *run
         if len(codes) != len(lanes):
@@ -189,12 +227,13 @@ cdef class _Sources:
         source.run = <zp_run *>calloc(max(1, source.runs), sizeof(zp_run))
         source.time = <const uint32_t **>calloc(max(1, source.runs), sizeof(uint32_t *))
         source.time_end = <const uint32_t **>calloc(max(1, source.runs), sizeof(uint32_t *))
-        source.code = <uint16_t *>calloc(max(1, source.runs), sizeof(uint16_t))
+        source.code = <uint32_t *>calloc(max(1, source.runs), sizeof(uint32_t))
         if source.run == NULL or source.time == NULL or source.time_end == NULL or source.code == NULL:
             raise MemoryError
         source.whole = True
-        for r, (lane, code) in enumerate(zip(lanes, codes)):
+        for r, (lane, steps) in enumerate(zip(lanes, codes)):
             run = &source.run[r]
+            code = steps.code if isinstance(steps, Steps) else steps
             if code not in (IGNORED, HIDDEN) and not 0 <= code < n_codes:
                 raise ValueError(f"code {code} of a run is not below {n_codes}")
             if lane.base_ms != lanes[0].base_ms:
@@ -208,13 +247,39 @@ cdef class _Sources:
             if zp_move(&run.offsets, &run.offsets_end, &run.offset) != ZJ_OK or run.offsets[0] != 0:
                 raise ValueError("offsets ascend from 0")
             run.offsets += 1
-            if lane.mask is not None:
-                self.keep.append(lane.mask)
-                run.first = source.time[r]
-                run.mask = <const uint8_t *>pointer(lane.mask, _U8, len(lane.times), "mask")
+            self._open_steps(run, steps, lane, n_codes, n_groups)
             source.whole = source.whole and run.kept
-            self.plain = self.plain and code != HIDDEN and lane.mask is None
+            self.plain = self.plain and code != HIDDEN and run.mask == NULL
         return 0
+
+    cdef int _open_steps(self, zp_run *run, object steps, object lane, int64_t n_codes, int64_t n_groups) except -1:
+        """What the rows of a run are to a path."""
+        rows = len(lane.times)
+        mask = lane.mask
+        run.open = True
+        if isinstance(steps, Steps):
+            mask = mask if steps.mask is None else steps.mask
+            if isinstance(steps.opens, bool):
+                run.open = steps.opens
+            else:
+                self.keep.append(steps.opens)
+                run.opens = <const uint8_t *>pointer(steps.opens, _U8, rows, "opens")
+            run.node = self._numbers(steps.nodes, rows, n_codes, "nodes")
+            run.group = self._numbers(steps.groups, rows, n_groups, "groups")
+        if mask is not None:
+            self.keep.append(mask)
+            run.mask = <const uint8_t *>pointer(mask, _U8, rows, "mask")
+        return 0
+
+    cdef const uint32_t *_numbers(self, object given, Py_ssize_t rows, int64_t end, str name) except? NULL:
+        """An array of numbers below ``end``, or NULL."""
+        if given is None:
+            return NULL
+        self.keep.append(given)
+        start = <const uint32_t *>pointer(given, _U32, rows, name)
+        if rows and given.max() >= end:
+            raise ValueError(f"{name}: {given.max()} is not below {end}")
+        return start
 
     cdef const uint32_t *_open_stream(self, zp_stream *stream, object given, str name) except? NULL:
         """An empty window at the start."""
@@ -222,13 +287,14 @@ cdef class _Sources:
         if isinstance(given, np.ndarray):
             self.keep.append(given)
             start = <const uint32_t *>pointer(given, _U32, -1, name)
+            stream.start = start
             stream.stop = start + len(given)
             return start
         stream.feed = self._feed(given)
         if stream.feed.width != 4:
             raise ValueError(f"{name}: a feed of four bytes a value")
         stream.room = <uint32_t *>self._room(min(ZJ_FEED_ROWS, stream.feed.rows), _U32)
-        stream.stop = stream.room
+        stream.start = stream.stop = stream.room
         return stream.room
 
 
@@ -236,28 +302,157 @@ def session_paths(
     sources, *, users, n_codes, gap_ms, steps, from_ms, to_ms, collapse=False, memory_bytes=1 << 31,
     allowed=None, cancel=None,
 ):
-    if not 1 <= steps <= MAX_STEPS:
-        raise ValueError(f"steps: 1 to {MAX_STEPS}, got {steps}")
-    if not 0 <= n_codes <= MAX_CODES or not 0 <= users < 0xFFFFFFFF:
-        raise ValueError(f"at most {MAX_CODES} codes and 2**32 - 2 users, got {n_codes} and {users}")
-    given = list(sources)
-    if [walk[3] for walk in given] != sorted(walk[3] for walk in given):
-        raise ValueError("sources are sorted by partition")
-    cdef _Sources walks = _Sources(given, n_codes)
+    cdef _Sources walks = _sources(sources, users, steps, n_codes, MAX_CODES, 1)
     cdef Guard guard = Guard(cancel, allowed)
-    cdef zp_rule rule
-    rule.gap = min(max(0, int(gap_ms)), 1 << 60)
-    rule.from_ms, rule.to_ms = max(-(1 << 62), from_ms), min(1 << 62, to_ms)
-    rule.steps, rule.collapse, rule.plain = steps, bool(collapse), walks.plain and not collapse
+    cdef zp_rule rule = _rule(
+        gap_ms, from_ms, to_ms, steps, collapse, False, False, 1 << 62, 1 << 62, walks.plain
+    )
     cdef PathCounts counts = PathCounts.__new__(PathCounts)
     cdef size_t limit = memory_bytes
     cdef uint32_t n_users = users
     finish(zp_open(&counts.keys, rule.steps, 1 if n_codes < 256 else 2, _SALT, limit))
     cdef int status
     with nogil:
-        status = zp_run_walk(walks.sources, walks.count, n_users, &rule, &counts.keys, &guard.c)
+        status = zp_run_walk(walks.sources, walks.count, n_users, &rule, &counts.keys, NULL, NULL, &guard.c)
     finish(status)
     return counts
+
+
+def path_links(sources, *, users, n_codes, rule, allowed=None, cancel=None):
+    if rule.reverse or rule.every:
+        raise ValueError("links of paths that begin with their session")
+    cdef _Sources walks = _sources(sources, users, rule.steps, n_codes, NARROW_CODES, 1)
+    cdef Guard guard = Guard(cancel, allowed)
+    cdef zp_rule c_rule = _ruled(rule, walks.plain)
+    cdef zp_links links
+    side = n_codes + 2
+    count = np.zeros((rule.steps - 1, side, side), np.uint64)
+    cdef uint64_t[:, :, ::1] cells = count
+    links.count = &cells[0, 0, 0] if rule.steps > 1 else NULL
+    links.side, links.open, links.beyond = side, 0, 0
+    cdef uint32_t n_users = users
+    cdef int status
+    with nogil:
+        status = zp_run_walk(
+            walks.sources, walks.count, n_users, &c_rule, NULL, &links, NULL, &guard.c
+        )
+    finish(status)
+    # Of the kernel: 0 dropped, 1 … nodes, then elsewhere.
+    order = np.append(np.arange(1, n_codes + 1), [0, side - 1])
+    return count[:, order][:, :, order].astype(np.int64), int(links.open), bool(links.beyond)
+
+
+def path_tally(sources, *, users, nodes, groups, rule, allowed=None, cancel=None):
+    cdef _Sources walks = _sources(sources, users, rule.steps, nodes, MAX_NODES, groups)
+    cdef Guard guard = Guard(cancel, allowed)
+    cdef zp_rule c_rule = _ruled(rule, walks.plain)
+    cdef zp_cells cells = _cells(nodes, groups)
+    by_node = np.zeros((rule.steps, max(1, nodes)), np.uint64)
+    by_group = np.zeros(max(1, groups), np.uint64)
+    cdef uint64_t[:, ::1] node = by_node
+    cdef uint64_t[::1] group = by_group
+    cells.node, cells.group = &node[0, 0], &group[0]
+    _walk_cells(walks, users, &c_rule, &cells, guard)
+    return by_node[:, :nodes].astype(np.int64), by_group[:groups].astype(np.int64), bool(cells.beyond)
+
+
+def path_cells(
+    sources, *, users, shown, columns, lines, n_lines, rule, by_user=False, pick=None, allowed=None,
+    cancel=None,
+):
+    steps, nodes = shown.shape
+    offsets, numbers = lines
+    cdef _Sources walks = _sources(sources, users, rule.steps, nodes, MAX_NODES, len(offsets) - 1)
+    if steps != rule.steps or (shown.size and shown.max() >= columns):
+        raise ValueError("shown: a column of each step and node")
+    if offsets[0] != 0 or offsets[len(offsets) - 1] != len(numbers) or (np.diff(offsets.astype(np.int64)) < 0).any():
+        raise ValueError("lines: offsets ascend from 0 to the number of lines")
+    if len(numbers) and numbers.max() >= n_lines:
+        raise ValueError("lines: a line that is not there")
+    cdef Guard guard = Guard(cancel, allowed)
+    cdef zp_rule c_rule = _ruled(rule, walks.plain)
+    cdef zp_cells cells = _cells(nodes, len(offsets) - 1)
+    side = columns + 2
+    stride = LINE_HEAD + steps * side + (steps - 1) * side * side
+    count = np.zeros((max(1, n_lines), stride), np.uint64)
+    last = np.zeros((max(1, n_lines), stride) if by_user else (1, 1), np.uint32)
+    marks = np.zeros(max(1, users if pick is not None else 1), np.uint8)
+    shown = np.ascontiguousarray(shown.reshape(-1))
+    cdef uint64_t[:, ::1] counts = count
+    cdef uint32_t[:, ::1] lasts = last
+    cdef uint8_t[::1] picked = marks
+    cells.count, cells.side, cells.stride = &counts[0, 0], side, stride
+    if by_user:
+        cells.last = &lasts[0, 0]
+    cells.shown = <const uint16_t *>pointer(shown, _U16, steps * nodes, "shown")
+    cells.line_at = <const uint32_t *>pointer(offsets, _U32, -1, "offsets of lines")
+    cells.lines = <const uint32_t *>pointer(numbers, _U32, -1, "lines")
+    if pick is not None:
+        if not 0 <= pick < n_lines * stride:
+            raise ValueError(f"there is no cell {pick}")
+        cells.pick, cells.picked = pick, &picked[0]
+    _walk_cells(walks, users, &c_rule, &cells, guard)
+    found = count[:n_lines].astype(np.int64)
+    at = LINE_HEAD + steps * side
+    return PathCells(
+        found[:, 0],
+        found[:, 1],
+        found[:, LINE_HEAD:at].reshape(n_lines, steps, side),
+        found[:, at:].reshape(n_lines, steps - 1, side, side),
+        np.flatnonzero(marks).astype(np.uint32),
+        bool(cells.beyond),
+    )
+
+
+cdef _Sources _sources(object sources, object users, int steps, int64_t codes, int64_t most, int64_t groups):
+    """Checked sources."""
+    if not 1 <= steps <= MAX_STEPS:
+        raise ValueError(f"steps: 1 to {MAX_STEPS}, got {steps}")
+    if not 0 <= codes <= most or not 0 <= users < 0xFFFFFFFF or not 0 <= groups < MAX_GROUPS:
+        raise ValueError(
+            f"at most {most} codes, {MAX_GROUPS} groups and 2**32 - 2 users, got {codes}, {groups}, {users}"
+        )
+    given = list(sources)
+    if [walk[3] for walk in given] != sorted(walk[3] for walk in given):
+        raise ValueError("sources are sorted by partition")
+    return _Sources(given, codes, groups)
+
+
+cdef zp_rule _rule(
+    object gap_ms, object from_ms, object to_ms, int steps, object collapse, object reverse,
+    object every, object open_ms, object reach_ms, int plain,
+):
+    cdef zp_rule rule
+    rule.gap = min(max(0, int(gap_ms)), 1 << 60)
+    rule.from_ms, rule.to_ms = max(-(1 << 62), from_ms), min(1 << 62, to_ms)
+    rule.steps, rule.collapse, rule.plain = steps, bool(collapse), plain and not collapse
+    rule.reverse, rule.every = bool(reverse), bool(every)
+    rule.open_ms, rule.reach_ms = min(1 << 62, open_ms), min(1 << 62, reach_ms)
+    return rule
+
+
+cdef zp_rule _ruled(object rule, int plain):
+    return _rule(
+        rule.gap_ms, rule.from_ms, rule.to_ms, rule.steps, rule.collapse, rule.reverse, rule.every,
+        rule.open_ms, rule.reach_ms, plain,
+    )
+
+
+cdef zp_cells _cells(object nodes, object groups):
+    """Nothing to count yet."""
+    cdef zp_cells cells
+    memset(&cells, 0, sizeof(zp_cells))
+    cells.nodes, cells.groups, cells.pick = nodes, groups, <size_t>-1
+    return cells
+
+
+cdef int _walk_cells(_Sources walks, object users, zp_rule *rule, zp_cells *cells, Guard guard) except -1:
+    cdef uint32_t n_users = users
+    cdef int status
+    with nogil:
+        status = zp_run_walk(walks.sources, walks.count, n_users, rule, NULL, NULL, cells, &guard.c)
+    finish(status)
+    return 0
 
 
 @cython.final

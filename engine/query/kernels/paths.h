@@ -10,44 +10,27 @@
 #ifndef ZUJI_PATHS_H
 #define ZUJI_PATHS_H
 
-#include "paths_block.h"
+#include "paths_cells.h"
 #include "paths_table.h"
-
-typedef struct {
-    int64_t gap, from_ms, to_ms;
-    int steps, collapse;
-    int plain; /* every row seen is a step: no masks, no hidden runs, nothing collapses */
-} zp_rule;
 
 /* What a walk holds. */
 typedef struct {
     zp_source *source;
     int sources;
     const zp_rule *rule;
-    zp_keys *keys;
+    zp_keys *keys;   /* what is made of the sessions: their paths, */
+    zp_links *links; /* or the links of them, */
+    zp_cells *cells; /* or cells; the others are NULL */
     zj_guard *guard;
     zp_block block;
     uint32_t *start; /* [ZP_BLOCK + 1] first rows of users in the block */
+    uint32_t *owner; /* the same: who they are */
     size_t started;
     zp_source **with_rows; /* [sources] those in which users counted at last have rows: */
     size_t *at;            /* [sources] next row of each in `loose` */
     int active;
     zp_block loose;        /* rows of some users, source by source */
 } zp_walk;
-
-/* The path of a session that is not plain; returns its length. */
-ZJ_INLINE int zp_path(const zp_rule *rule, const zp_block *b, uint32_t from, uint32_t to, uint8_t *path,
-                      const size_t width) {
-    int length = 0;
-    uint16_t previous = 0;
-    for (uint32_t r = from; r < to && length < rule->steps; r++) {
-        const uint16_t code = zp_get(b->code, r, width);
-        if (code == 0 || (rule->collapse && code == previous)) continue;
-        zp_put(path, (size_t)length++, code, width);
-        previous = code;
-    }
-    return length;
-}
 
 /* Writes the keys of the sessions in the block that start in the range and have a step, to the last
  * chunk, which has room; how many they are. No branch: what does not count is overwritten. */
@@ -81,24 +64,34 @@ ZJ_INLINE size_t zp_keys_of(const zp_block *b, size_t sessions, const zp_rule *r
     return n;
 }
 
-/* Cuts the block into sessions and notes their paths; the block is empty afterwards. */
+/* Hands the sessions of the block on. */
+ZJ_INLINE int zp_use(zp_walk *walk, size_t sessions, const int words, const size_t width) {
+    const zp_block *b = &walk->block;
+    if (width == 8)
+        return zp_count_cells(b, sessions, walk->rule, walk->cells, walk->start, walk->owner, walk->started);
+    if (words == 0) {
+        zp_count_links(b, sessions, walk->rule, walk->links);
+        return ZJ_OK;
+    }
+    const int status = zp_room(walk->keys, sessions);
+    if (status == ZJ_OK)
+        zp_note(walk->keys, zp_keys_of(b, sessions, walk->rule, walk->keys, words, width), words);
+    return status;
+}
+
+/* Cuts the block into sessions and uses them; the block is empty afterwards. words: of a key, or 0. */
 ZJ_INLINE int zp_cut(zp_walk *walk, const int words, const size_t width) {
     zp_block *b = &walk->block;
-    const zp_rule *rule = walk->rule;
     size_t sessions = 0;
     int status = zj_stop(walk->guard, (uint32_t)b->n + 1) ? ZJ_CANCELLED : ZJ_OK;
-    zp_gaps(b->time, b->n, rule->gap, b->first);
+    zp_gaps(b->time, b->n, walk->rule->gap, b->first);
     for (size_t i = 0; i < walk->started; i++) b->first[walk->start[i] >> 6] |= 1ull << (walk->start[i] & 63);
-    walk->started = 0;
     for (size_t word = 0; word * 64 < b->n; word++)
         for (uint64_t bits = b->first[word]; bits; bits &= bits - 1)
             b->begin[sessions++] = (uint32_t)(word * 64) + (uint32_t)__builtin_ctzll(bits);
     b->begin[sessions] = (uint32_t)b->n;
-    if (status == ZJ_OK && sessions) {
-        status = zp_room(walk->keys, sessions);
-        if (status == ZJ_OK)
-            zp_note(walk->keys, zp_keys_of(b, sessions, rule, walk->keys, words, width), words);
-    }
+    if (status == ZJ_OK && sessions) status = zp_use(walk, sessions, words, width);
+    walk->started = 0;
     b->n = 0;
     return status;
 }
@@ -111,14 +104,16 @@ ZJ_INLINE int zp_take_users(zp_walk *walk, zp_source *source, size_t rows, zp_bl
     return zp_take(source, rows, block, walk->rule->plain && source->whole, width);
 }
 
-/* The n users that were counted, of whom `only` alone has rows: straight to the block. */
-ZJ_INLINE int zp_walk_one(zp_walk *walk, zp_source *only, uint32_t n, const int words, const size_t width) {
+/* The n users from `from` on, which were counted, of whom `only` alone has rows: straight to the block. */
+ZJ_INLINE int zp_walk_one(zp_walk *walk, zp_source *only, uint32_t from, uint32_t n, const int words,
+                          const size_t width) {
     zp_block *block = &walk->block;
     int status = ZJ_OK;
     size_t seen = block->n, ahead = 0; /* rows of the block, and of users that are still to be taken */
     for (uint32_t i = 0; i < n && status == ZJ_OK; i++) {
         const uint32_t m = only->rows[i];
         walk->start[walk->started] = (uint32_t)seen;
+        if (width == 8) walk->owner[walk->started] = from + i;
         walk->started += m > 0;
         seen += m;
         ahead += m + (size_t)only->unseen[i];
@@ -175,6 +170,7 @@ ZJ_INLINE int zp_walk_many(zp_walk *walk, uint32_t from, uint32_t n, uint64_t to
             zp_bring_user(walk, u, width);
             if (!zj_allowed(walk->guard, from + u)) block->n = before;
             if (block->n == before) continue;
+            walk->owner[walk->started] = from + u;
             walk->start[walk->started++] = (uint32_t)before;
             if (walk->started == ZP_BLOCK) status = zp_cut(walk, words, width);
         }
@@ -196,7 +192,7 @@ ZJ_INLINE int zp_walk_w(zp_walk *walk, uint32_t users, const int words, const si
         }
         if (status != ZJ_OK || total == 0) continue;
         if (walk->active == 1 && walk->guard->allowed == NULL)
-            status = zp_walk_one(walk, walk->with_rows[0], n, words, width);
+            status = zp_walk_one(walk, walk->with_rows[0], from, n, words, width);
         else status = zp_walk_many(walk, from, n, total, words, width);
     }
     if (status == ZJ_OK) status = zp_cut(walk, words, width);
@@ -204,22 +200,33 @@ ZJ_INLINE int zp_walk_w(zp_walk *walk, uint32_t users, const int words, const si
     return status;
 }
 
-/* Walks all rows of the sources and notes the paths of their sessions. REQUIRES: sources by
- * (partition, rank), their streams at the start, their `rows` with room for ZP_USERS. */
+/* Walks all rows of the sources and makes of their sessions what one of keys, links and cells is for.
+ * REQUIRES: sources by (partition, rank), their streams at the start, their `rows` with room for
+ * ZP_USERS. links: codes of a byte. cells: every source has what an item is made of. */
 static int zp_run_walk(zp_source *sources, int count, uint32_t users, const zp_rule *rule, zp_keys *keys,
-                       zj_guard *guard) {
-    zp_walk walk = {.source = sources, .sources = count, .rule = rule, .keys = keys, .guard = guard};
+                       zp_links *links, zp_cells *cells, zj_guard *guard) {
+    zp_walk walk = {.source = sources, .sources = count, .rule = rule, .guard = guard};
+    const size_t width = cells ? 8 : links ? 1 : keys->width;
+    walk.keys = keys;
+    walk.links = links;
+    walk.cells = cells;
     walk.start = (uint32_t *)malloc((ZP_BLOCK + 1) * sizeof *walk.start);
+    walk.owner = (uint32_t *)malloc((ZP_BLOCK + 1) * sizeof *walk.owner);
     walk.with_rows = (zp_source **)calloc((size_t)count + 1, sizeof *walk.with_rows);
     walk.at = (size_t *)calloc((size_t)count + 1, sizeof *walk.at);
-    int status = zp_block_reserve(&walk.block, ZP_BLOCK, keys->width);
-    if (walk.start == NULL || walk.with_rows == NULL || walk.at == NULL) status = ZJ_NO_MEMORY;
+    int status = zp_block_reserve(&walk.block, ZP_BLOCK, width);
+    if (walk.start == NULL || walk.owner == NULL || walk.with_rows == NULL || walk.at == NULL)
+        status = ZJ_NO_MEMORY;
     if (status == ZJ_OK)
-        status = keys->width == 2    ? zp_walk_w(&walk, users, keys->words, 2)
-                 : keys->words == 1 ? zp_walk_w(&walk, users, 1, 1) /* constants in each copy */
+        status = cells              ? zp_walk_w(&walk, users, 0, 8) /* constants in each copy */
+                 : links            ? zp_walk_w(&walk, users, 0, 1)
+                 : width == 2       ? zp_walk_w(&walk, users, keys->words, 2)
+                 : keys->words == 1 ? zp_walk_w(&walk, users, 1, 1)
                  : keys->words == 2 ? zp_walk_w(&walk, users, 2, 1)
                                     : zp_walk_w(&walk, users, 3, 1);
+    if (cells) zp_cells_close(cells);
     free(walk.start);
+    free(walk.owner);
     free(walk.with_rows);
     free(walk.at);
     zp_block_close(&walk.loose);

@@ -20,7 +20,7 @@
 
 typedef struct {
     int64_t *time;   /* [room] */
-    uint8_t *code;   /* [room * width + ZP_PAST] code + 1, or 0 where no step is */
+    uint8_t *code;   /* [room * width + ZP_PAST] code + 1, or 0 where no step is; width 8: an item */
     uint64_t *first; /* [room / 64 + 1] rows that begin a session */
     uint32_t *begin; /* [room + 1] the same as a list, and the end */
     size_t room, n;
@@ -50,16 +50,36 @@ static int zp_block_reserve(zp_block *b, size_t more, size_t width) {
     return ZJ_OK;
 }
 
-ZJ_INLINE void zp_put(uint8_t *codes, size_t at, uint16_t code, const size_t width) {
+/* An item of eight bytes: code + 1, whether the row opens a path, its group. */
+#define ZP_OPENS 32
+#define ZP_GROUP 33
+
+ZJ_INLINE void zp_put(uint8_t *codes, size_t at, uint64_t code, const size_t width) {
+    const uint16_t narrow = (uint16_t)code;
     if (width == 1) codes[at] = (uint8_t)code;
-    else memcpy(codes + 2 * at, &code, 2);
+    else if (width == 2) memcpy(codes + 2 * at, &narrow, 2);
+    else memcpy(codes + 8 * at, &code, 8);
 }
 
-ZJ_INLINE uint16_t zp_get(const uint8_t *codes, size_t at, const size_t width) {
-    uint16_t code;
+ZJ_INLINE uint64_t zp_get(const uint8_t *codes, size_t at, const size_t width) {
+    uint16_t narrow;
+    uint64_t wide;
     if (width == 1) return codes[at];
-    memcpy(&code, codes + 2 * at, 2);
-    return code;
+    if (width == 2) {
+        memcpy(&narrow, codes + 2 * at, 2);
+        return narrow;
+    }
+    memcpy(&wide, codes + 8 * at, 8);
+    return wide;
+}
+
+/* What a row is to a path. code: that of its run. */
+ZJ_INLINE uint64_t zp_item(const zp_run *run, size_t row, uint64_t code, const size_t width) {
+    if (run->mask && !run->mask[row]) return 0;
+    if (width < 8 || code == 0) return code;
+    if (run->node) code = (uint64_t)run->node[row] + 1;
+    code |= (uint64_t)(run->opens ? run->opens[row] != 0 : run->open) << ZP_OPENS;
+    return run->group ? code | (uint64_t)run->group[row] << ZP_GROUP : code;
 }
 
 /* Appends the next m rows of a source to the block, which has room. plain: every row is seen, and a
@@ -67,7 +87,7 @@ ZJ_INLINE uint16_t zp_get(const uint8_t *codes, size_t at, const size_t width) {
 ZJ_INLINE int zp_take_as(zp_source *source, size_t m, zp_block *block, const int plain, const int narrow,
                          const size_t width) {
     const uint32_t **const next = source->time, **const end = source->time_end;
-    const uint16_t *const codes = source->code;
+    const uint32_t *const codes = source->code;
     const int64_t base = source->base;
     while (m) {
         if (source->left == 0 && zp_move_rows(source) != ZJ_OK) return ZJ_REJECTED;
@@ -88,7 +108,8 @@ ZJ_INLINE int zp_take_as(zp_source *source, size_t m, zp_block *block, const int
                 zp_put(code, j, codes[r], width);
             } else {
                 const zp_run *run = &source->run[r];
-                zp_put(code, n, run->mask == NULL || run->mask[p - run->first] ? codes[r] : 0, width);
+                const size_t row = run->time.before + (size_t)(p - run->time.start);
+                zp_put(code, n, zp_item(run, row, codes[r], width), width);
                 n += (size_t)run->kept;
             }
         }
@@ -110,6 +131,8 @@ ZP_TAKE(0, 0, 1)
 ZP_TAKE(0, 0, 2)
 ZP_TAKE(0, 1, 1)
 ZP_TAKE(0, 1, 2)
+ZP_TAKE(0, 0, 8)
+ZP_TAKE(0, 1, 8)
 ZP_TAKE(1, 0, 1)
 ZP_TAKE(1, 0, 2)
 ZP_TAKE(1, 1, 1)
@@ -118,6 +141,7 @@ ZP_TAKE(1, 1, 2)
 
 ZJ_INLINE int zp_take(zp_source *source, size_t m, zp_block *block, const int plain, const size_t width) {
     const int narrow = source->width == 1;
+    if (width == 8) return narrow ? zp_take_018(source, m, block) : zp_take_008(source, m, block);
     if (plain && width == 1) return narrow ? zp_take_111(source, m, block) : zp_take_101(source, m, block);
     if (plain) return narrow ? zp_take_112(source, m, block) : zp_take_102(source, m, block);
     if (width == 1) return narrow ? zp_take_011(source, m, block) : zp_take_001(source, m, block);

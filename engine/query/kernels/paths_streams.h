@@ -15,25 +15,29 @@
 
 /* What a window moves along. */
 typedef struct {
-    const uint32_t *stop; /* end of what is in memory */
-    zj_feed *feed;        /* what comes after it, or NULL */
-    uint32_t *room;       /* of the feed */
+    const uint32_t *start, *stop; /* what is in memory */
+    size_t before;                /* values before it */
+    zj_feed *feed;                /* what comes after it, or NULL */
+    uint32_t *room;               /* of the feed */
 } zp_stream;
 
 /* The rows of one event in a source. */
 typedef struct {
     zp_stream time, user, offset;
     const uint32_t *users, *users_end, *offsets, *offsets_end; /* their windows */
-    const uint32_t *first; /* times, when they are an array */
-    const uint8_t *mask;   /* [rows] of such: rows that are steps, or NULL */
+    const uint8_t *mask;   /* [rows] rows that are steps, or NULL */
+    const uint32_t *node;  /* [rows] code of each, or NULL: that of the run */
+    const uint8_t *opens;  /* [rows] rows that open a path, or NULL: `open` */
+    const uint32_t *group; /* [rows] or NULL: 0 */
     uint32_t taken;        /* offset of the next user */
+    int open;
     int kept;              /* 0: rows are no behaviour and are not seen at all */
 } zp_run;
 
 typedef struct {
     zp_run *run;     /* [runs] */
     const uint32_t **time, **time_end; /* [runs] the window of each run's times */
-    uint16_t *code;  /* [runs] code + 1, or 0: rows hold sessions together but are no steps */
+    uint32_t *code;  /* [runs] code + 1, or 0: rows hold sessions together but are no steps */
     int runs, partition; /* sources of one partition stand together, older rank first */
     int64_t base;
     const void *at;  /* interleave, of `width` bytes a row: the next rows */
@@ -53,7 +57,8 @@ static __attribute__((noinline)) int zp_move(const uint32_t **next, const uint32
     if (from == s->stop) {
         uint32_t n = 0;
         if (s->feed == NULL || s->feed->pull(s->feed, s->room, &n) != 0 || n == 0) return ZJ_REJECTED;
-        from = s->room;
+        s->before += (size_t)(s->stop - s->start);
+        s->start = from = s->room;
         s->stop = s->room + n;
     }
     const size_t left = (size_t)(s->stop - from);
