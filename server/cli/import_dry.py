@@ -20,6 +20,7 @@ from zuji.server.cli.import_jobs import Run, job_of
 from zuji.server.cli.opening import writing
 from zuji.server.cli.outcome import OK, REJECTS
 from zuji.server.cli.render import size, table_of
+from zuji.server.importer.mapping import listed
 from zuji.server.importer.rejects import RejectsFile
 from zuji.server.terminal import console
 
@@ -47,6 +48,11 @@ def more_counts(done: Sequence[Progress]) -> str:
     kept, skipped = sum(s.kept for s in done), sum(s.skipped for s in done)
     said = f", {kept:,} items kept aside" if kept else ""
     return said + (f", {skipped:,} left out by --skip-path and --event-rule" if skipped else "")
+
+
+def further_down(state: Progress) -> str:
+    """Which columns the first lines of a file had not."""
+    return f"columns that begin further down, read too: {listed(state.later)}"
 
 
 def collector_of(request: Request, stop: threading.Event) -> RemoteTarget:
@@ -116,6 +122,8 @@ def _say(
     for name, kind in state.unsupported.items():
         left_out = f"  column {name!r} would be left out: {kind} has no counterpart"
         out.print(Text(left_out, "yellow"))
+    if state.later:
+        out.print(Text(f"  {further_down(state)}"))
 
 
 _EXAMPLE = "$dry_run"

@@ -156,7 +156,7 @@ class Job:
             stop=run.stop,
             limit_rows=request.limit,
         )
-        state.unsupported = source.unsupported
+        state.unsupported, state.later = source.unsupported, source.later
         return state
 
     def _records(self) -> SensorsSource:

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.cli.import_dry import collector_of, dry_run, more_counts, status_of
+from zuji.server.cli.import_dry import (
+    collector_of,
+    dry_run,
+    further_down,
+    more_counts,
+    status_of,
+)
 from zuji.server.cli.import_jobs import Job, Request, Run, character, job_of, mapping_of
 from zuji.server.cli.import_stop import stop_on_interrupt
 from zuji.server.cli.opening import writing
@@ -175,6 +181,9 @@ def _summary(
                     "yellow",
                 )
             )
+        if state.later:
+            said = f"{state.path.name}: {further_down(state)}"
+            out.print(Text(said, style="dim"))
     rate = f", {rows / seconds:,.0f} rows/s" if seconds > 0 and rows else ""
     merge_time = (
         f", {with_merge - seconds:.1f} s more to merge" if with_merge - seconds > 0.1 else ""

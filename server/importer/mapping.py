@@ -19,8 +19,10 @@ from zuji.engine.errors import InvalidInput, NotFound
 from zuji.engine.limits import DEFAULT_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
+
+    Properties = dict[str, tuple[str, "PropertyType | None"]]
 
 TimeUnit = Literal["auto", "s", "ms", "us", "ns"]
 PropertyType = Literal["string", "int64", "float64", "bool", "datetime", "list"]
@@ -180,16 +182,17 @@ def resolve(mapping: Mapping, columns: Iterable[str], path: Path) -> Resolved:
             found[part] = _checked(said, names, path, part)
             continue
         found[part] = None
-        if not _may_guess(part, kind, mapping):
+        if not may_guess(part, kind, mapping):
             continue
         named = {getattr(mapping, other) for other in KNOWN_NAMES}
         guess = next((n for n in known if n in names and n not in named), None)
         if guess is not None:
             found[part] = guessed[part] = guess
     _check_parts(mapping, found, names, path)
-    native = "type" in names and any(n.startswith(NATIVE_PREFIX) for n in names)
+    native = is_native(names)
     taken = {column for column in found.values() if column}
-    chosen, dropped = _choose_properties(mapping, names, taken, native=native, path=path)
+    _check_named(mapping, names, path)
+    chosen, dropped = choose_properties(mapping, names, taken, native=native, path=path)
     return Resolved(
         event=found["event"],
         event_name=SIGNUP_EVENT if kind == "signup" else mapping.event_name,
@@ -273,7 +276,7 @@ def _check_said_once(mapping: Mapping) -> None:
         raise InvalidInput(f"--profile is --kind profile, not --kind {mapping.kind}")
 
 
-def _may_guess(part: str, kind: RowKind, mapping: Mapping) -> bool:
+def may_guess(part: str, kind: RowKind, mapping: Mapping) -> bool:
     """Whether a column may take a part by its name alone."""
     if part in ITEM_NAMES:
         return kind == "item"
@@ -288,18 +291,37 @@ def _may_guess(part: str, kind: RowKind, mapping: Mapping) -> bool:
     return True
 
 
-def _choose_properties(
-    mapping: Mapping, names: list[str], taken: set[str], *, native: bool, path: Path
-) -> tuple[dict[str, tuple[str, PropertyType | None]], list[str]]:
+def is_native(names: Collection[str]) -> bool:
+    """Whether these are columns of native JSON lines."""
+    return "type" in names and any(name.startswith(NATIVE_PREFIX) for name in names)
+
+
+def _check_named(mapping: Mapping, names: list[str], path: Path) -> None:
     for column in mapping.drop:
         _checked(column, names, path, "drop")
-    rules = mapping.properties or {}
-    rest = mapping.rest if mapping.rest is not None else mapping.properties is None
-    chosen: dict[str, tuple[str, PropertyType | None]] = {}
-    dropped: list[str] = []
-    for said in rules:
+    for said in mapping.properties or {}:
         if said not in names and NATIVE_PREFIX + said not in names:
             _checked(said, names, path, "properties")
+
+
+def choose_properties(
+    mapping: Mapping,
+    names: list[str],
+    taken: set[str],
+    *,
+    native: bool,
+    path: Path,
+    before: Properties | None = None,
+) -> tuple[Properties, list[str]]:
+    """Which of the columns ``names`` are which properties, and those that are left out.
+
+    ``taken``: columns with another part. ``before``: what other columns of the file are.
+    :raises InvalidInput: two would be one property, or a name cannot be one.
+    """
+    rules = mapping.properties or {}
+    rest = mapping.rest if mapping.rest is not None else mapping.properties is None
+    chosen: Properties = {}
+    dropped: list[str] = []
     for column in names:
         plain = column.removeprefix(NATIVE_PREFIX)
         rule = rules.get(column, rules.get(plain))
@@ -315,7 +337,7 @@ def _choose_properties(
             chosen[column] = (rule.name or plain, rule.type)
         else:
             chosen[column] = (plain, None)
-    seen: dict[str, str] = {}
+    seen = {name: column for column, (name, _) in (before or {}).items()}
     for column, (name, _) in chosen.items():
         if len(name.encode()) > NAME_BYTES or name.startswith("$user.") or not name:
             raise InvalidInput(
@@ -324,7 +346,7 @@ def _choose_properties(
             )
         if name in seen:
             raise InvalidInput(
-                f"columns {seen[name]!r} and {column!r} would both be property {name!r}"
+                f"{path}: columns {seen[name]!r} and {column!r} would both be property {name!r}"
             )
         seen[name] = column
     return chosen, dropped

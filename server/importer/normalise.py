@@ -63,10 +63,12 @@ def read_types(resolved: Resolved) -> dict[str, pa.DataType]:
 
 
 class Normaliser:
-    """Brings chunks of one file into the engine's form. Not thread-safe: the clocks learn."""
+    """Brings chunks of one file into the engine's form. Not thread-safe: the clocks learn.
+    ``resolved``: what the columns are; more may become known from chunk to chunk.
+    """
 
     def __init__(self, resolved: Resolved, clock: Clock, same: Constants | None = None) -> None:
-        self._resolved = resolved
+        self.resolved = resolved
         self._same = same or Constants()
         self._clock = clock
         self._clocks: dict[str, Clock] = {}
@@ -74,7 +76,7 @@ class Normaliser:
 
     def table(self, chunk: Chunk) -> tuple[pa.Table, npt.NDArray[np.int64], list[Reject]]:
         """The engine's table, the row number of each of its rows, and rows refused here."""
-        source, resolved = chunk.table, self._resolved
+        source, resolved = chunk.table, self.resolved
         columns: dict[str, pa.Array | pa.ChunkedArray] = {}
         bad: dict[int, tuple[str, str]] = {}
         system = (

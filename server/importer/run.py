@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from zuji.server.importer.ahead import Ahead
+from zuji.server.importer.later import Columns, open_names
 from zuji.server.importer.ledger import import_key
 from zuji.server.importer.mapping import Resolved, resolve, with_kinds
 from zuji.server.importer.normalise import (
@@ -29,13 +31,12 @@ from zuji.server.importer.normalise import (
     read_types,
 )
 from zuji.server.importer.readers.base import Chunk, Reject, row_values
+from zuji.server.importer.readers.json_lines import JsonLinesReader
 from zuji.server.importer.times import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    import pyarrow as pa
 
     from zuji.server.importer.mapping import Mapping, PropertyType
     from zuji.server.importer.place import LedgerPlace
@@ -62,7 +63,9 @@ class Sink(Protocol):
 
 @dataclass
 class Progress:
-    """Counters of one file while it is read; bytes are those of the file itself."""
+    """Counters of one file while it is read; bytes are those of the file itself. ``later``: columns
+    that its first lines had not.
+    """
 
     path: Path
     bytes_total: int
@@ -79,6 +82,7 @@ class Progress:
     stopped: bool = False
     seconds: float = 0.0
     unsupported: dict[str, str] = field(default_factory=dict)
+    later: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,11 @@ class Plan:
     resolved: Resolved
     tz: str
     key: str
+    kinds: dict[str, PropertyType] = field(default_factory=dict)
+
+    def columns(self) -> Columns:
+        """What its columns are, for one run."""
+        return Columns(self.mapping, self.resolved, self.reader.columns, self.path, self.kinds)
 
 
 def plan_file(
@@ -112,9 +121,13 @@ def plan_file(
     types = read_types(resolved)
     columns = reader.columns
     reader.retype({name: kind for name, kind in types.items() if name in columns})
+    if isinstance(reader, JsonLinesReader):  # ids are text, wherever they begin
+        later = [name for name in open_names(mapping, resolved) if name not in columns]
+        reader.retype(dict.fromkeys(later, pa.string()))
     reader.only(resolved.columns)
     tz = mapping.tz or project_tz
-    return Plan(path, reader, mapping, resolved, tz, import_key(path, mapping, tz + how))
+    key = import_key(path, mapping, tz + how)
+    return Plan(path, reader, mapping, resolved, tz, key, kinds or {})
 
 
 def run_file(
@@ -141,7 +154,7 @@ def run_file(
         start = place.position
     state.resumed_at = start
     began = time.monotonic()
-    normaliser = normaliser_of(plan)
+    normaliser, columns = normaliser_of(plan), plan.columns()
     first = True
     with Ahead(plan.reader.chunks(start), AHEAD_CHUNKS) as chunks:
         for pieces in _gathered(chunks, min(append_rows, limit_rows or append_rows)):
@@ -151,7 +164,9 @@ def run_file(
                 rejects.resume(plan.path, plan.key)
             first = False
             state.skipped += sum(piece.skipped for piece in pieces)
-            rows, refused = _append(plan, normaliser, pieces, engine, state, resume=resume)
+            rows, refused = _append(
+                plan.key if resume else "", normaliser, columns, pieces, engine, state
+            )
             state.rows += rows
             state.rejected += len(refused)
             rejects.add(plan.path, refused, plan.key)
@@ -165,7 +180,7 @@ def run_file(
             if place is not None:
                 place.finish()
     state.already_done = first and start > 0
-    state.unsupported = normaliser.unsupported
+    state.unsupported, state.later = normaliser.unsupported, columns.later
     state.seconds = time.monotonic() - began
     return state
 
@@ -184,34 +199,36 @@ def normaliser_of(plan: Plan) -> Normaliser:
 
 
 def _append(
-    plan: Plan,
+    key: str,
     normaliser: Normaliser,
+    columns: Columns,
     pieces: list[Chunk],
     engine: Sink,
     state: Progress,
-    *,
-    resume: bool,
 ) -> tuple[int, list[Reject]]:
-    """Puts a group of chunks in; only the last append moves the place."""
+    """Puts a group of chunks in; only the last append moves the place. ``key``: of the import; "":
+    no place is kept.
+    """
     batches: list[tuple[pa.Table, Any, bool]] = []
     refused: list[Reject] = []
     rows = 0
     for piece in pieces:
         rows += piece.table.num_rows + len(piece.rejects)
         refused += piece.rejects
-        for part, profile in by_type(piece, plan.resolved, refused):
+        normaliser.resolved = columns.seen(piece.table.column_names)
+        for part, profile in by_type(piece, normaliser.resolved, refused):
             table, numbers, bad = normaliser.table(part)
             refused += bad
             batches.append((table, numbers, profile))
     # Profiles first: a property set twice is the same, so they may repeat after a crash.
     batches.sort(key=lambda batch: not batch[2])
-    ledger = (plan.key, pieces[-1].end) if resume else None
+    ledger = (key, pieces[-1].end) if key else None
     batches = _joined(batches)
     for place, (table, numbers, profile) in enumerate(batches):
         last = place == len(batches) - 1
         result = engine.append_table(
             table,
-            _engine_mapping(plan.resolved, table, profile=profile),
+            _engine_mapping(columns.resolved, table, profile=profile),
             ledger=ledger if last else None,
         )
         state.accepted += result.accepted
@@ -240,13 +257,11 @@ def _source_reject(pieces: list[Chunk], row: int, reason: str, message: str) -> 
 
 def _joined(batches: list[tuple[pa.Table, Any, bool]]) -> list[tuple[pa.Table, Any, bool]]:
     """One table a kind where possible, so that a group goes in as one durable step."""
-    import pyarrow as pa
-
     joined: list[tuple[pa.Table, Any, bool]] = []
     for table, numbers, profile in batches:
         if joined and joined[-1][2] == profile:
             before, old, _ = joined[-1]
-            one = _concat(pa, before, table)
+            one = _concat(before, table)
             if one is not None:
                 joined[-1] = (one, np.concatenate([old, numbers]), profile)
                 continue
@@ -254,7 +269,7 @@ def _joined(batches: list[tuple[pa.Table, Any, bool]]) -> list[tuple[pa.Table, A
     return joined
 
 
-def _concat(pa: Any, before: pa.Table, after: pa.Table) -> pa.Table | None:
+def _concat(before: pa.Table, after: pa.Table) -> pa.Table | None:
     """Both tables as one; columns whose types differ become text, which the engine casts."""
     try:
         return pa.concat_tables([before, after], promote_options="default")

@@ -91,6 +91,7 @@ class SensorsSource:
         self.size_bytes = path.stat().st_size
         self.rows_known: int | None = None
         self.unsupported: dict[str, str] = {}
+        self.later: list[str] = []
         self._transcode, self._messages = _of_collector()
         self._keep_ip = keep_ip
         offset = datetime.now(ZoneInfo(tz)).utcoffset()

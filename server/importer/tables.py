@@ -34,12 +34,17 @@ class TableSource:
         self.rows_known = plan.reader.rows_known
         plan.reader.in_parcels()
         self._plan = plan
-        self._normaliser = normaliser_of(plan)
+        self._normaliser, self._columns = normaliser_of(plan), plan.columns()
 
     @property
     def unsupported(self) -> dict[str, str]:
         """Columns that were left out, and their types."""
         return self._normaliser.unsupported
+
+    @property
+    def later(self) -> list[str]:
+        """Columns that the first lines had not."""
+        return self._columns.later
 
     def parcels(self, key: str, position: int) -> Iterator[Parcel]:
         """See ``shipping.Source``."""
@@ -77,7 +82,8 @@ class TableSource:
 
     def _events(self, chunk: Chunk, rejects: list[Reject]) -> list[Packed]:
         """Events of a chunk by row number; what cannot become one is added to ``rejects``."""
-        resolved = self._plan.resolved
+        resolved = self._columns.seen(chunk.table.column_names)
+        self._normaliser.resolved = resolved
         now_ms = time.time_ns() // 1_000_000
         events: list[Packed] = []
         for part, profile in by_type(chunk, resolved, rejects):
