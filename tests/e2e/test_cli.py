@@ -406,7 +406,7 @@ BAD = {
     "bad shards": (["init", "-d", "new", "--shards", "3"], 2, "power of two"),
     "project is there": (["init", "-d", "data"], 2, "default"),
     "missing file": (["import", "none.csv", "-d", "data"], 3, "none.csv: no such file"),
-    "folder": (["import", ".", "-d", "data"], 2, "is a folder"),
+    "folder": (["import", "nothing", "-d", "data"], 2, "is a folder without a file"),
     "not parquet": (["import", "bad.parquet", "-d", "data"], 2, "not a Parquet file"),
     "binary": (["import", "binary.csv", "-d", "data"], 2, ""),
     "broken gzip": (["import", "broken.csv.gz", "-d", "data"], 2, "damaged"),
@@ -440,6 +440,7 @@ def workplace(tmp_path_factory):
     (folder / "plain.csv").write_text("a,b\n1,2\n")
     (folder / "text.txt").write_text("just = = text\n")
     (folder / "empty.csv").touch()
+    (folder / "nothing").mkdir()
     (folder / "bad.parquet").write_bytes(b"hello")
     (folder / "binary.csv").write_bytes(random.Random(1).randbytes(4000))
     (folder / "broken.csv.gz").write_bytes(gzip.compress(b"a,b\n" * 5000)[:-20])

@@ -132,7 +132,7 @@ def test_pages(live, npm, tmp_path, how):
     html = f"<!doctype html><title>One</title>{TELL_ERRORS}<script src=/bundle.js></script>"
     with opened(tmp_path, {"/": html, "/bundle.js": npm.bundle(tmp_path, code)}) as site:
         assert site.done.wait(60)
-        live.wait_for(13, "sensors", 20)  # 6 events, 7 profile records
+        live.wait_for(12, "sensors", 20)  # 6 events, 6 profile records
         while live.metric("zuji_rejected_events_total", reason="kept_item") < 2:
             time.sleep(0.05)
         assert not site.errors, site.errors

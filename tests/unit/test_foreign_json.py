@@ -64,7 +64,7 @@ def test_values_are_kept_as_they_are_and_nested_ones_as_text():
     [
         (b'{"n": 9223372036854775808}', "int_out_of_range"),
         (b'{"n": -9223372036854775809}', "int_out_of_range"),
-        (b'{"n": ' + b"9" * 10_000 + b"}", "int_out_of_range"),
+        (b'{"n": ' + b"9" * 5_000 + b"}", "int_out_of_range"),
         (b'{"a": 1, "a": 2}', "duplicate_key"),
         (b'{"o": [{"a": {"b": 1, "b": 2}}]}', "duplicate_key"),
         (b"[]", "not_a_map"),
