@@ -75,7 +75,7 @@ class ActiveUsers:
     """All shards of a scan, read once.
 
     ``edges``: of the periods, int64[periods + 1]. A breakdown's value is read at each user's first
-    row in the time of the scan.
+    row in the time of the scan. ``light``: too little work for two threads.
     """
 
     def __init__(self, bound: Bound, scan: Scan, edges: I64) -> None:
@@ -84,11 +84,12 @@ class ActiveUsers:
         self.indexed = scan.index and not self.by.by and unions_of_days(scan, edges)
         if self.indexed:
             bound.context.used_index = True
-        light = sum(bound.view.users) < LIGHT_USERS and bound.query.audience is None
+        few = sum(bound.view.users) < LIGHT_USERS and bound.query.audience is None
+        self.light = self.indexed and few
         self.shards = bound.context.map(
             self._indexed if self.indexed else self._read,
             list(range(bound.view.shards)),
-            light=self.indexed and light,
+            light=self.light,
         )
 
     def _indexed(self, shard: int) -> Active:

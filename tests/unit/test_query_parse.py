@@ -233,8 +233,8 @@ def test_brackets_and_metrics_of_retention():
 
 REFUSED = [
     (FUNNEL, ["model"], "funel", "$.model", "did you mean 'funnel'"),
-    (FUNNEL, ["model"], _GONE, "$", "'model' is missing, one of 'event', 'funnel' or 'retention'"),
-    (FUNNEL, ["model"], "path", "$.model", "expected 'event', 'funnel' or 'retention'"),
+    (FUNNEL, ["model"], _GONE, "$", "'model' is missing, one of 'event', 'funnel', 'retention'"),
+    (FUNNEL, ["model"], "path", "$.model", "expected 'event', 'funnel', 'retention'"),
     (FUNNEL, ["body"], _GONE, "$", "'body' is missing"),
     (FUNNEL, ["v"], 2, "$.v", "expected 1"),
     (FUNNEL, ["unit"], "session", "$.unit", "expected 'user'"),

@@ -6,15 +6,20 @@ users behind a cell.
 
 from typing import Final
 
-from zuji.engine.query.analyses import event, funnel, retention
+from zuji.engine.query.analyses import distribution, event, funnel, interval, lifecycle, retention, rfm, stickiness
 from zuji.engine.query.answer import Model
 
 ANALYSES: Final[dict[str, Model]] = {
     module.MODEL.name: module.MODEL
     for module in (
+        distribution,
         event,
         funnel,
+        interval,
         retention,
+        lifecycle,
+        stickiness,
+        rfm,
     )
 }
 
