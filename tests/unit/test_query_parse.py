@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from zuji.engine.errors import InvalidQuery
+from zuji.engine.query.analyses import ANALYSES
 from zuji.engine.query.analyses.event_query import EventQuery, formulas
 from zuji.engine.query.analyses.funnel_measures import FunnelMeasure
 from zuji.engine.query.analyses.funnel_query import FunnelQuery
@@ -20,6 +21,7 @@ from zuji.engine.query.formula import Operation, SeriesRef
 from zuji.engine.query.measures import Measure
 from zuji.engine.query.model import By
 from zuji.engine.query.parse import echo, parse, parse_pick
+from zuji.engine.query.problems import one_of
 
 FUNNEL = {
     "v": 1,
@@ -233,8 +235,8 @@ def test_brackets_and_metrics_of_retention():
 
 REFUSED = [
     (FUNNEL, ["model"], "funel", "$.model", "did you mean 'funnel'"),
-    (FUNNEL, ["model"], _GONE, "$", "'model' is missing, one of 'event', 'funnel', 'retention'"),
-    (FUNNEL, ["model"], "path", "$.model", "expected 'event', 'funnel', 'retention'"),
+    (FUNNEL, ["model"], _GONE, "$", f"'model' is missing, one of {one_of(ANALYSES)}"),
+    (FUNNEL, ["model"], "path", "$.model", f"expected {one_of(ANALYSES)}"),
     (FUNNEL, ["body"], _GONE, "$", "'body' is missing"),
     (FUNNEL, ["v"], 2, "$.v", "expected 1"),
     (FUNNEL, ["unit"], "session", "$.unit", "expected 'user'"),

@@ -6,7 +6,16 @@ users behind a cell.
 
 from typing import Final
 
-from zuji.engine.query.analyses import distribution, event, funnel, interval, lifecycle, retention, rfm, stickiness
+from zuji.engine.query.analyses import (
+    distribution,
+    event,
+    funnel,
+    interval,
+    lifecycle,
+    retention,
+    rfm,
+    stickiness,
+)
 from zuji.engine.query.answer import Model
 
 ANALYSES: Final[dict[str, Model]] = {
