@@ -7,6 +7,7 @@ users behind a cell.
 from typing import Final
 
 from zuji.engine.query.analyses import (
+    attribution,
     distribution,
     event,
     funnel,
@@ -21,14 +22,15 @@ from zuji.engine.query.answer import Model
 ANALYSES: Final[dict[str, Model]] = {
     module.MODEL.name: module.MODEL
     for module in (
+        attribution,
         distribution,
         event,
         funnel,
         interval,
-        retention,
         lifecycle,
-        stickiness,
+        retention,
         rfm,
+        stickiness,
     )
 }
 

@@ -1,0 +1,147 @@
+"""The distribution model's part of the language: what a user's number is, bands, populations."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from msgspec import Meta, Struct
+
+from zuji.engine.errors import InvalidQuery
+from zuji.engine.query.checks import BODY, check_events
+from zuji.engine.query.grammar import EVENT_PROPERTY, QUANTILE, Written, ref
+from zuji.engine.query.measures import EVENT_AGGREGATES, quantile_of
+from zuji.engine.query.model import (
+    BucketEdges,
+    Envelope,
+    EventPlace,
+    Events,
+    Label,
+    Pick,
+    PropertyPlace,
+    StepRef,
+    place,
+)
+from zuji.engine.query.problems import Problem, shown, unknown
+from zuji.engine.query.properties import EVENT, check_property
+
+NUMBER_WORDS: Final = ("times", "active_days", "active_hours")
+
+
+class NumberOfUser(Written):
+    """The number of a user and period: ``op`` is a word, or an aggregate of the property ``p``."""
+
+    __slots__ = ("op", "p")
+
+    def __init__(self, op: str = "times", p: str | None = None) -> None:
+        self.op = op
+        self.p = p
+
+    @property
+    def quantile(self) -> float | None:
+        """0.5 of ``median`` and ``p50``; None of everything else."""
+        return quantile_of(self.op)
+
+    @classmethod
+    def read(cls, value: object) -> NumberOfUser:
+        """From ``"times"`` or ``{"sum": "event.amount"}``. Raises Problem."""
+        if isinstance(value, str):
+            if value in NUMBER_WORDS:
+                return cls(value)
+            if value in EVENT_AGGREGATES or quantile_of(value) is not None:
+                raise Problem(f"{value!r} needs a property: {{{value!r}: 'event.NAME'}}")
+            raise Problem(unknown("measure", value, (*NUMBER_WORDS, {"sum": "event.NAME"})))
+        if not isinstance(value, dict) or len(value) != 1:
+            raise Problem(
+                f"expected a word or an object with one aggregate, got {shown(value)}: "
+                "'times', 'active_days', 'active_hours' or {'sum': 'event.NAME'}"
+            )
+        ((op, p),) = value.items()
+        if op not in EVENT_AGGREGATES and quantile_of(op) is None:
+            raise Problem(unknown("aggregate", op, (*EVENT_AGGREGATES, "p10", "p90", "p99")))
+        return cls(op, check_property(p, f".{op}", (EVENT,)))
+
+    def write(self) -> object:
+        """The JSON value."""
+        return self.op if self.p is None else {self.op: self.p}
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """JSON Schema of the form."""
+        aggregates = {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "propertyNames": {"pattern": f"^({'|'.join(EVENT_AGGREGATES)}|{QUANTILE})$"},
+            "additionalProperties": ref(EVENT_PROPERTY),
+        }
+        return {"anyOf": [{"enum": list(NUMBER_WORDS)}, aggregates]}
+
+
+class BandWidth(Struct, frozen=True, forbid_unknown_fields=True):
+    """Bands of one width, from multiples of it."""
+
+    width: Annotated[float, Meta(gt=0)]
+
+
+class DistributionBody(Events, frozen=True, kw_only=True):
+    """Body of ``"model": "distribution"``. The period is ``time.grain``."""
+
+    measure: NumberOfUser = NumberOfUser()
+    buckets: Literal["auto"] | BandWidth | BucketEdges = "auto"
+    zero: Literal["all", "active", "active_in_range"] | None = None
+
+
+class DistributionQuery(Envelope, frozen=True, kw_only=True, tag="distribution"):
+    """Users by how often, on how many days or how much, period by period."""
+
+    model: ClassVar[Literal["distribution"]] = "distribution"
+    body: DistributionBody
+
+    @property
+    def steps(self) -> int:
+        """A breakdown is read at a user's first row of the period, or the last one."""
+        return 1
+
+    def completed(self) -> Self:
+        """The query, checked."""
+        body = self.body
+        check_events(body, BODY)
+        for i, by in enumerate(self.by):
+            if isinstance(by.attr, StepRef):
+                raise InvalidQuery(
+                    "a distribution has no steps; 'first' or 'last' row of the period",
+                    f"$.by[{i}].attr",
+                )
+        edges = body.buckets
+        if isinstance(edges, tuple) and any(a >= b for a, b in pairwise(edges)):
+            raise InvalidQuery("bucket edges must ascend", f"{BODY}.buckets")
+        return self
+
+    def event_places(self) -> list[EventPlace]:
+        """The counted rows."""
+        return [place(BODY, self.body)]
+
+    def property_places(self) -> list[PropertyPlace]:
+        """What is measured."""
+        measure = self.body.measure
+        if measure.p is None:
+            return []
+        wants: Literal["any", "number"] = "any" if measure.op == "distinct" else "number"
+        return [PropertyPlace(f"{BODY}.measure.{measure.op}", measure.p, wants)]
+
+
+class DistributionPick(Pick, frozen=True, kw_only=True):
+    """Users of a band or of the zero band in a bucket; with neither, all who have a number."""
+
+    bucket: str | None = None
+    band: Label | None = None
+    is_zero: bool = False
+
+    def completed(self, query: DistributionQuery) -> Self:
+        """The pick, checked."""
+        if self.is_zero and query.body.zero is None:
+            raise InvalidQuery("the query has no zero band", "$.is_zero")
+        if self.is_zero and self.band is not None:
+            raise InvalidQuery("the zero band has no name", "$.band")
+        return self
