@@ -23,6 +23,7 @@ from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
+from zuji.engine.query.timeline import timeline
 from zuji.engine.query.view import ProfilesKept, View, newest
 from zuji.engine.query.walks import most_frequent, paths_of_sessions
 from zuji.engine.replaying import Replayed, replay
@@ -326,6 +327,26 @@ class Engine:
         ``cancel``: as in :meth:`query`.
         """
         return self._users(None, query, pick, scope, cancel)
+
+    def timeline(
+        self,
+        query: Mapping[str, Any] | str | bytes,
+        scope: Scope | None = None,
+        *,
+        cancel: Cancel | None = None,
+    ) -> Result:
+        """A page of one user's events in time order (docs/models/timeline.md):
+        ``{"user_id": "ann", "limit": 100}``. Rows: ``time, event, session, device_id,
+        properties``; ``meta["next"]`` is the cursor of the next page, or None.
+
+        Raises:
+            InvalidQuery: with the JSON path. NotFound: nobody has this id.
+            QueryCancelled, QueryBudgetExceeded, Corruption, EngineClosed.
+        """
+        self._check()
+        view = self._pin()
+        with self._context(cancel, None, None, None) as context:
+            return timeline(view, query, scope, context, self._writer.find)
 
     def explain(
         self,

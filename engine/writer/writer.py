@@ -91,6 +91,11 @@ class Writer(State):
         with self.lock:
             return self.identity.external(shard, ordinals)
 
+    def find(self, key: bytes) -> tuple[int, int] | None:
+        """Shard and ordinal of an id (``u…`` a user's, ``d…`` a device's), None when unknown."""
+        with self.lock:
+            return self.identity.find(key)
+
     def pinned(self) -> tuple[tuple[int, ...], list[list[Source]], Catalog, list[int]]:
         """One consistent view: sources by shard ordered by (partition, rank), catalog, users a
         shard. Rows of memtables are sorted outside the lock, so appending goes on meanwhile.
