@@ -25,16 +25,29 @@ def answer(project: OracleProject, query: dict[str, Any], now: int) -> list[dict
     return rows
 
 
+def totals(project: OracleProject, query: dict[str, Any], now: int) -> list[dict[str, Any]]:
+    """The rows of the totals, of a model that offers them."""
+    span = span_of(project, query)
+    model = MODELS[query["model"]]
+    found: list[dict[str, Any]] = model.totals(
+        project, query, span, _users(project, query, span, now), now
+    )
+    return found
+
+
 def _answer(
     project: OracleProject, query: dict[str, Any], span: Span, now: int
 ) -> list[dict[str, Any]]:
-    users = [
-        u
-        for u in project.users()
-        if in_audience(project, u, query.get("audience"), (span.low, span.high, span.tz), now)
-    ]
     model = MODELS[query["model"]]
-    return model.answer(project, query, span, users, now)
+    return model.answer(project, query, span, _users(project, query, span, now), now)
+
+
+def _users(project: OracleProject, query: dict[str, Any], span: Span, now: int) -> list[Any]:
+    """The audience."""
+    within = (span.low, span.high, span.tz)
+    return [
+        u for u in project.users() if in_audience(project, u, query.get("audience"), within, now)
+    ]
 
 
 def _check_kinds(project: OracleProject, query: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from tests.oracle.answers import answer
+from tests.oracle.answers import totals as total_rows
 from tests.oracle.models import MODELS
 
 if TYPE_CHECKING:
@@ -77,7 +78,21 @@ def total_differences(
     """What is wrong with an answer's totals. ``rows``: the oracle's rows."""
     compare = {"event": _of_event, "funnel": _of_funnel, "retention": _of_retention}
     check = compare.get(query["model"])
-    return [] if check is None else check(project, query, totals, rows, now)
+    if check is not None:
+        return check(project, query, totals, rows, now)
+    return _of_model(project, query, totals, now) if _offers_totals(query) else []
+
+
+def _offers_totals(query: dict[str, Any]) -> bool:
+    return hasattr(MODELS[query["model"]], "totals")
+
+
+def _of_model(
+    project: OracleProject, query: dict[str, Any], totals: dict[str, Any], now: int
+) -> list[str]:
+    return [
+        f"totals: {one}" for one in differences(_given(totals), total_rows(project, query, now))
+    ]
 
 
 def _of_event(

@@ -5,15 +5,32 @@ that name a row beside ``range bucket is_other``), ``body(rng, document)`` (a ra
 envelope is there already and may be changed), ``wanted(body)`` ((property, ``number`` or
 ``ordered``) that the engine must refuse when they are of another kind), ``check(project, body)``
 (raises RefusedQuery), ``answer(project, query, span, users, now)`` (rows as dicts), and
-``picks(query, row)`` ((coordinates, users) of cells that count users).
+``picks(query, row)`` ((coordinates, users) of cells that count users). It may offer
+``totals(project, query, span, users, now)``, all rows of the answer's totals as dicts.
 """
 
 from types import ModuleType
 
-from tests.oracle.models import event, funnel, retention
+from tests.oracle.models import (
+    attribution,
+    distribution,
+    event,
+    funnel,
+    interval,
+    lifecycle,
+    retention,
+    rfm,
+    stickiness,
+)
 
 MODELS: dict[str, ModuleType] = {
+    "attribution": attribution,
     "event": event,
     "funnel": funnel,
     "retention": retention,
+    "lifecycle": lifecycle,
+    "stickiness": stickiness,
+    "rfm": rfm,
+    "distribution": distribution,
+    "interval": interval,
 }
