@@ -189,6 +189,7 @@ def job_of(request: Request, mapping: Mapping, path: Path, engine: Engine | None
         quote=request.quote,
         log=rules,
         append_rows=request.append_rows,
+        changes=mapping.rows_are == "event" and mapping.event_name is None,
     )
     kinds: dict[str, PropertyType] = {}
     if engine is not None:

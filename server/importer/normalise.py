@@ -70,7 +70,7 @@ class Normaliser:
     def __init__(self, resolved: Resolved, clock: Clock, same: Constants | None = None) -> None:
         self.resolved = resolved
         self._same = same or Constants()
-        self._clock = clock
+        self.clock = clock
         self._clocks: dict[str, Clock] = {}
         self.unsupported: dict[str, str] = {}
 
@@ -92,7 +92,7 @@ class Normaliser:
                 columns[name] = _text(_get(source, column))
         if resolved.time is not None:
             raw = _get(source, resolved.time)
-            columns[TIME] = self._clock.to_ms(raw)
+            columns[TIME] = self.clock.to_ms(raw)
             for index in _lost(raw, columns[TIME]):
                 said = f"{raw[index].as_py()!r} is not a time (see --time-format and --time-unit)"
                 bad[index] = ("bad_time", said)
@@ -144,7 +144,7 @@ class Normaliser:
         if pa.types.is_null(kind):
             return None
         if wanted == "datetime" and not pa.types.is_timestamp(kind) and not pa.types.is_date(kind):
-            clock = self._clocks.setdefault(name, Clock(self._clock.tz))
+            clock = self._clocks.setdefault(name, Clock(self.clock.tz))
             ms = clock.to_ms(column)
             for index in _lost(column, ms):
                 said = f"{name!r} is datetime here: {column[index].as_py()!r} is not a time"
@@ -165,9 +165,9 @@ class Normaliser:
         if _is_text(kind) or pa.types.is_boolean(kind) or kind in (pa.int64(), pa.float64()):
             return column
         if pa.types.is_timestamp(kind):
-            return _instants(self._clock.instants(_flat(column)))
+            return _instants(self.clock.instants(_flat(column)))
         if pa.types.is_date(kind):
-            return _instants(self._clock.instants(_flat(pc.cast(column, pa.timestamp("ms")))))
+            return _instants(self.clock.instants(_flat(pc.cast(column, pa.timestamp("ms")))))
         if pa.types.is_integer(kind):
             return pc.cast(column, pa.int64())
         if pa.types.is_floating(kind) or pa.types.is_decimal(kind):

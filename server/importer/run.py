@@ -11,26 +11,20 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from zuji.server.importer.ahead import Ahead
+from zuji.server.importer.appending import Appending, Sink
 from zuji.server.importer.later import Columns, open_names
 from zuji.server.importer.ledger import import_key
 from zuji.server.importer.mapping import Resolved, resolve, with_kinds
 from zuji.server.importer.normalise import (
-    DEVICE,
-    EVENT,
-    INSERT_ID,
-    TIME,
-    USER,
     Constants,
     Normaliser,
     read_types,
 )
-from zuji.server.importer.readers.base import Chunk, Reject, row_values
 from zuji.server.importer.readers.json_lines import JsonLinesReader
 from zuji.server.importer.times import Clock
 
@@ -40,25 +34,13 @@ if TYPE_CHECKING:
 
     from zuji.server.importer.mapping import Mapping, PropertyType
     from zuji.server.importer.place import LedgerPlace
+    from zuji.server.importer.readers.base import Chunk
     from zuji.server.importer.readers.opening import AnyReader
     from zuji.server.importer.rejects import RejectsFile
 
 APPEND_ROWS = 1_000_000
 APPEND_BYTES = 256 << 20
 AHEAD_CHUNKS = 4
-_PROFILE_TYPES = {"profile_set": True, "track": False}
-
-
-class Sink(Protocol):
-    """The part of the engine that an import needs."""
-
-    def append_table(
-        self, table: Any, mapping: Any, *, ledger: tuple[str, int] | None = None
-    ) -> Any:
-        """Stores a table durably; the result has ``accepted``, ``duplicates`` and ``rejected``."""
-
-    def import_position(self, key: str) -> int:
-        """Where the import of that key ended; 0 when there was none."""
 
 
 @dataclass
@@ -155,6 +137,7 @@ def run_file(
     state.resumed_at = start
     began = time.monotonic()
     normaliser, columns = normaliser_of(plan), plan.columns()
+    group = Appending(plan.key, engine, normaliser, columns)
     first = True
     with Ahead(plan.reader.chunks(start), AHEAD_CHUNKS) as chunks:
         for pieces in _gathered(chunks, min(append_rows, limit_rows or append_rows)):
@@ -164,12 +147,12 @@ def run_file(
                 rejects.resume(plan.path, plan.key)
             first = False
             state.skipped += sum(piece.skipped for piece in pieces)
-            rows, refused = _append(
-                plan.key if resume else "", normaliser, columns, pieces, engine, state
-            )
-            state.rows += rows
-            state.rejected += len(refused)
-            rejects.add(plan.path, refused, plan.key)
+            done = group.stored(pieces, resume=resume)
+            state.rows += done.rows
+            state.accepted += done.accepted
+            state.duplicates += done.duplicates
+            state.rejected += len(done.refused)
+            rejects.add(plan.path, done.refused, plan.key)
             state.bytes_done = pieces[-1].progress
             state.seconds = time.monotonic() - began
             on_progress(state)
@@ -196,154 +179,6 @@ def normaliser_of(plan: Plan) -> Normaliser:
         list_separator=mapping.list_separator or plan.reader.list_separator,
     )
     return Normaliser(plan.resolved, Clock(plan.tz, mapping.time_unit, mapping.time_format), same)
-
-
-def _append(
-    key: str,
-    normaliser: Normaliser,
-    columns: Columns,
-    pieces: list[Chunk],
-    engine: Sink,
-    state: Progress,
-) -> tuple[int, list[Reject]]:
-    """Puts a group of chunks in; only the last append moves the place. ``key``: of the import; "":
-    no place is kept.
-    """
-    batches: list[tuple[pa.Table, Any, bool]] = []
-    refused: list[Reject] = []
-    rows = 0
-    for piece in pieces:
-        rows += piece.table.num_rows + len(piece.rejects)
-        refused += piece.rejects
-        normaliser.resolved = columns.seen(piece.table.column_names)
-        for part, profile in by_type(piece, normaliser.resolved, refused):
-            table, numbers, bad = normaliser.table(part)
-            refused += bad
-            batches.append((table, numbers, profile))
-    # Profiles first: a property set twice is the same, so they may repeat after a crash.
-    batches.sort(key=lambda batch: not batch[2])
-    ledger = (key, pieces[-1].end) if key else None
-    batches = _joined(batches)
-    for place, (table, numbers, profile) in enumerate(batches):
-        last = place == len(batches) - 1
-        result = engine.append_table(
-            table,
-            _engine_mapping(columns.resolved, table, profile=profile),
-            ledger=ledger if last else None,
-        )
-        state.accepted += result.accepted
-        state.duplicates += result.duplicates
-        refused += [
-            _source_reject(pieces, int(numbers[r.index]), r.reason, r.message)
-            for r in result.rejected
-        ]
-    refused.sort(key=lambda reject: reject.row)
-    return rows, refused
-
-
-def _source_reject(pieces: list[Chunk], row: int, reason: str, message: str) -> Reject:
-    """A refusal by the engine, with the row as it stands in the file."""
-    for piece in pieces:
-        if piece.numbers is not None:
-            index = int(np.searchsorted(piece.numbers, row))
-            there = index < len(piece.numbers) and int(piece.numbers[index]) == row
-        else:
-            index = row - piece.first_row
-            there = 0 <= index < piece.table.num_rows
-        if there:
-            return Reject(row, reason, message, row_values(piece.table, index))
-    return Reject(row, reason, message)
-
-
-def _joined(batches: list[tuple[pa.Table, Any, bool]]) -> list[tuple[pa.Table, Any, bool]]:
-    """One table a kind where possible, so that a group goes in as one durable step."""
-    joined: list[tuple[pa.Table, Any, bool]] = []
-    for table, numbers, profile in batches:
-        if joined and joined[-1][2] == profile:
-            before, old, _ = joined[-1]
-            one = _concat(before, table)
-            if one is not None:
-                joined[-1] = (one, np.concatenate([old, numbers]), profile)
-                continue
-        joined.append((table, numbers, profile))
-    return joined
-
-
-def _concat(before: pa.Table, after: pa.Table) -> pa.Table | None:
-    """Both tables as one; columns whose types differ become text, which the engine casts."""
-    try:
-        return pa.concat_tables([before, after], promote_options="default")
-    except pa.ArrowException:
-        pass
-    mixed = [
-        f.name
-        for f in before.schema
-        if f.name in after.column_names and after.schema.field(f.name).type != f.type
-    ]
-    try:
-        for name in mixed:
-            before = before.set_column(
-                before.column_names.index(name), name, before[name].cast(pa.string())
-            )
-            after = after.set_column(
-                after.column_names.index(name), name, after[name].cast(pa.string())
-            )
-        return pa.concat_tables([before, after], promote_options="default")
-    except pa.ArrowException:
-        return None
-
-
-def by_type(
-    piece: Chunk, resolved: Resolved, refused: list[Reject]
-) -> Iterator[tuple[Chunk, bool]]:
-    """Native JSON lines hold events and profiles; they go in as separate tables."""
-    if not resolved.native or "type" not in piece.table.column_names:
-        yield piece, resolved.profile
-        return
-    import pyarrow.compute as pc
-
-    kinds = pc.fill_null(piece.table.column("type").cast("string"), "track")
-    numbers = np.array([piece.row_number(i) for i in range(piece.table.num_rows)], np.int64)
-    for kind in pc.unique(kinds).to_pylist():
-        mask = np.asarray(pc.equal(kinds, kind).to_numpy(zero_copy_only=False), dtype=bool)
-        table = piece.table.filter(mask)
-        if kind in _PROFILE_TYPES:
-            yield (
-                Chunk(table, piece.end, piece.progress, piece.first_row, numbers[mask]),
-                _PROFILE_TYPES[kind],
-            )
-            continue
-        refused.extend(
-            Reject(
-                int(n),
-                "unknown_type",
-                f"the type {kind!r} is not track or profile_set",
-                row_values(table, i),
-            )
-            for i, n in enumerate(numbers[mask])
-        )
-
-
-def _engine_mapping(resolved: Resolved, table: pa.Table, *, profile: bool) -> Any:
-    from zuji.engine.bulk import TableMapping
-
-    there = table.column_names
-    system = {EVENT, USER, DEVICE, TIME, INSERT_ID}
-
-    def column(name: str) -> str | None:
-        return name if name in there else None
-
-    named = resolved.event_name is not None or profile
-    return TableMapping(
-        event=None if named else column(EVENT),
-        event_name=None if profile else resolved.event_name,
-        user=column(USER),
-        device=column(DEVICE),
-        time=column(TIME),
-        insert_id=column(INSERT_ID),
-        properties={name: name for name in there if name not in system},
-        profile=profile,
-    )
 
 
 def _gathered(chunks: Iterator[Chunk], most_rows: int) -> Iterator[list[Chunk]]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zuji.server.importer.appending import by_type
+from zuji.server.importer.changes import packed_changes
 from zuji.server.importer.packing import packed_rows
 from zuji.server.importer.parcels import PARCEL_ROWS, Parcel, parcels_of
-from zuji.server.importer.run import by_type, normaliser_of
+from zuji.server.importer.run import normaliser_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,6 +101,10 @@ class TableSource:
             events += packed_rows(
                 table, numbers, resolved, kind, now_ms, part.table, places, rejects
             )
+        if chunk.changes:
+            resolved = self._columns.seen(name for one in chunk.changes for name in one.row)
+            clock = self._normaliser.clock
+            events += packed_changes(chunk.changes, resolved, clock, now_ms, rejects)
         events.sort(key=lambda event: event.number)
         return events
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from zuji.server.importer.changes import Change
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:
@@ -39,7 +41,7 @@ class Chunk:
 
     ``numbers`` holds the row number of each row of ``table``; None means that they are
     consecutive from ``first_row``. Rows that could not even be parsed are in ``rejects``;
-    ``skipped`` counts those that the user wants left out.
+    ``skipped`` counts those that the user wants left out. ``changes`` are lines that are not rows.
     """
 
     table: pa.Table
@@ -49,6 +51,7 @@ class Chunk:
     numbers: npt.NDArray[np.int64] | None = None
     rejects: list[Reject] = field(default_factory=list)
     skipped: int = 0
+    changes: list[Change] = field(default_factory=list)
 
     def row_number(self, index: int) -> int:
         """Row number of the ``index``-th row of the table."""

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from zuji.engine.errors import InvalidInput
+from zuji.server.importer.changes import Change, taken_out
 from zuji.server.importer.readers.base import Chunk, Reject
 from zuji.server.importer.readers.blocks import BLOCK_BYTES, PARCEL_BLOCK_BYTES, read_blocks
 from zuji.server.importer.readers.conform import conform, typed_column
@@ -39,29 +40,37 @@ _SHOWN = 200  # characters of a bad line that are kept
 
 
 class JsonLinesReader:
-    """Reads one file of JSON lines."""
+    """Reads one file of JSON lines. ``changes``: lines of native JSON that change users otherwise
+    than by setting properties are no rows (see ``importer.changes``).
+    """
 
     kind = "JSON lines"
     list_separator: str | None = None
 
-    def __init__(self, path: Path, *, block_bytes: int = BLOCK_BYTES) -> None:
+    def __init__(
+        self, path: Path, *, block_bytes: int = BLOCK_BYTES, changes: bool = False
+    ) -> None:
         self.path = path
+        self._changes = changes
         self.size_bytes = path.stat().st_size
         self.rows_known: int | None = None
         self._block_bytes = block_bytes
         self._natural: dict[str, pa.DataType] = {}  # as parsed, structs closed
         self._types: dict[str, pa.DataType] = {}  # as given, structs opened
         first = next(read_blocks(path, block_bytes=block_bytes), None)
-        names: list[str] = []
+        names: dict[str, None] = {}
         if first is not None:
-            table, _, rejects = self._parse(first.data, first.first_line)
-            names = table.column_names
-            if not table.num_rows and rejects:
+            data, taken = self._taken_out(first.data, first.first_line)
+            table, _, rejects = self._parse(data, first.first_line)
+            names = dict.fromkeys(table.column_names)
+            for change in taken:
+                names |= dict.fromkeys((*change.row, "event"))
+            if not table.num_rows and not taken and rejects:
                 raise InvalidInput(
                     f"{path}: no line of the first {len(first.data):,} bytes is a JSON object "
                     f"(line {rejects[0].row}: {rejects[0].message})"
                 )
-        self._names = names
+        self._names = list(names)
 
     @property
     def columns(self) -> dict[str, pa.DataType]:
@@ -82,7 +91,8 @@ class JsonLinesReader:
     def chunks(self, position: int = 0) -> Iterator[Chunk]:
         """One chunk a block."""
         for block in read_blocks(self.path, position, block_bytes=self._block_bytes):
-            table, numbers, rejects = self._parse(block.data, block.first_line)
+            data, taken = self._taken_out(block.data, block.first_line)
+            table, numbers, rejects = self._parse(data, block.first_line)
             yield Chunk(
                 table,
                 end=block.end,
@@ -90,7 +100,11 @@ class JsonLinesReader:
                 first_row=block.first_line,
                 numbers=numbers,
                 rejects=sorted(rejects, key=lambda reject: reject.row),
+                changes=taken,
             )
+
+    def _taken_out(self, data: bytes, first: int) -> tuple[bytes, list[Change]]:
+        return taken_out(data, first, _flat_line) if self._changes else (data, [])
 
     # -- parsing ------------------------------------------------------------------------------
 
@@ -285,6 +299,14 @@ def _without_columns(rows: int) -> pa.Table:
 
 def _reject(number: int, reason: str, message: str, line: bytes) -> Reject:
     return Reject(number, reason, message, line[:_SHOWN].decode(errors="replace"))
+
+
+def _flat_line(line: bytes) -> dict[str, Any] | None:
+    """The flat row of a line; None: it is none, and reading its block says why."""
+    try:
+        return flat_row(_decode(line))
+    except (ValueError, RecursionError):
+        return None
 
 
 def flat_row(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

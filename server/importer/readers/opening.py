@@ -116,10 +116,12 @@ def open_reader(
     quote: str = '"',
     log: LogRules | None = None,
     append_rows: int = 1_000_000,
+    changes: bool = False,
 ) -> AnyReader:
     """Opens a file and looks at its first block or footer.
 
-    Chunks are no larger than ``append_rows`` asks for (text: about 100 bytes a row).
+    Chunks are no larger than ``append_rows`` asks for (text: about 100 bytes a row). ``changes``:
+    see :class:`.json_lines.JsonLinesReader`.
 
     :raises InvalidInput: a file that cannot be read as what it seems to be.
     """
@@ -140,7 +142,7 @@ def open_reader(
     if kind == "jsonl":
         from zuji.server.importer.readers.json_lines import JsonLinesReader
 
-        return JsonLinesReader(path, block_bytes=block_bytes)
+        return JsonLinesReader(path, block_bytes=block_bytes, changes=changes)
     from zuji.server.importer.readers.csv_lines import CsvReader
 
     return CsvReader(
