@@ -69,17 +69,17 @@ def answer(
     for key, own in lines:
         for p in range(1, len(found)):
             told = [_state(there[user], p) for user in own]
-            for state in STATES:
-                rows.append(
-                    {
-                        **by_columns(query, key),
-                        "bucket": found[p][2],
-                        "state": state,
-                        "users": told.count(state),
-                        "active": sum(p in there[user] for user in own),
-                        "complete": found[p][1] <= mark_of(project, now),
-                    }
-                )
+            rows += [
+                {
+                    **by_columns(query, key),
+                    "bucket": found[p][2],
+                    "state": state,
+                    "users": told.count(state),
+                    "active": sum(p in there[user] for user in own),
+                    "complete": found[p][1] <= mark_of(project, now),
+                }
+                for state in STATES
+            ]
     return rows
 
 
