@@ -247,6 +247,31 @@ def test_thirds_add_up_to_one_and_the_first_touch_has_the_rest():
     assert got.credit[0, 0, :, 0].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
 
 
+def test_a_share_too_small_for_credit_is_still_worth_something():
+    """Found by a random query: 2^-56 of 2^60 is sixteen."""
+    touch = Lane(
+        np.array([0], np.uint32), np.array([0, 2], np.uint32), np.array([0, 60], np.uint32), 0
+    )
+    target = Lane(
+        np.array([0], np.uint32), np.array([0, 1], np.uint32), np.array([60], np.uint32), 0, 1
+    )
+    got = attribution_cells(
+        [target],
+        None,
+        1,
+        [np.array([2.0**60])],
+        [touch],
+        [np.array([0, 1], np.uint32)],
+        2,
+        edges=np.array([0, 99], np.int64),
+        lookback_ms=99,
+        models=[("time_decay", 1, 0)],
+    )
+    assert got.part[0, 0, 0, 0] == 0
+    assert got.value is not None
+    assert got.value[0, 0, 0, 0] == pytest.approx(1.0, rel=1e-12)
+
+
 def test_a_raised_flag_ends_the_kernel():
     lane = Lane(np.array([0], np.uint32), np.array([0, 1], np.uint32), np.array([4], np.uint32), 0)
     with pytest.raises(QueryCancelled):

@@ -56,6 +56,7 @@ cdef extern from "attribution.h" nogil:
         uint32_t *line_users
         uint32_t stamp
         int64_t *share
+        double *ratio
 
     ctypedef struct zj_attribution:
         const zj_lane *target
@@ -146,13 +147,15 @@ cdef class _Cells:
         self.c.line_stamp = <uint32_t *>calloc(lines + 1, sizeof(uint32_t))
         self.c.line_users = <uint32_t *>calloc(lines + 1, sizeof(uint32_t))
         self.c.share = <int64_t *>calloc(<size_t>(names + 1) * m + 1, sizeof(int64_t))
+        self.c.ratio = <double *>calloc(<size_t>(names + 1) * m + 1, sizeof(double))
         self.model = <zj_credit_model *>calloc(m + 1, sizeof(zj_credit_model))
         if valued:
             self.c.value = <zj_credit_value *>calloc(cells * m + 1, sizeof(zj_credit_value))
             self.c.worth = <zj_credit_value *>calloc(places + 1, sizeof(zj_credit_value))
         if (
             self.c.cell == NULL or self.c.credit == NULL or self.c.whole == NULL or self.c.line_stamp == NULL
-            or self.c.line_users == NULL or self.c.share == NULL or self.model == NULL
+            or self.c.line_users == NULL or self.c.share == NULL or self.c.ratio == NULL
+            or self.model == NULL
             or (valued and (self.c.value == NULL or self.c.worth == NULL))
         ):
             raise MemoryError
@@ -178,6 +181,7 @@ cdef class _Cells:
         free(self.c.line_stamp)
         free(self.c.line_users)
         free(self.c.share)
+        free(self.c.ratio)
         free(self.c.value)
         free(self.c.worth)
         free(self.model)

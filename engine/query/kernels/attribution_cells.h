@@ -40,6 +40,7 @@ typedef struct {
     uint32_t *line_stamp, *line_users; /* [lines] distinct users of all buckets */
     uint32_t stamp;
     int64_t *share; /* [names * models] shares of the conversion in hand; only active names are good */
+    double *ratio;  /* the same of decay models as fractions: a share below 2^-56 may be worth something */
 } zj_credits;
 
 /* Touches of a look-back by name. */
@@ -167,6 +168,7 @@ static void zj_share_decayed(zj_credits *out, const zj_window *w, int i) {
         if (share > left) share = left;
         left -= share;
         out->share[(size_t)name * m + (size_t)i] = share;
+        out->ratio[(size_t)name * m + (size_t)i] = w->weight[name] / sum;
     }
     out->share[(size_t)w->last * m + (size_t)i] += left;
 }
@@ -214,8 +216,10 @@ ZJ_INLINE void zj_credit_line(zj_credits *out, const zj_window *w, uint32_t line
         zj_credit_user(c, out->stamp);
         for (size_t i = 0; i < m; i++) credit[i] += share[i];
         if (!out->valued) continue;
-        for (size_t i = 0; i < m; i++)
-            if (share[i]) zj_credit_add(&out->value[(base + name) * m + i], value * ((double)share[i] * ZJ_SHARE));
+        for (size_t i = 0; i < m; i++) {
+            const double part = out->model[i].kind == ZJ_DECAY ? out->ratio[(size_t)name * m + i] : (double)share[i] * ZJ_SHARE;
+            if (part != 0.0) zj_credit_add(&out->value[(base + name) * m + i], value * part);
+        }
     }
 }
 
