@@ -30,7 +30,8 @@ globalThis.wx = {
 };
 
 const { init } = createRequire(import.meta.url)(bundle);
-const tracker = init({ url, key, consent: true });
+// As with the others, no retry waits for longer than the end does.
+const tracker = init({ url, key, consent: true, retryBaseMs: 200, retryCapMs: 2000 });
 let n = 0;
 const timer = setInterval(() => {
   const { accepted, duplicates } = tracker.stats;
