@@ -1,0 +1,54 @@
+"""What is refused leaves nothing: neither work nor memory that grows with what was sent."""
+
+import asyncio
+import gc
+import gzip
+import threading
+import weakref
+
+import pytest
+
+from tests.server.test_gathering import Storage, gathering
+from zuji.server.collector.body import inflated
+from zuji.server.collector.message import Request
+from zuji.server.collector.taking import Entrance, Taking
+from zuji.server.errors import BadBody
+from zuji.server.metrics import Metrics
+from zuji.server.protocols.native import NATIVE
+from zuji.server.settings import Settings
+
+BODIES = {
+    "bomb": (b"gzip", gzip.compress(bytes(64 << 20), 1)),
+    "cut": (b"gzip", gzip.compress(b"a" * 100_000)[:-9]),
+    "no arrow": (b"", b"\xff\xff\xff\xff" + b"a" * 1000),
+}
+
+
+class Connection:
+    """Takes an answer."""
+
+    def __init__(self):
+        self.told = threading.Event()
+
+    def answer(self, _answer):
+        self.told.set()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_refused_request_is_gone_when_it_is_answered(name):
+    """Without the collector of cycles, which looks seldom in a server."""
+    coding, body = BODIES[name]
+    connection = Connection()
+    left, told = weakref.ref(connection), connection.told
+    headers = {b"content-encoding": coding}
+    request = Request("POST", "/v1/events", b"", headers, body, "127.0.0.1", 0)
+    gc.collect()
+    gc.disable()
+    try:
+        with gathering(Storage()) as gatherer:
+            gatherer.put(Taking(Entrance(NATIVE, Settings(), Metrics()), request, connection))
+            assert told.wait(20)
+        del connection, request
+        assert left() is None, "an error holds the request that it is about"
+    finally:
+        gc.enable()
