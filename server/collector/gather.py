@@ -278,8 +278,9 @@ def _guarded(call: Callable[[], T]) -> T | ZujiError:
     try:
         return call()
     except ZujiError as problem:
-        # Where it was raised holds the request, and that will hold the error: a circle, and a bomb
-        # would stay inflated until the garbage collector looks.
+        # Where it was raised, and what came before it, hold the request, and that will hold the
+        # error: a circle, and a bomb would stay inflated until the garbage collector looks.
+        problem.__cause__ = problem.__context__ = None
         return problem.with_traceback(None)
     except Exception as bug:  # one request must not end the thread that stores for all
         log.exception("a bug while storing")

@@ -20,6 +20,7 @@ from zuji.server.settings import Settings
 BODIES = {
     "bomb": (b"gzip", gzip.compress(bytes(64 << 20), 1)),
     "cut": (b"gzip", gzip.compress(b"a" * 100_000)[:-9]),
+    "no gzip": (b"gzip", b"\x1f\x8b" + b"a" * 1000),
     "no arrow": (b"", b"\xff\xff\xff\xff" + b"a" * 1000),
 }
 
