@@ -118,7 +118,7 @@ def _event(rng: random.Random, instants: list[int], users: list[dict[str, str]])
     kind = rng.random()
     if kind < 0.08:
         event["type"] = "profile_set"
-        event["properties"] = _profile(rng)
+        event["properties"] = _profile(rng) | _dates(at)
         return event
     if kind < 0.10:
         event["type"] = "profile_unset"
@@ -144,6 +144,22 @@ def _profile(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.3:
         found["likes"] = rng.sample(TAGS, rng.randint(0, 3))
     return found
+
+
+def _dates(at: int) -> dict[str, Any]:
+    """When somebody came: an instant, and a text of several forms. Drawn from the time alone, so
+    that all else stays as it was.
+    """
+    number = at // 1000 % 7
+    moment = EPOCH + timedelta(milliseconds=at - at % DAY * (number % 2))
+    texts = [
+        moment.strftime("%Y-%m-%d"),
+        moment.strftime("%Y-%m-%d %H:%M:%S"),
+        moment.strftime("%Y-%m-%dT%H:%M:%S.5+03:00"),
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "soon",
+    ]
+    return {"joined": moment, "since": texts[at // 7000 % 5]} if number else {}
 
 
 def _building_profile(rng: random.Random) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.oracle.models import (
     funnel,
     interval,
     lifecycle,
+    ltv,
     retention,
     rfm,
     stickiness,
@@ -25,6 +26,7 @@ from tests.oracle.models import (
 
 MODELS: dict[str, ModuleType] = {
     "attribution": attribution,
+    "ltv": ltv,
     "event": event,
     "funnel": funnel,
     "retention": retention,

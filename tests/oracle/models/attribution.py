@@ -223,11 +223,10 @@ def _touch_counts(
     return counts
 
 
-def answer(
+def _lines(
     project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
-) -> list[dict[str, Any]]:
-    """The rows."""
-    body = query["body"]
+) -> list[tuple[Key, list[Conversion]]]:
+    """Groups as the answer shows them, with their conversions."""
     everything = conversions(project, query, span, users, now)
     grouped: dict[Key, list[Conversion]] = {}
     for one in everything:
@@ -236,14 +235,23 @@ def answer(
     totals = {key: float(len(own)) for key, own in grouped.items()}
     top, rest = chosen(query, totals) if query.get("by") else ([()], [])
     lines: list[Key] = [*top, OTHER] if with_other(query, rest) else list(top)
+    found = []
+    for key in lines:
+        own = [c for g in (rest if key is OTHER else [key]) for c in grouped.get(g, [])]
+        once = {c.row.order: c for c in own}
+        found.append((key, list(once.values())))
+    return found
+
+
+def answer(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> list[dict[str, Any]]:
+    """The rows."""
+    body = query["body"]
     counts = None if query.get("by") else _touch_counts(project, query, span, users, now)
     labels = [label for _, _, label in span.buckets()] if body.get("trend") else [None]
     rows: list[dict[str, Any]] = []
-    for key in lines:
-        once = {
-            c.row.order: c for g in (rest if key is OTHER else [key]) for c in grouped.get(g, [])
-        }
-        mine = list(once.values())
+    for key, mine in _lines(project, query, span, users, now):
         names: set[Name] = {(t["as"], None) for t in body["touches"] if "name" not in t}
         names |= {name for c in mine for _, name, _ in c.path}
         names |= {name for name, _ in counts or {}}
@@ -296,3 +304,21 @@ def _label(model: Any) -> str:
     if "position" in model:
         return "position " + "/".join(map(str, model["position"]))
     return f"time_decay {model['time_decay']['n']} {model['time_decay']['unit']}"
+
+
+def totals(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> list[dict[str, Any]]:
+    """Conversions of each group over the whole range."""
+    p, rows = query["body"]["target"].get("value"), []
+    for key, own in _lines(project, query, span, users, now):
+        row: dict[str, Any] = {
+            **by_columns(query, key),
+            "conversions": len(own),
+            "touched": sum(bool(c.path) for c in own),
+            "users": len({c.row.user for c in own}),
+        }
+        if p is not None:
+            row["value"] = math.fsum(x for c in own for x in events.numbers(project, [c.row], p))
+        rows.append(row)
+    return rows
