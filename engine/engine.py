@@ -16,9 +16,11 @@ from zuji.engine import recovery
 from zuji.engine.allocator import keep_freed_memory
 from zuji.engine.batch import encode_events
 from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
-from zuji.engine.errors import EngineClosed, InvalidInput, NotFound
+from zuji.engine.defining import Defined
+from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.quarantine import Wanted
+from zuji.engine.query.bind import column_kind
 from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.result import Result
     from zuji.engine.query.scope import Scope
     from zuji.engine.replaying import Mend
+    from zuji.engine.types import Kind
     from zuji.engine.writer import Writer
 
 
@@ -104,12 +107,14 @@ def open_project(
             raise NotFound(
                 f"there is no project {project!r} in {os.fspath(path)}; make one with `zuji init`"
             )
+        defined = Defined(files, directory)
         writer, _ = recovery.open_for_reading(files, directory, config, clock)
-        return Engine(writer, project, lock=None)
+        return Engine(writer, project, lock=None, defined=defined)
     if not there:
         create_project(path, project, tz, files=files)
+    defined = Defined(files, directory)
     writer, lock, _ = recovery.open_for_writing(files, directory, config, clock)
-    return Engine(writer, project, lock=lock)
+    return Engine(writer, project, lock=lock, defined=defined)
 
 
 def _project_dir(path: str | os.PathLike[str], project: str) -> str:
@@ -180,7 +185,7 @@ class Snapshot:
 class Engine:
     """One open project. Use :func:`zuji.open`; close it or use it as a context manager."""
 
-    def __init__(self, writer: Writer, project: str, lock: Any) -> None:
+    def __init__(self, writer: Writer, project: str, lock: Any, defined: Defined) -> None:
         self.project = project
         self._writer = writer
         self._lock_handle = lock
@@ -195,6 +200,7 @@ class Engine:
         self._view_lock = threading.Lock()
         self._replaying = threading.Lock()
         self._view: tuple[Any, View, int] | None = None
+        self._defined = defined
 
     # -- events in -----------------------------------------------------------------------------
 
@@ -410,13 +416,18 @@ class Engine:
         queries.
         """
         self._check()
-        version, asked = self._writer.version(), time.monotonic_ns()
+        version = (self._defined.version, *self._writer.version())
+        asked = time.monotonic_ns()
         with self._view_lock:
             # A view pinned while we waited for the lock is new enough, too.
             if self._view is not None and (self._view[0] == version or self._view[2] >= asked):
                 return self._view[1].at(self._writer.now_ms())
             pinned_at = time.monotonic_ns()
-            version, sources, catalog, users = self._writer.pinned()
+            written, sources, catalog, users = self._writer.pinned()
+            version = (self._defined.version, *written)
+            definitions = self._defined.now
+            if definitions.properties:
+                catalog = self._defined.beside(catalog)
             for shard in sources:
                 for source in shard:
                     if isinstance(source, Segment):
@@ -435,6 +446,7 @@ class Engine:
                 profiles=self._profiles,
                 newest_ms=newest(sources),
                 rows=sum(source.rows for shard in sources for source in shard),
+                definitions=definitions,
             )
             self._view = (version, view, pinned_at)
             return view.at(self._writer.now_ms())
@@ -479,6 +491,47 @@ class Engine:
                 }
             )
         return sorted(found, key=lambda p: (p["scope"], p["name"] == DEVICE_ID, p["name"]))
+
+    # -- virtual events and properties ---------------------------------------------------------
+
+    def definitions(self) -> dict[str, Any]:
+        """The virtual events and properties, as :meth:`define` takes them."""
+        return self._defined.now.dump()
+
+    def define(
+        self,
+        events: Mapping[str, Any] | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Defines virtual events (``{"deal": {"of": [{"e": "pay", "where": …}, …]}}``) and virtual
+        properties (``{"event.size": {"type": "string", "as": "if(…)"}}``), or changes them. Durable
+        on return; queries that begin later see them. docs/virtual.md.
+
+        Raises:
+            InvalidInput: says what is wrong and where; nothing is changed.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed.
+        """
+        self._check_writable()
+        catalog = self._pin().catalog
+        known = dict(zip(catalog.props, catalog.kinds, strict=True))
+
+        def kind_of(p: str) -> Kind | None:
+            scope, _, name = p.partition(".")
+            return column_kind(p) or known.get(USER_PREFIX + name if scope == "user" else name)
+
+        self._defined.change(
+            events or {}, properties or {}, kind_of, lambda name: name in catalog.event_codes
+        )
+
+    def undefine(self, *gone: str) -> None:
+        """Removes definitions: names of events, full names of properties (``event.size``).
+
+        Raises:
+            NotFound: one is not defined. InvalidInput: another definition is made of one.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed.
+        """
+        self._check_writable()
+        self._defined.remove(gone)
 
     # -- the quarantine ------------------------------------------------------------------------
 
@@ -632,6 +685,11 @@ class Engine:
             self._writer.release()
             if self._lock_handle is not None:
                 self._lock_handle.release()
+
+    def _check_writable(self) -> None:
+        self._check()
+        if self._lock_handle is None:
+            raise ReadOnly("the project is open for reading")
 
     def _check(self) -> None:
         if self._closed:

@@ -38,6 +38,7 @@ class Catalog:
         "kinds",
         "prop_codes",
         "props",
+        "virtual",
     )
 
     def __init__(self) -> None:
@@ -49,6 +50,8 @@ class Catalog:
         self._pairs: U8 = np.zeros((64, 256), dtype=np.uint8)
         self._shape = (64, 256)
         self.changes = 0
+        self.virtual: dict[str, Kind] = {}
+        """Kinds of properties that the project defines, by stored name; of copies for queries."""
         self._add_profile_events()
 
     def _add_profile_events(self) -> None:
@@ -87,7 +90,9 @@ class Catalog:
         return code
 
     def kind_of(self, stored_name: str) -> Kind | None:
-        """Kind of a property, None when it has not been seen."""
+        """Kind of a property, None when it is neither defined nor seen."""
+        if stored_name in self.virtual:
+            return self.virtual[stored_name]
         code = self.prop_codes.get(stored_name)
         return None if code is None else self.kinds[code]
 

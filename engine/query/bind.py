@@ -58,6 +58,10 @@ def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> 
             kind.
     """
     places = used(query)
+    defined = view.definitions
+    for p in [p for p in places if p in defined.properties]:
+        for part in defined.closure(p):
+            places.setdefault(part, places[p])
     if scope is not None:
         scope.check(places)
     check_audience(query.audience)
@@ -79,10 +83,18 @@ def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> 
     return Bound(query, view, context, resolve_range(query.time, view.now_ms, view.tz), scope)
 
 
+def column_kind(p: str) -> Kind | None:
+    """Kind of a column that every event has, None of anything else."""
+    if p not in COLUMNS:
+        return None
+    return Kind.STRING if p == "event.$name" else Kind.DATETIME
+
+
 def kind_of(catalog: Catalog, p: str) -> Kind | None:
     """Kind of a property as named in a query, None when it has not been seen."""
-    if p in COLUMNS:
-        return Kind.STRING if p == "event.$name" else Kind.DATETIME
+    column = column_kind(p)
+    if column is not None:
+        return column
     scope, _, name = p.partition(".")
     return catalog.kind_of(USER_PREFIX + name if scope == "user" else name)
 

@@ -22,6 +22,7 @@ from zuji.engine.query.model import Envelope
 from zuji.engine.query.plan import explained
 from zuji.engine.query.ranges import shift_range
 from zuji.engine.query.result import ColumnInfo, Result
+from zuji.engine.query.virtual.expand import expanded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ def execute(view: View, query: Any, scope: Scope | None, context: Context) -> Re
     """
     context.small = view.rows < SMALL_ROWS
     typed = _named(_parsed(query), view)
-    bound = bind(typed, view, context, scope)
+    bound = bind(expanded(typed, view.definitions), view, context, scope)
     analysis = ANALYSES[typed.model]
     answer: Answer = analysis.answer(bound)
     if typed.compare is not None:
@@ -57,7 +58,7 @@ def execute(view: View, query: Any, scope: Scope | None, context: Context) -> Re
         rows=answer.rows,
         totals=answer.totals,
         meta=_meta(bound, answer),
-        query=_echo(bound),
+        query=_echo(typed, bound),
     )
 
 
@@ -68,7 +69,7 @@ def users_of(
     context.small = view.rows < SMALL_ROWS
     typed = _named(_parsed(query), view)
     chosen = parse.parse_pick(dict(pick), typed)
-    bound = bind(typed, view, context, scope)
+    bound = bind(expanded(typed, view.definitions), view, context, scope)
     if chosen.range == "previous":
         if typed.compare is None:
             raise InvalidQuery("the query compares with nothing", "$.pick.range")
@@ -84,22 +85,23 @@ def users_of(
     rows.sort(key=lambda row: (row[0] is None, row[0] or "", row[1] or ""))
     columns = [ColumnInfo("user_id", "string", None), ColumnInfo("device_id", "string", None)]
     meta = {"total": total, "elapsed_ms": _elapsed(context), "warnings": context.warnings}
-    query_echo = {"query": _echo(bound), "pick": parse.echo(chosen)}
+    query_echo = {"query": _echo(typed, bound), "pick": parse.echo(chosen)}
     return Result(columns=columns, rows=rows, totals={"users": total}, meta=meta, query=query_echo)
 
 
 def explain_query(view: View, query: Any, scope: Scope | None, context: Context) -> dict[str, Any]:
     """What would be read and what is ruled out, without reading rows."""
     typed = _named(_parsed(query), view)
-    bound = bind(typed, view, context, scope)
+    meant = expanded(typed, view.definitions)
+    bound = bind(meant, view, context, scope)
     scans = list(ANALYSES[typed.model].scans(bound))
     scans += [
         audience_scan(leaf, bound)
-        for leaf in audience_leaves(typed.audience)
+        for leaf in audience_leaves(meant.audience)
         if isinstance(leaf, Did)
     ]
     return {
-        "query": _echo(bound),
+        "query": _echo(typed, bound),
         "range": _range(bound),
         "scans": [explained(scan) for scan in scans],
         "warnings": context.warnings,
@@ -119,8 +121,8 @@ def _compared(now: Answer, before: Answer) -> Answer:
     return Answer(columns, rows, {**now.totals, "previous": before.totals}, now.total_kind)
 
 
-def _echo(bound: Bound) -> dict[str, Any]:
-    echoed = parse.echo(bound.query)
+def _echo(query: Envelope, bound: Bound) -> dict[str, Any]:
+    echoed = parse.echo(query)
     echoed["time"]["tz"] = bound.range.tz
     return echoed
 

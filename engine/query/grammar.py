@@ -10,7 +10,8 @@ from typing import Any, Self
 
 
 class Written:
-    """A value with a JSON form of its own. Immutable by convention; equal when its slots are.
+    """A value with a JSON form of its own. Immutable by convention; equal when its slots are,
+    which are the names of what it is made with.
 
     A plain class, since msgspec would read a dataclass as an object of its own and never ask for
     :meth:`read`.

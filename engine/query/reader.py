@@ -8,15 +8,18 @@ depend on what ran before it. Arrays of kept columns are read-only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zuji.engine.query import users as profiles
-from zuji.engine.query.filters import Tables, evaluate
+from zuji.engine.query.filters import Tables, evaluate, fold
 from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.query.plan import bytes_of
+from zuji.engine.query.properties import NAME_COLUMN
+from zuji.engine.query.virtual.evaluate import evaluated
 from zuji.engine.storage.segment import shared
 from zuji.engine.types import Column, Kind
 
@@ -100,8 +103,11 @@ class ShardReader:
 
     def mask(self, ref: RunRef, where: Filter) -> U8 | bool:
         """Rows of a run that pass a filter: uint8[n], or True/False for all or none."""
+        folded = fold(where, {NAME_COLUMN: ref.run.event}, now_ms=self.view.now_ms)
+        if isinstance(folded, bool):
+            return folded
         mask: U8 | bool = evaluate(
-            where,
+            folded,
             ref.run.rows,
             lambda p: self.column(ref, p),
             now_ms=self.view.now_ms,
@@ -127,6 +133,10 @@ class ShardReader:
     def _column(self, ref: RunRef, p: str) -> Column | None:
         run = ref.run
         scope, _, name = p.partition(".")
+        virtual = self.view.definitions.properties.get(p)
+        if virtual is not None and scope == "event":
+            own = partial(self.column, ref)
+            return evaluated(virtual.tree, run.rows, own, virtual.kind, self.view.tz)
         if scope == "user":
             lane = self.lane(ref)
             column = profiles.user_column(self.view, self.shard, name)

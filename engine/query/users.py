@@ -11,6 +11,7 @@ pure functions over immutable sources; the caches have their own locks.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy as np
 from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.query.folding import NOTHING, OPS, folded
 from zuji.engine.query.kernels._streams import asof
+from zuji.engine.query.virtual.evaluate import evaluated
 from zuji.engine.types import PROFILE_DELETE, Column, Kind
 
 if TYPE_CHECKING:
@@ -56,6 +58,14 @@ def history(view: View, shard: int, name: str) -> History | None:
 
 def user_column(view: View, shard: int, name: str) -> Column | None:
     """Present value of each ordinal of a shard, None when no user has the property."""
+    virtual = view.definitions.properties.get(f"user.{name}")
+    if virtual is not None:
+        tree, kind = virtual.tree, virtual.kind
+        made: Column | None = view.cached(
+            ("virtual", shard, name),
+            lambda: evaluated(tree, view.users[shard], partial(_named, view, shard), kind, view.tz),
+        )
+        return made
     column: Column | None = view.cached(
         ("now", shard, name),
         lambda: view.profiles.of(
@@ -69,10 +79,23 @@ def user_column(view: View, shard: int, name: str) -> Column | None:
 
 def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
     """Value of each row's user at the time of the row."""
+    virtual = view.definitions.properties.get(f"user.{name}")
+    if virtual is not None:
+        return evaluated(
+            virtual.tree,
+            lane.rows,
+            lambda p: column_as_of(view, shard, p.partition(".")[2], lane),
+            virtual.kind,
+            view.tz,
+        )
     past = history(view, shard, name)
     if past is None:
         return None
     return _pick(past, asof(past.users, past.times, lane))
+
+
+def _named(view: View, shard: int, p: str) -> Column | None:
+    return user_column(view, shard, p.partition(".")[2])
 
 
 def _profile_sources(view: View, shard: int) -> tuple[Source, ...]:

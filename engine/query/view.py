@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.query.daybits import DayBitsKept
+from zuji.engine.query.virtual.definitions import Definitions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ class View:
     ``sources[shard]`` are ordered by (partition, rank). ``users[shard]`` is the number of ordinals.
     ``watermark_ms`` is the time of the newest event, at most now; None when there is no event.
     ``newest_ms``: the same without looking at the clock. ``rows``: of all sources.
+    ``definitions``: the virtual events and properties.
     """
 
     project: str
@@ -42,6 +44,7 @@ class View:
     pending: dict[int, U32] = field(default_factory=dict)
     newest_ms: int | None = None
     rows: int = 0
+    definitions: Definitions = field(default_factory=Definitions)
     day_bits: DayBitsKept = field(default_factory=DayBitsKept)
     profiles: ProfilesKept = field(default_factory=lambda: ProfilesKept())
     cache: dict[Any, Any] = field(default_factory=dict)

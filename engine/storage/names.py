@@ -11,6 +11,7 @@
       ids/00000001.zids           chunk of the id dictionary of a shard
       dedup/00000001.zded         keys of batches and events seen
       quarantine/…                damaged bytes and rejected events, kept for inspection
+      definitions.json            virtual events and properties      docs/virtual.md
       *.tmp                       being written; removed when the project is opened for writing
 
 All names are relative to the project directory and use ``/``. Numbers have eight digits (more when
@@ -25,6 +26,7 @@ import re
 
 LOCK = "LOCK"
 CURRENT = "CURRENT"
+DEFINITIONS = "definitions.json"
 WAL_DIR = "wal"
 SEGMENT_DIR = "segments"
 IDS_DIR = "ids"

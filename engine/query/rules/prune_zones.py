@@ -12,6 +12,8 @@ from zuji.engine.storage.source import MEMTABLE_RANK
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from zuji.engine.query.plan import RunRef, Scan
     from zuji.engine.query.view import View
 
@@ -24,20 +26,32 @@ def prune_zones(scan: Scan, view: View) -> Scan:
     if where is None:
         return scan
     known: dict[tuple[int, str, str], bool] = {}
+    virtual = view.definitions.properties
 
     def passes(ref: RunRef) -> bool:
-        zone, holds = partial(zone_of, ref), partial(_holds, known, ref)
+        zone = partial(_zone, virtual, ref)
+        holds = partial(_holds, known, virtual, ref)
         return may_match(where, zone, now_ms=view.now_ms, holds=holds)
 
     return scan.keeping(tuple(ref for ref in scan.runs or () if passes(ref)), "zone maps")
 
 
-def _holds(known: dict[tuple[int, str, str], bool], ref: RunRef, p: str, text: str) -> bool:
+def _zone(virtual: Container[str], ref: RunRef, p: str) -> Zone | None:
+    return None if p in virtual else zone_of(ref, p)
+
+
+def _holds(
+    known: dict[tuple[int, str, str], bool],
+    virtual: Container[str],
+    ref: RunRef,
+    p: str,
+    text: str,
+) -> bool:
     """Whether the source of a run may hold a string; looked up once a source. Memtables have no
     dictionary until one is made, which costs more than reading their rows.
     """
     name = p.removeprefix("event.")
-    if name == p or ref.source.rank >= MEMTABLE_RANK:
+    if name == p or p in virtual or ref.source.rank >= MEMTABLE_RANK:
         return True
     if ref.run.props.get(name) not in (Kind.STRING, Kind.LIST):
         return True
