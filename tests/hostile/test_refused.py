@@ -1,6 +1,5 @@
 """What is refused leaves nothing: neither work nor memory that grows with what was sent."""
 
-import asyncio
 import gc
 import gzip
 import threading
@@ -9,10 +8,8 @@ import weakref
 import pytest
 
 from tests.server.test_gathering import Storage, gathering
-from zuji.server.collector.body import inflated
 from zuji.server.collector.message import Request
 from zuji.server.collector.taking import Entrance, Taking
-from zuji.server.errors import BadBody
 from zuji.server.metrics import Metrics
 from zuji.server.protocols.native import NATIVE
 from zuji.server.settings import Settings
