@@ -56,12 +56,15 @@ class Metrics:
         project: str,
         results: Sequence[AppendResult],
         refused: Sequence[Rejected] = (),
+        *,
+        requests: int = 1,
     ) -> None:
-        """A request was stored; ``refused``: what of it was not even an event. Called on the
-        loop's thread only, as :meth:`refused`: there are many requests, and these are plain sums.
+        """A request was stored, or several together; ``refused``: what of it was not even an
+        event. Called on the loop's thread only, as :meth:`refused`: there are many requests, and
+        these are plain sums.
         """
         taken = self._taken[protocol, project]
-        taken.requests += 1
+        taken.requests += requests
         for result in results:
             taken.events += result.accepted
             taken.repeats += result.duplicates

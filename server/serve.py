@@ -73,7 +73,7 @@ class _Process:
         projects = Projects(settings, loop, store)
         collector = Collector(settings, projects, keys, metrics, loop)
         api = Api(settings, projects, keys, metrics)
-        watch = Watch(settings, collector.handle)
+        watch = Watch(settings, collector.handle, collector.quickly)
         metrics.watch(watch, projects)
         addresses: dict[str, str] = {}
         tasks: list[asyncio.Task[Any]] = []

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.server.auth import Kind
 from zuji.server.collector.gather import Reader
+from zuji.server.collector.many import Many
 from zuji.server.collector.message import TEXT, Answer, problem
 from zuji.server.collector.taking import Entrance, Taking, for_any_origin
 from zuji.server.enrich import enricher
 from zuji.server.protocols import PROTOCOLS
+from zuji.server.protocols._lane import Door
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,8 +28,14 @@ if TYPE_CHECKING:
     from zuji.server.collector.message import Request
     from zuji.server.metrics import Metrics
     from zuji.server.projects import Project, Projects
+    from zuji.server.protocols._lane import Lane
     from zuji.server.protocols.base import Protocol
     from zuji.server.settings import Settings
+
+KNOWN_MS = 10
+"""So long a token that was right is right without a look at the keys, which are looked at for
+changes every 50 ms.
+"""
 
 
 class Collector:
@@ -62,6 +70,16 @@ class Collector:
                 else:
                     self._fixed[path] = fixed
         self._reader = Reader(settings.queue_bytes, loop)
+        self._settings = settings
+        self._lanes: dict[str, Lane] = {}  # by project
+        self._door = Door(
+            settings.uri_bytes,
+            settings.header_fields,
+            settings.header_bytes,
+            settings.body_bytes,
+            KNOWN_MS,
+        )
+        self.quickly = self._door.take
         self.ready = False
 
     def handle(self, request: Request, connection: Connection) -> Answer | None:
@@ -95,6 +113,8 @@ class Collector:
             key = self._keys.allowed(text, Kind.WRITE)
             project = self._opened(key, text)
             if project is not None:
+                if entrance.protocol.lane is not None and entrance.enrich is None:
+                    self._door.open(text.encode("latin-1"), self._lane(entrance, project))
                 _queue(work, project, key)
                 return
 
@@ -108,6 +128,17 @@ class Collector:
             connection.answer(for_any_origin(request, answer))
 
         self._reader.put(work.size, read, failed)
+
+    def _lane(self, entrance: Entrance, project: Project) -> Lane:
+        """The lane into a project's queue; its requests need no key asked for a moment."""
+        lane = self._lanes.get(project.name)
+        if lane is None:
+            assert entrance.protocol.lane is not None
+            gatherer = project.gatherer
+            made = entrance.protocol.lane(self._settings, self._settings.queue_bytes, gatherer.see)
+            gatherer.widen(made, lambda cut: Many(entrance, project, made, cut))
+            lane = self._lanes[project.name] = made
+        return lane
 
     def _failed(self, protocol: Protocol, request: Request, error: ZujiError) -> Answer:
         self._metrics.refused(protocol.name, error.code)

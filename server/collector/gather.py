@@ -2,7 +2,8 @@
 
 The loop puts *works* into a project's queue, bounded in bytes. Threads take all that waits, prepare
 each (inflate, convert), store everything in one call (:mod:`.joining` makes one batch of many small
-ones), make the answers, and wake the loop once to tell them. While a group of small requests is
+ones), make the answers, and wake the loop once to tell them. Beside the works there may be a
+*lane*: requests that are taken natively, many as one work. While a group of small requests is
 stored the next one grows; large ones are prepared beside it. A work that fails does not touch the
 others of its group. Thread-safe.
 """
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.writer import AppendResult
     from zuji.server.collector.message import Taken
+    from zuji.server.protocols._lane import Cut, Lane
 
     Stored = AppendResult | ZujiError
     Outcome = tuple[Taken, Sequence[Stored]] | ZujiError
@@ -52,9 +54,15 @@ MANY = 8
 
 
 class Work(Protocol):
-    """What came with one request. ``size``: bytes it holds while it waits."""
+    """What came with a request, or with several. ``size``: bytes it holds while it waits.
+    ``apart``: works that take over a part of it, known when it is prepared; they hold nothing of
+    their own.
+    """
 
     size: int
+
+    @property
+    def apart(self) -> Sequence[Work]: ...
 
     def prepare(self) -> Taken:
         """What it brings; called on a thread.
@@ -91,6 +99,9 @@ class Gatherer:
         self._usual = 0.0  # works of a group lately
         self._began = 0.0  # the last group
         self._waking = False  # the loop will wake a thread
+        self._lingering = 0  # threads that wait for more
+        self._lane: Lane | None = None
+        self._of_cut: Callable[[Cut], Work]
         self._lock = threading.Lock()
         self._state = threading.Condition(self._lock)
         self._ending = False
@@ -104,7 +115,23 @@ class Gatherer:
     @property
     def waiting_bytes(self) -> int:
         """Bytes of requests that are not stored yet."""
-        return self._bytes
+        return self._bytes + (self._lane.size if self._lane is not None else 0)
+
+    def widen(self, lane: Lane, of_cut: Callable[[Cut], Work]) -> None:
+        """Takes what comes through a lane, too; :meth:`see` is called when something came."""
+        with self._lock:
+            lane.others, self._lane, self._of_cut = self._bytes, lane, of_cut
+
+    def see(self) -> None:
+        """Something came through the lane; it is looked at when the loop has read all there is."""
+        self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        assert self._lane is not None
+        with self._state:
+            self._lane.looked()
+            if self._lane.count and (self._ready() or not (self._busy or self._lingering)):
+                self._state.notify()
 
     def put(self, work: Work) -> None:
         """Takes a work.
@@ -115,9 +142,10 @@ class Gatherer:
         with self._lock:
             if self._ending:
                 raise Overloaded("the server stops", 2.0)
-            if self._bytes and self._bytes + work.size > self._limit:
+            held = self.waiting_bytes
+            if held and held + work.size > self._limit:
                 raise Overloaded("too many requests wait to be stored", 1.0)
-            self._bytes += work.size
+            self._hold(work.size)
             first = not self._works and not self._busy
             self._works.append(work)
             if self._waking or not (first or self._ready()):
@@ -133,6 +161,8 @@ class Gatherer:
         """Stores what waits, then ends the threads."""
         with self._state:
             self._ending = True
+            if self._lane is not None:
+                self._lane.shut()
             self._state.notify_all()
         for thread in self._threads:
             thread.join()
@@ -142,45 +172,64 @@ class Gatherer:
             self._waking = False
             self._state.notify()
 
+    def _hold(self, size: int) -> None:
+        """So many bytes more are works that wait or are at work. REQUIRES: the lock."""
+        self._bytes += size
+        if self._lane is not None:
+            self._lane.others = self._bytes
+
+    def _waiting(self) -> int:
+        return len(self._works) + (self._lane.count if self._lane is not None else 0)
+
     def _ready(self) -> bool:
         """Whether what waits is worth a group now. REQUIRES: the lock, and that something waits."""
-        if self._bytes - self._busy_bytes >= BESIDE_BYTES:
+        if self.waiting_bytes - self._busy_bytes >= BESIDE_BYTES:
             return True
-        return not self._busy and (self._usual < MANY or len(self._works) >= self._usual)
+        return not self._busy and (self._usual < MANY or self._waiting() >= self._usual)
 
     def _pause(self) -> float | None:
         """Seconds until a thread takes what waits; None: until it is woken. REQUIRES: the lock."""
         if self._ending:
             return 0.0
-        if not self._works or self._waking:
+        if not self._waiting() or self._waking:
             return None
         if self._ready():
             return 0.0
         return None if self._busy else max(0.0, self._began + LINGER_S - time.monotonic())
 
-    def _take(self) -> list[Work]:
+    def _take(self) -> tuple[list[Work], int]:
+        """What one group stores, and its bytes; nothing: the end."""
         with self._state:
             while (pause := self._pause()) != 0.0:
+                self._lingering += pause is not None
                 self._state.wait(pause)
+                self._lingering -= pause is not None
             taken: list[Work] = []
-            size = 0
+            size = count = 0
+            cut = self._lane.cut() if self._lane is not None else None
+            if cut is not None:
+                taken.append(self._of_cut(cut))
+                size, count = cut.size, cut.count - 1
+                self._hold(size)
             while self._works and size < GROUP_BYTES and len(taken) < GROUP_WORKS:
                 taken.append(self._works.popleft())
                 size += taken[-1].size
-            self._usual = max(len(taken), 0.95 * self._usual)
+            self._usual = max(len(taken) + count, 0.95 * self._usual)
             self._began = time.monotonic()
             self._busy += 1
             self._busy_bytes += size
-            if self._works and self._ready():
+            if self._waiting() and self._ready():
                 self._state.notify()
-            return taken
+            return taken, size
 
     def _run(self) -> None:
-        while taken := self._take():
+        while True:
+            taken, size = self._take()
+            if not taken:
+                return
             self._finish(taken)
-            size = sum([work.size for work in taken])
             with self._state:
-                self._bytes -= size
+                self._hold(-size)
                 self._busy_bytes -= size
                 self._busy -= 1
             try:
@@ -188,13 +237,16 @@ class Gatherer:
             except RuntimeError:  # the loop is closed: nobody waits for answers
                 return
 
-    def _finish(self, works: Sequence[Work]) -> None:
-        """Prepares and stores, at most so many prepared bytes at once: small bodies may inflate."""
+    def _finish(self, works: list[Work]) -> None:
+        """Prepares and stores, at most so many prepared bytes at once: small bodies may inflate.
+        Works that are apart from others join the list.
+        """
         ready: list[tuple[Work, Taken | ZujiError]] = []
         size = 0
         for work in works:
             taken = _guarded(work.prepare)
             ready.append((work, taken))
+            works += work.apart
             if not isinstance(taken, ZujiError):
                 size += sum([len(batch) for batch in taken.batches])
                 size += sum([len(events.data) for events in taken.events])

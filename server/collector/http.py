@@ -29,20 +29,30 @@ if TYPE_CHECKING:
 
     Handle = Callable[[Request, "Connection"], Answer | None]
     """Answers a request, or gives None and calls :meth:`Connection.answer` later."""
+    Quickly = Callable[[bytes, "Connection"], bool]
+    """Takes the bytes of a read when they are one request that needs no look at its header, and
+    calls :meth:`Connection.answer` later; else says False.
+    """
 
 GRACE_S = 5.0
 """A body may be slow for so long before its rate counts."""
 SHARE_BYTES = 16 * 1024
-"""Read of a connection at one turn of the loop, but for bodies."""
+"""Taken apart at once of what one read of a connection brings, but for bodies."""
+LATER_BYTES = 4 * 1024
+"""The same of the rest, each time that it is the connection's turn."""
+TURNS = 2
+"""Connections that have their turn between two looks at what is new."""
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_TAKEN_QUICKLY = (Request("GET", "", b"", {}, b"", "", 0), True)
 
 
 class Watch:
     """All connections of a listener and their limits."""
 
-    def __init__(self, settings: Settings, handle: Handle) -> None:
+    def __init__(self, settings: Settings, handle: Handle, quickly: Quickly | None = None) -> None:
         self.settings = settings
         self.handle = handle
+        self.quickly = quickly
         self.plain = (  # limits of what the quick reader takes
             settings.uri_bytes,
             settings.header_fields,
@@ -52,11 +62,31 @@ class Watch:
         self.open: set[Connection] = set()
         self.closing = False
         self.refused: Counter[str] = Counter()
+        self.most_header = settings.header_bytes + settings.uri_gif + 2 * SHARE_BYTES
         self._addresses: Counter[str] = Counter()
+        self._lane: deque[Callable[[], None]] = deque()
+        self._turning = False  # at the loop's next turn
+
+    @property
+    def crowded(self) -> bool:
+        """Whether connections wait for their turn."""
+        return self._turning
 
     def later(self, call: Callable[[], None]) -> None:
-        """Calls it at the loop's next turn."""
-        asyncio.get_running_loop().call_soon(call)
+        """Calls it when those that wait already have had their turn: between two looks at what is
+        new come :data:`TURNS`, so that many greedy clients hold up others no more than one does.
+        """
+        self._lane.append(call)
+        if not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turning = bool(self._lane)
+        if self._turning:
+            asyncio.get_running_loop().call_soon(self._turn)
+        for _ in range(min(TURNS, len(self._lane))):
+            self._lane.popleft()()
 
     def protocol(self) -> Connection:
         """A protocol for a new connection."""
@@ -116,6 +146,7 @@ class Connection(asyncio.Protocol):
         "_ended",
         "_full",
         "_head",
+        "_head_read",
         "_last",
         "_leaving",
         "_left",
@@ -136,6 +167,7 @@ class Connection(asyncio.Protocol):
         self._parser: Any = httptools.HttpRequestParser(self)
         self._peer = ""
         self._head = Head(watch.settings)
+        self._head_read = 0  # bytes of the header at hand
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._waiting: deque[tuple[Request, bool]] = deque()
@@ -169,10 +201,24 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
+        quickly = self._watch.quickly
+        if (
+            quickly is not None
+            and self._busy is None
+            and self._phase == "idle"
+            and not (self._left or self._waiting or self._leaving or self._full or self._ended)
+            and quickly(data, self)
+        ):
+            self._busy = _TAKEN_QUICKLY
+            return
         self._left = self._left + data if self._left else data
-        self._read_on()
+        if len(self._left) > SHARE_BYTES and self._watch.crowded and not self._body_left():
+            self._pause()
+            self._go_on()
+        else:
+            self._read_on(SHARE_BYTES)
 
-    def _read_on(self) -> None:
+    def _read_on(self, most: int = LATER_BYTES) -> None:
         """Reads a share of what came; the rest at later turns of the loop, when what was read is
         answered: thousands of small requests at once must not hold up other clients.
         """
@@ -181,15 +227,20 @@ class Connection(asyncio.Protocol):
             if self._busy is not None or self._waiting or self._full:
                 self._pause()
                 return  # until _next
-            size = len(self._left) if self._phase == "body" else SHARE_BYTES
+            size = max(most, self._body_left())
             share, self._left = self._left[:size], self._left[size:]
             self._read(share)
-            if self._left and self._phase != "body":
+            if self._left and not self._body_left():
                 self._pause()
                 self._go_on()
                 return
         if self._busy is None and not self._waiting:
             self._go_on()
+
+    def _body_left(self) -> int:
+        """Bytes that the announced body at hand still lacks; 0 for one in chunks."""
+        length = self._head.fields.get(b"content-length") if self._phase == "body" else None
+        return 0 if length is None else int(length) - self._body_bytes
 
     def _go_on(self) -> None:
         """Reads what is left at the next turn, or from the client when nothing is."""
@@ -228,6 +279,11 @@ class Connection(asyncio.Protocol):
                 self._refuse(problem(400, "bad_request", "this is not HTTP/1.1", close=True))
         except Refused as refused:
             self._refuse(refused.answer)
+        if self._phase == "header" and not self._ended:
+            self._head_read += len(data)
+            if self._head_read > self._watch.most_header:  # a field that has no end
+                text = "too many header fields, or too long ones"
+                self._refuse(problem(431, "header_too_large", text, close=True))
 
     def pause_writing(self) -> None:
         """Answers pile up: nothing more is read or handled until the client reads them."""
@@ -268,6 +324,7 @@ class Connection(asyncio.Protocol):
         """A request begins."""
         self._head = Head(self._watch.settings)
         self._body, self._body_bytes = [], 0
+        self._head_read = 0
         self._enter("header")
 
     def on_url(self, url: bytes) -> None:

@@ -59,6 +59,7 @@ class Taking:
         "project",
         "size",
     )
+    apart: Sequence[Taking] = ()
 
     def __init__(self, entrance: Entrance, request: Request, connection: Connection) -> None:
         self.size = len(request.body) + len(request.query) + OWN

@@ -1,3 +1,4 @@
+# cython: auto_pickle=False, autotestdict=False
 # The native half of .sensors: form.h unpacks a request, sensors.h makes events of its records.
 # No Python object an event; the GIL is released while bytes are read.
 

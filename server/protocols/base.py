@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from zuji.engine.errors import ZujiError
     from zuji.engine.writer import AppendResult
     from zuji.server.collector.message import Answer, Request, Taken
+    from zuji.server.protocols._lane import Lane
     from zuji.server.settings import Settings
 
 
@@ -27,6 +28,9 @@ class Protocol:
     header says; raises InvalidEvent or BadBody when nothing can be made of it. ``stored``: the
     answer to what was taken and the result of each part. ``failed``: the answer to an error.
     ``fixed``: paths with answers that need no key; one that ends in ``/*`` is all below it.
+    ``lane``: a native reader of its usual requests, many at a time, for one project; it gets the
+    bytes that may wait and what to call when something came. Such requests are answered by
+    ``stored`` and ``failed`` as all are, which see no headers of them.
     """
 
     name: str
@@ -36,6 +40,7 @@ class Protocol:
     stored: Callable[[Request, Taken, Sequence[AppendResult]], Answer]
     failed: Callable[[Request, ZujiError], Answer]
     fixed: Mapping[str, Callable[[Request], Answer]]
+    lane: Callable[[Settings, int, Callable[[], object]], Lane] | None = None
 
 
 def parameters(request: Request) -> dict[str, str]:

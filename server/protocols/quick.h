@@ -1,8 +1,8 @@
 /* What Sensors Analytics' SDKs send most, straight to native events: a form with base64 of JSON in
  * it, in the target or in the body.
  *
- * This reader knows right from unsure only. What is compressed, encrypted, does not fit its crc or has
- * a record that becomes no event is left to sensors.py, which knows why;
+ * This reader knows right from unsure only. What is compressed, encrypted, does not fit its crc or
+ * has a record that becomes no event is left to sensors.py, which knows why;
  * tests/differential/test_sensors_quick.py holds one against the other. Any bytes are safe input.
  * Thread-safe: a run belongs to one thread. O(bytes).
  */
@@ -15,8 +15,8 @@
 #define ZQ_HEAD 4096 /* bytes of JSON in which an encrypted payload says that it is one */
 #define ZQ_EXT 128   /* bytes of a field that are looked at */
 
-/* What was sent. `work`: bytes that are decoded into, ZQ_ROOM(query_n, body_n) of them, which stay as
- * they are while the run is used: names point there. */
+/* What was sent. `work`: bytes that are decoded into, ZQ_ROOM(query_n, body_n) of them, which stay
+ * as they are while the run is used: names point there. */
 typedef struct {
     const uint8_t *query, *body;
     size_t query_n, body_n;
@@ -35,6 +35,14 @@ static zf_text zq_field(const zq_sent *s, const char *name) {
 
 static int zq_has(const uint8_t *p, size_t n, const char *text) {
     return memmem(p, n, text, strlen(text)) != NULL;
+}
+
+/* Whether it is worth a try: no gzip, and no parameter that says so. */
+static int zq_usual(const zq_sent *s) {
+    zf_text sent = zq_field(s, "data_list");
+    if (!sent.n) sent = zq_field(s, "data");
+    if (sent.n < 4 || !memcmp(sent.p, "H4sI", 4)) return 0;
+    return !s->query_n || !zq_has(s->query, s->query_n, "encoding=");
 }
 
 /* The crc that was sent, 0 when none was: 1; -1 when it is written in an unusual way. */

@@ -26,6 +26,7 @@ from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.server.collector.body import GZIP_MARK, inflated
 from zuji.server.collector.message import TEXT, Answer, Events, Taken, json_answer, problem
 from zuji.server.errors import BadBody, Forbidden, Unauthorized
+from zuji.server.protocols._lane import Lane
 from zuji.server.protocols._sensors import (
     Quick,
     field,
@@ -39,7 +40,7 @@ from zuji.server.protocols.records import RAW_BYTES
 from zuji.server.settings import zone_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from zuji.engine.writer import AppendResult
     from zuji.server.collector.message import Request
@@ -289,6 +290,11 @@ def _configured(request: Request) -> Answer:
     return json_answer(_CONFIG)
 
 
+def _lane(settings: Settings, most: int, began: Callable[[], object]) -> Lane:
+    zone = zone_ms(settings.sensors_zone)
+    return Lane(DEFAULT_LIMITS, zone, settings.store_ip, most, began)
+
+
 _BOTH = ("GET", "POST")
 SENSORS = Protocol(
     name="sensors",
@@ -297,5 +303,6 @@ SENSORS = Protocol(
     convert=_convert,
     stored=_stored,
     failed=_failed,
+    lane=_lane,
     fixed={"/debug": _ready, "/config/*": _configured, "/sa/config/*": _configured},
 )

@@ -20,6 +20,8 @@ WAIT_S = 10
 class Job:
     """A work that records; ``told`` is set on the loop's thread."""
 
+    apart = ()
+
     def __init__(self, taken=ONE, size=10, fails=None, told_fails=False):
         self.size = size
         self.taken = taken
