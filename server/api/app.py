@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from zuji.engine.errors import InvalidQuery, NotFound, ZujiError
 from zuji.engine.query.context import Cancel
 from zuji.server.api.asking import Desk
+from zuji.server.api.defining import Defining
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
 from zuji.server.api.live import Watching
@@ -63,6 +64,7 @@ class Api:
             Route("/v1/query/explain", self.explain, methods=["POST"]),
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
+            *Defining(self).routes(),
             *Governing(self).routes(),
             *Quarantine(self).routes(),
             *Watching(self).routes(),

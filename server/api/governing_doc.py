@@ -1,10 +1,16 @@
-"""What the OpenAPI document says about plans, data quality, the live view and the quarantine."""
+"""What the OpenAPI document says about definitions, plans, quality, live view and quarantine."""
 
 from __future__ import annotations
 
 from typing import Any
 
 _ERROR = {"$ref": "#/components/responses/Error"}
+_DEFINITIONS = {
+    "type": "object",
+    "properties": {"events": {"type": "object"}, "properties": {"type": "object"}},
+    "additionalProperties": False,
+    "description": "virtual events and properties by name: docs/virtual.md",
+}
 _PLAN = {"type": "object", "description": "a tracking plan: docs/plan.md"}
 
 
@@ -63,6 +69,19 @@ def paths() -> dict[str, Any]:
     """Paths of the document."""
     days = [_parameter("from", "first day, 2026-10-01"), _parameter("to", "last day, included")]
     return {
+        "/v1/definitions": {
+            "get": _route("Virtual events and properties", "definitions"),
+            "patch": _route(
+                "Define or change virtual events and properties (admin key)",
+                "define",
+                requestBody=_body(_DEFINITIONS),
+            ),
+            "delete": _route(
+                "Remove definitions (admin key)",
+                "undefine",
+                [_parameter("name", "an event, or event.NAME of a property; repeatable")],
+            ),
+        },
         "/v1/plan": {
             "get": _route(
                 "The tracking plan that counts",

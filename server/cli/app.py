@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zuji.server.cli.commands import files, plans, projects, queries, rejected, serving
+from zuji.server.cli.commands import definitions, files, plans, projects, queries, rejected, serving
 
 app = typer.Typer(
     name="zuji",
@@ -58,6 +58,16 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "create": serving.key_create,
             "list": serving.key_list,
             "revoke": serving.key_revoke,
+        },
+    ),
+    "define": (
+        "Virtual events and properties: names for filtered events and for expressions.",
+        {
+            "show": definitions.define_show,
+            "event": definitions.define_event,
+            "property": definitions.define_property,
+            "set": definitions.define_set,
+            "remove": definitions.define_remove,
         },
     ),
     "plan": (
