@@ -18,6 +18,8 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+from zuji.server.plan.repeats import ToldAgain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -68,6 +70,9 @@ class Metrics:
         for result in results:
             taken.events += result.accepted
             taken.repeats += result.duplicates
+            if isinstance(result, ToldAgain):  # what was refused then was counted then
+                taken.repeats += len(result.rejected)
+                continue
             for one in result.rejected:
                 self._rejected[project, one.reason] += 1
         for one in refused:

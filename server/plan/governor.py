@@ -21,6 +21,7 @@ from zuji.server.plan.live import Live
 from zuji.server.plan.mending import forecast, replayed
 from zuji.server.plan.parts import Part, parts_of, together
 from zuji.server.plan.quality import Quality
+from zuji.server.plan.repeats import Repeats
 from zuji.server.plan.rules import REJECTED, WARNING, Rules
 from zuji.server.plan.tokens import tokens_of
 
@@ -59,6 +60,7 @@ class Governor:
         self.version = Version(-1, OPEN)
         self.live = Live()
         self.quality = Quality(store, project, str(engine.status()["tz"]))
+        self._repeats = Repeats()
         self.refresh()
 
     def refresh(self) -> None:
@@ -86,13 +88,16 @@ class Governor:
     def append(
         self, batches: Sequence[bytes], refused: Sequence[Rejected] = ()
     ) -> list[AppendResult | ZujiError]:
-        """As ``Engine.append_many``, with what the plan wants."""
+        """As ``Engine.append_many``, with what the plan wants; of a batch that was stored before,
+        what was refused of it then is told again.
+        """
         gate = self._gate
         if gate is None:
             stored = self._engine.append_many(batches, refused)
             if self.live or refused or any(_rejected(one) for one in stored):
                 self._told([Passed(batch) for batch in batches], refused, stored)
-            return stored
+            told = self._repeats.told
+            return [told(one, (one,), of) for one, of in zip(batches, stored, strict=True)]
         now = _now_ms()
         parts = [_guarded(gate, batch, now) for batch in batches]
         refused = gate.scrubbed(refused)
@@ -103,8 +108,14 @@ class Governor:
             self._told(good, refused, results)
         each = iter(results)
         return [
-            one if isinstance(one, ZujiError) else together(one, [next(each) for _ in one])
-            for one in parts
+            one
+            if isinstance(one, ZujiError)
+            else self._repeats.told(
+                batch,
+                [part.passed.batch for part in one],
+                together(one, [next(each) for _ in one]),
+            )
+            for batch, one in zip(batches, parts, strict=True)
         ]
 
     def replay(self, which: Which, mend: Mend | None) -> dict[str, Any]:
