@@ -3,8 +3,8 @@
 For each attack of bench/attack_kinds.py: good clients (a process of their own: four connections, a
 batch of 50 events every 20 ms each) send for a while alone and then beside the attack; their 99th
 percentile of both, what became of their requests, how much memory the server took on top, and
-whether it still answers afterwards. The attackers run at nice 10, because in life they use their
-own processors. Goal: p99 at most doubled, nothing refused, memory bounded.
+whether it still answers afterwards. The attackers are a process of their own at nice 10, because in
+life they use processors of their own. Goal: p99 at most doubled, nothing refused, memory bounded.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ GOOD = 4
 EVENTS = 50
 PAUSE_S = 0.02
 ANSWER_S = 30.0
+LEAD_S = 2.0
+"""Of an attack before the good clients begin."""
 
 
 @dataclass(slots=True)
@@ -137,36 +139,50 @@ class Peak:
                 self._most = max(self._most, resident_mib(self._pid))
 
 
-def _sent(server: Server, seconds: float) -> subprocess.Popen[bytes]:
-    call = [sys.executable, "-m", "bench.attacks", "--good", str(seconds)]
+def _process(server: Server, *words: object) -> subprocess.Popen[bytes]:
+    """This module again, as clients of one kind."""
+    call = [sys.executable, "-m", "bench.attacks", *map(str, words)]
     call += ["--port", str(server.port), "--key", server.key]
     return subprocess.Popen(call, stdout=subprocess.PIPE, env=environment(), cwd=ROOT)
+
+
+def _good_ones(server: Server, seconds: float) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(_process(server, "--good", seconds).communicate()[0])
+    return found
 
 
 def attacked(server: Server, name: str, seconds: float, slow: int = SLOW) -> Seen:
     """One attack on a running server."""
     seen = Seen(name)
     assert server.process is not None
-    seen.p99_alone = _p99(json.loads(_sent(server, seconds).communicate()[0])["times"])
+    seen.p99_alone = _p99(_good_ones(server, seconds)["times"])
     with Peak(server.process.pid) as peak:
-        asyncio.run(_beside(server, name, seconds, slow, seen))
+        attack = _process(server, "--attack", name, "--slow", slow)
+        try:
+            assert attack.stdout is not None
+            attack.stdout.readline()  # it has begun
+            time.sleep(min(LEAD_S, seconds))
+            said = _good_ones(server, seconds)
+            if attack.poll() is not None:
+                raise RuntimeError(f"the attack {name!r} ended by itself")
+        finally:
+            attack.kill()
+            attack.communicate()
     seen.grown_mib = peak.grown_mib
+    seen.p99_beside = _p99(said["times"])
+    seen.requests = len(said["times"])
+    seen.refused = {status: n for status, n in said["statuses"].items() if status != "200"}
     after = asyncio.run(_good(Aim(server.port, server.key), 0.2))
     seen.alive = server.process.poll() is None and set(after["statuses"]) == {"200"}
     return seen
 
 
-async def _beside(server: Server, name: str, seconds: float, slow: int, seen: Seen) -> None:
-    attack = asyncio.ensure_future(ATTACKS[name](Aim(server.port, server.key, slow)))
-    await asyncio.sleep(min(2.0, seconds))
-    good = _sent(server, seconds)
-    said = json.loads((await asyncio.to_thread(good.communicate))[0])
-    attack.cancel()
-    with suppress(asyncio.CancelledError, BaseExceptionGroup):
-        await attack
-    seen.p99_beside = _p99(said["times"])
-    seen.requests = len(said["times"])
-    seen.refused = {status: n for status, n in said["statuses"].items() if status != "200"}
+def _attack(aim: Aim, name: str) -> None:
+    """Attacks until it is killed."""
+    _room_for_connections()
+    os.nice(10)
+    print("begins", flush=True)
+    asyncio.run(ATTACKS[name](aim))
 
 
 def _room_for_connections() -> None:
@@ -181,21 +197,24 @@ def main() -> int:
     words.add_argument("--only", default="", help="names of attacks, separated by commas")
     words.add_argument("--report", type=Path, default=ROOT / ".data" / "attacks.json")
     words.add_argument("--good", type=float, default=0.0, help=argparse.SUPPRESS)
+    words.add_argument("--attack", default="", help=argparse.SUPPRESS)
+    words.add_argument("--slow", type=int, default=SLOW, help="connections of slow attacks")
     words.add_argument("--port", type=int, help=argparse.SUPPRESS)
     words.add_argument("--key", help=argparse.SUPPRESS)
     options = words.parse_args()
     if options.good:
         print(json.dumps(asyncio.run(_good(Aim(options.port, options.key), options.good))))
         return 0
+    if options.attack:
+        _attack(Aim(options.port, options.key, options.slow), options.attack)
     names = [name for name in ATTACKS if not options.only or name in options.only.split(",")]
-    _room_for_connections()
     found = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="zuji-attack-") as folder:
             server = Server(Path(folder))
             server.start()
             try:
-                found.append(attacked(server, name, options.seconds))
+                found.append(attacked(server, name, options.seconds, options.slow))
             finally:
                 server.stop()
         _say(found[-1])
