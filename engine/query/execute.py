@@ -23,6 +23,7 @@ from zuji.engine.query.plan import explained
 from zuji.engine.query.ranges import shift_range
 from zuji.engine.query.result import ColumnInfo, Result
 from zuji.engine.query.virtual.expand import expanded
+from zuji.engine.query.words import LANGUAGES, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,6 +103,7 @@ def explain_query(view: View, query: Any, scope: Scope | None, context: Context)
     ]
     return {
         "query": _echo(typed, bound),
+        "sentence": {one: sentence(typed, one, bound.range.tz) for one in LANGUAGES},
         "range": _range(bound),
         "scans": [explained(scan) for scan in scans],
         "warnings": context.warnings,

@@ -8,7 +8,7 @@ struct built by hand skips the checks. Immutable, so any thread may hold one.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
 from msgspec import Meta, Struct
 
@@ -17,6 +17,9 @@ from zuji.engine.calendars import Grain  # noqa: TC001
 from zuji.engine.query.audience import Audience, Names, event_names
 from zuji.engine.query.durations import MAX_DURATION_MS, Duration
 from zuji.engine.query.filter_ast import Filter, Scalar  # noqa: TC001
+
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
 
 MAX_BY: Final = 5
 MAX_TOP: Final = 1_000
@@ -136,6 +139,10 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
     def steps(self) -> int:
         """Steps at which a breakdown may be read (``attr``); 0: the model has no such steps."""
         return 0
+
+    def says(self, words: Words) -> str:
+        """What the body asks, as a clause of a sentence."""
+        raise NotImplementedError(f"{type(self).__name__} has no words for itself")
 
     def completed(self) -> Self:
         """The query with the body's dependent defaults filled in. Raises InvalidQuery."""

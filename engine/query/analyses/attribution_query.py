@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -28,6 +28,9 @@ from zuji.engine.query.model import (
 )
 from zuji.engine.query.problems import Problem, array, mapping, only, unknown, whole
 from zuji.engine.query.properties import NAME_COLUMN
+
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
 
 MAX_TOUCHES: Final = 30
 MAX_MODELS: Final = 20
@@ -173,6 +176,32 @@ class AttributionQuery(Envelope, frozen=True, kw_only=True, tag="attribution"):
 
     model: ClassVar[Literal["attribution"]] = "attribution"
     body: AttributionBody
+
+    def says(self, words: Words) -> str:
+        """``which of “ad” and “push” within 7 days before are owed “pay”``."""
+        body = self.body
+        target = words.events(body.target)
+        touches = words.joined(
+            [
+                words.events(touch)
+                + ("" if touch.name is None else f" ({words.property(touch.name)})")
+                for touch in body.touches
+            ]
+        )
+        length = words.length(body.lookback)
+        shared = words.joined([words.quoted(one.kind) for one in body.models])
+        text = words(
+            f"how much of {target} is owed to {touches} in the {length} before, by {shared}",
+            f"{target}在此前{length}内归因于{touches}的功劳（{shared}）",
+        )
+        for item in body.match:
+            p, q = (item, item) if isinstance(item, str) else (item.touch, item.target)
+            p, q = words.property(p), words.property(q)
+            text += words(f", where {p} of the touch is {q} of the target", f"，{p}等于目标的{q}")
+        if body.target.value is not None:
+            p = words.property(body.target.value)
+            text += words(f", with {p} shared out", f"，并分摊{p}")
+        return text
 
     def completed(self) -> Self:
         """The query, checked, with matches written out."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.checks import BODY, check_events
 from zuji.engine.query.grammar import EVENT_PROPERTY, QUANTILE, Written, ref
-from zuji.engine.query.measures import EVENT_AGGREGATES, quantile_of
+from zuji.engine.query.measures import EVENT_AGGREGATES, Measure, quantile_of
 from zuji.engine.query.model import (
     BucketEdges,
     Envelope,
@@ -25,6 +25,14 @@ from zuji.engine.query.model import (
 from zuji.engine.query.problems import Problem, shown, unknown
 from zuji.engine.query.properties import EVENT, check_property
 
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
+
+_NUMBERS: Final = {
+    "times": ("the number of times", "次数"),
+    "active_days": ("the number of active days", "活跃天数"),
+    "active_hours": ("the number of active hours", "活跃小时数"),
+}
 NUMBER_WORDS: Final = ("times", "active_days", "active_hours")
 
 
@@ -102,6 +110,19 @@ class DistributionQuery(Envelope, frozen=True, kw_only=True, tag="distribution")
     def steps(self) -> int:
         """A breakdown is read at a user's first row of the period, or the last one."""
         return 1
+
+    def says(self, words: Words) -> str:
+        """``how many users did “pay” how many times``."""
+        body = self.body
+        events, measure = words.events(body), body.measure
+        if measure.op in _NUMBERS:
+            number = words.of(_NUMBERS[measure.op])
+        else:
+            number = words.measure(Measure(measure.op, measure.p))
+        text = words(f"users by {number} of {events}", f"按{events}的{number}看用户分布")
+        if body.zero is not None:
+            text += words(f", with those who have none ({body.zero})", "（含没有做过的用户）")
+        return text
 
     def completed(self) -> Self:
         """The query, checked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
@@ -23,6 +23,9 @@ from zuji.engine.query.model import (
     place,
 )
 from zuji.engine.query.problems import Problem, one_of, unknown
+
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
 
 MAX_SERIES: Final = 26
 CUMULATIVE: Final = ("count", "users", "sessions", "sum", "distinct")
@@ -58,6 +61,24 @@ class EventQuery(Envelope, frozen=True, kw_only=True, tag="event"):
 
     model: ClassVar[Literal["event"]] = "event"
     body: EventBody
+
+    def says(self, words: Words) -> str:
+        """``the number of users of “pay”``."""
+        parts = []
+        for series in self.body.series:
+            measure, events = words.measure(series.measure), words.events(series)
+            text = words(f"{measure} of {events}", f"{events}的{measure}")
+            if series.cumulative:
+                text += words(", added up", "（累计）")
+            if series.moving_average is not None:
+                n = series.moving_average
+                text += words(f", averaged over {n} periods", f"（{n}期移动平均）")
+            parts.append(text)
+        names = [words.quoted(formula.expr) for formula in self.body.formula]
+        if names:
+            made = words.joined(names)
+            parts.append(words(f"{made} of these", f"由它们算出的{made}"))
+        return words.joined(parts)
 
     def completed(self) -> Self:
         """The query with its series and formulas named."""

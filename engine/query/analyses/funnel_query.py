@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
@@ -25,8 +25,25 @@ from zuji.engine.query.model import (
     place,
 )
 
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
+
 MAX_EXCLUSIONS: Final = 30
 MAX_HOLD: Final = 5
+_COUNTED: Final = {
+    "users": ("users", "用户数"),
+    "entries": ("attempts", "尝试次数"),
+    "sessions": ("sessions", "会话数"),
+}
+_WINDOWS: Final = {
+    "same_day": ("on the same day", "在同一天内"),
+    "session": ("within one session", "在同一会话内"),
+}
+_ORDERS: Final = {
+    "ordered": ("in this order", "依次"),
+    "strict": ("one right after the other", "紧接着依次"),
+    "any_order": ("in any order", "不分先后"),
+}
 
 
 class Step(Events, frozen=True, kw_only=True, rename={"as_": "as"}):
@@ -112,6 +129,45 @@ class FunnelQuery(Envelope, frozen=True, kw_only=True, tag="funnel"):
     def steps(self) -> int:
         """Steps at which a breakdown may be read."""
         return len(self.body.steps)
+
+    def says(self, words: Words) -> str:
+        """``how many users come from “view” through “apply” to “pay” within 7 days``."""
+        body = self.body
+        whom = words.of(_COUNTED[body.count])
+        steps = [
+            words.events(step) + (words(" (optional)", "（可选）") if step.optional else "")
+            for step in body.steps
+        ]
+        way = words(" → ", " → ").join(steps)
+        window = body.window
+        if window.ms is None:
+            within = words.of(_WINDOWS[window.unit])
+        else:
+            length = words.number(window.n, window.unit)
+            within = words(f"within {length}", f"在{length}内")
+        order = words.of(_ORDERS[body.order])
+        text = words(
+            f"how many {whom} come through {way} {within}, {order}",
+            f"{within}{order}完成{way}的{whom}",
+        )
+        if body.entry == "first":
+            text += words(", from their first entry alone", "（只看首次进入）")
+        for item in body.hold:
+            names = [item] if isinstance(item, str) else [at.p for at in item]
+            held = words.joined([words.property(p) for p in dict.fromkeys(names)])
+            text += words(f", with one value of {held} along the way", f"，各步{held}相同")
+        sums = [words.property(one.p) for one in body.measure if one.p is not None]
+        if sums:
+            added = words.joined(list(dict.fromkeys(sums)))
+            text += words(f", with the sum of {added}", f"，以及{added}之和")
+        for each in body.exclude:
+            first, last = each.between or (1, len(body.steps))
+            events = words.events(each)
+            text += words(
+                f", without {events} between steps {first} and {last}",
+                f"，第{first}步到第{last}步之间没有{events}",
+            )
+        return text
 
     def completed(self) -> Self:
         """The query with the steps of its exclusions named."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -21,6 +21,9 @@ from zuji.engine.query.model import (
     PropertyPlace,
     place,
 )
+
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
 
 MAX_HELD: Final = 5
 MAX_PERCENTILES: Final = 20
@@ -72,6 +75,32 @@ class IntervalQuery(Envelope, frozen=True, kw_only=True, tag="interval"):
     def steps(self) -> int:
         """A breakdown is read at the start (1) or at the end (2)."""
         return 2
+
+    def says(self, words: Words) -> str:
+        """``how long from “view” to “pay”, at most 7 days``."""
+        body = self.body
+        start, end = words.events(body.start), words.events(body.end or body.start)
+        near = (
+            words("the nearest start", "最近的起点")
+            if body.nearest == "end"
+            else words("the nearest end", "最近的终点")
+        )
+        text = words(
+            f"how long it takes from {start} to {end} ({near})",
+            f"从{start}到{end}的时长（取{near}）",
+        )
+        if body.cap is not None:
+            length = words.length(body.cap)
+            text += words(f", at most {length}", f"，不超过{length}")
+        for item in body.hold:
+            if isinstance(item, str):
+                p = words.property(item)
+                text += words(f", with one value of {p}", f"，{p}相同")
+            else:
+                p, q = words.property(item.start), words.property(item.end)
+                text += words(f", with {p} equal to {q} of the end", f"，起点的{p}等于终点的{q}")
+        whom = words("pairs", "每一对") if body.over == "pairs" else words("users", "每位用户")
+        return text + words(f", over {whom}", f"，按{whom}统计")
 
     def completed(self) -> Self:
         """The query, checked, with its end."""

@@ -31,6 +31,7 @@ from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.words import Words
     from zuji.engine.types import I64, U32
 
 State = Literal["new", "returning", "resurrected", "dormant"]
@@ -51,6 +52,14 @@ class LifecycleQuery(Envelope, frozen=True, kw_only=True, tag="lifecycle"):
 
     model: ClassVar[Literal["lifecycle"]] = "lifecycle"
     body: LifecycleBody
+
+    def says(self, words: Words) -> str:
+        """``how many users of “open” are new, …``."""
+        events = words.events(self.body.event)
+        return words(
+            f"how many users of {events} are new, returning, resurrected or dormant",
+            f"做{events}的用户中新增、留存、回流与流失的人数",
+        )
 
     def completed(self) -> Self:
         """The query, checked."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -12,6 +12,9 @@ from zuji.engine.query.checks import BODY, check_events, check_named, check_valu
 from zuji.engine.query.model import Envelope, EventPlace, Events, Pick, PropertyPlace, place
 from zuji.engine.query.problems import one_of
 from zuji.engine.query.properties import USER
+
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
 
 MAX_PERIODS: Final = 366
 MAX_VALUES: Final = 30
@@ -45,6 +48,32 @@ class LtvQuery(Envelope, frozen=True, kw_only=True, tag="ltv"):
 
     model: ClassVar[Literal["ltv"]] = "ltv"
     body: LtvBody
+
+    def says(self, words: Words) -> str:
+        """``what users who first did “open” are worth over 30 days``."""
+        body = self.body
+        worth = words.joined(
+            [
+                ("-" if one.sign < 0 else "")
+                + words.events(one)
+                + (
+                    ""
+                    if one.p is None
+                    else words(" (", "（") + words.property(one.p) + words(")", "）")
+                )
+                for one in body.values
+            ]
+        )
+        if body.start is not None:
+            start = words.events(body.start)
+            who = words(f"users who first did {start}", f"首次做{start}的用户")
+        else:
+            p = words.property(body.date or "")
+            who = words(f"users by the date of {p}", f"按{p}分批的用户")
+        span = words.number(body.periods, self.time.grain)
+        return words(
+            f"what {who} are worth over {span}, by {worth}", f"{who}在{span}内的价值（{worth}）"
+        )
 
     def completed(self) -> Self:
         """The query, checked; users enter by the first start of the range unless told otherwise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 
@@ -14,9 +14,29 @@ from zuji.engine.query.model import Envelope, EventPlace, Events, Pick, Property
 from zuji.engine.query.problems import Problem, mapping, one_of, only
 from zuji.engine.query.properties import EVENT, check_property
 
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
+
 MAX_PERIODS: Final = 366
 RETENTION_AGGREGATES: Final = ("count", "sum", "avg")
 RETENTION_GRAINS: Final = ("day", "week", "month")
+_COHORTS: Final = {
+    "first_in_range": ("for the first time in the range", "期间首次"),
+    "first_ever": ("for the first time ever", "有史以来首次"),
+    "recurring": ("in each period", "每期都算"),
+}
+_CRITERIA: Final = {
+    "on": ("in each later period", "每一期"),
+    "on_or_after": ("in a later period or after it", "当期或之后"),
+    "on_or_before": ("by a later period", "当期或之前"),
+    "consecutive": ("in every period until then", "连续每期"),
+    "bracket": ("in groups of later periods", "各时段"),
+}
+_METRICS: Final = {
+    "count": ("the number", "次数"),
+    "sum": ("the sum of {}", "{}之和"),
+    "avg": ("the average of {}", "{}的平均值"),
+}
 
 
 class RetentionMeasure(Written):
@@ -95,6 +115,28 @@ class RetentionQuery(Envelope, frozen=True, kw_only=True, tag="retention"):
 
     model: ClassVar[Literal["retention"]] = "retention"
     body: RetentionBody
+
+    def says(self, words: Words) -> str:
+        """``of the users who did “open”, how many did “pay” …``."""
+        body = self.body
+        start, back = words.events(body.start), words.events(body.return_)
+        who = words.of(_COHORTS[body.cohort])
+        span = words.number(body.periods, self.time.grain)
+        criterion = "bracket" if isinstance(body.criterion, Bracket) else body.criterion
+        how = words.of(_CRITERIA[criterion])
+        did = words("did not do", "没有做") if body.churn else words("did", "做了")
+        text = words(
+            f"of the users who did {start} ({who}), how many {did} {back} {how}, up to {span} on",
+            f"做了{start}（{who}）的用户中，此后{span}内{how}{did}{back}的人数",
+        )
+        if body.mode == "rolling":
+            text += words(" (periods of 24 hours)", "（按24小时滚动）")
+        if body.measure is not None:
+            metric = words.events(body.measure.events)
+            p = "" if body.measure.p is None else words.property(body.measure.p)
+            op = words.of(_METRICS[body.measure.op]).format(p)
+            text += words(f", and {op} of {metric}", f"，以及{metric}的{op}")
+        return text
 
     def completed(self) -> Self:
         """The query, checked."""

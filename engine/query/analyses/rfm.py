@@ -35,6 +35,7 @@ from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.words import Words
     from zuji.engine.types import F64, I64, U8, U32
 
 Layer = Literal[
@@ -94,6 +95,15 @@ class RfmQuery(Envelope, frozen=True, kw_only=True, tag="rfm"):
 
     model: ClassVar[Literal["rfm"]] = "rfm"
     body: RfmBody
+
+    def says(self, words: Words) -> str:
+        """``users by how recently, how often and for how much “amount” they did “pay”``."""
+        events, p = words.events(self.body.event), words.property(self.body.monetary)
+        cells = words("layers", "分层") if self.body.cells == "layers" else words("scores", "打分")
+        return words(
+            f"users in {cells} by how recently, how often and for how much {p} they did {events}",
+            f"按最近一次、次数与{p}之和对做{events}的用户{cells}",
+        )
 
     def completed(self) -> Self:
         """The query, checked, with its quantiles."""

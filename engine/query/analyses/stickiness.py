@@ -30,6 +30,7 @@ from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.words import Words
     from zuji.engine.types import I32, I64, U32
 
 Within = Literal["day", "week", "month", "quarter", "year"]
@@ -52,6 +53,15 @@ class StickinessQuery(Envelope, frozen=True, kw_only=True, tag="stickiness"):
 
     model: ClassVar[Literal["stickiness"]] = "stickiness"
     body: StickinessBody
+
+    def says(self, words: Words) -> str:
+        """``in how many periods users did “open”``."""
+        events, within = words.events(self.body.event), self.body.within
+        unit = words.number(1, within) if within is not None else words("range", "整段时间")
+        return words(
+            f"in how many periods of each {unit.removeprefix('1 ')} users did {events}",
+            f"用户在每{unit}内有多少期做了{events}",
+        )
 
     def completed(self) -> Self:
         """The query, checked."""
