@@ -22,7 +22,7 @@ from zuji.server.importer.parcels import batch_of, cut, too_large
 from zuji.server.importer.readers.base import Chunk, Reject, row_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from zuji.server.importer.later import Columns
     from zuji.server.importer.mapping import Resolved
@@ -55,7 +55,7 @@ class Done(NamedTuple):
     rows: int
     accepted: int
     duplicates: int
-    refused: list[Reject]
+    refused: int
 
 
 class _Table(NamedTuple):
@@ -74,8 +74,11 @@ class Appending:
         self._columns = columns
         self._counts = [0, 0]
 
-    def stored(self, pieces: list[Chunk], *, resume: bool) -> Done:
-        """Stores a group. ``resume``: keeps the place.
+    def stored(
+        self, pieces: list[Chunk], note: Callable[[list[Reject]], None], *, resume: bool
+    ) -> Done:
+        """Stores a group. ``note`` gets rows that are refused: those that cannot be read before
+        anything is stored, so that no kill loses them. ``resume``: keeps the place.
 
         :raises ZujiError: from the engine; nothing of the place is moved then.
         """
@@ -97,14 +100,16 @@ class Appending:
         steps = [*people, *_joined(events)]
         if not steps or isinstance(steps[-1], list):
             steps.append(_nothing())
+        note(sorted(refused, key=lambda reject: reject.row))
+        more: list[Reject] = []
         for place, step in enumerate(steps):
             if isinstance(step, list):
-                refused += self._batches(step)
+                more += self._batches(step)
             else:
                 ledger = (self._key, pieces[-1].end) if resume and place + 1 == len(steps) else None
-                refused += self._table(step, ledger, pieces)
-        refused.sort(key=lambda reject: reject.row)
-        return Done(rows, self._counts[0], self._counts[1], refused)
+                more += self._table(step, ledger, pieces)
+        note(sorted(more, key=lambda reject: reject.row))
+        return Done(rows, self._counts[0], self._counts[1], len(refused) + len(more))
 
     def _tables(self, piece: Chunk, refused: list[Reject]) -> list[_Table]:
         resolved = self._columns.seen(piece.table.column_names)

@@ -1,8 +1,10 @@
 """The file of refused rows: JSON lines ``{"file","row","reason","message","values","import"}``.
 
-Lines are added after their append is safe in the project, and synced, so that the file never lists
-a row that will be read again. It is only ever added to, and not made while there is nothing to say.
-A kill between the two steps can lose the lines of that one append, never a row that was taken in.
+Lines are synced. Rows that cannot be read are listed before the rest of them is stored, those that
+the target refuses after it did; a row that is read again after a kill is not listed again. The file
+is only ever added to, and not made while there is nothing to say. Of a bulk load, a kill in the
+moment between the append and the lines of what the engine refused in it can lose these lines; the
+events are in the quarantine.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from zuji.server.importer.mapping import Mapping, PropertyType
     from zuji.server.importer.place import LedgerPlace
-    from zuji.server.importer.readers.base import Chunk
+    from zuji.server.importer.readers.base import Chunk, Reject
     from zuji.server.importer.readers.opening import AnyReader
     from zuji.server.importer.rejects import RejectsFile
 
@@ -139,20 +139,23 @@ def run_file(
     normaliser, columns = normaliser_of(plan), plan.columns()
     group = Appending(plan.key, engine, normaliser, columns)
     first = True
+
+    def note(refused: list[Reject]) -> None:
+        rejects.add(plan.path, refused, plan.key)
+
     with Ahead(plan.reader.chunks(start), AHEAD_CHUNKS) as chunks:
         for pieces in _gathered(chunks, min(append_rows, limit_rows or append_rows)):
             if first and place is not None:
                 place.begin()
-            if first and start:
+            if first:
                 rejects.resume(plan.path, plan.key)
             first = False
             state.skipped += sum(piece.skipped for piece in pieces)
-            done = group.stored(pieces, resume=resume)
+            done = group.stored(pieces, note, resume=resume)
             state.rows += done.rows
             state.accepted += done.accepted
             state.duplicates += done.duplicates
-            state.rejected += len(done.refused)
-            rejects.add(plan.path, done.refused, plan.key)
+            state.rejected += done.refused
             state.bytes_done = pieces[-1].progress
             state.seconds = time.monotonic() - began
             on_progress(state)

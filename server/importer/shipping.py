@@ -2,9 +2,8 @@
 acknowledged.
 
 After each acknowledgement, in the order of the file: refused rows into their file (synced), then
-the place. A kill between an acknowledgement and that loses nothing: the parcel is sent again and
-known. Only what the target refused in it is then in its quarantine alone. Memory: the parcels that
-are ahead and in flight.
+the place. A kill between an acknowledgement and that loses nothing: the parcel is sent again, is
+known, and what was refused of it is told again. Memory: the parcels that are ahead and in flight.
 """
 
 from __future__ import annotations
@@ -39,9 +38,17 @@ class Refusal(Protocol):
 class Result(Protocol):
     """What became of a batch."""
 
-    accepted: int
-    duplicates: int
-    rejected: Sequence[Any]
+    @property
+    def accepted(self) -> int:
+        """Events stored."""
+
+    @property
+    def duplicates(self) -> int:
+        """Events that were there."""
+
+    @property
+    def rejected(self) -> Sequence[Any]:
+        """Events that were refused."""
 
 
 class Target(Protocol):
@@ -96,7 +103,7 @@ def ship_file(
         seen = False
         try:
             for parcel, result in target.stored(wanted):
-                if not seen and state.resumed_at:
+                if not seen:
                     rejects.resume(source.path, place.key)
                 seen = True
                 _note(state, parcel, result, rejects, place)

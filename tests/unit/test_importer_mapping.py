@@ -321,3 +321,26 @@ def test_refused_rows_show_nanoseconds_without_pandas(monkeypatch):
         {"at": pa.array([1_700_000_000_123_456_789], pa.timestamp("ns", "UTC")), "n": pa.nulls(1)}
     )
     assert row_values(table, 0) == {"at": datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=UTC)}
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("01/Oct/2026:08:00:00 +0800", "%d/%b/%Y:%H:%M:%S %z"),
+        ("2026-10-01 02:00:00 +0200", "%Y-%m-%d %H:%M:%S %z"),
+        ("2026-09-30 20:00:00 -0400", "%Y-%m-%d %H:%M:%S %z"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "America/New_York"])
+def test_an_offset_in_a_time_format_counts_whatever_the_zone(text, form, zone):
+    found = Clock(zone, time_format=form).to_ms(pa.chunked_array([[text, None, "no time"]]))
+    assert found.to_pylist() == [1_790_812_800_000, None, None]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai"])
+def test_a_time_format_without_an_offset_is_local(zone):
+    found = Clock(zone, time_format="%d.%m.%Y %H:%M").to_ms(
+        pa.chunked_array([["01.10.2026 08:00"]])
+    )
+    off = 0 if zone == "UTC" else 8 * 3_600_000
+    assert found.to_pylist() == [1_790_841_600_000 - off]

@@ -7,7 +7,7 @@ import random
 
 import msgpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import zuji
@@ -182,6 +182,7 @@ def test_reading_goes_on_from_any_end_with_the_same_parcels(tmp_path, monkeypatc
 def test_any_bytes_are_events_or_refusals(tmp_path_factory, pieces):
     tmp_path = tmp_path_factory.mktemp("any")
     data = b"\n".join(pieces)
+    assume(not data.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\x04\x22\x4d\x18")))
     events, rejects, kept, _ = read(tmp_path, data)
     data = data.removeprefix(b"\xef\xbb\xbf")
     numbers = [n for n, _ in (*events, *kept)] + [r.row for r in rejects]
