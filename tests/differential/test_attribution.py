@@ -223,7 +223,7 @@ def test_long_look_backs_agree_with_the_twin(seed):
     assert added.users.tolist() == got.users.tolist()
 
 
-def test_thirds_add_up_to_one_and_the_first_touch_has_the_rest():
+def test_thirds_add_up_to_one_and_the_last_touch_has_the_rest():
     lane = Lane(
         np.array([0], np.uint32), np.array([0, 3], np.uint32), np.array([1, 2, 3], np.uint32), 0
     )
@@ -243,7 +243,7 @@ def test_thirds_add_up_to_one_and_the_first_touch_has_the_rest():
         models=[("linear", 0, 0)],
     )
     third = twins.WHOLE // 3
-    assert got.part[0, 0, :, 0].tolist() == [twins.WHOLE - 2 * third, third, third, 0]
+    assert got.part[0, 0, :, 0].tolist() == [third, third, twins.WHOLE - 2 * third, 0]
     assert got.credit[0, 0, :, 0].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
 
 

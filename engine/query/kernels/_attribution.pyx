@@ -45,7 +45,7 @@ cdef extern from "attribution.h" nogil:
 
     ctypedef struct zj_credits:
         uint32_t lines, buckets, names
-        int models, sources, valued
+        int models, valued, sources, decays
         const zj_credit_model *model
         zj_credit_cell *cell
         wide *credit
@@ -77,12 +77,14 @@ cdef extern from "attribution.h" nogil:
         int picking
 
     void zj_exp2_open()
+    void zj_linear_open()
     int zj_attribution_run(const zj_attribution *q, zj_guard *guard, zj_credits *out, uint32_t *picked,
                            size_t *n_picked)
 
 _U8, _U32, _I64, _F64 = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.int64), np.dtype(np.float64)
 MAX_CELLS = 1 << 26
 zj_exp2_open()
+zj_linear_open()
 
 
 @cython.final
@@ -168,6 +170,7 @@ cdef class _Cells:
                 if not first > 0:
                     raise ValueError(f"models: a half-life of {first} ms")
                 self.model[i].half_life = first
+                self.c.decays += 1
             elif kind == "position":
                 if first != int(first) or second != int(second) or first < 0 or second < 0 or first + second > 100:
                     raise ValueError(f"models: {first} % and {second} % for the ends")

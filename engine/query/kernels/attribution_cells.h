@@ -30,7 +30,9 @@ typedef struct {
 
 typedef struct {
     uint32_t lines, buckets, names;
-    int models, sources, valued; /* sources: some model asks for the last touch that is no direct visit */
+    int models, valued;
+    int sources; /* some model asks for the last touch that is no direct visit */
+    int decays;  /* models that ask for weights */
     const zj_credit_model *model;
     zj_credit_cell *cell;   /* [lines * buckets * (names + 1)] */
     __int128 *credit;       /* [cells * models] */
@@ -112,6 +114,22 @@ ZJ_INLINE double zj_exp2(double x) {
     return power.value * zj_exp2_table[k & 63] * p;
 }
 
+/* Position over n touches: `each` of them has a share, the first and the last one these beside it. */
+ZJ_INLINE void zj_position(const zj_credit_model *model, int64_t n, int64_t *each, int64_t *first, int64_t *last) {
+    *each = *first = *last = 0;
+    if (n == 1) {
+        *first = ZJ_WHOLE;
+    } else if (n == 2) {
+        const int64_t ends = model->head + model->tail;
+        *first = ends ? (int64_t)((__int128)model->head * ZJ_WHOLE / ends) : ZJ_WHOLE / 2;
+        *last = ZJ_WHOLE - *first;
+    } else {
+        *each = (ZJ_WHOLE - model->head - model->tail) / (n - 2);
+        *last = model->tail - *each; /* it is among the n, as the first */
+        *first = ZJ_WHOLE - *each * n - *last;
+    }
+}
+
 /* Shares of all models but decay. REQUIRES: total > 0. */
 static void zj_share_out(zj_credits *out, const zj_window *w) {
     const int m = out->models;
@@ -129,20 +147,10 @@ static void zj_share_out(zj_credits *out, const zj_window *w) {
             break;
         case ZJ_LINEAR:
             each = ZJ_WHOLE / n;
-            first = ZJ_WHOLE - each * n; /* what is left over */
+            last = ZJ_WHOLE - each * n; /* what is left over */
             break;
         case ZJ_POSITION:
-            if (n == 1) {
-                first = ZJ_WHOLE;
-            } else if (n == 2) {
-                const int64_t ends = model->head + model->tail;
-                first = ends ? (int64_t)((__int128)model->head * ZJ_WHOLE / ends) : ZJ_WHOLE / 2;
-                last = ZJ_WHOLE - first;
-            } else {
-                each = (ZJ_WHOLE - model->head - model->tail) / (n - 2);
-                last = model->tail - each; /* it is among the n, as the first */
-                first = ZJ_WHOLE - each * n - last;
-            }
+            zj_position(model, n, &each, &first, &last);
             break;
         case ZJ_DECAY: continue;
         default: /* participation: counted as conversions */
