@@ -16,6 +16,7 @@ from zuji.engine.errors import InvalidQuery, QueryBudgetExceeded
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import interval_cells
 from zuji.engine.query.analyses.event_values import label_number, picked_line
+from zuji.engine.query.analyses.interval_cells import Pairing
 from zuji.engine.query.analyses.interval_query import IntervalPick, IntervalQuery
 from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.bind import kind_of
@@ -32,7 +33,7 @@ from zuji.engine.query.result import ColumnInfo
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
-    from zuji.engine.query.analyses.interval_cells import Cell, Lengths
+    from zuji.engine.query.analyses.interval_cells import Cells
     from zuji.engine.query.analyses.interval_query import IntervalBody
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Chosen
@@ -40,15 +41,14 @@ if TYPE_CHECKING:
     from zuji.engine.query.model import By, Events
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.reader import Selected
-    from zuji.engine.types import I64, U8, U32, U64
+    from zuji.engine.types import I32, I64, U8, U32
 
 EARLIEST_MS, LATEST_MS = -(1 << 60), 1 << 60
 MAX_CELLS = 1 << 20
 PAIR_BYTES, PLACE_BYTES = 16, 16
 HELD_BYTES = 48
-"""Of a pair while it is put in order and sorted."""
+"""Of a pair while its cell is counted."""
 ROW_BYTES = 700
-SHARD_SHIFT = np.uint64(32)
 
 
 def first_ms(bound: Bound) -> int:
@@ -227,48 +227,45 @@ class _Work:
             totals += np.bincount(shard.group, minlength=size)
         return choose(self.bound, self.by.groups, totals.tolist(), np.flatnonzero(totals).tolist())
 
-    def lengths(self, chosen: Chosen) -> tuple[Any, Any, U64, I64]:
-        """Line, bucket, user and length of each (pair, line) of all shards."""
-        parts: list[tuple[Any, Any, Any, Any]] = []
-        for number, shard in enumerate(self.shards):
-            pairs = shard.pairs
-            user, bucket, gap = pairs.user, pairs.bucket, pairs.gap
-            line: Any = np.zeros(len(user), np.uint32)
-            if shard.record is not None and shard.group is not None:
-                record, line = lines_of(chosen, shard.record, shard.group)
-                user, bucket, gap = user[record], bucket[record], gap[record]
-            who = user.astype(np.uint64) | np.uint64(number) << SHARD_SHIFT
-            parts.append((line, bucket, who, gap))
-        if len(parts) == 1:
-            return parts[0]
-        line, bucket, who, gap = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return line, bucket, who.astype(np.uint64), gap
-
-    def cells(self, chosen: Chosen) -> tuple[list[Cell], list[Cell]]:
+    def cells(self, chosen: Chosen) -> tuple[Cells, Cells]:
         """Cells of each line and bucket, and of each line over the whole range."""
         buckets = len(self.buckets.labels)
-        if chosen.lines * buckets > MAX_CELLS:
-            raise QueryBudgetExceeded(
-                f"{chosen.lines * buckets:,} groups and buckets are too many; take a coarser "
-                "'time.grain' or show fewer groups"
-            )
-        line, bucket, who, gap = self.lengths(chosen)
-        over = self.body.over == "users"
-        by_line = interval_cells.ordered(line, who, gap, chosen.lines)
-        whole = interval_cells.cells_of(self.context, by_line, chosen.lines, over_users=over)
-        if buckets == 1:
-            return whole, whole
-        cell = line.astype(np.int64) * buckets + bucket
         count = chosen.lines * buckets
-        lengths: Lengths = interval_cells.ordered(cell, who, gap, count)
-        return interval_cells.cells_of(self.context, lengths, count, over_users=over), whole
+        if count > MAX_CELLS:
+            raise QueryBudgetExceeded(
+                f"{count:,} groups and buckets are too many; take a coarser 'time.grain' or show "
+                "fewer groups"
+            )
+        over = self.body.over == "users"
+        parts = [self._lines(shard, chosen) for shard in self.shards]
+        by_cell = [
+            Pairing(line * np.uint32(buckets) + bucket.view(np.uint32), user, gap)
+            for line, bucket, user, gap in parts
+        ]
+        cells = interval_cells.cells_of(self.context, by_cell, count, over_users=over)
+        if buckets == 1:
+            return cells, cells
+        if not over:
+            return cells, interval_cells.merged(
+                self.context, cells, by_cell, buckets, drawn=self.body.histogram is not None
+            )
+        by_line = [Pairing(line, user, gap) for line, _, user, gap in parts]
+        return cells, interval_cells.cells_of(self.context, by_line, chosen.lines, over_users=True)
+
+    def _lines(self, shard: _Shard, chosen: Chosen) -> tuple[U32, I32, U32, I64]:
+        """Line, bucket, user and length of each (pair, line)."""
+        pairs = shard.pairs
+        if shard.record is None or shard.group is None:
+            return np.zeros(len(pairs.user), np.uint32), pairs.bucket, pairs.user, pairs.gap
+        record, line = lines_of(chosen, shard.record, shard.group)
+        return line, pairs.bucket[record], pairs.user[record], pairs.gap[record]
 
     def picked(self, chosen: Chosen, line: int, bucket: int, bar: int | None) -> list[U32]:
         """Ordinals of a cell in each shard; -1 = any."""
         bars = None
         if bar is not None:
             cells, whole = self.cells(chosen)
-            bars = interval_cells.bars(self.body.histogram, [*cells, *whole])
+            bars = interval_cells.bars(self.body.histogram, [cells, whole])
             if bars is None or bar >= bars.count:
                 raise InvalidQuery(f"the histogram has no bar {bar}", "$.pick.bar")
         found = []
@@ -305,36 +302,40 @@ def _answer(work: _Work, chosen: Chosen) -> Answer:
     labels = work.buckets.labels
     bars = None
     if body.histogram is not None:
-        bars = interval_cells.bars(body.histogram, [*cells, *whole])
-    numbers = _columns(body)
+        bars = interval_cells.bars(body.histogram, [cells, whole])
+    measured = _columns(body)
     columns = [
         *by_columns(bound),
         ColumnInfo("bucket", bucket_type(bound), None),
         ColumnInfo("complete", "bool", None),
-        *numbers,
+        *measured,
     ]
-    bound.context.charge((ROW_BYTES + 100 * (bars.count if bars else 0)) * len(cells))
-    complete = _complete(work)
-    rows: list[list[Any]] = []
-    totals: list[list[Any]] = []
+    bound.context.charge((ROW_BYTES + 100 * (bars.count if bars else 0)) * len(cells.pairs))
 
-    def measured(cell: Cell) -> list[Any]:
-        found = interval_cells.numbers(cell, body.percentiles)
+    def numbers(of: Cells) -> list[list[Any]]:
+        found = interval_cells.numbers(of, body.percentiles)
         if body.histogram is not None:
-            found.append(None if bars is None else bars.of(cell.values))
+            drawn = [None] * len(found) if bars is None else bars.of(bound.context, of)
+            found = [[*row, bar] for row, bar in zip(found, drawn, strict=True)]
         return found
 
-    for line in range(chosen.lines):
-        bound.context.check()
-        head = line_values(bound, work.by.groups, chosen, line)
-        own = cells[line * len(labels) : (line + 1) * len(labels)]
-        rows += [
-            [*head, label, done, *measured(cell)]
-            for label, done, cell in zip(labels, complete, own, strict=True)
-        ]
-        totals.append([*head, *measured(whole[line])])
-    names = [c.name for c in (*by_columns(bound), *numbers)]
-    return Answer(columns, rows, {"kind": "deduplicated", "columns": names, "rows": totals})
+    totals = numbers(whole)
+    own = totals if cells is whole else numbers(cells)
+    complete = _complete(work)
+    heads = [line_values(bound, work.by.groups, chosen, line) for line in range(chosen.lines)]
+    leads = [
+        [*head, label, done] for head in heads for label, done in zip(labels, complete, strict=True)
+    ]
+    names = [c.name for c in (*by_columns(bound), *measured)]
+    return Answer(
+        columns,
+        [lead + row for lead, row in zip(leads, own, strict=True)],
+        {
+            "kind": "deduplicated",
+            "columns": names,
+            "rows": [head + row for head, row in zip(heads, totals, strict=True)],
+        },
+    )
 
 
 def _columns(body: IntervalBody) -> list[ColumnInfo]:

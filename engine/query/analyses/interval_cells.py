@@ -1,21 +1,26 @@
 """Numbers of the lengths of a cell: counts, quartiles, whiskers, percentiles, histogram.
 
-Lengths of all shards come as one array with a cell each. They are put in order of cell, and every
-cell is sorted once: whatever is asked is then read off. Exact. O(pairs log pairs).
+Pairs come by shard and user, each with its cell. Users are counted as the first pair of each in a
+cell; ranks are exact (``interval_spread``). O(pairs).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.query.analyses.interval_spread import spread
+from zuji.engine.query.kernels._interval import numbered
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zuji.engine.query.analyses.interval_spread import Spread
     from zuji.engine.query.context import Context
-    from zuji.engine.types import F64, I64, U64
+    from zuji.engine.types import F64, I64, U32
 
 HISTOGRAM_BARS = 20
 WHISKER = 1.5
@@ -33,85 +38,121 @@ ROUND_MS = (
 
 
 @dataclass(slots=True)
-class Lengths:
-    """Pairs in order of ``cell`` int64[m]; ``who`` uint64[m]: user, ascending within a cell."""
+class Pairing:
+    """Pairs of one shard, by user. ``cell`` uint32[m], ``user`` uint32[m], ``gap`` int64[m] ms."""
 
-    cell: I64
-    who: U64
+    cell: U32
+    user: U32
     gap: I64
 
 
 @dataclass(slots=True)
-class Cell:
-    """One cell: ``values`` ascending, of pairs or of users' means."""
+class Cells:
+    """Numbers of all cells. ``values``: of each shard, the cell and the value of a pair, or of a
+    user's mean.
+    """
 
-    pairs: int
-    users: int
-    values: I64 | F64
-
-
-def ordered(cell: Any, who: U64, gap: I64, cells: int) -> Lengths:
-    """Pairs by cell, users staying in their order. O(pairs)."""
-    if cells == 1:
-        return Lengths(cell.astype(np.int64), who, gap)
-    small = cell.astype(np.uint16 if cells < 1 << 16 else np.uint32)
-    order = np.argsort(small, kind="stable")
-    return Lengths(small[order].astype(np.int64), who[order], gap[order])
+    pairs: I64
+    users: I64
+    spread: Spread
+    values: list[tuple[U32, F64]]
 
 
-def cells_of(context: Context, lengths: Lengths, cells: int, *, over_users: bool) -> list[Cell]:
-    """Every cell, in order."""
-    bounds = np.searchsorted(lengths.cell, np.arange(cells + 1)).tolist()
+def cells_of(context: Context, shards: Sequence[Pairing], cells: int, *, over_users: bool) -> Cells:
+    """Everything that cells need of the pairs of all shards."""
 
-    def work(number: int) -> Cell:
-        low, high = bounds[number], bounds[number + 1]
-        who, gap = lengths.who[low:high], lengths.gap[low:high]
-        new = np.ones(len(who), np.bool_)
-        np.not_equal(who[1:], who[:-1], out=new[1:])
-        users = int(np.count_nonzero(new))
-        values: Any = gap
-        if over_users and len(gap):
-            starts = np.flatnonzero(new)
-            counts = np.diff(starts, append=len(gap))
-            values = np.add.reduceat(gap, starts) / counts
-        return Cell(len(gap), users, np.sort(values))
+    def work(shard: Pairing) -> tuple[I64, I64, tuple[U32, F64]]:
+        pairs = np.bincount(shard.cell, minlength=cells)
+        number, first = numbered(shard.user, shard.cell, cells)
+        mine = shard.cell[first]
+        users = np.bincount(mine, minlength=cells)
+        if not over_users:
+            return pairs, users, (shard.cell, shard.gap.astype(np.float64))
+        return pairs, users, (mine, np.bincount(number, shard.gap) / np.bincount(number))
 
-    light = len(lengths.gap) < SMALL_PAIRS
-    return context.map(work, list(range(cells)), light=light)
-
-
-def percentile(values: I64 | F64, percent: int) -> float:
-    """Linear between neighbours: rank q·(n−1). REQUIRES: ``values`` ascend and there is one."""
-    at = percent / 100 * (len(values) - 1)
-    low = int(np.floor(at))
-    high = min(low + 1, len(values) - 1)
-    below, above = float(values[low]), float(values[high])
-    return below + (above - below) * (at - low)
+    context.charge(24 * sum(len(shard.gap) for shard in shards))
+    found = context.map(work, shards, light=sum(len(s.gap) for s in shards) < SMALL_PAIRS)
+    values = [part for _, _, part in found]
+    pairs = np.sum([n for n, _, _ in found], axis=0)
+    users = np.sum([n for _, n, _ in found], axis=0)
+    return Cells(pairs, users, spread(context, values, cells), values)
 
 
-def numbers(cell: Cell, percents: Sequence[int]) -> list[Any]:
-    """pairs, users, avg, min, p25, median, p75, max, whiskers, outliers, and the percentiles."""
-    values = cell.values
-    if not len(values):
-        return [cell.pairs, cell.users, *[None] * (9 + len(percents))]
-    low, middle, high = (percentile(values, p) for p in (25, 50, 75))
-    reach = WHISKER * (high - low)
-    first = int(np.searchsorted(values, low - reach, side="left"))
-    last = int(np.searchsorted(values, high + reach, side="right"))
-    return [
-        cell.pairs,
-        cell.users,
-        float(values.sum()) / len(values),
-        _plain(values[0]),
-        low,
-        middle,
-        high,
-        _plain(values[-1]),
-        _plain(values[first]),
-        _plain(values[last - 1]),
-        len(values) - (last - first),
-        *(percentile(values, p) for p in percents),
-    ]
+def merged(
+    context: Context, cells: Cells, shards: Sequence[Pairing], width: int, *, drawn: bool
+) -> Cells:
+    """``width`` neighbouring cells as one, over pairs: a user of several of them counts once.
+
+    ``drawn``: with the values that a histogram needs.
+    """
+    count = len(cells.pairs) // width
+
+    def people(shard: Pairing) -> I64:
+        if count == 1:
+            changes = np.count_nonzero(shard.user[1:] != shard.user[:-1])
+            return np.array([changes + 1 if len(shard.user) else 0])
+        label = shard.cell // np.uint32(width)
+        _, first = numbered(shard.user, label, count)
+        return np.bincount(label[first], minlength=count)
+
+    light = sum(len(s.gap) for s in shards) < SMALL_PAIRS
+    users: I64 = np.sum(context.map(people, shards, light=light), axis=0)
+    pairs: I64 = cells.pairs.reshape(count, width).sum(axis=1)
+    values = [(cell // np.uint32(width), value) for cell, value in cells.values if drawn]
+    return Cells(pairs, users, cells.spread.merged(width), values)
+
+
+def numbers(cells: Cells, percents: Sequence[int]) -> list[list[Any]]:
+    """Of each cell: pairs, users, avg, min, p25, median, p75, max, whiskers, outliers, and the
+    percentiles.
+    """
+    made = cells.spread
+    counts = made.counts
+    last = np.maximum(counts - 1, 0)
+    at = np.array([25, 50, 75, *percents])[None, :] / 100 * last[:, None]
+    lower = np.floor(at).astype(np.int64)
+    upper = np.minimum(lower + 1, last[:, None])
+    found = made.at(
+        np.concatenate([np.zeros((len(last), 1), np.int64), last[:, None], lower, upper], axis=1)
+    )
+    least, most = found[:, 0], found[:, 1]
+    below, above = np.split(found[:, 2:], 2, axis=1)
+    points = below + (above - below) * (at - lower)
+    reach = WHISKER * (points[:, 2] - points[:, 0])
+    low, high = points[:, 0] - reach, points[:, 2] + reach
+    first = np.where(least < low, 0, -1)
+    final = np.where(most > high, 0, -1)
+    low_rank, high_rank = np.zeros(len(last), np.int64), counts.copy()
+    if (first == 0).any():
+        low_rank = np.where(first == 0, made.below(low, included=False), 0)
+    if (final == 0).any():
+        high_rank = np.where(final == 0, made.below(high, included=True), counts)
+    whiskers = np.stack([least, most], axis=1)
+    if (first == 0).any() or (final == 0).any():
+        ranks = np.stack([low_rank, np.maximum(high_rank - 1, 0)], axis=1)
+        whiskers = made.at(ranks)
+    beyond = low_rank + counts - high_rank
+    rows: list[list[Any]] = []
+    for i, count in enumerate(counts.tolist()):
+        head = [int(cells.pairs[i]), int(cells.users[i])]
+        if not count:
+            rows.append([*head, *[None] * (9 + len(percents))])
+            continue
+        box = points[i].tolist()
+        rows.append(
+            [
+                *head,
+                float(made.sums[i]) / count,
+                _plain(least[i]),
+                *box[:3],
+                _plain(most[i]),
+                _plain(whiskers[i, 0]),
+                _plain(whiskers[i, 1]),
+                int(beyond[i]),
+                *box[3:],
+            ]
+        )
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,27 +174,36 @@ class Bars:
         at = np.searchsorted(self.edges, values, side="right")
         return at == (bar if self.open else bar + 1)
 
-    def of(self, values: I64 | F64) -> dict[str, Any]:
-        """``{"bars": [[low, high, count], …]}`` of ascending values."""
-        below = np.searchsorted(values, self.edges, side="left").tolist()
+    def of(self, context: Context, cells: Cells) -> list[dict[str, Any]]:
+        """``{"bars": [[low, high, count], …]}`` of each cell."""
+        count = len(cells.pairs)
+        wide = len(self.edges) + 1
+
+        def work(part: tuple[U32, F64]) -> I64:
+            cell, value = part
+            at = np.searchsorted(self.edges, value, side="right")
+            return np.bincount(cell.astype(np.int64) * wide + at, minlength=count * wide)
+
+        table: I64 = np.sum(context.map(work, cells.values), axis=0).reshape(count, wide)
         edges: list[float | int | None] = [_plain(edge) for edge in self.edges]
         if self.open:
-            below, edges = [0, *below, len(values)], [None, *edges, None]
-        return {
-            "bars": [
-                [edges[i], edges[i + 1], below[i + 1] - below[i]] for i in range(len(edges) - 1)
-            ]
-        }
+            edges = [None, *edges, None]
+        else:
+            table = table[:, 1:-1]
+        return [
+            {"bars": [[a, b, n] for (a, b), n in zip(pairwise(edges), row, strict=True)]}
+            for row in table.tolist()
+        ]
 
 
-def bars(asked: Any, cells: Sequence[Cell]) -> Bars | None:
+def bars(asked: Any, several: Sequence[Cells]) -> Bars | None:
     """The bars of an answer: as asked, or round ones that fit all values; None without values."""
     if isinstance(asked, tuple):
         return Bars(np.asarray(asked, np.float64), True)
-    held = [cell.values for cell in cells if len(cell.values)]
+    held = [value for cells in several for _, value in cells.values if len(value)]
     if not held:
         return None
-    low, high = min(float(v[0]) for v in held), max(float(v[-1]) for v in held)
+    low, high = min(float(v.min()) for v in held), max(float(v.max()) for v in held)
     for width in ROUND_MS:
         first, last = int(low // width), int(high // width)
         if last - first < HISTOGRAM_BARS:

@@ -4,10 +4,14 @@
 Thread-safety: a free function without state; the GIL is released while rows are read.
 """
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport free
+from libc.string cimport memset
 
 import numpy as np
+
+cimport numpy as cnp
 
 from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query.kernels.lane import UserValues
@@ -40,18 +44,35 @@ cdef extern from "distribution.h" nogil:
     int zd_run(const zd_ask *q, zj_guard *guard, zd_records *out)
     void zd_records_close(zd_records *out)
 
+cnp.import_array()
+
 _I64, _I32, _U8, _F64 = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.uint8), np.dtype(np.float64)
 _OPS = {"rows": 0, "spans": 1, "sum": 2, "avg": 3, "min": 4, "max": 5}
 _PLACES = {None: 0, "first": 1, "last": 2}
 MAX_SPANS = 1 << 26
 
 
-cdef object taken(const void *source, size_t count, object dtype):
-    """A numpy copy of C memory."""
-    out = np.empty(count, dtype)
-    cdef void *into = <void *>pointer(out, dtype, -1, "out")
-    if count:
-        memcpy(into, source, count * <size_t>dtype.itemsize)
+@cython.final
+cdef class _Memory:
+    """Memory that C made, freed with the array over it."""
+
+    cdef void *data
+
+    def __dealloc__(self):
+        free(self.data)
+
+
+cdef object taken(void **source, size_t count, int kind):
+    """An array over memory that C made, which is not C's any more."""
+    cdef cnp.npy_intp shape = <cnp.npy_intp>count
+    cdef _Memory memory
+    if not count:
+        return np.empty(0, cnp.PyArray_DescrFromType(kind))
+    memory = _Memory()
+    memory.data = source[0]
+    source[0] = NULL
+    out = cnp.PyArray_SimpleNewFromData(1, &shape, kind, memory.data)
+    cnp.set_array_base(out, memory)
     return out
 
 
@@ -90,11 +111,11 @@ def user_values(
             )
         finish(status)
         return UserValues(
-            taken(out.user, out.count, np.dtype(np.uint32)),
-            taken(out.period, out.count, _I32),
-            taken(out.value, out.count, _F64),
-            taken(out.lane, out.count if out.places else 0, _I32),
-            taken(out.row, out.count if out.places else 0, np.dtype(np.uint32)),
+            taken(<void **>&out.user, out.count, cnp.NPY_UINT32),
+            taken(<void **>&out.period, out.count, cnp.NPY_INT32),
+            taken(<void **>&out.value, out.count, cnp.NPY_FLOAT64),
+            taken(<void **>&out.lane, out.count if out.places else 0, cnp.NPY_INT32),
+            taken(<void **>&out.row, out.count if out.places else 0, cnp.NPY_UINT32),
         )
     finally:
         zd_records_close(&out)

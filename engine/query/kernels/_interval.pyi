@@ -36,3 +36,10 @@ def interval_pairs(
     Raises QueryBudgetExceeded beyond ``most``, QueryCancelled, ValueError, TypeError.
     O(rows + users · lanes), for users with rows in more than two lanes, or strict, times log.
     """
+
+def numbered(owner: U32, label: U32, size: int) -> tuple[U32, U32]:
+    """Numbers of the (owner, label) pairs of rows, from 0 in the order met, uint32[n], and each one's first row.
+
+    REQUIRES: rows stand by owner (in any order of owners, each in one stretch); labels are below ``size``.
+    Raises ValueError, TypeError. O(n + size). GIL released.
+    """

@@ -4,10 +4,14 @@
 Thread-safety: a free function without state; the GIL is released while rows are read.
 """
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport free
+from libc.string cimport memset
 
 import numpy as np
+
+cimport numpy as cnp
 
 from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query.kernels.lane import Pairs
@@ -43,6 +47,10 @@ cdef extern from "interval.h" nogil:
 
     int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out)
     void zi_pairs_close(zi_pairs *out)
+    size_t zi_numbered(const uint32_t *owner, const uint32_t *label, size_t n, uint32_t size, uint32_t *last,
+                       uint32_t *scratch, uint32_t *number, uint32_t *first)
+
+cnp.import_array()
 
 _U8, _U32, _I32, _I64 = np.dtype(np.uint8), np.dtype(np.uint32), np.dtype(np.int32), np.dtype(np.int64)
 _NEAREST = {"start": 0, "end": 1}
@@ -51,12 +59,27 @@ NO_KEY = 0xFFFFFFFF
 FAR = 1 << 60
 
 
-cdef object taken(const void *source, size_t count, object dtype):
-    """A numpy copy of C memory."""
-    out = np.empty(count, dtype)
-    cdef void *into = <void *>pointer(out, dtype, -1, "out")
-    if count:
-        memcpy(into, source, count * <size_t>dtype.itemsize)
+@cython.final
+cdef class _Memory:
+    """Memory that C made, freed with the array over it."""
+
+    cdef void *data
+
+    def __dealloc__(self):
+        free(self.data)
+
+
+cdef object taken(void **source, size_t count, int kind):
+    """An array over memory that C made, which is not C's any more."""
+    cdef cnp.npy_intp shape = <cnp.npy_intp>count
+    cdef _Memory memory
+    if not count:
+        return np.empty(0, cnp.PyArray_DescrFromType(kind))
+    memory = _Memory()
+    memory.data = source[0]
+    source[0] = NULL
+    out = cnp.PyArray_SimpleNewFromData(1, &shape, kind, memory.data)
+    cnp.set_array_base(out, memory)
     return out
 
 
@@ -111,13 +134,34 @@ def interval_pairs(
         finish(status)
         placed = out.count if out.places else 0
         return Pairs(
-            taken(out.user, out.count, _U32),
-            taken(out.bucket, out.count, _I32),
-            taken(out.gap, out.count, _I64),
-            taken(out.start_lane, placed, _I32),
-            taken(out.start_row, placed, _U32),
-            taken(out.end_lane, placed, _I32),
-            taken(out.end_row, placed, _U32),
+            taken(<void **>&out.user, out.count, cnp.NPY_UINT32),
+            taken(<void **>&out.bucket, out.count, cnp.NPY_INT32),
+            taken(<void **>&out.gap, out.count, cnp.NPY_INT64),
+            taken(<void **>&out.start_lane, placed, cnp.NPY_INT32),
+            taken(<void **>&out.start_row, placed, cnp.NPY_UINT32),
+            taken(<void **>&out.end_lane, placed, cnp.NPY_INT32),
+            taken(<void **>&out.end_row, placed, cnp.NPY_UINT32),
         )
     finally:
         zi_pairs_close(&out)
+
+
+def numbered(owner, label, size):
+    cdef Py_ssize_t n = len(owner)
+    cdef const uint32_t *owners = <const uint32_t *>pointer(owner, _U32, -1, "owner")
+    cdef const uint32_t *labels = <const uint32_t *>pointer(label, _U32, n, "label")
+    if not 0 <= size < 0xFFFFFFFF or n >= 0xFFFFFFFF:
+        raise ValueError("at most 2**32 - 2 labels and rows")
+    last, scratch = np.full(size + 1, 0xFFFFFFFF, _U32), np.empty(size + 1, _U32)
+    number, first = np.empty(n, _U32), np.empty(n, _U32)
+    cdef uint32_t *lasts = <uint32_t *>pointer(last, _U32, -1, "last")
+    cdef uint32_t *rooms = <uint32_t *>pointer(scratch, _U32, -1, "scratch")
+    cdef uint32_t *numbers = <uint32_t *>pointer(number, _U32, -1, "number")
+    cdef uint32_t *firsts = <uint32_t *>pointer(first, _U32, -1, "first")
+    cdef uint32_t most = size
+    cdef size_t count
+    with nogil:
+        count = zi_numbered(owners, labels, n, most, lasts, rooms, numbers, firsts)
+    if count > <size_t>n:
+        raise ValueError(f"label: numbers below {size}")
+    return number, first[:count].copy()

@@ -7,7 +7,9 @@
  * A row that is both closes first. Starts outside [from, to) open and close, but give no pair.
  *
  * A user's rows lie in few lanes: in one they stand in order, two are merged by two pointers, more are
- * gathered (gather.h). Held values: a table of open starts by value, as large as twice the user's rows.
+ * gathered (gather.h). Starts of one lane and ends of another, with nothing held, need not even be merged:
+ * from end to end the starts before it are passed over. Held values: a table of open starts by value, as
+ * large as twice the user's rows.
  * O(rows + users * lanes), gathered rows times log.
  */
 #ifndef ZUJI_INTERVAL_H
@@ -175,6 +177,64 @@ ZJ_INLINE void zi_double(zi_work *w, int l, uint32_t a, uint32_t b, int m, uint3
     zi_single(w, m, c, d);
 }
 
+ZJ_INLINE void zi_emit(zi_work *w, int l, uint32_t start, int m, uint32_t end, int64_t gap) {
+    const int32_t bucket = zj_bucket(&w->bucket[l], w->q->lanes[l].times[start]);
+    if (bucket < 0 || bucket >= w->q->buckets) return;
+    zi_pairs *out = w->out;
+    const size_t at = out->count++;
+    out->user[at] = w->user;
+    out->bucket[at] = bucket;
+    out->gap[at] = gap;
+    if (out->places) {
+        out->start_row[at] = start;
+        out->start_lane[at] = l;
+        out->end_row[at] = end;
+        out->end_lane[at] = m;
+    }
+}
+
+/* Whether a start comes before an end of the same instant. */
+static int zi_tied(const zj_lane *x, int l, uint32_t i, const zj_lane *y, int m, uint32_t j) {
+    const uint64_t p = (uint64_t)x->rank << 16 | zj_tie(x, i), q = (uint64_t)y->rank << 16 | zj_tie(y, j);
+    return p < q || (p == q && l < m);
+}
+
+/* Starts i to b in lane l, ends c to d in lane m; all of them pass, and none is before `first`. */
+ZJ_INLINE void zi_plain(zi_work *w, int l, uint32_t i, uint32_t b, int m, uint32_t c, uint32_t d) {
+    const zj_lane *x = &w->q->lanes[l], *y = &w->q->lanes[m];
+    const uint32_t *start = x->times, *end = y->times;
+    const int64_t shift = y->base - x->base, cap = w->q->cap;
+    const int nearest_end = w->q->nearest_end;
+    uint32_t waits = i; /* the first start that no end has closed, or the next one to come */
+    for (uint32_t j = c; j < d; j++) {
+        const int64_t t = shift + (int64_t)end[j];
+        const uint32_t before = i;
+        while (i < b && (int64_t)start[i] < t) i++;
+        while (i < b && (int64_t)start[i] == t && zi_tied(x, l, i, y, m, j)) i++;
+        if (nearest_end) {
+            if (i > before && t - (int64_t)start[i - 1] <= cap) zi_emit(w, l, i - 1, m, j, t - (int64_t)start[i - 1]);
+            continue;
+        }
+        if (waits == i) continue;
+        if (t - (int64_t)start[waits] > cap) /* too old: the next one that it did not keep back */
+            for (uint32_t next = waits + 1; next < i; next++)
+                if ((int64_t)start[next] - (int64_t)start[waits] > cap) waits = next;
+        if (t - (int64_t)start[waits] > cap) continue;
+        zi_emit(w, l, waits, m, j, t - (int64_t)start[waits]);
+        waits = i;
+    }
+}
+
+/* Whether no row of the slice is before `first`. */
+ZJ_INLINE int zi_late(const zi_ask *q, int l, uint32_t a, uint32_t b) {
+    return a == b || q->lanes[l].base + (int64_t)q->lanes[l].times[a] >= q->first;
+}
+
+/* Whether lane l is nothing but rows of a role. */
+ZJ_INLINE int zi_only(const zi_ask *q, int l, int role) {
+    return q->roles[l] == NULL && q->role[l] == role && q->lanes[l].mask == NULL;
+}
+
 /* Gathered rows; with `strict`, all ends of an instant before its starts. */
 static void zi_gathered(zi_work *w, const zj_rows *rows) {
     for (size_t i = 0, j; i < rows->count; i = j) {
@@ -231,8 +291,15 @@ ZJ_CLONES static int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out) {
                 const uint32_t *o = q->lanes[mine[0]].offsets + heads.pos[mine[0]];
                 if (n == 1) zi_single(&w, mine[0], o[0], o[1]);
                 else {
-                    const uint32_t *p = q->lanes[mine[1]].offsets + heads.pos[mine[1]];
-                    zi_double(&w, mine[0], o[0], o[1], mine[1], p[0], p[1]);
+                    const int l = mine[0], m = mine[1];
+                    const uint32_t *p = q->lanes[m].offsets + heads.pos[m];
+                    if (q->held || !zi_late(q, l, o[0], o[1]) || !zi_late(q, m, p[0], p[1]))
+                        zi_double(&w, l, o[0], o[1], m, p[0], p[1]);
+                    else if (zi_only(q, l, ZI_START) && zi_only(q, m, ZI_END))
+                        zi_plain(&w, l, o[0], o[1], m, p[0], p[1]);
+                    else if (zi_only(q, l, ZI_END) && zi_only(q, m, ZI_START))
+                        zi_plain(&w, m, p[0], p[1], l, o[0], o[1]);
+                    else zi_double(&w, l, o[0], o[1], m, p[0], p[1]);
                 }
             } else if (status == ZJ_OK) {
                 rows.count = 0;
@@ -270,6 +337,24 @@ ZJ_CLONES static int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out) {
     free(w.table);
     free(mine);
     return status;
+}
+
+/* Numbers the (owner, label) pairs of rows that stand by owner, from 0 in the order met: number[i] of row i, first[n]
+ * the first row of number n. Returns how many. last: [size] of 0xFFFFFFFF, scratch: [size]. O(n). */
+static size_t zi_numbered(const uint32_t *owner, const uint32_t *label, size_t n, uint32_t size, uint32_t *last,
+                          uint32_t *scratch, uint32_t *number, uint32_t *first) {
+    uint32_t count = 0;
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t at = label[i];
+        if (at >= size) return SIZE_MAX;
+        if (last[at] != owner[i]) {
+            last[at] = owner[i];
+            scratch[at] = count;
+            first[count++] = (uint32_t)i;
+        }
+        number[i] = scratch[at];
+    }
+    return count;
 }
 
 #endif
