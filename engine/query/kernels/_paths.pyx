@@ -20,13 +20,7 @@ from zuji.engine.query.kernels.walk import PathCells, Steps
 from zuji.engine.query.kernels._lanes cimport ZJ_OK, ZJ_REJECTED, Guard, finish, pointer, zj_guard
 
 cdef extern from "paths.h" nogil:
-    int ZP_BUCKETS, ZP_USERS
-    uint64_t ZJ_FEED_ROWS
-    const char *ZJ_FEED_NAME
-
-    ctypedef struct zj_feed:
-        uint64_t rows
-        int width
+    int ZP_BUCKETS
 
     ctypedef struct zp_set:
         uint64_t *slot
@@ -65,57 +59,6 @@ cdef extern from "paths.h" nogil:
         uint8_t *picked
         int beyond
 
-    ctypedef struct zp_stream:
-        const uint32_t *start
-        const uint32_t *stop
-        zj_feed *feed
-        uint32_t *room
-
-    ctypedef struct zp_run:
-        zp_stream time
-        zp_stream user
-        zp_stream offset
-        const uint32_t *users
-        const uint32_t *users_end
-        const uint32_t *offsets
-        const uint32_t *offsets_end
-        const uint8_t *mask
-        const uint32_t *node
-        const uint8_t *opens
-        const uint32_t *group
-        int open
-        int kept
-
-    ctypedef struct zp_source:
-        zp_run *run
-        const uint32_t **time
-        const uint32_t **time_end
-        uint32_t *code
-        int runs
-        int partition
-        int64_t base
-        const void *at
-        uint32_t left
-        size_t width
-        zj_feed *feed
-        void *room
-        uint64_t rest
-        int whole
-        uint32_t *rows
-        uint32_t *unseen
-
-    ctypedef struct zp_rule:
-        int64_t gap
-        int64_t from_ms
-        int64_t to_ms
-        int steps
-        int collapse
-        int plain
-        int reverse
-        int every
-        int64_t open_ms
-        int64_t reach_ms
-
     int zp_open(zp_keys *k, int steps, size_t width, uint64_t salt, size_t limit)
     void zp_close(zp_keys *k)
     int zp_move(const uint32_t **next, const uint32_t **end, zp_stream *s)
@@ -153,13 +96,8 @@ cdef class PathCounts:
 
 
 @cython.final
-cdef class _Sources:
+cdef class Sources:
     """Sources as C structs, with everything that they point to."""
-
-    cdef zp_source *sources
-    cdef int count
-    cdef int plain
-    cdef list keep
 
     def __cinit__(self, list given, int64_t n_codes, int64_t n_groups=1):
         cdef int i
@@ -302,7 +240,7 @@ def session_paths(
     sources, *, users, n_codes, gap_ms, steps, from_ms, to_ms, collapse=False, memory_bytes=1 << 31,
     allowed=None, cancel=None,
 ):
-    cdef _Sources walks = _sources(sources, users, steps, n_codes, MAX_CODES, 1)
+    cdef Sources walks = sources_of(sources, users, n_codes, MAX_CODES, 1)
     cdef Guard guard = Guard(cancel, allowed)
     cdef zp_rule rule = _rule(
         gap_ms, from_ms, to_ms, steps, collapse, False, False, 1 << 62, 1 << 62, walks.plain
@@ -321,7 +259,7 @@ def session_paths(
 def path_links(sources, *, users, n_codes, rule, allowed=None, cancel=None):
     if rule.reverse or rule.every:
         raise ValueError("links of paths that begin with their session")
-    cdef _Sources walks = _sources(sources, users, rule.steps, n_codes, NARROW_CODES, 1)
+    cdef Sources walks = sources_of(sources, users, n_codes, NARROW_CODES, 1)
     cdef Guard guard = Guard(cancel, allowed)
     cdef zp_rule c_rule = _ruled(rule, walks.plain)
     cdef zp_links links
@@ -343,7 +281,7 @@ def path_links(sources, *, users, n_codes, rule, allowed=None, cancel=None):
 
 
 def path_tally(sources, *, users, nodes, groups, rule, allowed=None, cancel=None):
-    cdef _Sources walks = _sources(sources, users, rule.steps, nodes, MAX_NODES, groups)
+    cdef Sources walks = sources_of(sources, users, nodes, MAX_NODES, groups)
     cdef Guard guard = Guard(cancel, allowed)
     cdef zp_rule c_rule = _ruled(rule, walks.plain)
     cdef zp_cells cells = _cells(nodes, groups)
@@ -362,7 +300,7 @@ def path_cells(
 ):
     steps, nodes = shown.shape
     offsets, numbers = lines
-    cdef _Sources walks = _sources(sources, users, rule.steps, nodes, MAX_NODES, len(offsets) - 1)
+    cdef Sources walks = sources_of(sources, users, nodes, MAX_NODES, len(offsets) - 1)
     if steps != rule.steps or (shown.size and shown.max() >= columns):
         raise ValueError("shown: a column of each step and node")
     if offsets[0] != 0 or offsets[len(offsets) - 1] != len(numbers) or (np.diff(offsets.astype(np.int64)) < 0).any():
@@ -404,10 +342,8 @@ def path_cells(
     )
 
 
-cdef _Sources _sources(object sources, object users, int steps, int64_t codes, int64_t most, int64_t groups):
+cdef Sources sources_of(object sources, object users, int64_t codes, int64_t most, int64_t groups):
     """Checked sources."""
-    if not 1 <= steps <= MAX_STEPS:
-        raise ValueError(f"steps: 1 to {MAX_STEPS}, got {steps}")
     if not 0 <= codes <= most or not 0 <= users < 0xFFFFFFFF or not 0 <= groups < MAX_GROUPS:
         raise ValueError(
             f"at most {most} codes, {MAX_GROUPS} groups and 2**32 - 2 users, got {codes}, {groups}, {users}"
@@ -415,7 +351,7 @@ cdef _Sources _sources(object sources, object users, int steps, int64_t codes, i
     given = list(sources)
     if [walk[3] for walk in given] != sorted(walk[3] for walk in given):
         raise ValueError("sources are sorted by partition")
-    return _Sources(given, codes, groups)
+    return Sources(given, codes, groups)
 
 
 cdef zp_rule _rule(
@@ -423,6 +359,8 @@ cdef zp_rule _rule(
     object every, object open_ms, object reach_ms, int plain,
 ):
     cdef zp_rule rule
+    if not 1 <= steps <= MAX_STEPS:
+        raise ValueError(f"steps: 1 to {MAX_STEPS}, got {steps}")
     rule.gap = min(max(0, int(gap_ms)), 1 << 60)
     rule.from_ms, rule.to_ms = max(-(1 << 62), from_ms), min(1 << 62, to_ms)
     rule.steps, rule.collapse, rule.plain = steps, bool(collapse), plain and not collapse
@@ -446,7 +384,7 @@ cdef zp_cells _cells(object nodes, object groups):
     return cells
 
 
-cdef int _walk_cells(_Sources walks, object users, zp_rule *rule, zp_cells *cells, Guard guard) except -1:
+cdef int _walk_cells(Sources walks, object users, zp_rule *rule, zp_cells *cells, Guard guard) except -1:
     cdef uint32_t n_users = users
     cdef int status
     with nogil:

@@ -13,6 +13,11 @@
 #include "paths_cells.h"
 #include "paths_table.h"
 
+/* Something else to make of the sessions: called with each block that was cut into them. start, owner
+ * [users]: first rows of users, and who they are. */
+typedef int (*zp_taker)(void *to, const zp_block *b, size_t sessions, const uint32_t *start,
+                        const uint32_t *owner, size_t users);
+
 /* What a walk holds. */
 typedef struct {
     zp_source *source;
@@ -20,7 +25,9 @@ typedef struct {
     const zp_rule *rule;
     zp_keys *keys;   /* what is made of the sessions: their paths, */
     zp_links *links; /* or the links of them, */
-    zp_cells *cells; /* or cells; the others are NULL */
+    zp_cells *cells; /* or cells, */
+    zp_taker take;   /* or what a taker makes of them; the others are NULL */
+    void *to;
     zj_guard *guard;
     zp_block block;
     uint32_t *start; /* [ZP_BLOCK + 1] first rows of users in the block */
@@ -67,6 +74,7 @@ ZJ_INLINE size_t zp_keys_of(const zp_block *b, size_t sessions, const zp_rule *r
 /* Hands the sessions of the block on. */
 ZJ_INLINE int zp_use(zp_walk *walk, size_t sessions, const int words, const size_t width) {
     const zp_block *b = &walk->block;
+    if (walk->take) return walk->take(walk->to, b, sessions, walk->start, walk->owner, walk->started);
     if (width == 8)
         return zp_count_cells(b, sessions, walk->rule, walk->cells, walk->start, walk->owner, walk->started);
     if (words == 0) {
@@ -113,7 +121,7 @@ ZJ_INLINE int zp_walk_one(zp_walk *walk, zp_source *only, uint32_t from, uint32_
     for (uint32_t i = 0; i < n && status == ZJ_OK; i++) {
         const uint32_t m = only->rows[i];
         walk->start[walk->started] = (uint32_t)seen;
-        if (width == 8) walk->owner[walk->started] = from + i;
+        if (width == 8 || walk->take) walk->owner[walk->started] = from + i;
         walk->started += m > 0;
         seen += m;
         ahead += m + (size_t)only->unseen[i];
@@ -200,6 +208,26 @@ ZJ_INLINE int zp_walk_w(zp_walk *walk, uint32_t users, const int words, const si
     return status;
 }
 
+static int zp_walk_open(zp_walk *walk, size_t width) {
+    const size_t count = (size_t)walk->sources + 1;
+    walk->start = (uint32_t *)malloc((ZP_BLOCK + 1) * sizeof *walk->start);
+    walk->owner = (uint32_t *)malloc((ZP_BLOCK + 1) * sizeof *walk->owner);
+    walk->with_rows = (zp_source **)calloc(count, sizeof *walk->with_rows);
+    walk->at = (size_t *)calloc(count, sizeof *walk->at);
+    const int status = zp_block_reserve(&walk->block, ZP_BLOCK, width);
+    const int there = walk->start && walk->owner && walk->with_rows && walk->at;
+    return there ? status : ZJ_NO_MEMORY;
+}
+
+static void zp_walk_close(zp_walk *walk) {
+    free(walk->start);
+    free(walk->owner);
+    free(walk->with_rows);
+    free(walk->at);
+    zp_block_close(&walk->loose);
+    zp_block_close(&walk->block);
+}
+
 /* Walks all rows of the sources and makes of their sessions what one of keys, links and cells is for.
  * REQUIRES: sources by (partition, rank), their streams at the start, their `rows` with room for
  * ZP_USERS. links: codes of a byte. cells: every source has what an item is made of. */
@@ -210,13 +238,7 @@ static int zp_run_walk(zp_source *sources, int count, uint32_t users, const zp_r
     walk.keys = keys;
     walk.links = links;
     walk.cells = cells;
-    walk.start = (uint32_t *)malloc((ZP_BLOCK + 1) * sizeof *walk.start);
-    walk.owner = (uint32_t *)malloc((ZP_BLOCK + 1) * sizeof *walk.owner);
-    walk.with_rows = (zp_source **)calloc((size_t)count + 1, sizeof *walk.with_rows);
-    walk.at = (size_t *)calloc((size_t)count + 1, sizeof *walk.at);
-    int status = zp_block_reserve(&walk.block, ZP_BLOCK, width);
-    if (walk.start == NULL || walk.owner == NULL || walk.with_rows == NULL || walk.at == NULL)
-        status = ZJ_NO_MEMORY;
+    int status = zp_walk_open(&walk, width);
     if (status == ZJ_OK)
         status = cells              ? zp_walk_w(&walk, users, 0, 8) /* constants in each copy */
                  : links            ? zp_walk_w(&walk, users, 0, 1)
@@ -225,12 +247,19 @@ static int zp_run_walk(zp_source *sources, int count, uint32_t users, const zp_r
                  : keys->words == 2 ? zp_walk_w(&walk, users, 2, 1)
                                     : zp_walk_w(&walk, users, 3, 1);
     if (cells) zp_cells_close(cells);
-    free(walk.start);
-    free(walk.owner);
-    free(walk.with_rows);
-    free(walk.at);
-    zp_block_close(&walk.loose);
-    zp_block_close(&walk.block);
+    zp_walk_close(&walk);
+    return status;
+}
+
+/* The same for a taker. wide: rows are items of eight bytes, else of one: 0 where no step is. */
+static inline int zp_run_walk_to(zp_source *sources, int count, uint32_t users, const zp_rule *rule,
+                                 int wide, zp_taker take, void *to, zj_guard *guard) {
+    zp_walk walk = {.source = sources, .sources = count, .rule = rule, .guard = guard};
+    walk.take = take;
+    walk.to = to;
+    int status = zp_walk_open(&walk, wide ? 8 : 1);
+    if (status == ZJ_OK) status = wide ? zp_walk_w(&walk, users, 0, 8) : zp_walk_w(&walk, users, 0, 1);
+    zp_walk_close(&walk);
     return status;
 }
 
