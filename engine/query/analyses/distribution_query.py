@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.checks import BODY, check_events
@@ -95,7 +95,7 @@ class BandWidth(Struct, frozen=True, forbid_unknown_fields=True):
 class DistributionBody(Events, frozen=True, kw_only=True):
     """Body of ``"model": "distribution"``. The period is ``time.grain``."""
 
-    measure: NumberOfUser = NumberOfUser()
+    measure: NumberOfUser = field(default_factory=NumberOfUser)
     buckets: Literal["auto"] | BandWidth | BucketEdges = "auto"
     zero: Literal["all", "active", "active_in_range"] | None = None
 
