@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from zuji.engine.errors import InvalidQuery
@@ -158,8 +158,8 @@ class AttributionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     target: Target
     touches: Annotated[tuple[Touch, ...], Meta(min_length=1, max_length=MAX_TOUCHES)]
     lookback: Duration = Duration(7, "day")
-    models: Annotated[tuple[CreditModel, ...], Meta(min_length=1, max_length=MAX_MODELS)] = (
-        CreditModel("last"),
+    models: Annotated[tuple[CreditModel, ...], Meta(min_length=1, max_length=MAX_MODELS)] = field(
+        default_factory=lambda: (CreditModel("last"),)
     )
     match: Annotated[tuple[str | Match, ...], Meta(max_length=MAX_MATCH)] = ()
     reuse: bool = True
