@@ -7,7 +7,8 @@ Amplitude's for Python as published (bench/killing_clients.py). After every roun
 end in peace and everything stored is read and compared with what they said. The seed is printed.
 
 Lost: the SDK has it, or told its caller that it was taken, and it is not stored. What an SDK said
-that it gave up is counted apart. Recovery: from the start of the process to the first request.
+that it gave up is counted apart. Recovery: from the start of the process to the first request. A
+round in which something went wrong is kept: data, logs of the SDKs, and when the server was killed.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class Round:
     def _cycle(self, chance: random.Random) -> None:
         time.sleep(chance.uniform(0.05, 1.2))
         self.server.stop(signal.SIGKILL)
+        self._note("killed")
         began = time.monotonic()
         if chance.random() < 0.1:  # again, while it starts
             self.server.spawn()
@@ -128,8 +130,13 @@ class Round:
             self.server.stop(signal.SIGKILL)
             began = time.monotonic()
         self.server.start()
+        self._note("serves")
         self.outcome.recovery_s.append(round(time.monotonic() - began, 3))
         self.outcome.cycles += 1
+
+    def _note(self, what: str) -> None:
+        with (self.folder / "kills.log").open("a") as log:
+            log.write(f"{time.time():.3f} {what}\n")
 
     def _end(self) -> None:
         for client in self.clients.values():
@@ -146,6 +153,8 @@ class Round:
                 self.outcome.problems.append(f"{name}: {status}: {log}")
         if self.server.stop():
             self.outcome.problems.append(f"the server did not stop well: {self.server.log()}")
+        if rejected := self.server.status()["rejected"]:
+            self.outcome.problems.append(f"{rejected} events are in the quarantine")
 
     def _compare(self) -> None:
         path = self.folder / "stored.parquet"
@@ -189,8 +198,12 @@ def run(cycles: int, seed: int, names: list[str], work: Path, *, loud: bool = Tr
     """Rounds until so many kills were made."""
     outcome, chance = Outcome(), random.Random(seed)
     while outcome.cycles < cycles and outcome.good:
-        with tempfile.TemporaryDirectory(dir=work, prefix="kill-") as folder:
-            Round(Path(folder), names, outcome).run(min(ROUND, cycles - outcome.cycles), chance)
+        folder = Path(tempfile.mkdtemp(dir=work, prefix="kill-"))
+        Round(folder, names, outcome).run(min(ROUND, cycles - outcome.cycles), chance)
+        if outcome.good:
+            shutil.rmtree(folder)
+        else:
+            outcome.problems.append(f"kept: {folder}")
         if loud:
             print(f"{outcome.cycles} kills: {json.dumps(_report(outcome))}", flush=True)
     return outcome

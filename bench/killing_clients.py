@@ -9,6 +9,7 @@ published; only their documented options and callbacks are used.
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import threading
 import time
@@ -174,6 +175,9 @@ def main() -> None:
     words.add_argument("--folder", type=Path, required=True)
     words.add_argument("--told", type=Path, required=True)
     options = words.parse_args()
+    logging.basicConfig(  # what is kept of a round that went wrong
+        level=logging.DEBUG, format="%(asctime)s.%(msecs)03d %(name)s %(message).160s"
+    )
     SDKS[options.sdk](options.url, options.key, options.folder, Told(options.told))
 
 

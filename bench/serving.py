@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import zuji
 
@@ -114,6 +116,12 @@ class Server:
     def log(self) -> str:
         """The last lines that it wrote."""
         return self._log.read_text(errors="replace")[-4000:]
+
+    def status(self) -> dict[str, Any]:
+        """What ``zuji status`` says of the project. REQUIRES: the server is stopped."""
+        place = ("--data", self.data, "--project", "app")
+        found: dict[str, Any] = json.loads(command("status", *place, "-f", "json"))
+        return found
 
     def export(self, path: Path, first: str = "2026-01-01", last: str = "2027-12-31") -> None:
         """Writes what is stored as Parquet. REQUIRES: the server is stopped."""
