@@ -22,6 +22,7 @@ from zuji.engine.storage.segment_writer import write_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Executor
 
     from zuji.engine.storage.frame import Sliced
     from zuji.engine.storage.manifest import SegmentMeta
@@ -71,19 +72,23 @@ class Flusher:
             self.freeze()
         self.flush_frozen()
 
-    def flush_frozen(self) -> None:
-        """Writes the memtables that are set aside, oldest first."""
+    def flush_frozen(self, *, quietly: bool = False) -> None:
+        """Writes the memtables that are set aside, oldest first. ``quietly``: nobody waits for it,
+        so appending and queries come first, until the flush is a memtable behind.
+        """
         with self._state.maintenance:
-            while self._state.frozen:
-                self._flush_one(self._state.frozen[0])
+            while frozen := self._state.frozen:
+                self._flush_one(frozen[0], quietly=quietly and len(frozen) == 1)
 
-    def _flush_one(self, grown: Growing) -> None:
+    def _flush_one(self, grown: Growing, *, quietly: bool) -> None:
         state = self._state
         state.manifest.check()  # else every try leaves files that nobody dares to remove
         written: list[str] = []
         committing = False
         try:
-            metas = self.write_segments(grown.mem.frame(), written) if grown.mem.rows else []
+            pool = state.quiet_pool if quietly else state.pool
+            frame = grown.mem.frame() if grown.mem.rows else None
+            metas = [] if frame is None else self.write_segments(frame, written, pool=pool)
             extra = self.write_extras(grown, written)
             state.sync_dirs()
             edit = Edit(
@@ -114,7 +119,11 @@ class Flusher:
         state.wal.trim(grown.wal_floor)
 
     def write_segments(
-        self, frame: Sliced, written: list[str], numbers: Iterator[int] | None = None
+        self,
+        frame: Sliced,
+        written: list[str],
+        numbers: Iterator[int] | None = None,
+        pool: Executor | None = None,
     ) -> list[SegmentMeta]:
         """Writes a frame as one segment a shard and partition; all synced, none named yet."""
         state = self._state
@@ -124,7 +133,12 @@ class Flusher:
             return number, state.new(names.segment(number), written)
 
         return write_frame(
-            state.files, state.directory, frame, tz=state.tz, new_file=new_file, pool=state.pool
+            state.files,
+            state.directory,
+            frame,
+            tz=state.tz,
+            new_file=new_file,
+            pool=pool or state.pool,
         )
 
     def write_extras(self, grown: Growing, written: list[str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.identity import Identity
 from zuji.engine.ingest import Binder
+from zuji.engine.priority import give_way
 from zuji.engine.quarantine import Kept
 from zuji.engine.storage import names
 from zuji.engine.storage.memtable import Memtable
@@ -145,6 +146,9 @@ class State:
         self.room = threading.Condition(self.lock)
         self.maintenance = threading.Lock()
         self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="zuji-write")
+        self.quiet_pool = ThreadPoolExecutor(
+            max(1, config.threads // 2), thread_name_prefix="zuji-flush", initializer=give_way
+        )
 
     def path(self, *parts: str) -> str:
         """Path of a file of this project."""

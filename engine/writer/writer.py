@@ -276,7 +276,7 @@ class Writer(State):
 
     def _flush_and_tell(self) -> None:
         if self.frozen:
-            self._flusher.flush_frozen()
+            self._flusher.flush_frozen(quietly=True)
             self._merger.want()
             self._to_merge.set()
 
@@ -329,6 +329,7 @@ class Writer(State):
                 thread.join(timeout=30)
             self._merger.close()
             self.pool.shutdown(wait=True)
+            self.quiet_pool.shutdown(wait=True)
             if self.wal is not None:
                 self.wal.close()
             self.manifest.close()

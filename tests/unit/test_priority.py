@@ -1,10 +1,13 @@
-"""Threads that give way: merges that run by themselves do, those that somebody waits for do not."""
+"""Threads that give way: merges and flushes that run by themselves do, those that somebody waits
+for do not.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 import zuji
 from zuji.engine.priority import MERGING_NICE, give_way
 from zuji.engine.storage import compaction
+from zuji.engine.writer import flusher
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,3 +75,28 @@ def test_merges_give_way_unless_somebody_waits(
         engine.compact()
     assert set(alone) == {min(19, nice() + MERGING_NICE)}
     assert set(seen[len(alone) :]) <= {nice()}
+
+
+@linux
+def test_flushes_give_way_unless_somebody_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    write = flusher.write_frame
+
+    def noted(*arguments: Any, pool: Any, **more: Any) -> Any:
+        seen.append(pool.submit(nice).result())
+        return write(*arguments, pool=pool, **more)
+
+    monkeypatch.setattr(flusher, "write_frame", noted)
+    own = nice()
+    with zuji.open(tmp_path, config=zuji.Config(memtable_rows=10, threads=2)) as engine:
+        engine.append(
+            [{"event": "a", "user_id": "u", "time": 1_790_000_000_000 + i} for i in range(10)]
+        )
+        deadline = time.monotonic() + 20
+        while not engine.status()["segments"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        engine.append([{"event": "a", "user_id": "u", "time": 1_790_000_000_000}])
+        engine.flush()
+    assert seen == [min(19, own + MERGING_NICE), own]
