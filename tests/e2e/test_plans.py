@@ -137,6 +137,73 @@ def test_strict_mode_from_the_first_event_to_after_a_kill(bank, tmp_path):
         assert "pin" not in kinds
 
 
+def test_strict_mode_under_load_with_kills_loses_and_leaks_nothing(bank):
+    """Clients send each batch until it is answered, as SDKs do, while the server is killed."""
+    cycles, each = 3, 25
+    answers, wrong = {}, []
+    stop = threading.Event()
+
+    def client(number):
+        with httpx.Client(verify=False, timeout=10) as http:
+            for i in range(10_000):
+                if stop.is_set():
+                    return
+                name = f"{number}-{i}"
+                found = [
+                    event(amount=1.5, id_card=f"{SECRET}{i}", city=name),
+                    event("nope", pin=PIN, city=name),
+                    event(amount="much", city=json.dumps({"pin": PIN, "of": name})),
+                    event(amount=2, pin=PIN, city=name),
+                ]
+                body = {"batch_id": name, "events": found}
+                headers = {"Authorization": f"Bearer {bank.key}"}
+                while name not in answers:
+                    try:
+                        answer = http.post(f"{bank.url}/v1/events", json=body, headers=headers)
+                    except httpx.HTTPError:
+                        time.sleep(0.02)
+                        continue
+                    if answer.status_code == 200:
+                        answers[name] = answer.json()
+                    elif answer.status_code != 503:
+                        wrong.append(answer.text)
+                        return
+
+    clients = [threading.Thread(target=client, args=(n,)) for n in range(4)]
+    for one in clients:
+        one.start()
+    try:
+        for cycle in range(cycles):
+            until(lambda cycle=cycle: wrong or len(answers) >= (cycle + 1) * each, 60)
+            bank.stop(signal.SIGKILL)
+            for path in (path for path in bank.data.rglob("*") if path.is_file()):
+                content = path.read_bytes()
+                assert SECRET.encode() not in content, path
+                assert PIN.encode() not in content, path
+            bank.start()
+        until(lambda: wrong or len(answers) >= (cycles + 1) * each, 60)
+    finally:
+        stop.set()
+        for one in clients:
+            one.join()
+    assert wrong == []
+    for told in answers.values():  # also of those that were stored before a kill, unanswered
+        assert [(r["index"], r["code"]) for r in told["rejected"]] == [
+            (1, "unknown_event"),
+            (2, "type_mismatch"),
+        ]
+        assert sorted((told["accepted"], told["duplicates"])) == [0, 2]
+    bank.stop()
+    for text in bank.log:
+        assert SECRET not in text
+        assert PIN not in text
+    with zuji.open(bank.data, "app", mode="r") as engine:
+        assert engine.status()["rows"] == 2 * len(answers)
+        kept = [one["event"]["properties"].get("city") for one in engine.rejected()]
+    names = [json.loads(one)["of"] if one.startswith("{") else one for one in kept]
+    assert sorted(names) == sorted(2 * list(answers))
+
+
 def test_what_was_refused_can_be_stored_once_the_plan_knows_it(bank):
     send(bank, [event("order", amount=7), event("nope"), event(amount="x")])
     wider = {**PLAN, "events": [*PLAN["events"], {"name": "order"}]}
