@@ -2,8 +2,9 @@
 
 Each load (:mod:`bench.collector_loads`) is sent twice: as fast as wrk can (`apt-get install wrk`),
 which gives requests a CPU-second of the server (its own user and system time, the client's apart),
-and at 70 % of that rate by :mod:`bench.open_loop`, which gives latencies from the moment at which
-a request should have been sent. Beside it the same requests go to two servers that store nothing:
+and, when the server has done what that left it to do, at 70 % of that rate by
+:mod:`bench.open_loop`, which gives latencies from the moment at which a request should have been
+sent. Beside it the same requests go to two servers that store nothing:
 uvicorn with a Starlette endpoint (a framework), and httptools on uvloop that only finds the end of
 a request (the floor). After each run the events stored are held against the answers.
 """
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
+from bench import open_loop
 from bench import report as reports
 from bench.collector_loads import EVENTS, make
 from bench.contest import say
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from bench.collector_loads import Asked
 
+QUIET_S = 0.4
 SHARE = 0.7
 """Part of the highest rate at which latencies are measured."""
 LUA = """
@@ -207,18 +210,25 @@ def _ms(text: str, percentile: int) -> float:
 
 def _steady(server: Server, folder: Path, rate: float, args: argparse.Namespace) -> dict[str, Any]:
     """Requests at a constant rate."""
-    command = [sys.executable, "-m", "bench.open_loop", str(folder)]
-    command += ["--address", server.address, "--rate", str(rate)]
-    command += ["--seconds", str(args.seconds), "--connections", str(args.connections)]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found: dict[str, Any] = json.loads(text)
-    return found
+    client, requests = open_loop.compiled(folder.parent), sorted(folder.glob("*.raw"))
+    return open_loop.run(client, requests, server.address, rate, args.seconds, args.connections)
+
+
+def settled(server: Server) -> None:
+    """Waits until the server does nothing any more (merges of what it was sent), at most 20 s."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        before = server.cpu_seconds()
+        time.sleep(QUIET_S)
+        if server.cpu_seconds() - before < 0.1 * QUIET_S:
+            return
 
 
 def _measured(server: Server, load: str, folder: Path, count: int, args: Any) -> dict[str, Any]:
     """Both runs of a load on one server; ``wrong``: answers and stored events do not agree."""
     found: dict[str, Any] = {}
     for way in ("fastest", "steady"):
+        settled(server)
         rows, cpu = server.rows(), server.cpu_seconds()
         if way == "fastest":
             run = _fastest(server, folder, count, args)
@@ -240,15 +250,16 @@ def _measured(server: Server, load: str, folder: Path, count: int, args: Any) ->
 def _markdown(report: dict[str, Any]) -> str:
     lines = [
         "| load | server | requests/s | requests / CPU-s | events / CPU-s "
-        "| at 70 %: p50 | p99 | p99.9 ms | refused |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| at 70 %: p50 | p90 | p99 | p99.9 ms | the client's own p99 | refused |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in report["runs"]:
         fast, slow = run["fastest"], run["steady"]
         lines.append(
             f"| {run['load']} | {run['server']} | {fast['rate']:,.0f} "
             f"| {fast['requests_per_cpu_s']:,.0f} | {fast['events_per_cpu_s']:,.0f} "
-            f"| {slow['p50_ms']:.1f} | {slow['p99_ms']:.1f} | {slow['p99.9_ms']:.1f} "
+            f"| {slow['p50_ms']:.1f} | {slow['p90_ms']:.1f} | {slow['p99_ms']:.1f} "
+            f"| {slow['p99.9_ms']:.1f} | {slow['own_p99_ms']:.1f} "
             f"| {fast['bad'] + slow['bad'] + slow['unanswered']:,} |"
         )
     return "\n".join(lines) + "\n"

@@ -133,7 +133,7 @@ static int pull(client *c) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 7) return fprintf(stderr, "open_loop HOST PORT RATE SECONDS CONNECTIONS FILE...\n"), 2;
+    if (argc < 7) stop("HOST PORT RATE SECONDS CONNECTIONS FILE...");
     const double rate = atof(argv[3]), seconds = atof(argv[4]);
     const int clients_n = atoi(argv[5]), files = argc - 6;
     const long total = (long)(rate * seconds);
@@ -200,10 +200,11 @@ int main(int argc, char **argv) {
         }
         if (all_busy && idle_n) freed = now();
     }
-    printf("{\"rate\": %.3f, \"sent\": %ld, \"good\": %ld, \"bad\": %ld, \"unanswered\": %ld", rate, next,
-           good, bad, total - good - bad);
+    printf("{\"rate\": %.3f, \"sent\": %ld, \"good\": %ld, ", rate, next, good);
+    printf("\"bad\": %ld, \"unanswered\": %ld", bad, total - good - bad);
     static const double shown[] = {50, 90, 99, 99.9, 100};
-    for (int i = 0; i < 5; i++) printf(", \"p%g_ms\": %.3f", shown[i], percentile(latencies, shown[i]));
+    for (int i = 0; i < 5; i++)
+        printf(", \"p%g_ms\": %.3f", shown[i], percentile(latencies, shown[i]));
     printf(", \"own_p99_ms\": %.3f}\n", percentile(lateness, 99));
     return 0;
 }
