@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import contextmanager
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Self
 
@@ -394,6 +395,20 @@ class Engine:
         self._check()
         with self._context(cancel, None, None, None) as context:
             return users_of(view or self._pin(), query, pick, scope, context)
+
+    @contextmanager
+    def running(
+        self, cancel: Cancel | None = None, seconds: float | None = None
+    ) -> Iterator[tuple[View, Context]]:
+        """A turn for a query that is not of the language: the state now, and its budget."""
+        self._check()
+        with self._context(cancel, None, seconds, None) as context:
+            yield self._pin(), context
+
+    @property
+    def config(self) -> Config:
+        """How this engine works."""
+        return self._writer.config
 
     def _context(
         self,

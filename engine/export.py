@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 SYSTEM = ("event", "time", "user_id", "device_id")
 _INSTANT = pa.timestamp("ms", "UTC")
 _TEXT = pa.dictionary(pa.int32(), pa.string())
-_ARROW: dict[Kind, pa.DataType] = {
+ARROW_TYPES: dict[Kind, pa.DataType] = {
     Kind.BOOL: pa.bool_(),
     Kind.INT: pa.int64(),
     Kind.FLOAT: pa.float64(),
@@ -90,12 +90,14 @@ def read_profiles(engine: Engine) -> Iterator[pa.Table]:
         rows = np.flatnonzero(having).astype(np.int64)
         if not len(rows):
             continue
-        users, devices = _ids(view, shard, rows.astype(np.uint32))
+        users, devices = ids_of(view, shard, rows.astype(np.uint32))
         columns: list[Any] = [users, devices]
         for name, kind in props.items():
             column = found[name]
             columns.append(
-                pa.nulls(len(rows), _ARROW[kind]) if column is None else _array(column, rows)
+                pa.nulls(len(rows), ARROW_TYPES[kind])
+                if column is None
+                else arrow_array(column, rows)
             )
         yield pa.Table.from_arrays(columns, schema=profile_schema(engine))
 
@@ -103,7 +105,7 @@ def read_profiles(engine: Engine) -> Iterator[pa.Table]:
 def profile_schema(engine: Engine) -> pa.Schema:
     """Schema of :func:`read_profiles`."""
     fields: list[tuple[str, pa.DataType]] = [("user_id", pa.string()), ("device_id", pa.string())]
-    fields += [(column_name(n), _ARROW[k]) for n, k in _user_props(engine._pin()).items()]
+    fields += [(column_name(n), ARROW_TYPES[k]) for n, k in _user_props(engine._pin()).items()]
     return pa.schema(fields)
 
 
@@ -128,7 +130,7 @@ def _schema(view: View, events: Sequence[str] | None) -> pa.Schema:
         if stored.startswith(USER_PREFIX) or stored == DEVICE_ID:
             continue
         if events is None or not set(events).isdisjoint(catalog.events_of(stored)):
-            fields.append((column_name(stored), _ARROW[Kind(kind)]))
+            fields.append((column_name(stored), ARROW_TYPES[Kind(kind)]))
     return pa.schema(fields)
 
 
@@ -143,12 +145,12 @@ def _run_table(
         keep &= times < to_ms
     rows = np.flatnonzero(keep)
     ordinals, offsets = run.users()
-    users, devices = _ids(view, shard, ordinals)
+    users, devices = ids_of(view, shard, ordinals)
     of_row = np.repeat(np.arange(len(ordinals)), np.diff(offsets).astype(np.int64))[rows]
     device_of_row = devices.take(pa.array(of_row))
     raw = run.column(DEVICE_ID)
     if raw is not None:
-        device_of_row = pc.coalesce(_array(raw, rows).cast(pa.string()), device_of_row)
+        device_of_row = pc.coalesce(arrow_array(raw, rows).cast(pa.string()), device_of_row)
     event = pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), [run.event])
     columns: list[Any] = [
         event,
@@ -160,7 +162,9 @@ def _run_table(
         column = run.column(
             item.name.removeprefix("properties.") if _is_system(item.name) else item.name
         )
-        columns.append(pa.nulls(len(rows), item.type) if column is None else _array(column, rows))
+        columns.append(
+            pa.nulls(len(rows), item.type) if column is None else arrow_array(column, rows)
+        )
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -168,7 +172,7 @@ def _is_system(name: str) -> bool:
     return name.startswith("properties.") and name.removeprefix("properties.") in SYSTEM
 
 
-def _ids(view: View, shard: int, ordinals: U32) -> tuple[pa.Array, pa.Array]:
+def ids_of(view: View, shard: int, ordinals: U32) -> tuple[pa.Array, pa.Array]:
     """user ids and device ids of ordinals."""
     pairs = view.names(shard, ordinals)
     return pa.array([u for u, _ in pairs], pa.string()), pa.array(
@@ -176,7 +180,12 @@ def _ids(view: View, shard: int, ordinals: U32) -> tuple[pa.Array, pa.Array]:
     )
 
 
-def _array(column: Column, rows: Any) -> pa.Array:
+def arrow_column(column: Column | None, rows: Any, kind: pa.DataType) -> pa.Array:
+    """The ``rows`` of a column as Arrow; nulls of the type where there is none."""
+    return pa.nulls(len(rows), kind) if column is None else arrow_array(column, rows)
+
+
+def arrow_array(column: Column, rows: Any) -> pa.Array:
     """The ``rows`` of a column as Arrow."""
     if column.kind == Kind.LIST:
         assert column.offsets is not None
@@ -198,4 +207,4 @@ def _array(column: Column, rows: Any) -> pa.Array:
         return pa.DictionaryArray.from_arrays(pa.array(values.astype(np.int32), mask=absent), texts)
     if column.kind == Kind.BOOL:
         return pa.array(values.astype(bool), mask=absent)
-    return pa.array(values, _ARROW[column.kind], mask=absent)
+    return pa.array(values, ARROW_TYPES[column.kind], mask=absent)

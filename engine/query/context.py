@@ -107,6 +107,11 @@ class Context:
                 "filter, or group by a property with fewer values"
             ) from error
 
+    @property
+    def elapsed_ms(self) -> float:
+        """Since the query was asked."""
+        return round((time.perf_counter() - self.started) * 1000, 3)
+
     def warn(self, message: str) -> None:
         """Adds a warning once."""
         with self._lock:

@@ -4,7 +4,6 @@ analysis again, shifted.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +84,7 @@ def users_of(
     ]
     rows.sort(key=lambda row: (row[0] is None, row[0] or "", row[1] or ""))
     columns = [ColumnInfo("user_id", "string", None), ColumnInfo("device_id", "string", None)]
-    meta = {"total": total, "elapsed_ms": _elapsed(context), "warnings": context.warnings}
+    meta = {"total": total, "elapsed_ms": context.elapsed_ms, "warnings": context.warnings}
     query_echo = {"query": _echo(typed, bound), "pick": parse.echo(chosen)}
     return Result(columns=columns, rows=rows, totals={"users": total}, meta=meta, query=query_echo)
 
@@ -147,13 +146,9 @@ def _meta(bound: Bound, answer: Answer) -> dict[str, Any]:
         "watermark": stamp,
         "rows_read": context.rows_read,
         "bytes_read": context.bytes_read,
-        "elapsed_ms": _elapsed(context),
+        "elapsed_ms": context.elapsed_ms,
         "truncated": False,
         "total_kind": answer.total_kind,
         "index": context.used_index,
         "warnings": list(context.warnings),
     }
-
-
-def _elapsed(context: Context) -> float:
-    return round((time.perf_counter() - context.started) * 1000, 3)

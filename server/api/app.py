@@ -62,6 +62,7 @@ class Api:
             Route("/v1/query", self.query, methods=["POST"]),
             Route("/v1/query/users", self.users, methods=["POST"]),
             Route("/v1/query/explain", self.explain, methods=["POST"]),
+            Route("/v1/sql", self.sql, methods=["POST"]),
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
             *Defining(self).routes(),
@@ -111,6 +112,23 @@ class Api:
             lambda: project.engine.explain(document, cancel=cancel), cancel, _gone(request)
         )
         return JSONResponse(found)
+
+    async def sql(self, request: Request) -> Response:
+        """``POST /v1/sql``: ``{"sql"}``, a SELECT over the tables of docs/sql.md."""
+        project = self._project(request, Kind.READ)
+        body = _object(await _document(request))
+        text = body.get("sql")
+        if not isinstance(text, str) or len(body) != 1:
+            raise InvalidQuery('send {"sql": "SELECT …"}')
+        form, cancel = form_of(request), Cancel()
+
+        def work() -> Result:
+            from zuji.engine.sql import ask  # DuckDB, only where it is used
+
+            return ask(project.engine, text, cancel=cancel)
+
+        result = await self.desk.run(work, cancel, _gone(request))
+        return await asyncio.to_thread(answered, result, form)
 
     async def schema(self, request: Request) -> Response:
         """``GET /v1/schema``: events and properties of the project."""

@@ -158,6 +158,23 @@ def document() -> dict[str, Any]:
                     "responses": _ok("the plan", plain),
                 }
             },
+            "/v1/sql": {
+                "post": {
+                    "summary": "Ask in SQL: one SELECT over events and users (docs/sql.md)",
+                    "operationId": "sql",
+                    "parameters": [form],
+                    "requestBody": _body(
+                        {
+                            "type": "object",
+                            "required": ["sql"],
+                            "properties": {"sql": {"type": "string"}},
+                            "additionalProperties": False,
+                        },
+                        {"sql": "SELECT event, count(*) FROM events GROUP BY event"},
+                    ),
+                    "responses": _answer(),
+                }
+            },
             "/v1/schema": {
                 "get": {
                     "summary": "Events and properties of the project",

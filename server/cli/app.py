@@ -40,6 +40,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "import": files.import_,
     "query": queries.query,
     "explain": queries.explain,
+    "sql": queries.sql,
     "events": queries.events,
     "properties": queries.properties,
     "compact": projects.compact,

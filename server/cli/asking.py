@@ -80,6 +80,26 @@ def query(
     return OK
 
 
+def sql(text: str, data: Path, project: str, form: Form, *, seconds: float | None) -> int:
+    """Asks in SQL and shows the answer."""
+    from zuji.engine.sql import ask
+
+    if text == "-":
+        text = read_document(text)
+    elif Path(text).suffix == ".sql":
+        path = Path(text)
+        if not path.is_file():
+            raise NotFound(f"{text}: no such file")
+        text = path.read_text(encoding="utf-8-sig")
+    with reading(data, project) as engine:
+        began = time.monotonic()
+        result = ask(engine, text, seconds=seconds)
+        if result.meta["truncated"]:
+            say(f"warning: only the first {len(result.rows):,} rows are shown; add a LIMIT")
+        show(result, form, time.monotonic() - began)
+    return OK
+
+
 def _pick(text: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])

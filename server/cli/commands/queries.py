@@ -54,6 +54,27 @@ def explain(
     return asking.explain(document, data, project)
 
 
+def sql(
+    statement: Annotated[
+        str, typer.Argument(help="A SELECT over events and users, a .sql file, or '-'.")
+    ],
+    data: Data,
+    project: Project = "default",
+    output_format: Format = OutputFormat.table,
+    output: Output = None,
+    rows: Annotated[int, typer.Option(help="Rows of the table to show; 0 for all.", min=0)] = 100,
+    seconds: Annotated[
+        float | None, typer.Option(help="Time budget of the statement.", min=0.001)
+    ] = None,
+    quiet: Quiet = False,
+) -> int:
+    """Ask in SQL: DuckDB over the events and users of the project, read-only."""
+    from zuji.server.cli import asking
+
+    form = asking.Form(output_format.value, output, chart=False, rows=rows, quiet=quiet)
+    return asking.sql(statement, data, project, form, seconds=seconds)
+
+
 def events(
     data: Data, project: Project = "default", output_format: Format = OutputFormat.table
 ) -> int:
