@@ -204,13 +204,13 @@ ZJ_INLINE void zi_plain(zi_work *w, int l, uint32_t i, uint32_t b, int m, uint32
     const zj_lane *x = &w->q->lanes[l], *y = &w->q->lanes[m];
     const uint32_t *start = x->times, *end = y->times;
     const int64_t shift = y->base - x->base, cap = w->q->cap;
-    const int nearest_end = w->q->nearest_end;
+    const int nearest_end = w->q->nearest_end, strict = w->q->strict;
     uint32_t waits = i; /* the first start that no end has closed, or the next one to come */
     for (uint32_t j = c; j < d; j++) {
         const int64_t t = shift + (int64_t)end[j];
         const uint32_t before = i;
         while (i < b && (int64_t)start[i] < t) i++;
-        while (i < b && (int64_t)start[i] == t && zi_tied(x, l, i, y, m, j)) i++;
+        while (!strict && i < b && (int64_t)start[i] == t && zi_tied(x, l, i, y, m, j)) i++;
         if (nearest_end) {
             if (i > before && t - (int64_t)start[i - 1] <= cap) zi_emit(w, l, i - 1, m, j, t - (int64_t)start[i - 1]);
             continue;
@@ -233,6 +233,24 @@ ZJ_INLINE int zi_late(const zi_ask *q, int l, uint32_t a, uint32_t b) {
 /* Whether lane l is nothing but rows of a role. */
 ZJ_INLINE int zi_only(const zi_ask *q, int l, int role) {
     return q->roles[l] == NULL && q->role[l] == role && q->lanes[l].mask == NULL;
+}
+
+/* Rows of one or two lanes without gathering them; false where that cannot be. */
+ZJ_INLINE int zi_few(zi_work *w, const zj_heads *heads, const int *mine, int n) {
+    const zi_ask *q = w->q;
+    if (n > 2 || (n == 1 && q->strict)) return 0;
+    const int l = mine[0], m = mine[n - 1];
+    const uint32_t *o = q->lanes[l].offsets + heads->pos[l], *p = q->lanes[m].offsets + heads->pos[m];
+    if (n == 1) {
+        zi_single(w, l, o[0], o[1]);
+        return 1;
+    }
+    const int plain = !q->held && zi_late(q, l, o[0], o[1]) && zi_late(q, m, p[0], p[1]);
+    if (plain && zi_only(q, l, ZI_START) && zi_only(q, m, ZI_END)) zi_plain(w, l, o[0], o[1], m, p[0], p[1]);
+    else if (plain && zi_only(q, l, ZI_END) && zi_only(q, m, ZI_START)) zi_plain(w, m, p[0], p[1], l, o[0], o[1]);
+    else if (q->strict) return 0;
+    else zi_double(w, l, o[0], o[1], m, p[0], p[1]);
+    return 1;
 }
 
 /* Gathered rows; with `strict`, all ends of an instant before its starts. */
@@ -287,21 +305,7 @@ ZJ_CLONES static int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out) {
             w.one.open = 0;
             status = zi_reserve(out, total, q->most);
             if (status == ZJ_OK && q->held) status = zi_table(&w, total);
-            if (status == ZJ_OK && n <= 2 && !q->strict) {
-                const uint32_t *o = q->lanes[mine[0]].offsets + heads.pos[mine[0]];
-                if (n == 1) zi_single(&w, mine[0], o[0], o[1]);
-                else {
-                    const int l = mine[0], m = mine[1];
-                    const uint32_t *p = q->lanes[m].offsets + heads.pos[m];
-                    if (q->held || !zi_late(q, l, o[0], o[1]) || !zi_late(q, m, p[0], p[1]))
-                        zi_double(&w, l, o[0], o[1], m, p[0], p[1]);
-                    else if (zi_only(q, l, ZI_START) && zi_only(q, m, ZI_END))
-                        zi_plain(&w, l, o[0], o[1], m, p[0], p[1]);
-                    else if (zi_only(q, l, ZI_END) && zi_only(q, m, ZI_START))
-                        zi_plain(&w, m, p[0], p[1], l, o[0], o[1]);
-                    else zi_double(&w, l, o[0], o[1], m, p[0], p[1]);
-                }
-            } else if (status == ZJ_OK) {
+            if (status == ZJ_OK && !zi_few(&w, &heads, mine, n)) {
                 rows.count = 0;
                 rows.runs = 0;
                 if (!zj_rows_reserve(&rows, total)) status = ZJ_NO_MEMORY;
