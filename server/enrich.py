@@ -98,6 +98,7 @@ class _Enricher:
             refused=taken.refused,
             key=taken.key,
             note=taken.note,
+            judged=taken.judged,
         )
 
     def _enrich(self, event: Any, *, about: Mapping[str, str], client: str, own: bool) -> bool:

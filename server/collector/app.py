@@ -176,6 +176,7 @@ class Collector:
 
 def _queue(work: Taking, project: Project, key: Key | None) -> None:
     work.project, work.bulk = project.name, key is not None and key.kind is Kind.ADMIN
+    work.judge = project.governor.judged
     project.gatherer.put(work)
 
 

@@ -53,7 +53,9 @@ class Events(Struct, frozen=True, gc=False):
 class Taken(Struct, frozen=True):
     """What a request brings. Each of ``batches`` (native, whole) and ``events`` (each within the
     limits of a batch) has one result, in this order; ``refused``: for the quarantine, as they came.
-    ``key``: its text, when it stood in the body. ``note``: whatever the answer needs.
+    ``key``: its text, when it stood in the body. ``note``: whatever the answer needs. ``judged``:
+    events whose sender asks what the project's plan makes of them; what it does comes after the
+    results.
     """
 
     batches: Sequence[bytes] = ()
@@ -61,6 +63,7 @@ class Taken(Struct, frozen=True):
     refused: Sequence[Rejected] = ()
     key: str = ""
     note: Any = None
+    judged: Sequence[Events] = ()
 
 
 @dataclass(slots=True)

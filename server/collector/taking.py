@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import ZujiError
+from zuji.engine.writer import AppendResult
 from zuji.server.collector.body import inflated
 from zuji.server.collector.message import Answer
 from zuji.server.protocols.base import parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from zuji.engine.batch.columns import Rejected
-    from zuji.engine.writer import AppendResult
     from zuji.server.collector.gather import Outcome
     from zuji.server.collector.http import Connection
-    from zuji.server.collector.message import Request, Taken
+    from zuji.server.collector.message import Events, Request, Taken
     from zuji.server.enrich import Enrich
     from zuji.server.metrics import Metrics
     from zuji.server.protocols.base import Protocol
@@ -43,8 +43,9 @@ class Entrance:
 
 
 class Taking:
-    """A request that brings events. ``project``: its name, and ``bulk``: sent with a key that may
-    send much; set before it is queued. See ``gather.Work``.
+    """A request that brings events. ``project``: its name, ``bulk``: sent with a key that may send
+    much, ``judge``: says what the project's plan makes of a batch; set before it is queued. See
+    ``gather.Work``.
     """
 
     __slots__ = (
@@ -56,6 +57,7 @@ class Taking:
         "_results",
         "_taken",
         "bulk",
+        "judge",
         "project",
         "size",
     )
@@ -65,6 +67,7 @@ class Taking:
         self.size = len(request.body) + len(request.query) + OWN
         self.project = ""
         self.bulk = False
+        self.judge: Callable[[bytes], AppendResult] = _unjudged
         self._entrance = entrance
         self._request = request
         self._connection = connection
@@ -99,7 +102,8 @@ class Taking:
         else:
             assert self._taken is not None
             self._refused = self._taken.refused
-            answer = protocol.stored(request, self._taken, self._results)
+            judged = [self.judge(as_batch(one)) for one in self._taken.judged]
+            answer = protocol.stored(request, self._taken, [*self._results, *judged])
         self._taken = None  # it may be large, and the others of its group are not stored yet
         self._answer = for_any_origin(request, answer)
 
@@ -112,6 +116,15 @@ class Taking:
             name = entrance.protocol.name
             entrance.metrics.stored(name, self.project, results, self._refused)
         self._connection.answer(self._answer)
+
+
+def _unjudged(_batch: bytes) -> AppendResult:
+    return AppendResult()
+
+
+def as_batch(events: Events) -> bytes:
+    """Events as a batch without an id."""
+    return b"\xdd" + events.count.to_bytes(4, "big") + events.data
 
 
 def _all_of(each: Sequence[AppendResult | ZujiError]) -> Sequence[AppendResult] | ZujiError:

@@ -17,6 +17,7 @@ from zuji.engine.quarantine import Kept
 from zuji.server.plan.book import PlanBook, Version
 from zuji.server.plan.document import OPEN
 from zuji.server.plan.gate import Gate, Passed, client_of
+from zuji.server.plan.judging import Judged, judged
 from zuji.server.plan.live import Live
 from zuji.server.plan.mending import forecast, replayed
 from zuji.server.plan.parts import Part, parts_of, together
@@ -117,6 +118,10 @@ class Governor:
             )
             for batch, one in zip(batches, parts, strict=True)
         ]
+
+    def judged(self, batch: bytes) -> Judged:
+        """What the plan makes of a batch, which is not stored and not counted."""
+        return judged(self._gate, batch, _now_ms())
 
     def replay(self, which: Which, mend: Mend | None) -> dict[str, Any]:
         """Stores what of the quarantine the plan takes by now; see :func:`.mending.replayed`."""

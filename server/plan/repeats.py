@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from zuji.engine.batch import Decoder
 from zuji.engine.errors import ZujiError
-from zuji.engine.index._strings import StringTable
-from zuji.engine.limits import DEFAULT_LIMITS
-from zuji.engine.quarantine import opened
 from zuji.engine.writer import AppendResult
+from zuji.server.plan.judging import read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from zuji.engine.batch import Rejected
 
@@ -78,7 +75,7 @@ class Repeats:
     def _remember(self, name: str, refused: tuple[Rejected, ...]) -> None:
         if len(refused) > MOST_REFUSALS:
             return
-        plain = tuple(type(r)(r.index, r.reason, r.path, r.message, b"") for r in refused)
+        plain = tuple(map(_without_bytes, refused))
         with self._lock:
             self._count += len(plain) - len(self._known.pop(name, ()))
             self._known[name] = plain
@@ -97,21 +94,14 @@ def _id_of(batch: bytes) -> str | None:
         return None  # lines, or a list of events
 
 
-def _refused_in(parts: Sequence[bytes]) -> list[Rejected]:
-    """What reading a batch refuses, by the positions in all of it."""
-    decoder = Decoder(DEFAULT_LIMITS, StringTable(), StringTable())
-    found: list[Rejected] = []
-    first = 0
-    for part in parts:
-        try:
-            decoder.decode(part)
-            columns = decoder.columns()
-        except ZujiError:
-            return []
-        decoder.release()
-        found += [
-            type(r)(first + r.index, r.reason, r.path, r.message, b"")
-            for r in opened(columns.rejected)
-        ]
-        first += columns.n + len(columns.rejected)
-    return found
+def _refused_in(parts: Sequence[bytes]) -> Iterator[Rejected]:
+    """What reading a batch refuses."""
+    try:
+        _, refused = read(parts)
+    except ZujiError:
+        return
+    yield from map(_without_bytes, refused)
+
+
+def _without_bytes(one: Rejected) -> Rejected:
+    return type(one)(one.index, one.reason, one.path, one.message, b"")

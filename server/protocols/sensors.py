@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgpack
 import msgspec
 
-from zuji.engine.batch import EVENT_REASONS, Rejected, decode_batch
+from zuji.engine.batch import Rejected
 from zuji.engine.errors import Overloaded, ZujiError
-from zuji.engine.index._strings import StringTable
 from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.server.collector.body import GZIP_MARK, inflated
 from zuji.server.collector.message import TEXT, Answer, Events, Taken, json_answer, problem
 from zuji.server.errors import BadBody, Forbidden, Unauthorized
+from zuji.server.plan.judging import Judged
 from zuji.server.protocols._lane import Lane
 from zuji.server.protocols._sensors import (
     Quick,
@@ -90,10 +90,13 @@ MESSAGES: Final[dict[str, str]] = {
 
 
 class _Debugged(NamedTuple):
-    """What a developer is told of a request to /debug. ``lines``: of its records."""
+    """What a developer is told of a request to /debug. ``lines``: of its records that are no
+    events; ``parts``: of events that are judged.
+    """
 
     dry: bool
     lines: list[str]
+    parts: int
 
 
 # -- what was sent -------------------------------------------------------------------------------
@@ -219,26 +222,18 @@ def _taken(
     if not debugged:
         return Taken(events=events, refused=rejected, key=key)
     dry = request.header(b"dry-run").lower() == "true"
-    note = _Debugged(dry, list(_lines(events, rejected)))
+    note = _Debugged(dry, list(_lines(rejected)), len(events))
     if dry:
-        return Taken(key=key, note=note)
-    return Taken(events=events, refused=rejected, key=key, note=note)
+        return Taken(key=key, note=note, judged=events)
+    return Taken(events=events, refused=rejected, key=key, note=note, judged=events)
 
 
-def _lines(events: Sequence[Events], rejected: Sequence[Rejected]) -> Iterator[str]:
+def _lines(rejected: Sequence[Rejected]) -> Iterator[str]:
     """What is wrong with records, for the developer that sent them."""
     for one in rejected:
         if one.reason != "kept_item":
             shown = one.raw[:_SHOWN].decode(errors="replace")
             yield f"record {one.index}: {one.reason} {one.path}: {one.message}\n  {shown}"
-    for part in events:
-        batch = b"\xdd" + part.count.to_bytes(4, "big") + part.data
-        names = StringTable()
-        for one in decode_batch(batch, limits=DEFAULT_LIMITS, names=names, strings=names).rejected:
-            event = msgpack.unpackb(one.raw, unicode_errors="replace", timestamp=3)
-            shown = msgspec.json.encode(event)[:_SHOWN].decode(errors="replace")
-            message = EVENT_REASONS[one.reason].format(limits=DEFAULT_LIMITS)
-            yield f"an event: {one.reason} {one.path}: {message}\n  {shown}"
 
 
 # -- what they get back --------------------------------------------------------------------------
@@ -248,19 +243,44 @@ _PIXEL = Answer(200, GIF, b"image/gif", ((b"Cache-Control", b"no-store"),))
 _NOTHING = Answer(200, b"", TEXT)
 
 
-def _stored(request: Request, taken: Taken, _results: Sequence[AppendResult]) -> Answer:
+def _stored(request: Request, taken: Taken, results: Sequence[AppendResult]) -> Answer:
     if isinstance(taken.note, _Debugged):
-        return _debugged(taken.note)
+        return _debugged(taken.note, results)
     if request.method == "GET":
         return _PIXEL
     return _NOTHING
 
 
-def _debugged(found: _Debugged) -> Answer:
-    if found.lines:
-        said = ["not stored:" if found.dry else "in the quarantine:", *found.lines, ""]
+def _debugged(found: _Debugged, results: Sequence[AppendResult]) -> Answer:
+    """What became of records, or would: refused ones as an error, which SDKs show."""
+    first_judged = len(results) - found.parts
+    stored, judged = results[:first_judged], results[first_judged:]
+    wrong: dict[int, str] = {}
+    notes: list[str] = []
+    for each in (judged, stored):
+        first = 0
+        for result in each:
+            for one in result.rejected:
+                line = f"event {first + one.index}: {one.reason} {one.path}: {one.message}"
+                wrong.setdefault(first + one.index, f"{line}\n  {_shown(one.raw)}")
+            if isinstance(result, Judged):
+                notes += (f"event {first + n.index}: {n.code} {n.path}" for n in result.notes)
+            first += result.accepted + result.duplicates + len(result.rejected)
+    lines = [*found.lines, *(wrong[index] for index in sorted(wrong))]
+    if lines:
+        said = ["not stored:" if found.dry else "in the quarantine:", *lines, ""]
         return Answer(400, "\n".join(said).encode(errors="replace"), TEXT)
-    return Answer(200, b"valid\n" if found.dry else b"stored\n", TEXT)
+    said = ["valid" if found.dry else "stored", *notes, ""]
+    return Answer(200, "\n".join(said).encode(errors="replace"), TEXT)
+
+
+def _shown(raw: bytes) -> str:
+    """A refused event for people."""
+    try:
+        event = msgpack.unpackb(raw, unicode_errors="replace", timestamp=3)
+        return msgspec.json.encode(event)[:_SHOWN].decode(errors="replace")
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return raw[:_SHOWN].decode(errors="replace")
 
 
 def _failed(request: Request, error: ZujiError) -> Answer:

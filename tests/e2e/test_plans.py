@@ -4,6 +4,7 @@ view, kill -9, and a search of every byte it left for what must not be there.
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import threading
@@ -233,6 +234,58 @@ def test_what_was_refused_can_be_stored_once_the_plan_knows_it(bank):
     history = get(bank, "/v1/plan/history", bank.read)["versions"]
     assert [one["version"] for one in history] == [2, 1]
     assert history[0]["changes"] == ["+ event order"]
+
+
+def test_the_debug_view_of_sensors_sdks_says_what_the_plan_makes_of_records(bank):
+    """A wrong one is told as an error, which the SDKs show; what was changed is said, too."""
+
+    def debug(*records, dry):
+        data = base64.b64encode(json.dumps(records).encode()).decode()
+        headers = {"Dry-Run": "true"} if dry else {}
+        url = f"{bank.url}/debug?project=app&token={bank.key}"
+        answer = HTTP.post(url, data={"data_list": data}, headers=headers)
+        return answer.status_code, answer.text
+
+    def record(event, **properties):
+        return {
+            "type": "track",
+            "event": event,
+            "time": now(),
+            "distinct_id": "u1",
+            "properties": {"$lib": "python", **properties},
+        }
+
+    for dry in (True, False):
+        stored = "valid" if dry else "stored"
+        assert debug(record("pay", amount=1.5), dry=dry) == (200, stored + "\n")
+        status, text = debug(
+            record("pay", amount=1.5, pin=PIN, colour="red"),
+            record("pay", amount="2.5"),
+            dry=dry,
+        )
+        assert status == 200
+        assert text.splitlines() == [
+            stored,
+            "event 0: sensitive_refused properties.pin",
+            "event 0: unknown_property properties.colour",
+            "event 1: type_cast properties.amount",
+        ]
+        status, text = debug(record("pay"), record("nope"), record("pay", amount="much"), dry=dry)
+        assert status == 400
+        first, *lines = text.splitlines()
+        assert first == ("not stored:" if dry else "in the quarantine:")
+        said = [line for line in lines if not line.startswith(" ")]
+        assert said[0].startswith("event 1: unknown_event event: the plan has no event")
+        assert said[1].startswith("event 2: type_mismatch properties.amount: ")
+        assert len(said) == 2
+        status, text = debug({**record("pay"), "distinct_id": ""}, record("nope"), dry=dry)
+        assert status == 400
+        assert "unknown_event" in text
+        assert PIN not in text
+    bank.stop()
+    with zuji.open(bank.data, "app", mode="r") as engine:
+        assert engine.status()["rows"] == 4
+        assert sum(one["reason"] == "unknown_event" for one in engine.rejected()) == 2
 
 
 def test_values_are_for_admins(bank):

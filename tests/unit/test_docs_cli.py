@@ -99,6 +99,18 @@ def test_the_well_known_columns_stand_in_the_page():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_commands_that_pages_name_exist(page):
+    text = page.read_text("utf-8")
+    for line in re.findall(r"`(zuji [^`\n]+)`|^(zuji .+)$", text, re.MULTILINE):
+        words = "".join(line).split()[1:]
+        if words[0].startswith("-") or words[0] == "…":
+            continue
+        assert words[0] in COMMANDS, words
+        if words[0] in GROUPS and len(words) > 1 and words[1].isalpha():
+            assert words[1] in GROUPS[words[0]], words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     text = re.sub(r"```.*?```", "", page.read_text("utf-8"), flags=re.DOTALL)
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
