@@ -45,6 +45,7 @@ OWN = ("event", "time", "user_id", "device_id", "insert_id", "type", "time_free"
 _INT, _UINT, _FLOAT, _BOOL, _INSTANT, _TEXT, _LIST = range(7)
 _PER_MS = {"us": 1_000, "ns": 1_000_000}
 _DICTIONARY, _BATCH = 2, 3  # kinds of messages
+_INTERVALS = (21, 22)  # of months, of days: Type of type_fwd.h
 
 
 def convert(body: bytes, batch_id: str) -> Taken:
@@ -182,6 +183,9 @@ class _Table:
 
 
 def _check_columns(schema: pa.Schema) -> None:
+    for field in schema:
+        if _has_interval(field.type):
+            raise _malformed(f"column {field.name!r} is {field.type}", "bad_columns")
     own = [name for name in schema.names if name in OWN or name == "properties"]
     names = [name for name in schema.names if name not in own]
     for field in schema:
@@ -194,6 +198,14 @@ def _check_columns(schema: pa.Schema) -> None:
         raise _malformed("too many columns, or two of one name", "bad_columns")
     if long := [name for name in names if len(name.encode()) > DEFAULT_LIMITS.name_bytes]:
         raise _malformed(f"the name {long[0][:100]!r}… is too long", "bad_columns")
+
+
+def _has_interval(kind: pa.DataType) -> bool:
+    """Whether values of this type are, or hold, what pyarrow can name and not read."""
+    if pa.types.is_dictionary(kind):
+        return _has_interval(kind.value_type)
+    inner = (kind.field(i).type for i in range(kind.num_fields))
+    return kind.id in _INTERVALS or any(_has_interval(one) for one in inner)
 
 
 # -- columns to events ---------------------------------------------------------------------------

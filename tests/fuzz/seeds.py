@@ -94,9 +94,30 @@ def sensors() -> Iterator[bytes]:
     yield b"data_list=" + quote_from_bytes(b64encode(b"[" + records[0] + b"]")).encode()
 
 
+def plain() -> Iterator[bytes]:
+    """The usual requests: pixels and forms, alone and one after the other."""
+    for record in sensors():
+        if record.startswith(b"data"):
+            continue
+        packed = b64encode(record)
+        text = quote_from_bytes(packed).encode()
+        code = 0
+        for char in packed:
+            code = (31 * code + char) & 0xFFFFFFFF
+        form = b"crc=%d&data_list=%b" % (code, text)
+        pixel = b"data=%b&ext=crc%%3D%d&token=t" % (text, code)
+        yield b"\0" + form
+        yield b"\2" + pixel
+        get = b"GET /sa.gif?%b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n" % pixel
+        post = b"POST /sa?token=t HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+        yield b"\1" + get
+        yield b"\1" + get + post % (len(form), form) + get
+
+
 SEEDS: dict[str, Callable[[], Iterator[bytes]]] = {
     "batch": batch,
     "pages": pages,
     "texts": texts,
     "sensors": sensors,
+    "plain": plain,
 }

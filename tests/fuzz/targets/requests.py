@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_from_bytes
 
 from zuji.engine.batch import Decoder
+from zuji.engine.batch._decode import count_items
 from zuji.engine.errors import InvalidEvent, Overloaded, StorageFailed, ZujiError
 from zuji.engine.index._strings import StringTable
 from zuji.engine.limits import DEFAULT_LIMITS
@@ -20,7 +21,7 @@ from zuji.server.collector.http import Watch
 from zuji.server.collector.joining import Joined
 from zuji.server.collector.message import Answer, Request, encoded
 from zuji.server.errors import BadBody
-from zuji.server.protocols import PROTOCOLS
+from zuji.server.protocols import PROTOCOLS, columnar
 from zuji.server.settings import Settings
 
 if TYPE_CHECKING:
@@ -207,6 +208,24 @@ def protocols(data: bytes) -> None:
     assert _answers(protocol.stored(request, taken, results))
 
 
+def columns(data: bytes) -> None:
+    """A batch in columns: events within the limits that the engine can read, or InvalidEvent."""
+    try:
+        taken = columnar.convert(data, "")
+    except InvalidEvent as error:
+        assert error.index == -1
+        return
+    decoder = Decoder(DEFAULT_LIMITS, StringTable(1), StringTable(2))
+    for events in taken.events:
+        decoder.decode(b"\xdc" + events.count.to_bytes(2, "big") + events.data)
+        assert decoder.n + len(decoder.rejected) == events.count
+        assert count_items(b"\xdc" + events.count.to_bytes(2, "big") + events.data) <= (
+            events.items + 1
+        )
+    for batch in taken.batches:
+        decoder.decode(batch)
+
+
 def _answers(answer: Answer) -> bytes:
     return encoded(answer, keep=True)
 
@@ -231,6 +250,42 @@ def seeds_bodies() -> list[bytes]:
     packed += [lz4.frame.compress(text), text]
     packed += [gzip.compress(b"a") + gzip.compress(b"b"), zlib.compress(text)[2:-4]]
     return [bytes((code,)) + one for code in range(5) for one in packed]
+
+
+def seeds_columns() -> list[bytes]:
+    """Streams of every type of column, some compressed, some in several batches."""
+    import pyarrow as pa
+
+    when = pa.array([1_790_827_200_000, None], pa.timestamp("ms", "UTC"))
+    own = {"event": ["e", "f"], "user_id": ["u", None], "device_id": [None, "d"], "time": when}
+    made = {
+        "text": pa.array(["a", None]),
+        "wide": pa.array(["b", "c"], pa.large_string()),
+        "words": pa.array(["x", "x"]).dictionary_encode(),
+        "list": pa.array([["a", "b"], None], pa.list_(pa.string())),
+        "n": pa.array([1, 2], pa.int8()),
+        "big": pa.array([2**63, 1], pa.uint64()),
+        "f": pa.array([1.5, None], pa.float32()),
+        "yes": pa.array([True, False]),
+        "day": pa.array([1, 2], pa.date32()),
+        "us": pa.array([1, 2], pa.timestamp("us", "UTC")),
+        "none": pa.nulls(2),
+        "properties": pa.array([{"a": 1, "b": "x"}, None]),
+        "insert_id": pa.array(["i", "j"]),
+        "type": pa.array(["track", None]),
+        "time_free": pa.array([True, None]),
+    }
+    found = []
+    for extra in ({}, *({name: column} for name, column in made.items()), made):
+        table = pa.table({**own, **extra})
+        for compression in (None, "lz4", "zstd"):
+            options = pa.ipc.IpcWriteOptions(compression=compression)
+            sink = pa.BufferOutputStream()
+            schema = table.schema.with_metadata({"batch_id": "b"} if compression else None)
+            with pa.ipc.new_stream(sink, schema, options=options) as writer:
+                writer.write_table(table.cast(schema), max_chunksize=1 if extra else 2)
+            found.append(sink.getvalue().to_pybytes())
+    return found
 
 
 def seeds_protocols() -> list[bytes]:
