@@ -10,7 +10,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bench.questions import actives, funnels, groups, paths, retention, trends
+from bench.questions import (
+    actives,
+    attribution,
+    funnels,
+    groups,
+    ltv,
+    numbers,
+    paths,
+    retention,
+    trends,
+)
 
 if TYPE_CHECKING:
     from bench.questions.question import Question
@@ -33,5 +43,9 @@ def questions(shape: Shape) -> list[Question]:
         funnels.filtered(shape),
         trends.twenty(shape),
         groups.urls(shape),
+        numbers.distribution(shape),
+        numbers.interval(shape),
+        attribution.touches(shape),
+        ltv.cohorts(shape),
         *whole,
     ]
