@@ -7,14 +7,16 @@ do not store it: a credit may differ by a conversion or two.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from bench.questions.question import Cells, Question, envelope, listed, within
+from bench.questions.question import Cells, Question, Rows, envelope, listed, within
 from bench.shape import DAY_MS, event_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.peers.polars_side import Frames
     from bench.shape import Shape
 
 TARGET = event_name(5)
@@ -64,7 +66,7 @@ def touches(shape: Shape) -> Question:
             (sql,) for sql in (_frames(shape, "countIf", "maxIf"), _running(shape, True))
         ),
         duckdb=tuple((sql,) for sql in (_frames(shape), _running(shape, False))),
-        polars=(),
+        polars=(partial(_polars, shape),),
         zuji_cells=zuji_cells,
         peer_cells=peer_cells,
         tolerance=TIES,
@@ -138,3 +140,41 @@ def _running(shape: Shape, clickhouse: bool) -> str:
         f"WHERE code >= 3 GROUP BY user, t"
     )
     return _sums(paired, "times")
+
+
+def _polars(shape: Shape, frames: Frames) -> list[Rows]:
+    """One sort of touches, conversions and marks; counts between a mark and its conversion are
+    those of one user, so running counts need not begin anew with each.
+    """
+    import polars as pl
+
+    def placed(event: str, code: int, place: pl.Expr) -> pl.LazyFrame:
+        key = pl.col("user").cast(pl.Int64) * (1 << 45) + (place - 4 * shape.start_ms + 2**36)
+        rows = frames.asked(frames.events(event), shape)
+        return rows.select(key.alias("key"), pl.lit(code, pl.Int8).alias("code"))
+
+    ts = pl.col("ts").cast(pl.Int64)
+    parts = [placed(name, i, ts * 4 + 1) for i, name in enumerate(TOUCHES)]
+    parts += [placed(TARGET, 3, (ts - LOOKBACK_MS) * 4), placed(TARGET, 4, ts * 4 + 2)]
+    newest = pl.when(pl.col("code") < 3).then(pl.col("code")).forward_fill()
+    counts = [(pl.col("code") == i).cum_sum().alias(f"s{i}") for i in range(len(TOUCHES))]
+    rows = pl.concat(parts).sort("key").with_columns(*counts, newest.alias("last")).collect()
+    ends = rows.filter(pl.col("code") == 4)
+    marks = rows.filter(pl.col("code") == 3)
+    paths = pl.DataFrame(
+        [
+            (ends[f"s{i}"].cast(pl.Int64) - marks[f"s{i}"].cast(pl.Int64)).alias(f"c{i}")
+            for i in range(len(TOUCHES))
+        ]
+    ).with_columns(ends["last"])
+    total = pl.sum_horizontal(f"c{i}" for i in range(len(TOUCHES)))
+    sums = []
+    for i in range(len(TOUCHES)):
+        own = pl.col(f"c{i}")
+        sums += [
+            own.sum().alias(f"in_paths {i}"),
+            (own > 0).sum().alias(f"conversions {i}"),
+            ((total > 0) & (pl.col("last") == i)).sum().alias(f"last {i}"),
+            (own / total).filter(total > 0).sum().alias(f"linear {i}"),
+        ]
+    return [frames.rows(paths.lazy().select(*sums, (total == 0).sum().alias("direct")))]

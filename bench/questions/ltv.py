@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bench.questions.question import (
     Cells,
     Question,
+    Rows,
     day,
     day_number,
     duck_day,
@@ -19,6 +21,7 @@ from bench.shape import event_name
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bench.peers.polars_side import Frames
     from bench.shape import Shape
 
 START = event_name(4)
@@ -70,7 +73,7 @@ def cohorts(shape: Shape) -> Question:
             (_joined(shape, duck_day(shape), "count(DISTINCT user) FILTER (v > 0)"),),
             (_daily(shape),),
         ),
-        polars=(),
+        polars=(partial(_polars, shape),),
         zuji_cells=zuji_cells,
         peer_cells=peer_cells,
     )
@@ -126,3 +129,30 @@ def _arrays(shape: Shape) -> str:
         f"(SELECT a, p, d, v FROM ({users}) ARRAY JOIN m.1 AS d, m.2 AS v) WHERE d >= a "
         f"GROUP BY a, k UNION ALL SELECT a, -1, 0.0, count() FROM ({users}) GROUP BY a"
     )
+
+
+def _polars(shape: Shape, frames: Frames) -> list[Rows]:
+    """First days joined with the values of each user and day."""
+    import polars as pl
+
+    day_of = pl.col("day").cast(pl.Int16)
+    starts = frames.days(frames.events(START), shape).group_by("user").agg(day_of.min().alias("a"))
+    signed = [
+        frames.days(frames.events(name), shape).select("user", day_of, pl.col("amount") * sign)
+        for name, sign in ((PAID, 1.0), (REFUND, -1.0))
+    ]
+    daily = (
+        pl.concat(signed)
+        .group_by("user", "day")
+        .agg(pl.col("amount").sum(), (pl.col("amount") > 0).any().alias("paid"))
+    )
+    cells = (
+        daily.join(starts, on="user")
+        .filter(pl.col("day") >= pl.col("a"))
+        .group_by("a", (pl.col("day") - pl.col("a")).alias("k"))
+        .agg(pl.col("amount").sum(), pl.col("paid").sum())
+    )
+    sizes = starts.group_by("a").agg(pl.len())
+    return [
+        frames.rows(cells) + [[a, -1, 0.0, size] for a, size in frames.rows(sizes)],
+    ]
