@@ -231,11 +231,14 @@ class _Gathered:
         for records in work.shards:
             bound.context.check()
             bound.context.charge(48 * len(records))
-            copies = lengths[records["number"]]
-            index = np.repeat(np.arange(len(records)), copies)
-            first = np.repeat(np.cumsum(copies) - copies, copies)
-            own = offsets[records["number"]].astype(np.int64)[index]
-            line = numbers[own + np.arange(len(index)) - first].astype(np.int64)
+            index: Any = slice(None)
+            line = np.zeros(len(records), np.int64)
+            if bound.query.by:
+                copies = lengths[records["number"]]
+                index = np.repeat(np.arange(len(records)), copies)
+                first = np.repeat(np.cumsum(copies) - copies, copies)
+                own = offsets[records["number"]].astype(np.int64)[index]
+                line = numbers[own + np.arange(len(index)) - first].astype(np.int64)
             bucket = np.searchsorted(edges, records["start"], side="right") - 1
             slot = (
                 np.zeros(len(records), np.int64) if slots is None else slot_numbers(records, slots)
@@ -279,8 +282,7 @@ class _Gathered:
             timed = np.concatenate(self._timed) if self._timed else np.zeros(0, np.bool_)
             at, values = at[timed], values[timed]
         out = np.full(int(np.prod(cells.shape[:-1])), np.nan)
-        order = np.lexsort((values, at))
-        at, values = at[order], values[order]
+        at, values = _in_order(at, values)
         found, first, count = np.unique(at, return_index=True, return_counts=True)
         rank = q * (count - 1)
         low = np.floor(rank).astype(np.int64)
@@ -288,6 +290,17 @@ class _Gathered:
         above = values[first + np.minimum(low + 1, count - 1)].astype(np.float64)
         out[found] = below + (above - below) * (rank - low)
         return out.reshape(cells.shape[:-1])
+
+
+def _in_order(cell: I64, values: I64) -> tuple[I64, I64]:
+    """Both by (cell, value); values are not negative."""
+    bits = int(values.max(initial=0)).bit_length()
+    if int(cell.max(initial=0)).bit_length() + bits > 62:
+        order = np.lexsort((values, cell))
+        return cell[order], values[order]
+    keys = (cell << bits) | values
+    keys.sort()
+    return keys >> bits, keys & ((1 << bits) - 1)
 
 
 def _flat(parts: list[I64]) -> I64:
