@@ -40,7 +40,7 @@ OUTCOMES: dict[str, Outcome] = {
         FAILED, "an event or a whole batch cannot be taken in", "correct it and send it again"
     ),
     "invalid_input": Outcome(
-        USAGE, "a file, a mapping or an option is wrong", "see `zuji import --help`"
+        USAGE, "a file, a mapping or an option is wrong", "see `zuji COMMAND --help`"
     ),
     "corruption": Outcome(
         FAILED,
@@ -96,7 +96,7 @@ def guarded(call: Callable[[list[str]], int], argv: list[str]) -> int:
     except Exception as error:  # the last stop before the user: nothing may pass it as a traceback
         if debug:
             raise
-        return _explain(error)
+        return _explain(error, next((word for word in argv if not word.startswith("-")), ""))
 
 
 def say(*lines: str) -> None:
@@ -119,10 +119,10 @@ def _without_debug(argv: list[str]) -> tuple[list[str], bool]:
     return [a for a in head if a != "--debug"] + tail, debug
 
 
-def _explain(error: Exception) -> int:
+def _explain(error: Exception, command: str) -> int:
     if isinstance(error, ZujiError):
         outcome = OUTCOMES.get(error.code, OUTCOMES["error"])
-        say(str(error), outcome.advice)
+        say(str(error), outcome.advice.replace("COMMAND", command))
         return outcome.status
     if hasattr(error, "format_message"):  # the command-line library's own errors
         return _explain_usage(error)

@@ -53,7 +53,8 @@ def create(data: Path, project: str, kinds: Sequence[str], note: str, database: 
         key, text = make_key(store, project, Kind(kinds[0]), note)
     print(text)
     say(
-        f"a {key.kind} key of project {project!r}; it is shown this once",
+        f"{'an' if key.kind is Kind.ADMIN else 'a'} {key.kind} key of project {project!r}; "
+        "it is shown this once",
         f"take it back with `zuji key revoke {key.id} --data {data}`",
     )
     return OK
