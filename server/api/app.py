@@ -27,6 +27,7 @@ from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
 from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
 from zuji.server.api.quarantine import Quarantine
+from zuji.server.api.timeline import Timelines
 from zuji.server.auth import Kind, bearer
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Api:
             Route("/v1/query/users", self.users, methods=["POST"]),
             Route("/v1/query/explain", self.explain, methods=["POST"]),
             Route("/v1/sql", self.sql, methods=["POST"]),
+            *Timelines(self, _document, _gone).routes(),
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
             *Defining(self).routes(),

@@ -18,6 +18,7 @@ import zuji
 from zuji.engine.query.schema import json_schema
 from zuji.server.api.forms import FORMS
 from zuji.server.api.governing_doc import paths as governing_paths
+from zuji.server.api.timeline import paths as timeline_paths
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Zuji API</title>
@@ -189,6 +190,7 @@ def document() -> dict[str, Any]:
                     "responses": _ok("numbers by name", plain),
                 }
             },
+            **timeline_paths(),
             **governing_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from zuji.server.cli.commands import definitions, files, plans, projects, queries, rejected, serving
+from zuji.server.cli.commands import (
+    definitions,
+    files,
+    plans,
+    projects,
+    queries,
+    rejected,
+    serving,
+    timelines,
+)
 
 app = typer.Typer(
     name="zuji",
@@ -41,6 +50,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "query": queries.query,
     "explain": queries.explain,
     "sql": queries.sql,
+    "timeline": timelines.timeline,
     "events": queries.events,
     "properties": queries.properties,
     "compact": projects.compact,
