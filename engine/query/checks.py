@@ -67,7 +67,7 @@ def complete_pick(pick: _P, query: Envelope) -> _P:
                 raise InvalidQuery(f"the value of {p!r} is missing", "$.by")
         if pick.is_other:
             raise InvalidQuery("the row 'other' has no values", "$.by")
-    if pick.is_other and not (names and query.top.other):
+    if pick.is_other and not (query.has_groups and query.top.other):
         raise InvalidQuery("the answer has no row 'other'", "$.is_other")
     if pick.range == "previous" and query.compare is None:
         raise InvalidQuery("the query has no 'compare'", "$.range")

@@ -140,6 +140,11 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
         """Steps at which a breakdown may be read (``attr``); 0: the model has no such steps."""
         return 0
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether the answer has groups, and so may have a row of the rest."""
+        return bool(self.by)
+
     def says(self, words: Words) -> str:
         """What the body asks, as a clause of a sentence."""
         raise NotImplementedError(f"{type(self).__name__} has no words for itself")
