@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import zuji
 
 ROOT = Path(__file__).parents[1]
 START_S = 60.0
+PORTS = (12_000, 30_000)
+"""Below those of outgoing connections and of port 0 (ip_local_port_range)."""
 
 
 def environment() -> dict[str, str]:
@@ -39,9 +43,14 @@ def command(*words: object) -> str:
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """One that the system gives to nobody by itself: while the server is down, no other may come
+    there and answer in its place.
+    """
+    while True:
+        port = random.randrange(*PORTS)
+        with socket.socket() as one, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
 
 
 class Server:

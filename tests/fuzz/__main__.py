@@ -36,6 +36,8 @@ FLAGS = (
 )
 INPUT_SECONDS = 10
 MEMORY_MB = 2048
+_ASAN = "quarantine_size_mb=8:malloc_context_size=5"
+"""Inputs are short: twice as many a second."""
 _DONE = re.compile(
     r"stat::number_of_executed_units:\s+(\d+)|^Done (\d+) (?:runs )?in", re.MULTILINE
 )
@@ -100,7 +102,8 @@ def command(target: Target) -> list[str]:
 
 def _environment() -> dict[str, str]:
     paths = [str(ROOT / "src"), str(ROOT)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "ZUJI_FUZZ_DIR": str(WORK)}
+    found = {"PYTHONPATH": os.pathsep.join(paths), "ZUJI_FUZZ_DIR": str(WORK)}
+    return {"ASAN_OPTIONS": _ASAN, **os.environ, **found}
 
 
 def _corpus(target: Target) -> Path:

@@ -44,7 +44,7 @@ TARGETS: tuple[Target, ...] = (
     Target("batch", "msgpack and JSON batches, and the log's lz4 blocks", 4.0),
     Target("sensors", "records of Sensors Analytics, forms, base64", 3.0),
     Target("plain", "usual requests of Sensors' SDKs, from HTTP to events", 3.0),
-    Target("pages", "pages of segments, every codec and instruction set", 2.0, 2048),
+    Target("pages", "pages of segments, every codec and instruction set", 1.0, 2048),
     Target("texts", "string tables, key sets, dictionaries", 0.5, 2048),
     Target("http", "bytes of a connection", 1.0, 2048, REQUESTS),
     Target("bodies", "gzip, deflate, zstd and lz4", 1.0, 2048, REQUESTS),
