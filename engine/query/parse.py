@@ -15,6 +15,7 @@ from zuji.engine.limits import DEFAULT_LIMITS, Limits
 from zuji.engine.query import checks
 from zuji.engine.query.analyses import ANALYSES
 from zuji.engine.query.documents import convert, load, plain
+from zuji.engine.query.upgrade import upgraded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ def parse(
     document: Mapping[str, Any] | str | bytes, *, limits: Limits = DEFAULT_LIMITS
 ) -> Envelope:
     """Reads and checks a query. Raises InvalidQuery; its ``path`` is where. O(size)."""
-    query: Envelope = convert(load(document, limits), QUERY)
+    query: Envelope = convert(upgraded(load(document, limits)), QUERY)
     return checks.complete(query)
 
 

@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
+from zuji.engine.query.analyses.path_steps import PathGroups
 
 from zuji.engine import calendars
-from zuji.engine.query.analyses.path_steps import PathGroups
 from zuji.engine.query.breakdown import Chosen, choose, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._paths import HIDDEN
