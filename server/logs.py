@@ -1,4 +1,8 @@
-"""Log lines of a server: ``key=value`` text or one JSON object a line, never an event's content."""
+"""Log lines of a server: ``key=value`` text or one JSON object a line, never an event's content.
+
+The text of an error may have such content (``KeyError: '330102…'``), and so may the texts of those
+that it came from. So of an error that a line is about kinds and places are written, no texts.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,30 @@ import json
 import logging
 import sys
 import time
+import traceback
+from typing import Any
+
+_PLACES = 8
+"""Of the stack, innermost last."""
 
 
-class _Json(logging.Formatter):
+def bug_of(problem: BaseException | None) -> str:
+    """Kind of an error and where it was raised, then of those that it came from; no texts."""
+    said = []
+    while problem is not None and len(said) < _PLACES:
+        stack = traceback.extract_tb(problem.__traceback__)[-_PLACES:]
+        places = " > ".join(f"{frame.filename}:{frame.lineno}" for frame in stack)
+        said.append(f"kind={type(problem).__name__} at={places or '-'}")
+        problem = problem.__cause__ or problem.__context__
+    return " from ".join(said)
+
+
+class _Text(logging.Formatter):
+    def formatException(self, ei: Any) -> str:
+        return bug_of(ei[1])
+
+
+class _Json(_Text):
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
@@ -28,11 +53,19 @@ def set_up(level: str, form: str) -> None:
     if form == "json":
         handler.setFormatter(_Json())
     else:
-        text = logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s")
+        text = _Text("%(asctime)s %(levelname)s %(name)s %(message)s")
         text.converter = time.gmtime
         handler.setFormatter(text)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("asyncio").addFilter(_without_texts)
     for noisy in ("uvicorn.access", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _without_texts(record: logging.LogRecord) -> bool:
+    """asyncio puts the error's text into the message itself."""
+    if record.exc_info:
+        record.msg, record.args = "an error that nothing caught", ()
+    return True

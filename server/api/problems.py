@@ -7,13 +7,13 @@ nor the log has it: the log has the kind of the error and where it was raised.
 from __future__ import annotations
 
 import logging
-import traceback
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from zuji.engine.errors import InvalidQuery, Overloaded, ZujiError
+from zuji.server.logs import bug_of
 from zuji.server.protocols.native import STATUS as OF_COLLECTOR
 
 if TYPE_CHECKING:
@@ -38,8 +38,6 @@ STATUS: dict[str, int] = {
 }
 """HTTP status of each code; ``docs/server.md`` repeats it and a test compares them."""
 _OF_HTTP = {404: "not_found", 405: "method_not_allowed"}
-_PLACES = 3
-"""Lines of the stack that the log has of a bug, innermost last."""
 
 
 def said(problem: Exception) -> dict[str, Any]:
@@ -55,9 +53,7 @@ def said(problem: Exception) -> dict[str, Any]:
 
 def log_bug(problem: Exception) -> None:
     """Writes down where a bug is, without what it met."""
-    stack = traceback.extract_tb(problem.__traceback__)[-_PLACES:]
-    places = " > ".join(f"{frame.filename}:{frame.lineno}" for frame in stack)
-    log.error("internal error kind=%s at=%s", type(problem).__name__, places)
+    log.error("internal error %s", bug_of(problem))
 
 
 async def failed(_request: Request, problem: Exception) -> Response:
