@@ -19,7 +19,7 @@ _PLACES = 8
 
 def bug_of(problem: BaseException | None) -> str:
     """Kind of an error and where it was raised, then of those that it came from; no texts."""
-    said = []
+    said: list[str] = []
     while problem is not None and len(said) < _PLACES:
         stack = traceback.extract_tb(problem.__traceback__)[-_PLACES:]
         places = " > ".join(f"{frame.filename}:{frame.lineno}" for frame in stack)
