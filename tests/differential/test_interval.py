@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,6 +84,23 @@ def test_pairs_agree_with_the_twin(data, given_lanes, nearest, strict, cap, allo
     plain = interval_pairs(given_lanes, roles, bounds, **knobs)
     assert plain.gap.tolist() == found.gap.tolist()
     assert len(plain.start_row) == 0
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    months=st.lists(lanes(max_lanes=2, max_rows=12, span=10, users=2), min_size=2, max_size=4),
+    nearest=st.sampled_from(["start", "end"]),
+    strict=st.booleans(),
+    cap=st.one_of(st.none(), st.integers(0, 40)),
+    data=st.data(),
+)
+def test_lanes_of_partitions_that_follow_each_other(months, nearest, strict, cap, data):
+    step = data.draw(st.sampled_from([7, 16]))  # at 7 some of them overlap
+    every = [replace(x, base_ms=x.base_ms + step * i) for i, xs in enumerate(months) for x in xs]
+    roles = [data.draw(st.integers(1, 3)) for _ in every]
+    knobs = {"nearest": nearest, "strict": strict, "cap_ms": cap}
+    found = interval_pairs(every, roles, WHOLE, places=True, **knobs)
+    assert listed(found) == twins.interval_pairs(every, roles, WHOLE, **knobs)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@
  *   a start opens if none is open or the open one is older than `cap`; nearest to the end, always.
  * A row that is both closes first. Starts outside [from, to) open and close, but give no pair.
  *
- * A user's rows lie in few lanes: in one they stand in order, two are merged by two pointers, more are
- * gathered (gather.h). Starts of one lane and ends of another, with nothing held, need not even be merged:
+ * A user's rows lie in few lanes: in one they stand in order, two are merged by two pointers, more may fall
+ * into such stretches of time; else they are gathered (gather.h). Starts of one lane and ends of another, with nothing held, need not even be merged:
  * from end to end the starts before it are passed over. Held values: a table of open starts by value, as
  * large as twice the user's rows.
  * O(rows + users * lanes), gathered rows times log.
@@ -253,6 +253,39 @@ ZJ_INLINE int zi_few(zi_work *w, const zj_heads *heads, const int *mine, int n) 
     return 1;
 }
 
+/* Rows of many lanes that fall into stretches of time of one or two lanes, as partitions follow each other: one
+ * stretch after the other. False, and nothing done, where they do not. later: [n] scratch. */
+static int zi_stretches(zi_work *w, const zj_heads *heads, const int *mine, int n, int64_t *later) {
+    const zj_lane *lanes = w->q->lanes;
+    int64_t first = INT64_MAX;
+    for (int i = n - 1; i >= 0; i--) { /* later[i]: the earliest row of lanes i and on */
+        const zj_lane *lane = &lanes[mine[i]];
+        const uint32_t *o = lane->offsets + heads->pos[mine[i]];
+        if (o[0] == o[1]) return 0;
+        const int64_t time = lane->base + (int64_t)lane->times[o[0]];
+        first = time < first ? time : first;
+        later[i] = first;
+    }
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0, width; i < n; i += width) {
+            int64_t last = INT64_MIN;
+            for (width = 1; i + width <= n; width++) {
+                const zj_lane *lane = &lanes[mine[i + width - 1]];
+                const uint32_t end = lane->offsets[heads->pos[mine[i + width - 1]] + 1];
+                const int64_t time = lane->base + (int64_t)lane->times[end - 1];
+                last = time > last ? time : last;
+                if (i + width == n || last < later[i + width]) break;
+            }
+            if (width > 2) return 0; /* in the first pass: nothing is done yet */
+            if (pass == 0) continue;
+            const int l = mine[i], m = mine[i + width - 1];
+            const uint32_t *o = lanes[l].offsets + heads->pos[l], *p = lanes[m].offsets + heads->pos[m];
+            if (width == 1) zi_single(w, l, o[0], o[1]);
+            else zi_double(w, l, o[0], o[1], m, p[0], p[1]);
+        }
+    return 1;
+}
+
 /* Gathered rows; with `strict`, all ends of an instant before its starts. */
 static void zi_gathered(zi_work *w, const zj_rows *rows) {
     for (size_t i = 0, j; i < rows->count; i = j) {
@@ -288,7 +321,8 @@ ZJ_CLONES static int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out) {
     if (status != ZJ_OK) return status;
     zj_buckets *buckets = zj_buckets_of(q->lanes, q->count, q->edges, q->buckets);
     int *mine = (int *)malloc(((size_t)q->count + 1) * sizeof(int));
-    status = buckets && mine ? zj_rows_open(&rows, q->count) : ZJ_NO_MEMORY;
+    int64_t *later = (int64_t *)malloc(((size_t)q->count + 1) * sizeof(int64_t));
+    status = buckets && mine && later ? zj_rows_open(&rows, q->count) : ZJ_NO_MEMORY;
     if (status == ZJ_OK) status = zj_heads_open(&heads, q->lanes, q->count);
     w.bucket = buckets;
     while (status == ZJ_OK && (w.user = zj_heads_min(&heads)) != ZJ_END) {
@@ -305,7 +339,9 @@ ZJ_CLONES static int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out) {
             w.one.open = 0;
             status = zi_reserve(out, total, q->most);
             if (status == ZJ_OK && q->held) status = zi_table(&w, total);
-            if (status == ZJ_OK && !zi_few(&w, &heads, mine, n)) {
+            const int done = status != ZJ_OK || zi_few(&w, &heads, mine, n) ||
+                             (n > 2 && !q->strict && zi_stretches(&w, &heads, mine, n, later));
+            if (!done) {
                 rows.count = 0;
                 rows.runs = 0;
                 if (!zj_rows_reserve(&rows, total)) status = ZJ_NO_MEMORY;
@@ -340,6 +376,7 @@ ZJ_CLONES static int zi_run(const zi_ask *q, zj_guard *guard, zi_pairs *out) {
     zj_buckets_free(buckets, q->count);
     free(w.table);
     free(mine);
+    free(later);
     return status;
 }
 
