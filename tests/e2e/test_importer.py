@@ -331,6 +331,32 @@ def test_rejects_of_a_killed_import_count_and_are_listed_once(tmp_path, commands
     assert {one["reason"] for one in listed} == {"bad_json"}
 
 
+def test_what_a_collector_refuses_is_listed_though_its_answers_are_lost(tmp_path, commands, live):
+    table = rows(6000)
+    for n in range(0, 6000, 100):
+        del table[n]["user_id"]
+        table[n]["device_id"] = None
+    path = tmp_path / "f.jsonl"
+    path.write_bytes(native_bytes(table))
+    server = live()
+    proxy = Flaky(server.address, {"lose": 0.6})
+    bad = tmp_path / "bad.jsonl"
+    try:
+        command = ("import", path, "--to", proxy.url, "--key", server.key, "--rejects", bad)
+        status, said = commands.run(*command)
+    finally:
+        proxy.close()
+    assert proxy.broken > 0
+    assert status == 1, said
+    assert "60 refused" in said
+    listed = [json.loads(line) for line in bad.read_text().splitlines()]
+    assert [(one["row"], one["reason"]) for one in listed] == [
+        (n + 1, "missing_id") for n in range(0, 6000, 100)
+    ]
+    server.stop()
+    assert numbers_in(server.data, "app") == [n for n in range(6000) if n % 100]
+
+
 def test_items_are_kept_aside_once(tmp_path, commands, live):
     item = {"type": "item_set", "item_type": "good", "item_id": "7", "properties": {"x": [1, {}]}}
     lines = sensors_bytes(rows(5)) + json.dumps(item).encode() + b"\n"
