@@ -99,27 +99,27 @@ def sessions_of(
     return found
 
 
+def _zone(project: OracleProject, query: dict[str, Any]) -> str:
+    zone: str = query["time"].get("tz") or project.tz
+    return zone
+
+
 def lines_of(
     project: OracleProject,
     query: dict[str, Any],
-    span: Span,
     sessions: list[Session],
     at: int = 0,
 ) -> list[tuple[Key, list[Session]]]:
-    """The lines of the answer, ranked by the sessions that start in the range. ``at``: the counted
-    row at which the group is read, 0 or -1.
+    """The lines of the answer, ranked by sessions. ``at``: the counted row at which the group is
+    read, 0 or -1.
     """
     if not query.get("by"):
         return [((), sessions)]
     grouped: dict[Key, list[Session]] = {}
     for session in sessions:
-        for key in set(keys_of(project, session.counted[at], query, span.tz)):
+        for key in set(keys_of(project, session.counted[at], query, _zone(project, query))):
             grouped.setdefault(key, []).append(session)
-    totals = {
-        key: float(sum(span.low <= s.start < span.high for s in own))
-        for key, own in grouped.items()
-    }
-    top, rest = chosen(query, {key: n for key, n in totals.items() if n})
+    top, rest = chosen(query, {key: float(len(own)) for key, own in grouped.items()})
     lines = [(key, grouped[key]) for key in top]
     if with_other(query, rest):
         once = {id(s): s for key in rest for s in grouped[key]}

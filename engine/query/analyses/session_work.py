@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from zuji.engine.query.analyses.path_steps import PathGroups
 
 from zuji.engine import calendars
+from zuji.engine.query.analyses.path_steps import PathGroups
 from zuji.engine.query.breakdown import Chosen, choose, one_line
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._paths import HIDDEN
@@ -66,18 +66,19 @@ class SessionWork:
         events: Events,
         *,
         last: bool = False,
-        before_ms: int = 0,
+        alive_ms: int | None = None,
     ) -> None:
-        """``before_ms``: sessions that start so long before the range, too."""
+        """``alive_ms``: sessions that began before the range, too, with an event then or later."""
         self.bound, self.context = bound, bound.context
         self._spec, self._events, self._last = spec, events, last
         self.groups = PathGroups(bound)
         self._wide = bool(bound.query.by) or spec.start is not None or spec.end is not None
-        self.from_ms = bound.range.from_ms - before_ms
+        self._alive_ms = alive_ms
         self.shards = self._all()
 
     def _all(self) -> list[Records]:
-        low, until = self.from_ms, self.bound.range.to_ms
+        alive, until = self._alive_ms, self.bound.range.to_ms
+        low = self.bound.range.from_ms if alive is None else alive
         while True:
             before = self.context.charged
             self._given = around(self.bound.view, low, until, self._spec.gap.ms)
@@ -110,7 +111,8 @@ class SessionWork:
             days = calendars.edges(self.bound.range.tz, low, high, "day")
         return SessionCut(
             gap_ms=spec.gap.ms,
-            from_ms=self.from_ms,
+            from_ms=self.bound.range.from_ms if self._alive_ms is None else -NO_MS,
+            alive_ms=-NO_MS if self._alive_ms is None else self._alive_ms,
             to_ms=self.bound.range.to_ms,
             days=days,
             starts=spec.start is not None,
@@ -215,17 +217,13 @@ class SessionWork:
     # -- lines ---------------------------------------------------------------------------------
 
     def choose(self) -> Chosen:
-        """The groups with the most sessions that start in the range."""
+        """The groups with the most sessions."""
         if not self.bound.query.by:
             return one_line()
-        from_ms = self.bound.range.from_ms
         tally: I64 = np.zeros(self.groups.size, np.int64)
         for records in self.shards:
             self.context.check()
-            numbers = records["number"]
-            if self.from_ms < from_ms:
-                numbers = numbers[records["start"] >= from_ms]
-            tally += np.bincount(numbers, minlength=len(tally))
+            tally += np.bincount(records["number"], minlength=len(tally))
         totals = self.groups.totals(tally)
         own = self.groups.by.groups
         return choose(self.bound, own, totals.astype(np.float64), np.flatnonzero(totals))

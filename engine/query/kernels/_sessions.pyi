@@ -54,3 +54,11 @@ def session_cells(
     without a duration; what lies below the first edge is in none. open_ms: sessions with a row at
     this time or later may go on. GIL released. Raises ValueError, QueryCancelled.
     """
+
+def online_peaks(starts: I64, ends: I64, edges: I64, cancel: U8 | None = None) -> tuple[I64, I64]:
+    """The most intervals [start, end] (closed, ms) that hold one instant of each bucket, and the
+    first such instant (-1: none holds any). REQUIRES: both lists ascend, each by itself.
+
+    edges int64[B + 1], ascending. O(intervals + buckets). GIL released. Raises ValueError,
+    QueryCancelled.
+    """

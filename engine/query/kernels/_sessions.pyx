@@ -11,7 +11,7 @@ from libc.string cimport memcpy, memset
 
 import numpy as np
 
-from zuji.engine.query.kernels.session import SessionCells, SessionRecords
+from zuji.engine.query.kernels.session import NO_MS, SessionCells, SessionRecords
 
 from zuji.engine.query.kernels._lanes cimport Guard, finish, pointer, zj_guard
 from zuji.engine.query.kernels._paths cimport Sources, sources_of, zp_block, zp_rule, zp_run_walk_to
@@ -28,10 +28,12 @@ cdef extern from "sessions.h" nogil:
         int64_t reach_ms
         const int64_t *days
         size_t n_days
+        int64_t alive_ms
         int starts
         int ends
         int wide
         int last
+        int whole
         zs_record *record
         size_t n
         size_t limit
@@ -60,6 +62,10 @@ cdef extern from "sessions_cells.h" nogil:
 
     int zs_add(zs_cells *c, const zs_record *record, size_t n, zj_guard *guard)
 
+cdef extern from "online.h" nogil:
+    int zo_peaks(const int64_t *start, const int64_t *end, size_t n, const int64_t *edges, size_t buckets,
+                 int64_t *peak, int64_t *at, zj_guard *guard)
+
 COUNTS, STARTS, ENDS = 1, 2, 4
 MAX_GROUPS = 1 << 31
 CELL = 8
@@ -83,6 +89,7 @@ def session_records(sources, *, users, rule, groups=None, memory_bytes=1 << 31, 
     walked.plain = walks.plain and not wide
     taker.from_ms, taker.to_ms = max(-(1 << 62), rule.from_ms), min(1 << 62, rule.to_ms)
     taker.since_ms, taker.reach_ms = max(-(1 << 61), rule.since_ms), min(1 << 62, rule.reach_ms)
+    taker.alive_ms, taker.whole = max(-(1 << 62), rule.alive_ms), rule.from_ms <= -NO_MS
     taker.starts, taker.ends, taker.wide, taker.last = rule.starts, rule.ends, wide, rule.last
     if rule.days is not None:
         taker.days, taker.n_days = <const int64_t *>pointer(rule.days, _I64, -1, "days"), len(rule.days)
@@ -146,3 +153,20 @@ def session_cells(records, *, edges, lines, n_lines, slots=None, by_depth=False,
             status = zs_add(&cells, <const zs_record *>&bytes_of[0], n, &guard.c)
         finish(status)
     return SessionCells(count[:n_lines, :, :, : CELL - 1], total[:n_lines, : CELL - 1])
+
+
+def online_peaks(starts, ends, edges, cancel=None):
+    cdef Guard guard = Guard(cancel, None)
+    cdef size_t n = len(starts), buckets = len(edges) - 1
+    if len(edges) < 2 or (np.diff(edges) <= 0).any():
+        raise ValueError("edges ascend")
+    peak, at = np.zeros(buckets, np.int64), np.full(buckets, -1, np.int64)
+    cdef int64_t[::1] peaks = peak, when = at
+    cdef const int64_t *s = <const int64_t *>pointer(starts, _I64, -1, "starts")
+    cdef const int64_t *e = <const int64_t *>pointer(ends, _I64, n, "ends")
+    cdef const int64_t *edge = <const int64_t *>pointer(edges, _I64, -1, "edges")
+    cdef int status
+    with nogil:
+        status = zo_peaks(s, e, n, edge, buckets, &peaks[0], &when[0], &guard.c)
+    finish(status)
+    return peak, at

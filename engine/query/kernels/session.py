@@ -15,12 +15,12 @@ NO_MS = 1 << 61
 
 @dataclass(frozen=True, slots=True)
 class SessionCut:
-    """Sessions whose first row lies in [from_ms, to_ms).
+    """Sessions whose first row lies in [from_ms, to_ms); ``from_ms`` -NO_MS: whenever they began.
 
     ``gap_ms``: a longer gap between neighbouring rows cuts. ``days`` int64[], ascending: midnights
     cut. ``starts``: sessions begin at rows flagged so (and at midnights within one). ``ends``: they
     end after rows flagged so. ``last``: the group is that of the last row that counts, not the
-    first. ``since_ms``, ``reach_ms``: rows before, and from then on, were not given.
+    first. ``alive_ms``: sessions must have a row then or later. ``since_ms``, ``reach_ms``: rows before, and from then on, were not given.
     """
 
     gap_ms: int
@@ -30,6 +30,7 @@ class SessionCut:
     starts: bool = False
     ends: bool = False
     last: bool = False
+    alive_ms: int = -NO_MS
     since_ms: int = -NO_MS
     reach_ms: int = NO_MS
 

@@ -25,7 +25,9 @@ typedef struct {
     int64_t since_ms, reach_ms; /* rows before, and from then on, were not given */
     const int64_t *days;        /* [n_days] local midnights that cut, ascending */
     size_t n_days;
+    int64_t alive_ms;           /* sessions must have a row then or later */
     int starts, ends, wide, last;
+    int whole;                  /* sessions are wanted that begin before what was given */
     zs_record *record;
     size_t n, room, limit; /* limit: of records */
     int beyond, before;    /* rows that were not given may belong to a session, after or before */
@@ -46,11 +48,10 @@ static int zs_reserve(zs_taker *t) {
     return ZJ_OK;
 }
 
-/* The session of the rows [from, to) of a piece that begins at `piece` and ends at `end`. */
-ZJ_INLINE int zs_note(zs_taker *t, const zp_block *b, uint32_t from, uint32_t to, uint32_t piece, uint32_t end,
-                      uint32_t user) {
+/* The session of the rows [from, to) of a piece that ends at `end`. */
+ZJ_INLINE int zs_note(zs_taker *t, const zp_block *b, uint32_t from, uint32_t to, uint32_t end, uint32_t user) {
     const int64_t start = b->time[from];
-    if (start < t->from_ms || start >= t->to_ms) return ZJ_OK;
+    if (start < t->from_ms || start >= t->to_ms || b->time[to - 1] < t->alive_ms) return ZJ_OK;
     uint32_t depth = 0, chosen = from;
     for (uint32_t r = from; r < to; r++) {
         if (!(zs_flags(t, b, r) & ZS_COUNTS)) continue;
@@ -66,7 +67,6 @@ ZJ_INLINE int zs_note(zs_taker *t, const zp_block *b, uint32_t from, uint32_t to
     r->number = t->wide ? (uint32_t)(zp_get(b->code, chosen, 8) >> ZP_GROUP) : 0;
     r->alone = to - from == 1;
     t->beyond |= to == end && r->end >= t->reach_ms - t->gap;
-    t->before |= t->starts && t->n_days && b->time[piece] <= t->since_ms + t->gap;
     return ZJ_OK;
 }
 
@@ -92,17 +92,17 @@ static int zs_cut(zs_taker *t, const zp_block *b, uint32_t from, uint32_t to, ui
         if (midnight) day = zs_day(t, b->time[r]);
         const int starts = !t->starts || (flags & ZS_STARTS) != 0;
         if (open != UINT32_MAX && (midnight || (t->starts && starts))) {
-            status = zs_note(t, b, open, r, from, to, user);
+            status = zs_note(t, b, open, r, to, user);
             open = r;
         } else if (open == UINT32_MAX && starts) {
             open = r;
         }
         if (t->ends && open != UINT32_MAX && (flags & ZS_ENDS) && status == ZJ_OK) {
-            status = zs_note(t, b, open, r + 1, from, to, user);
+            status = zs_note(t, b, open, r + 1, to, user);
             open = UINT32_MAX;
         }
     }
-    if (status == ZJ_OK && open != UINT32_MAX) status = zs_note(t, b, open, to, from, to, user);
+    if (status == ZJ_OK && open != UINT32_MAX) status = zs_note(t, b, open, to, to, user);
     return status;
 }
 
@@ -116,8 +116,10 @@ static int zs_take(void *to, const zp_block *b, size_t pieces, const uint32_t *s
     for (size_t s = 0; s < pieces && status == ZJ_OK; s++) {
         const uint32_t from = b->begin[s], end = b->begin[s + 1];
         while (u + 1 < users && start[u + 1] <= from) u++;
-        if (b->time[from] >= t->to_ms || b->time[end - 1] < t->from_ms) continue;
-        status = whole ? zs_note(t, b, from, end, from, end, owner[u]) : zs_cut(t, b, from, end, owner[u]);
+        if (b->time[from] >= t->to_ms || b->time[end - 1] < t->from_ms || b->time[end - 1] < t->alive_ms) continue;
+        /* Who was in a session before what was given is not known. */
+        t->before |= (t->whole || (t->starts && t->n_days)) && b->time[from] <= t->since_ms + t->gap;
+        status = whole ? zs_note(t, b, from, end, end, owner[u]) : zs_cut(t, b, from, end, owner[u]);
     }
     return status;
 }

@@ -136,7 +136,7 @@ def _lines(
         s for s in sessions_of(project, query, span, users, now) if span.low <= s.start < span.high
     ]
     at = -1 if query["body"].get("attr") == "last" else 0
-    return lines_of(project, query, span, inside, at)
+    return lines_of(project, query, inside, at)
 
 
 def answer(

@@ -1,0 +1,284 @@
+"""Concurrency: how many users were online at once, bucket by bucket, and when they were most.
+
+Semantics: docs/models/concurrency.md. A user is online from the first to the last event of each
+session (:mod:`session_work`), and ``tail`` longer. The starts and ends of these intervals are
+sorted, and one sweep over both gives every peak. Memory: 32 bytes a session and 40 while sweeping.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+
+import numpy as np
+from msgspec import Meta, Struct
+
+from zuji.engine import calendars
+from zuji.engine.errors import InvalidQuery
+from zuji.engine.query import ranges
+from zuji.engine.query.analyses.event_values import label_number, picked_line
+from zuji.engine.query.analyses.session_query import SessionSpec, check_spec, spec_places
+from zuji.engine.query.analyses.session_work import SessionWork, session_scans
+from zuji.engine.query.answer import Answer, Model, by_columns
+from zuji.engine.query.breakdown import line_values
+from zuji.engine.query.checks import BODY, check_events
+from zuji.engine.query.durations import Duration  # noqa: TC001 (msgspec reads it)
+from zuji.engine.query.kernels._sessions import online_peaks
+from zuji.engine.query.model import (
+    MAX_WINDOW_MS,
+    Envelope,
+    EventPlace,
+    Events,
+    Pick,
+    place,
+)
+from zuji.engine.query.result import ColumnInfo
+
+if TYPE_CHECKING:
+    from zuji.engine.query.bind import Bound
+    from zuji.engine.query.breakdown import Chosen
+    from zuji.engine.query.plan import Scan
+    from zuji.engine.query.words import Words
+    from zuji.engine.types import I64, U32
+
+MINUTES: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
+MINUTE_MS: Final = 60_000
+
+
+class ConcurrencyBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Body of ``"model": "concurrency"``. ``minutes``: buckets of so many minutes, in place of
+    ``time.grain``. ``tail``: how long users stay online after the last event of a session.
+    """
+
+    events: Events = Events(e="*")
+    session: SessionSpec = SessionSpec()
+    minutes: Annotated[int, Meta(ge=1, le=30)] | None = None
+    tail: Duration | None = None
+
+    @property
+    def tail_ms(self) -> int:
+        """The tail in ms."""
+        return 0 if self.tail is None else self.tail.ms
+
+
+class ConcurrencyQuery(Envelope, frozen=True, kw_only=True, tag="concurrency"):
+    """How many users were online at once."""
+
+    model: ClassVar[Literal["concurrency"]] = "concurrency"
+    body: ConcurrencyBody
+
+    def says(self, words: Words) -> str:
+        """``how many users with any event were online at once``."""
+        events = words.events(self.body.events)
+        return words(
+            f"how many users with {events} were online at once", f"同时在线且有{events}的用户数"
+        )
+
+    def completed(self) -> Self:
+        """The query, checked."""
+        body = self.body
+        check_spec(body.session, f"{BODY}.session")
+        check_events(body.events, f"{BODY}.events")
+        if body.minutes is not None and body.minutes not in MINUTES:
+            raise InvalidQuery(
+                f"minutes divide the hour: {', '.join(map(str, MINUTES))}", f"{BODY}.minutes"
+            )
+        if body.tail_ms > MAX_WINDOW_MS:
+            raise InvalidQuery("a tail is at most 366 days", f"{BODY}.tail")
+        return self
+
+    def event_places(self) -> list[EventPlace]:
+        """What counts, and what starts and ends a session."""
+        return [place(f"{BODY}.events", self.body.events), *spec_places(self.body.session)]
+
+
+class ConcurrencyPick(Pick, frozen=True, kw_only=True):
+    """Users online at the peak of a bucket (None: of the whole range), or at an instant ``at``."""
+
+    bucket: str | None = None
+    at: str | None = None
+
+    def completed(self, query: ConcurrencyQuery) -> Self:
+        """The pick, checked."""
+        if self.at is not None:
+            if self.bucket is not None:
+                raise InvalidQuery("say 'bucket' or 'at'", "$.at")
+            try:
+                calendars.parse_instant(self.at)
+            except ValueError as error:
+                raise InvalidQuery(str(error), "$.at") from None
+        return self
+
+
+def buckets_of(bound: Bound) -> tuple[I64, list[str]]:
+    """Edges, cut to the range, and labels."""
+    r, minutes = bound.range, bound.query.body.minutes
+    if minutes is None:
+        found = ranges.buckets(r)
+        return np.ascontiguousarray(found.edges), found.labels
+    step = minutes * MINUTE_MS
+    if (r.to_ms - r.from_ms) // step > ranges.MAX_BUCKETS:
+        raise InvalidQuery(
+            f"the range has more than {ranges.MAX_BUCKETS:,} buckets of {minutes} minutes; take "
+            "more minutes or a shorter range",
+            f"{BODY}.minutes",
+        )
+    hours = calendars.edges(r.tz, r.from_ms, r.to_ms, "hour")
+    parts = [np.arange(a, b, step) for a, b in pairwise(hours.tolist())]
+    whole = np.append(np.concatenate(parts), hours[-1])
+    first = int(np.searchsorted(whole, r.from_ms, side="right")) - 1
+    last = int(np.searchsorted(whole, r.to_ms, side="left"))
+    whole = whole[first : last + 1]
+    labels = [
+        calendars.local_datetime(int(ms), r.tz).isoformat(timespec="minutes") for ms in whole[:-1]
+    ]
+    return calendars.clip(whole, r.from_ms, r.to_ms), labels
+
+
+def scans(bound: Bound) -> list[Scan]:
+    """All events of the range and of one gap around it."""
+    return session_scans(bound, bound.query.body.session.gap.ms)
+
+
+def answer(bound: Bound) -> Answer:
+    """Rows: by…, bucket, peak, peak_at, average, complete."""
+    edges, labels = buckets_of(bound)
+    online, mark, body = _Online(bound), bound.view.watermark_ms, bound.query.body
+    columns = [
+        *by_columns(bound),
+        ColumnInfo("bucket", "datetime" if _timed(bound) else "date", None),
+        ColumnInfo("peak", "int64", "users"),
+        ColumnInfo("peak_at", "datetime", None),
+        ColumnInfo("average", "float64", "users"),
+        ColumnInfo("complete", "bool", None),
+    ]
+    bound.context.charge(200 * online.chosen.lines * len(labels))
+    done = -(1 << 62) if mark is None else mark - body.session.gap.ms
+    complete = [end <= done for end in edges[1:].tolist()]
+    rows: list[list[Any]] = []
+    totals: list[list[Any]] = []
+    for g in range(online.chosen.lines):
+        bound.context.check()
+        head = line_values(bound, online.work.groups.by.groups, online.chosen, g)
+        cells = online.cells(g, edges)
+        for label, cell, final in zip(labels, cells, complete, strict=True):
+            rows.append([*head, label, *cell, final])
+        totals.append([*head, *online.cells(g, edges[[0, -1]])[0]])
+    names = [*(column.name for column in by_columns(bound)), "peak", "peak_at", "average"]
+    return Answer(columns, rows, {"columns": names, "rows": totals})
+
+
+def users(bound: Bound, pick: ConcurrencyPick) -> list[U32]:
+    """Ordinals online at an instant, or at the first one of a peak."""
+    edges, labels = buckets_of(bound)
+    online, line = _Online(bound), -1
+    if bound.query.by:
+        line = picked_line(bound, online.work.groups.by.groups, online.chosen, pick)
+    if pick.at is not None:
+        at = calendars.parse_instant(pick.at)
+    else:
+        span = edges[[0, -1]]
+        if pick.bucket is not None:
+            number = label_number(labels, pick.bucket)
+            span = edges[number : number + 2]
+        at = int(online.peaks(line, span)[1][0])
+    return online.at(line, at)
+
+
+def _timed(bound: Bound) -> bool:
+    return bound.query.body.minutes is not None or bound.range.grain == "hour"
+
+
+@dataclass(frozen=True, slots=True)
+class _Intervals:
+    """When users of one line were online, [start, end], by shard and user; no two of a user meet.
+    ``shard``, ``user``: whose.
+    """
+
+    start: I64
+    end: I64
+    shard: I64
+    user: I64
+
+
+class _Online:
+    """The intervals of each line, cut to the range."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        body: ConcurrencyBody = bound.query.body
+        alive = bound.range.from_ms - body.tail_ms
+        self.work = SessionWork(bound, body.session, body.events, alive_ms=alive)
+        self.chosen: Chosen = self.work.choose()
+        self._lines: dict[int, _Intervals] = {}
+
+    def _of_line(self, line: int) -> _Intervals:
+        """The intervals of a line; -1: of all sessions."""
+        if line not in self._lines:
+            self._lines.clear()
+            self._lines[line] = self._made(line)
+        return self._lines[line]
+
+    def _made(self, line: int) -> _Intervals:
+        r, tail = self._bound.range, self._bound.query.body.tail_ms
+        inside = None
+        if line >= 0 and self._bound.query.by:
+            inside = np.diff(self.work.lines(self.chosen, line)[0].astype(np.int64)) > 0
+        parts: list[tuple[I64, I64, I64, I64]] = []
+        for shard, every in enumerate(self.work.shards):
+            self._bound.context.check()
+            records = every if inside is None else every[inside[every["number"]]]
+            start, end = records["start"].astype(np.int64), records["end"] + tail
+            user = records["user"].astype(np.int64)
+            # A user is online once: what meets the next session of the user ends before it.
+            again = user[1:] == user[:-1]
+            end[:-1] = np.where(again, np.minimum(end[:-1], start[1:] - 1), end[:-1])
+            start, end = np.maximum(start, r.from_ms), np.minimum(end, r.to_ms - 1)
+            keep = end >= start
+            parts.append((start[keep], end[keep], np.full(int(keep.sum()), shard), user[keep]))
+        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        return _Intervals(*columns)
+
+    def peaks(self, line: int, edges: I64) -> tuple[I64, I64]:
+        """The most online in each bucket, and when first."""
+        found = self._of_line(line)
+        self._bound.context.charge(16 * len(found.start))
+        starts, ends = np.sort(found.start), np.sort(found.end)
+        peaks = online_peaks(starts, ends, np.ascontiguousarray(edges), self._bound.context.flag)
+        self._bound.context.release(16 * len(found.start))
+        return peaks
+
+    def cells(self, line: int, edges: I64) -> list[list[Any]]:
+        """peak, peak_at, average of each bucket."""
+        tz = self._bound.range.tz
+        peak, at = self.peaks(line, edges)
+        found = self._of_line(line)
+        # Σ over intervals of what lies before each edge, each ms being [ms, ms + 1).
+        before = _before(found.start, edges) - _before(found.end + 1, edges)
+        online = np.diff(before) / np.diff(edges)
+        return [
+            [p, None if p == 0 else calendars.format_instant(when, tz), mean]
+            for p, when, mean in zip(peak.tolist(), at.tolist(), online.tolist(), strict=True)
+        ]
+
+    def at(self, line: int, at: int) -> list[U32]:
+        """Ordinals online at an instant, by shard."""
+        found = self._of_line(line)
+        there = (found.start <= at) & (found.end >= at)
+        return [
+            found.user[there & (found.shard == shard)].astype(np.uint32)
+            for shard in range(len(self.work.shards))
+        ]
+
+
+def _before(points: I64, edges: I64) -> I64:
+    """Σ max(0, edge − point) for each edge. O(n log n)."""
+    ordered = np.sort(points) - edges[0]
+    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(ordered)])
+    count = np.searchsorted(ordered, edges - edges[0], side="left")
+    found: I64 = count * (edges - edges[0]) - sums[count]
+    return found
+
+
+MODEL = Model(ConcurrencyQuery, ConcurrencyPick, scans, answer, users)
