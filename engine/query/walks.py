@@ -1,14 +1,15 @@
 """Sources of a shard as walks of the path kernel, and the paths of all sessions of a range.
 
-The seam that the path model builds on. Partitions that the range touches are read, and those within
-one gap of its ends, so that sessions over its ends are whole; a session that goes on without a gap
-for longer than the partition before the range counts as begun there. What fits well in the cache of
-decoded columns is read through it; more than that is decoded page by page along the walk, for it
-would push out everything else and still not be there the next time. Thread-safe.
+Partitions that the range touches are read, and those within one gap of its ends: what lies before
+them cannot change which sessions begin in the range, and kernels say when a session may go on in
+what lies after them. What fits well in the cache of decoded columns is read through it; more than
+that is decoded page by page along the walk, for it would push out everything else and still not be
+there the next time. Thread-safe.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zuji.engine.index.catalog import PROFILE_EVENTS
@@ -19,8 +20,10 @@ from zuji.engine.storage.feeds import SCRATCH_BYTES, Feeds, feed_bytes
 from zuji.engine.storage.segment import Segment, shared
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from zuji.engine.query.context import Context
-    from zuji.engine.query.kernels.walk import Walk
+    from zuji.engine.query.kernels.walk import Steps, Walk
     from zuji.engine.query.view import View
     from zuji.engine.storage.segment import Source
 
@@ -34,9 +37,43 @@ PATHS_SHARE = 0.75
 """Of a query's memory, for the paths that were met."""
 
 
-def walk_of(source: Source, codes: dict[str, int], feeds: Feeds, *, keep: bool) -> Walk:
-    """One source; ``codes`` names each event's code, profile records are ignored. ``keep``: read
-    users and times through the cache.
+NEVER_MS = 1 << 62
+"""Later than any row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The sources to read for the sessions of a range. ``reach_ms``: rows from then on are not
+    among them. ``keep``: their users and times are read through the cache.
+    """
+
+    shards: list[list[Source]]
+    reach_ms: int
+    keep: bool
+
+
+def around(view: View, from_ms: int, until_ms: int, gap_ms: int) -> Around:
+    """Sources with rows that may belong to a session that starts at ``from_ms`` or later, up to
+    one gap after ``until_ms``.
+    """
+    near = [
+        [s for s in sources if s.end_ms > from_ms - gap_ms and _is_behaviour(s)]
+        for sources in view.sources
+    ]
+    last_ms = until_ms + gap_ms
+    later = [s.base_ms for sources in near for s in sources if s.base_ms > last_ms]
+    shards = [[s for s in sources if s.base_ms <= last_ms] for sources in near]
+    keep = _fits_cache([source for sources in shards for source in sources])
+    return Around(shards, min(later, default=NEVER_MS), keep)
+
+
+def _is_behaviour(source: Source) -> bool:
+    return not all(name in PROFILE_EVENTS for name in source.runs)
+
+
+def walk_of(source: Source, codes: Mapping[str, int | Steps], feeds: Feeds, *, keep: bool) -> Walk:
+    """One source; ``codes`` says what the rows of each event are, profile records are ignored.
+    ``keep``: read users and times through the cache.
     """
     numbers = [IGNORED if name in PROFILE_EVENTS else codes[name] for name in source.runs]
     lanes: list[Lane | FedLane] = []
@@ -86,17 +123,8 @@ def paths_of_sessions(
     """Paths of the sessions that start in [from_ms, to_ms), a table a shard; codes are the
     catalog's.
     """
-    shards = [
-        [
-            source
-            for source in sources
-            if source.end_ms > from_ms - gap_ms
-            and source.base_ms <= to_ms + gap_ms
-            and not all(name in PROFILE_EVENTS for name in source.runs)
-        ]
-        for sources in view.sources
-    ]
-    keep = _fits_cache([source for sources in shards for source in sources])
+    given = around(view, from_ms, to_ms, gap_ms)
+    shards, keep = given.shards, given.keep
 
     def work(shard: int) -> PathCounts:
         feeds = Feeds()

@@ -11,8 +11,8 @@ from zuji.engine.query.analyses import ANALYSES
 ENGINE = Path(__file__).resolve().parents[2] / "engine"
 OWN = ENGINE / "query" / "analyses"
 OTHERS = sorted(p for p in ENGINE.rglob("*.py") if OWN not in p.parents)
-OTHER_MEANINGS = {"event", "session"}
-"""Words of the language, too: the scope of a property, a unit of windows."""
+OTHER_MEANINGS = {"event", "session", "path"}
+"""Words with other meanings, too: the scope of a property, a unit of windows, a place in a file."""
 
 
 def named(source):

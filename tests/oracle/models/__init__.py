@@ -19,6 +19,7 @@ from tests.oracle.models import (
     interval,
     lifecycle,
     ltv,
+    path,
     retention,
     rfm,
     stickiness,
@@ -35,4 +36,5 @@ MODELS: dict[str, ModuleType] = {
     "rfm": rfm,
     "distribution": distribution,
     "interval": interval,
+    "path": path,
 }
