@@ -1,6 +1,7 @@
 # cython: auto_pickle=False, autotestdict=False
 # The native half of .sensors: form.h unpacks a request, sensors.h makes events of its records.
-# No Python object an event; the GIL is released while bytes are read.
+# No Python object an event; the GIL is released while many bytes are read. For few it is kept: who
+# lets go of it may wait for milliseconds until it comes back.
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
@@ -72,6 +73,7 @@ cdef extern from "quick.h" nogil:
 
 cdef enum:
     KEPT_BYTES = 256 << 10  # of each buffer of a run that waits for its next use
+    FEW_BYTES = 32 << 10  # read in less than 100 us
 
 
 def field(const uint8_t[::1] form not None, bytes name not None):
@@ -93,8 +95,11 @@ def unbase64(bytes text not None):
     cdef int64_t size
     value = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>(3 * (n // 4) + 3))
     cdef uint8_t *out = <uint8_t *>PyBytes_AS_STRING(value)
-    with nogil:
+    if n < FEW_BYTES:
         size = zf_unbase64(out, p, n)
+    else:
+        with nogil:
+            size = zf_unbase64(out, p, n)
     return None if size < 0 else value[:size]
 
 
@@ -114,6 +119,8 @@ def hash_code(bytes text not None):
     cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(text)
     cdef size_t n = <size_t>len(text)
     cdef uint32_t found
+    if n < FEW_BYTES:
+        return zf_hash(p, n)
     with nogil:
         found = zf_hash(p, n)
     return found
@@ -153,8 +160,11 @@ def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, l
     try:
         _limit(run, limits, offset_ms, keep_ip)
         run.received_ms = received_ms
-        with nogil:
+        if size < FEW_BYTES:
             failed = zs_document(run, p, size)
+        else:
+            with nogil:
+                failed = zs_document(run, p, size)
         if failed:
             raise MemoryError("no memory to read records")
         parts = _parts(run)
@@ -200,8 +210,11 @@ cdef class Quick:
             sent.work = <uint8_t *>malloc(ZQ_ROOM(sent.query_n, sent.body_n))
             if sent.work == NULL:
                 raise MemoryError("no memory to read records")
-            with nogil:
+            if sent.query_n + sent.body_n < FEW_BYTES:
                 taken = zq_take(run, &sent)
+            else:
+                with nogil:
+                    taken = zq_take(run, &sent)
             if taken == ZQ_NO_MEMORY:
                 raise MemoryError("no memory to read records")
             return None if taken == ZQ_UNSURE else _parts(run)
