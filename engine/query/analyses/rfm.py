@@ -304,17 +304,18 @@ def quantile_edges(values: Any, quantiles: tuple[float, ...], *, down: bool) -> 
 
     ``down``: small values are the good ones, so ranks are counted from the largest, "above" is
     below, and edges are given in ascending order, which is that of descending q. Users of one value
-    are never told apart. O(n log n).
+    are never told apart. O(n).
     """
     if not len(values):
         return [None] * len(quantiles)
-    distinct, counts = np.unique(-values if down else values, return_counts=True)
-    reached = counts.cumsum()
+    toward = -values if down else values
+    ranks = [ceil(Fraction(repr(q)) * len(values)) - 1 for q in quantiles]
+    ordered = np.partition(toward, sorted(set(ranks)))
     edges: list[Any] = []
-    for q in quantiles:
-        rank = ceil(Fraction(repr(q)) * len(values))
-        above = int(np.searchsorted(reached, rank, side="left")) + 1
-        edge = distinct[above].item() if above < len(distinct) else None
+    for rank in ranks:
+        above = ordered[rank:]  # all that are not below the rank's value, and it
+        above = above[above > ordered[rank]]
+        edge = above.min().item() if len(above) else None
         edges.append(-edge if down and edge is not None else edge)
     return edges[::-1] if down else edges
 

@@ -35,8 +35,8 @@ def user_rows(
     out.
 
     values: per lane float64[n] or None (its rows have no values); present: per lane uint8[n], 1 = the
-    row has its value, or None = all. Sums are kept in twice the digits of a double and rounded once,
-    so that they do not depend on the order of rows. The chosen row is the first in the order (time,
+    row has its value, or None = all. What rounding takes off a sum is summed by itself and added at
+    the end, so that the order of rows does not show. The chosen row is the first in the order (time,
     rank, tie, lane), or the last. allowed uint8[]: audience by ordinal, ordinals past its end are out.
     Raises QueryCancelled, ValueError, TypeError. O(rows + users). GIL released.
     """

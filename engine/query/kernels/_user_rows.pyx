@@ -66,4 +66,6 @@ def user_rows(lanes, from_ms, to_ms, users, *, values=None, present=None, last=F
                 status = zu_lane(rows.lanes, i, <const double *>numbers.data[i],
                                  <const uint8_t *>there.data[i], low, high, latest, &to, &guard.c)
     finish(status)
+    if rest is not None:
+        out.sum += rest
     return out

@@ -8,24 +8,19 @@
 typedef struct {
     size_t users;
     uint32_t *count;
-    double *sum, *rest;  /* sum + rest is the sum in twice the digits, or both NULL */
+    double *sum, *rest;  /* the sum, and what rounding took off it; or both NULL */
     int64_t *time;       /* of the chosen row */
     int32_t *lane;       /* of the chosen row, -1: none yet */
     uint32_t *row;
 } zu_users;
 
-/* Adds x to hi + lo, in about 106 binary digits (Knuth's two-sum, then made two doubles again): the
- * order of the rows does not show in the sum. */
-ZJ_INLINE void zu_add(double *hi, double *lo, double x) {
+/* Adds x to hi + rest, rest being what rounding took off (Knuth's two-sum): the order of the rows does
+ * not show in the sum. An infinite sum stays infinite. */
+ZJ_INLINE void zu_add(double *hi, double *rest, double x) {
     const double s = *hi + x, b = s - *hi;
-    if (s - s != 0.0) { /* beyond the largest double: infinite from here on */
-        *hi = s;
-        *lo = 0.0;
-        return;
-    }
-    const double e = (*hi - (s - b)) + (x - b) + *lo;
-    *hi = s + e;
-    *lo = e - (*hi - s);
+    const double lost = (*hi - (s - b)) + (x - b);
+    *hi = s;
+    *rest += s - s == 0.0 ? lost : 0.0;
 }
 
 /* Whether row r of lane `number` stands before the chosen row of its user. */
@@ -43,20 +38,27 @@ ZJ_INLINE int zu_before(const zu_users *to, const zj_lane *lanes, int number, ui
 static int zu_lane(const zj_lane *lanes, int number, const double *values, const uint8_t *present, int64_t from_ms,
                    int64_t to_ms, int last, zu_users *to, zj_guard *guard) {
     const zj_lane *lane = &lanes[number];
+    /* [from, to) in ms after the lane's base, never below 0. */
+    const int64_t begin = from_ms - lane->base, end = to_ms - lane->base;
+    const uint64_t low = begin < 0 ? 0 : (uint64_t)begin, high = end < 0 ? 0 : (uint64_t)end;
     for (uint32_t i = 0; i < lane->nu; i++) {
         const uint32_t user = lane->users[i], a = lane->offsets[i], b = lane->offsets[i + 1];
         if (zj_stop(guard, b - a + 1)) return ZJ_CANCELLED;
         if (user >= to->users || !zj_allowed(guard, user)) continue;
         uint32_t first = ZJ_END, final = 0, rows = 0;
+        double sum = 0.0, rest = 0.0;
         for (uint32_t r = a; r < b; r++) {
-            const int64_t time = lane->base + (int64_t)lane->times[r];
-            if (time < from_ms || time >= to_ms || !zj_passes(lane, r)) continue;
+            if (lane->times[r] < low || lane->times[r] >= high || !zj_passes(lane, r)) continue;
             if (first == ZJ_END) first = r;
             final = r;
             rows++;
-            if (values && (!present || present[r])) zu_add(&to->sum[user], &to->rest[user], values[r]);
+            if (values && (!present || present[r])) zu_add(&sum, &rest, values[r]);
         }
         if (!rows) continue;
+        if (values) {
+            zu_add(&to->sum[user], &to->rest[user], sum);
+            to->rest[user] += rest;
+        }
         to->count[user] += rows;
         const uint32_t chosen = last ? final : first;
         const int64_t time = lane->base + (int64_t)lane->times[chosen];
