@@ -386,7 +386,8 @@ static int zj_convert_fast(const zj_attribution *q, zj_attribution_work *w, zj_c
         const zj_trail *t = &w->trail[i];
         const uint32_t m = t->end - t->start;
         const int64_t shift = lane->base - t->lane->base;
-        for (uint32_t c = 0; c < n; c++) {
+        const int known = i > 0 && t->lane->base == w->trail[i - 1].lane->base;
+        for (uint32_t c = 0; !known && c < n; c++) {
             const int64_t until = shift + (int64_t)lane->times[f->row[c]], since = until - q->lookback;
             f->until[c] = until < 0 ? 0 : until > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)until;
             f->since[c] = since < 0 ? 0 : since > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)since;
