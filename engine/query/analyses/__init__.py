@@ -8,6 +8,8 @@ from typing import Final
 
 from zuji.engine.query.analyses import (
     attribution,
+    clicks,
+    concurrency,
     distribution,
     event,
     funnel,
@@ -17,6 +19,7 @@ from zuji.engine.query.analyses import (
     path,
     retention,
     rfm,
+    session,
     stickiness,
 )
 from zuji.engine.query.answer import Model
@@ -25,6 +28,8 @@ ANALYSES: Final[dict[str, Model]] = {
     module.MODEL.name: module.MODEL
     for module in (
         attribution,
+        concurrency,
+        clicks,
         distribution,
         event,
         funnel,
@@ -34,6 +39,7 @@ ANALYSES: Final[dict[str, Model]] = {
         path,
         retention,
         rfm,
+        session,
         stickiness,
     )
 }

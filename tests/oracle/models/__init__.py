@@ -13,6 +13,8 @@ from types import ModuleType
 
 from tests.oracle.models import (
     attribution,
+    clicks,
+    concurrency,
     distribution,
     event,
     funnel,
@@ -22,11 +24,13 @@ from tests.oracle.models import (
     path,
     retention,
     rfm,
+    session,
     stickiness,
 )
 
 MODELS: dict[str, ModuleType] = {
     "attribution": attribution,
+    "clicks": clicks,
     "ltv": ltv,
     "event": event,
     "funnel": funnel,
@@ -37,4 +41,6 @@ MODELS: dict[str, ModuleType] = {
     "distribution": distribution,
     "interval": interval,
     "path": path,
+    "session": session,
+    "concurrency": concurrency,
 }
