@@ -366,7 +366,8 @@ def _shown(work: _Work, cells: CreditCells, touches: I64 | None, line: int) -> l
         if names.is_plain(i):
             shown.append(names.first(i))
             continue
-        own = [n for n in np.flatnonzero(seen).tolist() if names.touch_of(n) == i]
+        work.context.check()
+        own = np.flatnonzero(seen & (names.touches == i)).tolist()
         own.sort(key=lambda n: (-int(totals[n]), sort_key([names.value(n)])))
         shown += own
     return [*shown, names.size]

@@ -73,7 +73,9 @@ class Names:
             self.kind = single.label
         self._bases: list[int] = []
         self._table: U32 | None = None
-        self._own: list[int] = []
+        self._own: I64 = np.empty(0, np.int64)
+        self.touches: I64 = np.empty(0, np.int64)
+        """The touch of each name, once closed."""
         self.size = 0
 
     def close(self, read: Sequence[Touches]) -> None:
@@ -83,10 +85,10 @@ class Names:
         self._bases, total = ends[:-1], ends[-1]
         for touches in read:
             touches.named = self._named(touches)
+        self._context.charge(24 * total)
         if total <= DENSE_NAMES:
-            self.size, self._own = total, list(range(total))
+            self._number_all(np.arange(total))
             return
-        self._context.charge(5 * total)
         used = np.zeros(total + 1, np.bool_)
         for base, dimension in zip(self._bases, self.dimensions, strict=True):
             used[base] |= dimension is None
@@ -94,8 +96,7 @@ class Names:
             self._context.check()
             named = self.of(touches)
             used[named if isinstance(named, int) else np.minimum(named, total)] = True
-        self._own = np.flatnonzero(used[:total]).tolist()
-        self.size = len(self._own)
+        self._number_all(np.flatnonzero(used[:total]))
         self._table = np.full(total + 1, NO_GROUP, np.uint32)
         self._table[self._own] = np.arange(self.size, dtype=np.uint32)
         for touches in read:
@@ -104,6 +105,10 @@ class Names:
                 touches.named = int(self._table[named])
             else:
                 touches.named = self._table[np.minimum(named, total)]
+
+    def _number_all(self, own: I64) -> None:
+        self._own, self.size = own, len(own)
+        self.touches = np.searchsorted(self._bases, own, side="right") - 1
 
     def _named(self, touches: Touches) -> U32 | int:
         """Names of the rows before values that no row has are left out."""
@@ -129,9 +134,10 @@ class Names:
         return touches.named
 
     @property
-    def direct(self) -> list[int]:
+    def direct(self) -> U8:
         """Per name 1 where ``last_non_direct`` passes over it."""
-        return [int(self.body.touches[self.touch_of(n)].direct) for n in range(self.size)]
+        flags = np.array([touch.direct for touch in self.body.touches], np.uint8)
+        return flags[self.touches]
 
     def is_plain(self, touch: int) -> bool:
         """Whether a touch has one name."""
@@ -141,21 +147,19 @@ class Names:
         """The number of a touch with one name."""
         return self._number(self._bases[touch])
 
-    def touch_of(self, name: int) -> int:
-        """The touch of a name."""
-        return int(np.searchsorted(self._bases, self._own[name], side="right")) - 1
-
     def value(self, name: int) -> Any:
         """The value that a name stands for."""
-        touch = self.touch_of(name)
+        touch = int(self.touches[name])
         dimension = self.dimensions[touch]
-        return None if dimension is None else dimension.value(self._own[name] - self._bases[touch])
+        if dimension is None:
+            return None
+        return dimension.value(int(self._own[name]) - self._bases[touch])
 
     def columns(self, name: int) -> list[Any]:
         """``touch``, ``name`` and ``is_direct`` of a row."""
         if name == self.size:
             return [None, None, True]
-        return [self.body.touches[self.touch_of(name)].label, self.value(name), False]
+        return [self.body.touches[int(self.touches[name])].label, self.value(name), False]
 
     def number(self, label: str, value: Any) -> int:
         """The name of a picked cell.
@@ -166,7 +170,8 @@ class Names:
         touch = [t.label for t in self.body.touches].index(label)
         if self.is_plain(touch):
             return self.first(touch)
-        near = [n for n in range(self.size) if self.touch_of(n) == touch and self.value(n) == value]
+        own = np.flatnonzero(self.touches == touch).tolist()
+        near = [n for n in own if self.value(n) == value]
         exact = [n for n in near if type(self.value(n)) is type(value)]
         if not near:
             raise InvalidQuery(f"the answer has no touch {label!r} named {value!r}", "$.pick.name")

@@ -18,7 +18,7 @@ def attribution_cells(
     edges: I64,
     lookback_ms: int,
     models: Sequence[tuple[str, float, float]],
-    direct: Sequence[int] | None = None,
+    direct: U8 | Sequence[int] | None = None,
     once: bool = False,
     target_keys: Sequence[U32 | None] | None = None,
     touch_keys: Sequence[U32 | None] | None = None,
