@@ -1,7 +1,7 @@
 """The audience of a query in one shard: which ordinals count, as one byte each.
 
-Leaves: user properties, did, did_not. A user of the project is anybody with an ordinal; "not" and
-"did_not" are complements within them. Sequences, cohorts and tags have their place here and say
+Leaves: user properties, did, did_not, sequence. A user of the project is anybody with an ordinal;
+"not" and "did_not" are complements within them. Cohorts and tags have their place here and say
 clearly that they are not there yet.
 """
 
@@ -18,6 +18,7 @@ from zuji.engine.query.audience import (
     AnyUsers,
     Audience,
     Did,
+    DidSequence,
     HasTag,
     InCohort,
     NotUsers,
@@ -26,15 +27,18 @@ from zuji.engine.query.audience import (
 )
 from zuji.engine.query.kernels._bits import add_rows
 from zuji.engine.query.kernels._events import count_by_user
-from zuji.engine.query.plan import Scan, planned
+from zuji.engine.query.kernels._funnel import funnel_chains
+from zuji.engine.query.plan import Scan, bytes_of, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.ranges import resolve_within
+from zuji.engine.query.step_bits import step_bits
 from zuji.engine.storage.segment import shared
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.reader import ShardReader
     from zuji.engine.types import U8, U32
 
@@ -51,10 +55,6 @@ def check_audience(audience: Audience | None) -> None:
             raise InvalidQuery(
                 f"there is no tag {leaf.name!r}: this release has no tags", "$.audience"
             )
-        if not isinstance(leaf, UserIs | Did):
-            raise InvalidQuery(
-                "this release has no 'sequence' audiences; use 'did' and 'did_not'", "$.audience"
-            )
 
 
 def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
@@ -64,8 +64,27 @@ def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
     return np.ascontiguousarray(_mask(bound.query.audience, bound, reader), dtype=np.uint8)
 
 
-def audience_scan(leaf: Did, bound: Bound) -> Scan:
-    """The scan of a ``did`` leaf."""
+def audience_scans(bound: Bound) -> list[Scan]:
+    """The scans of all leaves that look at events."""
+    leaves = audience_leaves(bound.query.audience)
+    return [_scan(leaf, bound) for leaf in leaves if isinstance(leaf, Did | DidSequence)]
+
+
+def _scan(leaf: Did | DidSequence, bound: Bound) -> Scan:
+    return _did_scan(leaf, bound) if isinstance(leaf, Did) else _sequence_scan(leaf, bound)
+
+
+def _sequence_scan(leaf: DidSequence, bound: Bound) -> Scan:
+    r, names = bound.range, [step.names for step in leaf.steps]
+    every = None if None in names else tuple(dict.fromkeys(n for some in names for n in some or ()))
+    columns: frozenset[str] = frozenset()
+    for step in leaf.steps:
+        columns |= columns_of(bound.where_in_scope(step.where))
+    scan = Scan("audience", every, r.from_ms, r.to_ms, None, columns)
+    return planned(scan, bound.view)
+
+
+def _did_scan(leaf: Did, bound: Bound) -> Scan:
     span = resolve_within(leaf.within, bound.range, bound.view.now_ms, "$.audience")
     where = bound.where_in_scope(leaf.events.where)
     return planned(
@@ -89,12 +108,61 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
         return _mask(node.item, bound, reader) ^ np.uint8(1)
     if isinstance(node, UserIs):
         return reader.user_mask(node.where)
+    if isinstance(node, DidSequence):
+        return _sequence(node, bound, reader)
     assert isinstance(node, Did)
     return _did(node, bound, reader)
 
 
+def _sequence(node: DidSequence, bound: Bound, reader: ShardReader) -> U8:
+    """Who did the steps in order, all in the range: the last step of the best chain."""
+    scan = _sequence_scan(node, bound)
+    lanes: list[Lane] = []
+    bits: list[int | U32] = []
+    for ref in scan.of_shard(reader.shard):
+        reader.context.check()
+        lane = reader.lane(ref)
+        reader.context.read(ref.run.rows, bytes_of(ref, scan.columns))
+        masks: list[U8 | bool] = []
+        for step in node.steps:
+            where = bound.where_in_scope(step.where)
+            if step.names is not None and ref.run.event not in step.names:
+                masks.append(False)
+            else:
+                masks.append(True if where is None else reader.mask(ref, where))
+        if all(mask is False for mask in masks):
+            continue
+        if not ref.inside:
+            within = lane.times.astype(np.int64) + lane.base_ms < scan.to_ms
+            lane = replace(lane, mask=within.astype(np.uint8))
+        lanes.append(lane)
+        bits.append(step_bits(masks, lane.rows))
+    last = len(node.steps) - 1
+    length = scan.to_ms - scan.from_ms if node.within is None else node.within.ms
+    chains = funnel_chains(
+        lanes,
+        bits,
+        *(None, None, None, 0),
+        k=last + 1,
+        order="ordered",
+        entry="any",
+        count="users",
+        ties="sequence",
+        window=("ms", length),
+        day_edges=None,
+        sessions=None,
+        from_ms=scan.from_ms,
+        to_ms=scan.to_ms,
+        trend_edges=None,
+        cancel=reader.context.flag,
+    )
+    found = np.zeros(reader.users, dtype=np.uint8)
+    found[chains.user[(chains.reached >> np.uint32(last)) & 1 == 1]] = 1
+    return found
+
+
 def _did(node: Did, bound: Bound, reader: ShardReader) -> U8:
-    scan = audience_scan(node, bound)
+    scan = _did_scan(node, bound)
     counts = _counts(scan, reader)
     v = node.v
     hit: npt.NDArray[np.bool_] = (

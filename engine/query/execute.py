@@ -14,9 +14,8 @@ from zuji.engine.errors import InvalidQuery
 from zuji.engine.query import parse
 from zuji.engine.query.analyses import ANALYSES
 from zuji.engine.query.answer import Answer
-from zuji.engine.query.audience import Did, audience_leaves
 from zuji.engine.query.bind import Bound, bind
-from zuji.engine.query.crowd import audience_scan
+from zuji.engine.query.crowd import audience_scans
 from zuji.engine.query.model import Envelope
 from zuji.engine.query.plan import explained
 from zuji.engine.query.ranges import shift_range
@@ -92,14 +91,9 @@ def users_of(
 def explain_query(view: View, query: Any, scope: Scope | None, context: Context) -> dict[str, Any]:
     """What would be read and what is ruled out, without reading rows."""
     typed = _named(_parsed(query), view)
-    meant = expanded(typed, view.definitions)
-    bound = bind(meant, view, context, scope)
+    bound = bind(expanded(typed, view.definitions), view, context, scope)
     scans = list(ANALYSES[typed.model].scans(bound))
-    scans += [
-        audience_scan(leaf, bound)
-        for leaf in audience_leaves(meant.audience)
-        if isinstance(leaf, Did)
-    ]
+    scans += audience_scans(bound)
     return {
         "query": _echo(typed, bound),
         "sentence": {one: sentence(typed, one, bound.range.tz) for one in LANGUAGES},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zuji.engine.query.audience import Did, UserIs, audience_leaves
+from zuji.engine.query.audience import Did, DidSequence, UserIs, audience_leaves
 from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.model import EventPlace
 
@@ -20,11 +20,12 @@ def columns_of(where: Filter | None, *more: str | None) -> frozenset[str]:
 
 def event_places(query: Envelope) -> list[EventPlace]:
     """Every place of the query that names events."""
-    return query.event_places() + [
-        EventPlace("$.audience", leaf.events.names, leaf.events.where)
-        for leaf in audience_leaves(query.audience)
-        if isinstance(leaf, Did)
-    ]
+    found = query.event_places()
+    for leaf in audience_leaves(query.audience):
+        refs = [leaf.events] if isinstance(leaf, Did) else []
+        refs += leaf.steps if isinstance(leaf, DidSequence) else []
+        found += [EventPlace("$.audience", ref.names, ref.where) for ref in refs]
+    return found
 
 
 def used(query: Envelope) -> dict[str, str]:

@@ -14,6 +14,7 @@ from zuji.engine.query.audience import (
     AnyUsers,
     Audience,
     Did,
+    DidSequence,
     HasTag,
     InCohort,
     NotUsers,
@@ -238,7 +239,12 @@ class Words:
             return self(f"of whom {self.where(node.where)}", self.where(node.where))
         if isinstance(node, Did):
             return self._did(node)
-        return self("who did a sequence of events", "依次做过一系列事件")
+        assert isinstance(node, DidSequence)
+        steps = self(", then ", "，然后").join(self.events(step) for step in node.steps)
+        if node.within is None:
+            return self(f"who did {steps}", f"依次做过{steps}")
+        length = self.length(node.within)
+        return self(f"who did {steps} within {length}", f"在{length}内依次做过{steps}")
 
     def _did(self, did: Did) -> str:
         if isinstance(did.v, tuple):

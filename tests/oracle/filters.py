@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
@@ -143,8 +144,11 @@ def in_audience(
         return matches(node["user"], name_of, now)
     if "did_not" in node:
         return not in_audience(project, user, {"did": node["did_not"]}, span, now)
-    did = node["did"]
     low, high, tz = span
+    if "sequence" in node:
+        rows = [row for row in project.rows_of(user) if low <= row.time < high]
+        return _in_order(project, rows, node["sequence"], now)
+    did = node["did"]
     within = did.get("within")
     if within is not None and "n" in within:
         low = high - within["n"] * UNIT_MS[within["unit"]]
@@ -156,3 +160,23 @@ def in_audience(
     )
     count = did.get("count") or {"op": "gte", "v": 1}
     return holds(Value("int", times), count.get("op", "gte"), count.get("v", 1), now)
+
+
+def _in_order(project: OracleProject, rows: list[Row], sequence: dict[str, Any], now: int) -> bool:
+    """Are there rows, one a step, each after the one before, close enough to the first?"""
+    rows = sorted(rows, key=lambda row: (row.time, row.order))
+    within = sequence.get("within")
+    length = math.inf if within is None else within["n"] * UNIT_MS[within["unit"]]
+    first, *others = sequence["steps"]
+    for start, opening in enumerate(rows):
+        if not is_event(project, opening, first, now):
+            continue
+        at = start
+        for step in others:
+            later = (i for i in range(at + 1, len(rows)) if is_event(project, rows[i], step, now))
+            at = next(later, len(rows))
+            if at == len(rows):
+                break
+        if at < len(rows) and rows[at].time - opening.time <= length:
+            return True
+    return False

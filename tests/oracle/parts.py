@@ -105,6 +105,13 @@ def audience(rng: random.Random, depth: int) -> dict[str, Any]:
         while not leaf["p"].startswith("user."):
             leaf = _leaf(rng)
         return {"user": leaf}
+    if form > 0.93:
+        steps = [ref(rng) for _ in range(rng.choice([2, 2, 3]))]
+        sequence: dict[str, Any] = {"steps": steps}
+        if rng.random() < 0.7:
+            unit = rng.choice(["second", "hour", "day", "week"])
+            sequence["within"] = {"n": rng.choice([1, 2, 30]), "unit": unit}
+        return {"sequence": sequence}
     did = ref(rng)
     if rng.random() < 0.5:
         did["count"] = {

@@ -27,6 +27,7 @@ from zuji.engine.query.plan import RunRef, Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.result import ColumnInfo
+from zuji.engine.query.step_bits import step_bits
 
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.funnel_query import FunnelBody
@@ -163,8 +164,8 @@ class _Work:
                 masks[place] = True
             rows.refs.append(chosen.ref)
             rows.lanes.append(lane)
-            rows.steps.append(_bits(masks[:steps], lane.rows))
-            rows.exclusions.append(_bits(masks[steps:], lane.rows))
+            rows.steps.append(step_bits(masks[:steps], lane.rows))
+            rows.exclusions.append(step_bits(masks[steps:], lane.rows))
         return rows
 
     def _matches(
@@ -283,18 +284,6 @@ class _Work:
                 keep &= part.bucket[part.record] == bucket
             found.append(np.unique(part.user[part.record[keep]]))
         return found
-
-
-def _bits(masks: list[U8 | bool], rows: int) -> int | U32:
-    """One bit a place for each row; one number when it is the same for all rows."""
-    constant = sum(1 << i for i, mask in enumerate(masks) if mask is True)
-    varying = [(i, mask) for i, mask in enumerate(masks) if not isinstance(mask, bool)]
-    if not varying:
-        return constant
-    bits = np.full(rows, constant, dtype=np.uint32)
-    for i, mask in varying:
-        bits |= mask.astype(np.uint32) << np.uint32(i)
-    return bits
 
 
 def _answer(
