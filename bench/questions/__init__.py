@@ -18,6 +18,7 @@ from bench.questions import (
     ltv,
     numbers,
     paths,
+    periods,
     retention,
     trends,
 )
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 def questions(shape: Shape) -> list[Question]:
     """The questions for one data set, in the order of the report."""
     # Sessions over the first asked day would be cut by the peers' condition.
-    whole = [paths.session_paths(shape)] if shape.asked_days == shape.days else []
+    whole = shape.asked_days == shape.days
+    sessions = [paths.links(shape), paths.session_paths(shape)] if whole else []
     return [
         trends.trend(shape),
         groups.cities(shape),
@@ -47,5 +49,8 @@ def questions(shape: Shape) -> list[Question]:
         numbers.interval(shape),
         attribution.touches(shape),
         ltv.cohorts(shape),
-        *whole,
+        periods.lifecycle(shape),
+        periods.stickiness(shape),
+        periods.rfm(shape),
+        *sessions,
     ]
