@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 EARLIEST_MS, LATEST_MS = -(1 << 60), 1 << 60
 MAX_CELLS = 1 << 20
 PAIR_BYTES, PLACE_BYTES = 16, 16
+OPEN_BYTES = 160
+"""Of a row of the user with the most of them, for the starts that wait by held value."""
 HELD_BYTES = 48
 """Of a pair while its cell is counted."""
 ROW_BYTES = 700
@@ -166,7 +168,8 @@ class _Work:
                 f"{end}_keys": [self.held.keys(reader, ref, end) for ref in refs]
                 for end in ("start", "end")
             }
-            context.charge(8 * sum(lane.rows for lane in lanes))
+            most = sum(int(np.diff(lane.offsets).max(initial=0)) for lane in lanes)
+            context.charge(8 * sum(lane.rows for lane in lanes) + OPEN_BYTES * most)
         size = HELD_BYTES + PAIR_BYTES + (PLACE_BYTES if self.by.by else 0)
         left = max(context.memory_bytes - context.charged, 0)
         pairs = interval_pairs(
