@@ -172,7 +172,10 @@ class ColumnBinder:
         if user_cells is not None:
             prop[user_cells] = props_of[1][batch.cell_prop[user_cells]]
         prop[kinds == NULL_CELL] = -2
-        for cell in np.flatnonzero(prop == UNKNOWN):
+        for cell in np.flatnonzero(prop == UNKNOWN).tolist():
+            if int(row_of_cell[cell]) in refused:  # it leaves no names, and costs no more
+                prop[cell] = -2
+                continue
             in_user = user_cells is not None and bool(user_cells[cell])
             name_code = int(batch.cell_prop[cell])
             mapped = props_of[in_user]

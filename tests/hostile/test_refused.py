@@ -4,10 +4,14 @@ import gc
 import gzip
 import threading
 import weakref
+from dataclasses import replace
 
+import msgpack
 import pytest
 
+import zuji
 from tests.server.test_gathering import Storage, gathering
+from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.server.collector.message import Request
 from zuji.server.collector.taking import Entrance, Taking
 from zuji.server.metrics import Metrics
@@ -50,3 +54,21 @@ def test_a_refused_request_is_gone_when_it_is_answered(name):
         assert left() is None, "an error holds the request that it is about"
     finally:
         gc.enable()
+
+
+def test_a_refused_event_leaves_no_names(tmp_path):
+    """Else who may not add events could use up the names of properties."""
+    config = zuji.Config(limits=replace(DEFAULT_LIMITS, project_event_names=1))
+    with zuji.open(tmp_path, config=config) as engine:
+        engine.append([{"event": "e", "time": 1, "user_id": "u", "properties": {"known": 1}}])
+        batch = [
+            {"event": "more", "time": 1, "user_id": "u", "properties": {"known": 1, "new": 2}},
+            {"event": "e", "time": 1, "user_id": "u", "properties": {"known": 1, "good": 3}},
+            {"event": "e", "time": 1, "user_id": "u", "properties": {"$user.x": 1, "bad": 4}},
+        ]
+        result = engine.append_batch(msgpack.packb(batch))
+        assert [(one.index, one.reason) for one in result.rejected] == [
+            (0, "too_many_event_names"),
+            (2, "reserved_name"),
+        ]
+        assert {one["name"] for one in engine.properties()} == {"known", "good"}
