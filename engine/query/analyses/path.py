@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from zuji.engine.query.kernels.walk import Walk
     from zuji.engine.types import I64, U8, U16, U32
 
+    Names = list[list[tuple[str | None, NodeKind]]]
+
 MAX_CELLS = 1 << 24
 """Lines × cells of a line."""
 ENDS = 2
@@ -82,11 +84,13 @@ def answer(bound: Bound) -> Answer:
     cells, rows, nodes, totals = found.cells, [], [], []
     count = np.count_nonzero(cells.links) + np.count_nonzero(cells.nodes)
     bound.context.charge(200 * int(count))
+    own = found.names
     for line in range(found.chosen.lines):
         bound.context.check()
         head = line_values(bound, found.groups.by.groups, found.chosen, line)
-        rows += [[*head, *row] for row in found.links(line)]
-        nodes += [[*head, *row] for row in found.nodes_of(line)]
+        links, shown = found.links(line, own), found.nodes_of(line, own)
+        rows += [[*head, *row] for row in links] if head else links
+        nodes += [[*head, *row] for row in shown] if head else shown
         totals.append([*head, int(cells.total[line]), int(cells.open[line])])
     names = [column.name for column in heads]
     return Answer(
@@ -174,44 +178,52 @@ class _Found:
     reverse: bool
     picked: list[U32]
 
-    def named(self, layer: int, column: int) -> tuple[str | None, NodeKind]:
-        """Name and kind of a column in a layer, 0-based."""
-        own = self.columns.own[layer]
-        if column < len(own):
-            return self.nodes.text(own[column]), "node"
-        if column < self.columns.size:
-            return None, "other"
-        if column > self.columns.size:
-            return None, "elsewhere"
-        return None, "entered" if self.reverse else "dropped"
+    @property
+    def names(self) -> list[list[tuple[str | None, NodeKind]]]:
+        """Name and kind of every column of every layer."""
+        gone: NodeKind = "entered" if self.reverse else "dropped"
+        ends: list[tuple[str | None, NodeKind]] = [(None, gone), (None, "elsewhere")]
+        found = []
+        for own in self.columns.own:
+            named: list[tuple[str | None, NodeKind]] = [(self.nodes.text(n), "node") for n in own]
+            named += [(None, "other")] * (self.columns.size - len(own))
+            found.append(named + ends)
+        return found
 
-    def links(self, line: int) -> list[list[Any]]:
+    def links(self, line: int, names: Names) -> list[list[Any]]:
         """layer, source, source_kind, target, target_kind, count: layer by layer, greatest
         first. Source is always the earlier one.
         """
-        found: list[list[Any]] = []
         cells = self.cells.links[line]
-        for layer, a, b in np.argwhere(cells).tolist():
-            ends = [self.named(layer, a), self.named(layer + 1, b)]
-            source, target = ends[::-1] if self.reverse else ends
-            found.append([layer + 1, *source, *target, int(cells[layer, a, b])])
+        layers, a, b = np.nonzero(cells)
+        counts = cells[layers, a, b].tolist()
+        found: list[list[Any]] = []
+        for layer, here, there, count in zip(
+            layers.tolist(), a.tolist(), b.tolist(), counts, strict=True
+        ):
+            source, target = names[layer][here], names[layer + 1][there]
+            if self.reverse:
+                source, target = target, source
+            found.append([layer + 1, *source, *target, count])
         found.sort(key=lambda r: (r[0], -r[5], r[2], r[1] or "", r[4], r[3] or ""))
         return found
 
-    def nodes_of(self, line: int) -> list[list[Any]]:
+    def nodes_of(self, line: int, names: Names) -> list[list[Any]]:
         """layer, node, kind, count."""
         cells = self.cells.nodes[line]
+        layers, a = np.nonzero(cells)
+        counts = cells[layers, a].tolist()
         found: list[list[Any]] = [
-            [layer + 1, *self.named(layer, a), int(cells[layer, a])]
-            for layer, a in np.argwhere(cells).tolist()
+            [layer + 1, *names[layer][column], count]
+            for layer, column, count in zip(layers.tolist(), a.tolist(), counts, strict=True)
         ]
         found.sort(key=lambda r: (r[0], -r[3], r[2], r[1] or ""))
         return found
 
     def column_of(self, layer: int, text: str | None, kind: NodeKind, path: str) -> int:
         """The column of a node as a pick names it. Raises InvalidQuery."""
-        for column in range(self.columns.size + ENDS):
-            if self.named(layer, column) == (text, kind):
+        for column, one in enumerate(self.names[layer]):
+            if one == (text, kind):
                 return column
         what = repr(text) if kind == "node" else f"of kind {kind!r}"
         raise InvalidQuery(f"layer {layer + 1} shows no node {what}", f"$.pick.{path}")
