@@ -279,7 +279,7 @@ def sentence(query: Envelope, language: Language, zone: str) -> str:
     asked = query.says(words)
     if query.audience is not None:
         users = words.audience(query.audience)
-        asked = words(f"Of the users {users}: {asked}", f"在{users}的用户中：{asked}")
+        asked = words(f"Of the users {users}: {asked}", f"仅限{users}的用户：{asked}")
     parts = [asked]
     if query.where is not None:
         parts.append(

@@ -56,7 +56,7 @@ def test_a_sentence_names_every_event_and_property(model, language):
             "counting only events where “channel” is one of “app” or “mini”; by the user's “city” "
             "(the 20 greatest groups and the rest); from 2026-10-01 to 2026-10-31 (Asia/Shanghai), "
             "day by day; compared with 1 month before.",
-            "在做过「login」至少3次的用户中：「pay」的「amount」之和；"
+            "仅限做过「login」至少3次的用户：「pay」的「amount」之和；"
             "只看「channel」属于「app」或「mini」的事件；按用户的「city」分组（前20组及其余）；"
             "从2026-10-01到2026-10-31（Asia/Shanghai），按天；"
             "并与1个月前对比。",

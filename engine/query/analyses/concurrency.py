@@ -18,7 +18,7 @@ from zuji.engine import calendars
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses.event_values import label_number, picked_line
-from zuji.engine.query.analyses.session_query import SessionSpec, check_spec, spec_places
+from zuji.engine.query.analyses.session_query import SessionSpec, check_spec, cut_words, spec_places
 from zuji.engine.query.analyses.session_work import SessionWork, session_scans
 from zuji.engine.query.answer import Answer, Model, by_columns
 from zuji.engine.query.breakdown import line_values
@@ -70,9 +70,10 @@ class ConcurrencyQuery(Envelope, frozen=True, kw_only=True, tag="concurrency"):
 
     def says(self, words: Words) -> str:
         """``how many users with any event were online at once``."""
-        events = words.events(self.body.events)
+        events, cut = words.events(self.body.events), cut_words(self.body.session, words)
         return words(
-            f"how many users with {events} were online at once", f"同时在线且有{events}的用户数"
+            f"how many users with {events} were online at once, sessions {cut}",
+            f"同时在线且有{events}的用户数（会话{cut}）",
         )
 
     def completed(self) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct
 from msgspec.structs import replace
@@ -26,6 +26,14 @@ from zuji.engine.query.model import (
     place,
 )
 
+if TYPE_CHECKING:
+    from zuji.engine.query.words import Words
+
+_COUNTED: Final = {
+    "sessions": ("sessions", "会话数"),
+    "users": ("users", "用户数"),
+    "occurrences": ("occurrences", "发生次数"),
+}
 MAX_PATH_STEPS: Final = 20
 MAX_PATH_NODES: Final = 100
 MAX_PLACES: Final = 100
@@ -79,6 +87,35 @@ class PathQuery(Envelope, frozen=True, kw_only=True, tag="path"):
 
     model: ClassVar[Literal["path"]] = "path"
     body: PathBody = PathBody()
+
+    def says(self, words: Words) -> str:
+        """``which steps follow each other after “open”, up to 5 steps``."""
+        body = self.body
+        counted = words.of(_COUNTED[body.count])
+        events = words.joined([words.events(one) for one in body.events])
+        text = words(
+            f"which steps of {events} follow each other in sessions, up to {body.max_steps} steps",
+            f"会话中{events}的前后路径，最多{body.max_steps}步",
+        )
+        if body.start is not None:
+            start = words.events(body.start)
+            text += words(f", from {start} on", f"，从{start}开始")
+        if body.end is not None:
+            end = words.events(body.end)
+            text += words(f", towards {end}", f"，到{end}结束")
+        if body.exclude:
+            left = words.joined([words.events(one) for one in body.exclude])
+            text += words(f", without {left}", f"，不看{left}")
+        for node in body.nodes:
+            names = [node.e] if isinstance(node.e, str) else list(node.e)
+            shown = words.joined(
+                [words("any event", "任意事件") if n == "*" else words.quoted(n) for n in names]
+            )
+            p = words.property(node.p)
+            text += words(f", {shown} by {p}", f"，{shown}按{p}细分")
+        if body.collapse:
+            text += words(", repeats taken together", "，合并重复")
+        return text + words(f", in {counted}", f"，按{counted}统计")
 
     def completed(self) -> Self:
         """The query, checked."""

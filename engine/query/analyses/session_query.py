@@ -84,11 +84,8 @@ class SessionQuery(Envelope, frozen=True, kw_only=True, tag="session"):
 
     def says(self, words: Words) -> str:
         """``the sessions of users with any event``."""
-        events, gap = words.events(self.body.events), words.length(self.body.session.gap)
-        return words(
-            f"sessions of users with {events}, cut at gaps of more than {gap}",
-            f"用户含{events}的会话(间隔超过{gap}即切分)",
-        )
+        events, cut = words.events(self.body.events), cut_words(self.body.session, words)
+        return words(f"sessions of users with {events}, {cut}", f"用户含{events}的会话（{cut}）")
 
     def completed(self) -> Self:
         """The query, checked and with its edges."""
@@ -112,6 +109,19 @@ class SessionQuery(Envelope, frozen=True, kw_only=True, tag="session"):
     def event_places(self) -> list[EventPlace]:
         """What counts, and what starts and ends a session."""
         return [place(f"{BODY}.events", self.body.events), *spec_places(self.body.session)]
+
+
+def cut_words(spec: SessionSpec, words: Words) -> str:
+    """``cut at gaps of more than 30 minutes, from “open” on``."""
+    gap = words.length(spec.gap)
+    text = words(f"cut at gaps of more than {gap}", f"间隔超过{gap}即切分")
+    if spec.start is not None:
+        start = words.events(spec.start)
+        text += words(f", and before {start}", f"，遇到{start}开始新会话")
+    if spec.end is not None:
+        end = words.events(spec.end)
+        text += words(f", and after {end}", f"，遇到{end}结束")
+    return text
 
 
 def check_spec(spec: SessionSpec, path: str) -> None:

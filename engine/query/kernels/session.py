@@ -20,7 +20,8 @@ class SessionCut:
     ``gap_ms``: a longer gap between neighbouring rows cuts. ``days`` int64[], ascending: midnights
     cut. ``starts``: sessions begin at rows flagged so (and at midnights within one). ``ends``: they
     end after rows flagged so. ``last``: the group is that of the last row that counts, not the
-    first. ``alive_ms``: sessions must have a row then or later. ``since_ms``, ``reach_ms``: rows before, and from then on, were not given.
+    first. ``alive_ms``: sessions must have a row then or later. ``since_ms``, ``reach_ms``: rows
+    before, and from then on, were not given.
     """
 
     gap_ms: int
