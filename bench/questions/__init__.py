@@ -20,6 +20,7 @@ from bench.questions import (
     paths,
     periods,
     retention,
+    sessions,
     trends,
 )
 
@@ -32,7 +33,8 @@ def questions(shape: Shape) -> list[Question]:
     """The questions for one data set, in the order of the report."""
     # Sessions over the first asked day would be cut by the peers' condition.
     whole = shape.asked_days == shape.days
-    sessions = [paths.links(shape), paths.session_paths(shape)] if whole else []
+    cut = [sessions.by_day(shape), sessions.online(shape)]
+    own = [paths.links(shape), paths.session_paths(shape), *cut] if whole else []
     return [
         trends.trend(shape),
         groups.cities(shape),
@@ -52,5 +54,5 @@ def questions(shape: Shape) -> list[Question]:
         periods.lifecycle(shape),
         periods.stickiness(shape),
         periods.rfm(shape),
-        *sessions,
+        *own,
     ]
