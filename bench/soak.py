@@ -187,6 +187,7 @@ def _watch(server: Server, soak: Soak, minutes: float, gigabytes: float) -> None
         sample["disk"] = disk_bytes_now(server.data) / 1e9
         for name in ("rows", "segments", "memtable_rows", "wal_bytes", "flushes", "compactions"):
             sample[name] = status[name]
+        sample["cache"] = status["cache"]["bytes"] / MIB  # of own: has a limit that it may fill
         soak.samples.append({name: round(value, 3) for name, value in sample.items()})
         _say(soak)
         if status["last_error"]:
