@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 MINUTES: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
 MINUTE_MS: Final = 60_000
+BYTES_AN_INTERVAL: Final = 64
+"""Held of the intervals of the line at hand."""
 
 
 class ConcurrencyBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -194,13 +196,15 @@ def _timed(bound: Bound) -> bool:
 @dataclass(frozen=True, slots=True)
 class _Intervals:
     """When users of one line were online, [start, end], by shard and user; no two of a user meet.
-    ``shard``, ``user``: whose.
+    ``shard``, ``user``: whose. ``starts``, ``ends``: the same times, each ascending.
     """
 
     start: I64
     end: I64
     shard: I64
     user: I64
+    starts: I64
+    ends: I64
 
 
 class _Online:
@@ -213,11 +217,14 @@ class _Online:
         self.work = SessionWork(bound, body.session, body.events, alive_ms=alive)
         self.chosen: Chosen = self.work.choose()
         self._lines: dict[int, _Intervals] = {}
+        self._held = 0
 
     def _of_line(self, line: int) -> _Intervals:
         """The intervals of a line; -1: of all sessions."""
         if line not in self._lines:
             self._lines.clear()
+            self._bound.context.release(self._held)
+            self._held = 0
             self._lines[line] = self._made(line)
         return self._lines[line]
 
@@ -239,16 +246,20 @@ class _Online:
             keep = end >= start
             parts.append((start[keep], end[keep], np.full(int(keep.sum()), shard), user[keep]))
         columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        return _Intervals(*columns)
+        self._held = BYTES_AN_INTERVAL * len(columns[0])
+        self._bound.context.charge(self._held)
+        return _Intervals(*columns, *(self._sorted([part[i] for part in parts]) for i in (0, 1)))
+
+    def _sorted(self, parts: list[I64]) -> I64:
+        """All times, ascending: those of each shard on a thread, then their runs are merged."""
+        runs = self._bound.context.map(np.sort, parts)
+        return np.sort(np.concatenate(runs), kind="stable")
 
     def peaks(self, line: int, edges: I64) -> tuple[I64, I64]:
         """The most online in each bucket, and when first."""
         found = self._of_line(line)
-        self._bound.context.charge(16 * len(found.start))
-        starts, ends = np.sort(found.start), np.sort(found.end)
-        peaks = online_peaks(starts, ends, np.ascontiguousarray(edges), self._bound.context.flag)
-        self._bound.context.release(16 * len(found.start))
-        return peaks
+        edges = np.ascontiguousarray(edges)
+        return online_peaks(found.starts, found.ends, edges, self._bound.context.flag)
 
     def cells(self, line: int, edges: I64) -> list[list[Any]]:
         """peak, peak_at, average of each bucket."""
@@ -256,7 +267,7 @@ class _Online:
         peak, at = self.peaks(line, edges)
         found = self._of_line(line)
         # Σ over intervals of what lies before each edge, each ms being [ms, ms + 1).
-        before = _before(found.start, edges) - _before(found.end + 1, edges)
+        before = _before(found.starts, edges) - _before(found.ends + 1, edges)
         online = np.diff(before) / np.diff(edges)
         return [
             [p, None if p == 0 else calendars.format_instant(when, tz), mean]
@@ -274,8 +285,8 @@ class _Online:
 
 
 def _before(points: I64, edges: I64) -> I64:
-    """Σ max(0, edge − point) for each edge. O(n log n)."""
-    ordered = np.sort(points) - edges[0]
+    """Σ max(0, edge − point) for each edge; points ascend. O(n)."""
+    ordered = points - edges[0]
     sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(ordered)])
     count = np.searchsorted(ordered, edges - edges[0], side="left")
     found: I64 = count * (edges - edges[0]) - sums[count]
