@@ -40,8 +40,16 @@ ZJ_INLINE int zp_path(const zp_rule *rule, const zp_block *b, uint32_t from, uin
     return length;
 }
 
-/* Counts the sessions in the block that start in the range and have a step. */
-static void zp_count_links(const zp_block *b, size_t sessions, const zp_rule *rule, zp_links *links) {
+/* Codes of a plain path, the first eight as one number: those past its end are 0. No branch. */
+ZJ_INLINE uint64_t zp_first_codes(const uint8_t *codes, uint32_t length) {
+    uint64_t word;
+    memcpy(&word, codes, 8);
+    return length >= 8 ? word : word & ~(~0ull << (8 * length));
+}
+
+/* Counts the sessions in the block that start in the range and have a step. few: at most eight steps. */
+ZJ_INLINE void zp_count_links_as(const zp_block *b, size_t sessions, const zp_rule *rule, zp_links *links,
+                                 const int few) {
     const uint32_t steps = (uint32_t)rule->steps;
     const size_t side = links->side, layer = side * side;
     for (size_t s = 0; s < sessions; s++) {
@@ -51,20 +59,29 @@ static void zp_count_links(const zp_block *b, size_t sessions, const zp_rule *ru
         uint8_t path[ZP_PAST] = {0};
         const uint8_t *codes = b->code + from;
         uint32_t length = rows < steps ? rows : steps;
-        if (!rule->plain || length < steps) {
-            if (rule->plain) memcpy(path, codes, length);
-            else {
-                length = (uint32_t)zp_path(rule, b, from, to, path, 1);
-                if (length == 0) continue;
-                if (codes[rows - 1] == 0) memset(path + length, (int)(side - 1), steps - length);
-            }
+        if (!rule->plain) {
+            length = (uint32_t)zp_path(rule, b, from, to, path, 1);
+            if (length == 0) continue;
+            if (codes[rows - 1] == 0) memset(path + length, (int)(side - 1), steps - length);
+            codes = path;
+        } else if (!few) {
+            memcpy(path, codes, length);
             codes = path;
         }
         links->open += last >= rule->open_ms;
         links->beyond |= last >= rule->reach_ms - rule->gap;
         uint64_t *count = links->count;
-        for (uint32_t k = 1; k < steps; k++, count += layer) count[codes[k - 1] * side + codes[k]]++;
+        uint64_t word = few ? zp_first_codes(codes, rule->plain ? length : 8) : 0;
+        for (uint32_t k = 1; k < steps; k++, count += layer, word >>= 8) {
+            if (few) count[(word & 0xFF) * side + (word >> 8 & 0xFF)]++;
+            else count[codes[k - 1] * side + codes[k]]++;
+        }
     }
+}
+
+static void zp_count_links(const zp_block *b, size_t sessions, const zp_rule *rule, zp_links *links) {
+    if (rule->steps <= 8) zp_count_links_as(b, sessions, rule, links, 1);
+    else zp_count_links_as(b, sessions, rule, links, 0);
 }
 
 #endif
