@@ -18,7 +18,7 @@ from zuji.server.cli.commands import (
 
 app = typer.Typer(
     name="zuji",
-    help="Zuji (足迹): exact event, funnel and retention answers from your own files of events.",
+    help="Zuji (足迹): exact answers about what people did, from your own files of events.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -41,7 +41,7 @@ def _root(
     ] = False,
     _debug: Annotated[bool, typer.Option("--debug", help="Show a traceback for errors.")] = False,
 ) -> None:
-    """Zuji (足迹): exact event, funnel and retention answers from your own files of events."""
+    """Zuji (足迹): exact answers about what people did, from your own files of events."""
 
 
 _COMMANDS: dict[str, Callable[..., int]] = {

@@ -28,7 +28,7 @@ def query(
     ] = None,
     quiet: Quiet = False,
 ) -> int:
-    """Ask a question: event trend, funnel or retention."""
+    """Ask a question of any model: trend, funnel, retention, path …"""
     from zuji.server.cli import asking
 
     return asking.query(
