@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.audience import EventRef
 from zuji.engine.query.filter_ast import AllOf, AnyOf, Filter, Leaf, both
 from zuji.engine.query.grammar import Written
@@ -37,6 +38,8 @@ def _of(value: Any, known: Definitions) -> Any:
         items = tuple(_of(item, known) for item in value)
         return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
     if isinstance(value, msgspec.Struct):
+        if "e" in value.__struct_fields__:
+            return _named(value, known)
         return _changed(value, value.__struct_fields__, known, msgspec.structs.replace)
     if isinstance(value, Filter):
         return value
@@ -58,6 +61,27 @@ def _changed(value: Any, names: tuple[str, ...], known: Definitions, made: Any) 
         if after is not before:
             changes[name] = after
     return made(value, **changes) if changes else value
+
+
+def _named(place: Any, known: Definitions) -> Any:
+    """A place that names events and has no filter of its own.
+
+    Raises:
+        InvalidQuery: a virtual event with a filter is named.
+    """
+    names = place.names
+    if names is None or not any(name in known.events for name in names):
+        return place
+    meant = _meant(names, known)
+    if any(where is not None for _, where in meant):
+        virtual = next(name for name in names if name in known.events)
+        raise InvalidQuery(
+            f"{virtual!r} is a virtual event with a filter, and there is no place for one here; "
+            "name the events themselves",
+            "$.body",
+        )
+    every = tuple(dict.fromkeys(name for some, _ in meant for name in some))
+    return msgspec.structs.replace(place, e=every)
 
 
 def _place(place: Any, known: Definitions) -> Any:
