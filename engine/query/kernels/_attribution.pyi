@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+from zuji.engine.query.kernels.credits import MODELS as MODELS
 from zuji.engine.query.kernels.credits import CreditCells
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.types import F64, I64, U8, U32

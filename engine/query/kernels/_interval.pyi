@@ -7,6 +7,7 @@ from zuji.engine.types import I64, U8, U32
 START: int
 END: int
 NO_KEY: int
+FAR: int
 
 def interval_pairs(
     lanes: Sequence[Lane],

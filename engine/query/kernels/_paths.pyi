@@ -1,7 +1,7 @@
 """Session paths: the first events of every session, counted exactly."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, final
+from typing import Any, Self, final
 
 from zuji.engine.query.kernels.walk import PathCells, SessionRule, Walk
 from zuji.engine.types import I64, U8, U16, U32
@@ -12,12 +12,21 @@ HIDDEN: int
 """Code of a run whose rows hold a session together but are no steps of its path."""
 MAX_STEPS: int
 MAX_CODES: int
+MAX_GROUPS: int
+MAX_NODES: int
+__pyx_capi__: dict[str, object]  # how Cython modules find each other's functions
 NARROW_CODES: int
 """Of ``path_links``, at most."""
 LINE_HEAD: int
 """Cells of a line before its nodes: its paths, those that may go on."""
 PART_SESSIONS: int
 """Sessions whose paths are counted at once, at most: bounds the tables of ``top_paths``."""
+
+@final
+class Sources:
+    """Sources of a shard as C structs."""
+
+    def __new__(cls, given: list[Walk], n_codes: int, n_groups: int = 1) -> Self: ...
 
 @final
 class PathCounts:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zuji.engine.query.kernels.session import NO_MS as NO_MS
 from zuji.engine.query.kernels.session import SessionCells, SessionCut, SessionRecords
 from zuji.engine.query.kernels.walk import Walk
 from zuji.engine.types import I64, U8, U32
@@ -14,6 +15,7 @@ STARTS: int
 ENDS: int
 """Flags of a row: the code that a walk gives it is their sum."""
 MAX_GROUPS: int
+CELL: int
 RECORD: np.dtype[Any]
 
 def session_records(
