@@ -236,9 +236,9 @@ def test_brackets_and_metrics_of_retention():
 REFUSED = [
     (FUNNEL, ["model"], "funel", "$.model", "did you mean 'funnel'"),
     (FUNNEL, ["model"], _GONE, "$", f"'model' is missing, one of {one_of(ANALYSES)}"),
-    (FUNNEL, ["model"], "path", "$.model", f"expected {one_of(ANALYSES)}"),
+    (FUNNEL, ["model"], "paths", "$.model", f"expected {one_of(ANALYSES)}"),
     (FUNNEL, ["body"], _GONE, "$", "'body' is missing"),
-    (FUNNEL, ["v"], 2, "$.v", "expected 1"),
+    (FUNNEL, ["v"], 2, "$.v", "up to 1"),
     (FUNNEL, ["unit"], "session", "$.unit", "expected 'user'"),
     (FUNNEL, ["bdy"], {}, "$.bdy", "did you mean 'body'"),
     (FUNNEL, ["a b"], 1, '$["a b"]', "unknown field 'a b'"),
