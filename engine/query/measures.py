@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 from zuji.engine.query.grammar import EVENT_PROPERTY, QUANTILE, Written, ref
 from zuji.engine.query.problems import Problem, shown, unknown
@@ -22,14 +22,20 @@ def quantile_of(word: str) -> float | None:
     return int(word[1:]) / 100 if _QUANTILE.fullmatch(word) else None
 
 
-class Measure(Written):
-    """Measure of an event series: ``op`` is a word, or an aggregate of the property ``p``."""
+class Aggregated(Written):
+    """A word, or an aggregate of the property ``p``: what :class:`Measure` and its like share.
 
-    __slots__ = ("op", "p")
+    ``WORDS`` may stand alone; ``CHOICES``: what an error names.
+    """
 
-    def __init__(self, op: str = "count", p: str | None = None) -> None:
-        self.op = op
-        self.p = p
+    __slots__ = ()
+    WORDS: ClassVar[tuple[str, ...]]
+    CHOICES: ClassVar[tuple[object, ...]]
+    op: str
+    p: str | None
+
+    def __init__(self, op: str, p: str | None = None) -> None:
+        raise NotImplementedError
 
     @property
     def quantile(self) -> float | None:
@@ -37,19 +43,18 @@ class Measure(Written):
         return quantile_of(self.op)
 
     @classmethod
-    def read(cls, value: object) -> Measure:
-        """From ``"count"`` or ``{"sum": "event.amount"}``. Raises Problem."""
-        choices = (*EVENT_WORDS, *({a: "event.NAME"} for a in EVENT_AGGREGATES), {"p90": "…"})
+    def read(cls, value: object) -> Self:
+        """From a word or ``{"sum": "event.amount"}``. Raises Problem."""
         if isinstance(value, str):
-            if value in EVENT_WORDS:
+            if value in cls.WORDS:
                 return cls(value)
             if value in EVENT_AGGREGATES or quantile_of(value) is not None:
                 raise Problem(f"{value!r} needs a property: {{{value!r}: 'event.NAME'}}")
-            raise Problem(unknown("measure", value, choices))
+            raise Problem(unknown("measure", value, cls.CHOICES))
         if not isinstance(value, dict) or len(value) != 1:
             raise Problem(
                 f"expected a word or an object with one aggregate, got {shown(value)}: "
-                "'count', 'users', 'per_user', 'sessions' or {'sum': 'event.NAME'}"
+                f"{', '.join(map(repr, cls.WORDS))} or {{'sum': 'event.NAME'}}"
             )
         ((op, p),) = value.items()
         if op not in EVENT_AGGREGATES and quantile_of(op) is None:
@@ -70,4 +75,16 @@ class Measure(Written):
             "propertyNames": {"pattern": f"^({'|'.join(EVENT_AGGREGATES)}|{QUANTILE})$"},
             "additionalProperties": ref(EVENT_PROPERTY),
         }
-        return {"anyOf": [{"enum": list(EVENT_WORDS)}, aggregates]}
+        return {"anyOf": [{"enum": list(cls.WORDS)}, aggregates]}
+
+
+class Measure(Aggregated):
+    """Measure of an event series: ``op`` is a word, or an aggregate of the property ``p``."""
+
+    __slots__ = ("op", "p")
+    WORDS = EVENT_WORDS
+    CHOICES = (*EVENT_WORDS, *({a: "event.NAME"} for a in EVENT_AGGREGATES), {"p90": "…"})
+
+    def __init__(self, op: str = "count", p: str | None = None) -> None:
+        self.op = op
+        self.p = p

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.query.audience import EventRef
-    from zuji.engine.query.measures import Measure
+    from zuji.engine.query.measures import Aggregated
     from zuji.engine.query.model import By, Envelope, Events
 
 Language = Literal["en", "zh"]
@@ -181,11 +181,7 @@ class Words:
 
     def _leaf(self, leaf: Leaf) -> str:
         op, p = self.of(_OPS[leaf.op]), self.property(leaf.p)
-        return (
-            f"{p} {op}{self._values(leaf.op, leaf.v)}"
-            if self._at == 0
-            else (f"{p}{op}{self._values(leaf.op, leaf.v)}")
-        )
+        return f"{p}{self(' ', '')}{op}{self._values(leaf.op, leaf.v)}"
 
     def _values(self, op: str, v: Any) -> str:
         space = self(" ", "")
@@ -200,7 +196,7 @@ class Words:
             return space + self.joined(shown, any_of=op not in ("between", "has_all"))
         return space + self.quoted(v)
 
-    def measure(self, measure: Measure) -> str:
+    def measure(self, measure: Aggregated) -> str:
         """``the sum of “amount”``."""
         if measure.p is None:
             return self.of(_AGGREGATES[measure.op])

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, Self
 
 from msgspec import Meta, Struct, field
 
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.checks import BODY, check_events
-from zuji.engine.query.grammar import EVENT_PROPERTY, QUANTILE, Written, ref
-from zuji.engine.query.measures import EVENT_AGGREGATES, Measure, quantile_of
+from zuji.engine.query.measures import Aggregated
 from zuji.engine.query.model import (
     BucketEdges,
     Envelope,
@@ -22,8 +21,6 @@ from zuji.engine.query.model import (
     StepRef,
     place,
 )
-from zuji.engine.query.problems import Problem, shown, unknown
-from zuji.engine.query.properties import EVENT, check_property
 
 if TYPE_CHECKING:
     from zuji.engine.query.words import Words
@@ -36,54 +33,16 @@ _NUMBERS: Final = {
 NUMBER_WORDS: Final = ("times", "active_days", "active_hours")
 
 
-class NumberOfUser(Written):
+class NumberOfUser(Aggregated):
     """The number of a user and period: ``op`` is a word, or an aggregate of the property ``p``."""
 
     __slots__ = ("op", "p")
+    WORDS = NUMBER_WORDS
+    CHOICES = (*NUMBER_WORDS, {"sum": "event.NAME"})
 
     def __init__(self, op: str = "times", p: str | None = None) -> None:
         self.op = op
         self.p = p
-
-    @property
-    def quantile(self) -> float | None:
-        """0.5 of ``median`` and ``p50``; None of everything else."""
-        return quantile_of(self.op)
-
-    @classmethod
-    def read(cls, value: object) -> NumberOfUser:
-        """From ``"times"`` or ``{"sum": "event.amount"}``. Raises Problem."""
-        if isinstance(value, str):
-            if value in NUMBER_WORDS:
-                return cls(value)
-            if value in EVENT_AGGREGATES or quantile_of(value) is not None:
-                raise Problem(f"{value!r} needs a property: {{{value!r}: 'event.NAME'}}")
-            raise Problem(unknown("measure", value, (*NUMBER_WORDS, {"sum": "event.NAME"})))
-        if not isinstance(value, dict) or len(value) != 1:
-            raise Problem(
-                f"expected a word or an object with one aggregate, got {shown(value)}: "
-                "'times', 'active_days', 'active_hours' or {'sum': 'event.NAME'}"
-            )
-        ((op, p),) = value.items()
-        if op not in EVENT_AGGREGATES and quantile_of(op) is None:
-            raise Problem(unknown("aggregate", op, (*EVENT_AGGREGATES, "p10", "p90", "p99")))
-        return cls(op, check_property(p, f".{op}", (EVENT,)))
-
-    def write(self) -> object:
-        """The JSON value."""
-        return self.op if self.p is None else {self.op: self.p}
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        """JSON Schema of the form."""
-        aggregates = {
-            "type": "object",
-            "minProperties": 1,
-            "maxProperties": 1,
-            "propertyNames": {"pattern": f"^({'|'.join(EVENT_AGGREGATES)}|{QUANTILE})$"},
-            "additionalProperties": ref(EVENT_PROPERTY),
-        }
-        return {"anyOf": [{"enum": list(NUMBER_WORDS)}, aggregates]}
 
 
 class BandWidth(Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,7 +77,7 @@ class DistributionQuery(Envelope, frozen=True, kw_only=True, tag="distribution")
         if measure.op in _NUMBERS:
             number = words.of(_NUMBERS[measure.op])
         else:
-            number = words.measure(Measure(measure.op, measure.p))
+            number = words.measure(measure)
         text = words(f"users by {number} of {events}", f"按{events}的{number}看用户分布")
         if body.zero is not None:
             text += words(f", with those who have none ({body.zero})", "（含没有做过的用户）")

@@ -13,7 +13,6 @@ from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.audience import EventRef
 from zuji.engine.query.filter_ast import AllOf, AnyOf, Filter, Leaf, both
 from zuji.engine.query.grammar import Written
-from zuji.engine.query.model import Events
 from zuji.engine.query.properties import NAME_COLUMN
 
 if TYPE_CHECKING:
@@ -32,14 +31,12 @@ def expanded(query: T, definitions: Definitions) -> T:
 
 def _of(value: Any, known: Definitions) -> Any:
     """The value with every place of events in it expanded; the same object when there is none."""
-    if isinstance(value, Events | EventRef):
+    if isinstance(value, EventRef) or "e" in getattr(value, "__struct_fields__", ()):
         return _place(value, known)
     if isinstance(value, tuple):
         items = tuple(_of(item, known) for item in value)
         return items if any(a is not b for a, b in zip(items, value, strict=True)) else value
     if isinstance(value, msgspec.Struct):
-        if "e" in value.__struct_fields__:
-            return _named(value, known)
         return _changed(value, value.__struct_fields__, known, msgspec.structs.replace)
     if isinstance(value, Filter):
         return value
@@ -63,39 +60,31 @@ def _changed(value: Any, names: tuple[str, ...], known: Definitions, made: Any) 
     return made(value, **changes) if changes else value
 
 
-def _named(place: Any, known: Definitions) -> Any:
-    """A place that names events and has no filter of its own.
+def _place(place: Any, known: Definitions) -> Any:
+    """A place that names events, over those that are sent.
 
     Raises:
-        InvalidQuery: a virtual event with a filter is named.
+        InvalidQuery: the place has no filter, and a virtual event with one is named.
     """
     names = place.names
     if names is None or not any(name in known.events for name in names):
         return place
     meant = _meant(names, known)
-    if any(where is not None for _, where in meant):
+    where = _any_of(meant)
+    changes: dict[str, Any] = {"e": tuple(dict.fromkeys(n for some, _ in meant for n in some))}
+    if hasattr(place, "where"):
+        changes["where"] = both(where, place.where)
+    elif where is not None:
         virtual = next(name for name in names if name in known.events)
         raise InvalidQuery(
             f"{virtual!r} is a virtual event with a filter, and there is no place for one here; "
             "name the events themselves",
             "$.body",
         )
-    every = tuple(dict.fromkeys(name for some, _ in meant for name in some))
-    return msgspec.structs.replace(place, e=every)
-
-
-def _place(place: Any, known: Definitions) -> Any:
-    names = place.names
-    if names is None or not any(name in known.events for name in names):
-        return place
-    meant = _meant(names, known)
-    every = tuple(dict.fromkeys(name for some, _ in meant for name in some))
-    where = both(_any_of(meant), place.where)
-    changes: dict[str, Any] = {"e": every, "where": where}
-    if "as_" in getattr(place, "__struct_fields__", ()) and place.as_ is None:
-        changes["as_"] = place.title[:200]
     if isinstance(place, EventRef):
         return replace(place, **changes)
+    if "as_" in place.__struct_fields__ and place.as_ is None:
+        changes["as_"] = place.title[:200]
     return msgspec.structs.replace(place, **changes)
 
 
