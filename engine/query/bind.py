@@ -16,7 +16,7 @@ from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX, Catalog
 from zuji.engine.query.crowd import check_audience
 from zuji.engine.query.filter_ast import both
 from zuji.engine.query.properties import COLUMNS
-from zuji.engine.query.properties_used import event_places, used
+from zuji.engine.query.properties_used import audiences, event_places, used
 from zuji.engine.query.ranges import resolve_range
 from zuji.engine.types import Kind
 
@@ -64,7 +64,8 @@ def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> 
             places.setdefault(part, places[p])
     if scope is not None:
         scope.check(places)
-    check_audience(query.audience)
+    for path, audience in audiences(query):
+        check_audience(audience, path)
     _warn_events(query, view.catalog, context)
     _warn_properties(places, view.catalog, context)
     for path, p, wants in query.property_places():

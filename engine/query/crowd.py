@@ -29,7 +29,7 @@ from zuji.engine.query.kernels._bits import add_rows
 from zuji.engine.query.kernels._events import count_by_user
 from zuji.engine.query.kernels._funnel import funnel_chains
 from zuji.engine.query.plan import Scan, bytes_of, planned
-from zuji.engine.query.properties_used import columns_of
+from zuji.engine.query.properties_used import audiences, columns_of
 from zuji.engine.query.ranges import resolve_within
 from zuji.engine.query.step_bits import step_bits
 from zuji.engine.storage.segment import shared
@@ -43,30 +43,33 @@ if TYPE_CHECKING:
     from zuji.engine.types import U8, U32
 
 
-def check_audience(audience: Audience | None) -> None:
+def check_audience(audience: Audience, path: str) -> None:
     """Raises InvalidQuery for leaves that cannot be answered."""
     for leaf in audience_leaves(audience):
         if isinstance(leaf, InCohort):
             raise InvalidQuery(
                 f"there is no cohort {leaf.name!r}: this release has no stored cohorts",
-                "$.audience",
+                path,
             )
         if isinstance(leaf, HasTag):
-            raise InvalidQuery(
-                f"there is no tag {leaf.name!r}: this release has no tags", "$.audience"
-            )
+            raise InvalidQuery(f"there is no tag {leaf.name!r}: this release has no tags", path)
 
 
 def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
     """uint8[users] of the shard, 1 = counts; None when everybody does."""
-    if bound.query.audience is None:
+    return members(bound.query.audience, bound, reader)
+
+
+def members(audience: Audience | None, bound: Bound, reader: ShardReader) -> U8 | None:
+    """As :func:`allowed`, of any audience of the query."""
+    if audience is None:
         return None
-    return np.ascontiguousarray(_mask(bound.query.audience, bound, reader), dtype=np.uint8)
+    return np.ascontiguousarray(_mask(audience, bound, reader), dtype=np.uint8)
 
 
 def audience_scans(bound: Bound) -> list[Scan]:
     """The scans of all leaves that look at events."""
-    leaves = audience_leaves(bound.query.audience)
+    leaves = [leaf for _, audience in audiences(bound.query) for leaf in audience_leaves(audience)]
     return [_scan(leaf, bound) for leaf in leaves if isinstance(leaf, Did | DidSequence)]
 
 

@@ -161,6 +161,10 @@ class Envelope(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, ta
         """Every place of the body that uses a property, but for filters."""
         return []
 
+    def audience_places(self) -> list[tuple[str, Audience]]:
+        """(JSON path, audience) of every audience in the body."""
+        return []
+
 
 def place(path: str, events: Events) -> EventPlace:
     """The place of some events of a body."""

@@ -15,14 +15,14 @@ from zuji.engine.query.breakdown import once_a_row, read_by
 from zuji.engine.query.users import user_column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from zuji.engine.query.breakdown import Breakdown, Chosen
     from zuji.engine.query.grouping import Dimension
     from zuji.engine.query.model import By
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.reader import ShardReader
-    from zuji.engine.types import I32, I64, U32
+    from zuji.engine.types import I32, I64, U32, Column
 
     Place = tuple[I32, U32]
     """Lane and row of each record."""
@@ -44,14 +44,19 @@ def groups_at(
     return combined(by, lists)
 
 
-def groups_of_users(by: Breakdown, reader: ShardReader) -> tuple[U32, U32]:
+def groups_of_users(
+    by: Breakdown, reader: ShardReader, columns: Mapping[str, Column | None] | None = None
+) -> tuple[U32, U32]:
     """(ordinal, group) pairs of all users of the shard, as those are in who have no row: by user
-    properties as of now, all else missing.
+    properties as of now, all else missing; or by ``columns``, a value each ordinal.
     """
     users = reader.users
     lists: list[Lists] = []
     for item, dimension in zip(by.by, by.dimensions, strict=True):
-        column = user_column(reader.view, reader.shard, item.p[5:]) if _of_now(item) else None
+        if columns is not None:
+            column = columns[item.p]
+        else:
+            column = user_column(reader.view, reader.shard, item.p[5:]) if _of_now(item) else None
         codes, offsets = dimension.codes(column, users)
         at = np.arange(users + 1) if offsets is None else offsets.astype(np.int64)
         lists.append(_filled(codes, at))

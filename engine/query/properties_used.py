@@ -9,6 +9,7 @@ from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.model import EventPlace
 
 if TYPE_CHECKING:
+    from zuji.engine.query.audience import Audience
     from zuji.engine.query.filter_ast import Filter
     from zuji.engine.query.model import Envelope
 
@@ -18,13 +19,20 @@ def columns_of(where: Filter | None, *more: str | None) -> frozenset[str]:
     return frozenset(properties_of(where) | {p for p in more if p is not None})
 
 
+def audiences(query: Envelope) -> list[tuple[str, Audience]]:
+    """(JSON path, audience) of every audience of the query."""
+    own = [] if query.audience is None else [("$.audience", query.audience)]
+    return [*own, *query.audience_places()]
+
+
 def event_places(query: Envelope) -> list[EventPlace]:
     """Every place of the query that names events."""
     found = query.event_places()
-    for leaf in audience_leaves(query.audience):
-        refs = [leaf.events] if isinstance(leaf, Did) else []
-        refs += leaf.steps if isinstance(leaf, DidSequence) else []
-        found += [EventPlace("$.audience", ref.names, ref.where) for ref in refs]
+    for path, audience in audiences(query):
+        for leaf in audience_leaves(audience):
+            refs = [leaf.events] if isinstance(leaf, Did) else []
+            refs += leaf.steps if isinstance(leaf, DidSequence) else []
+            found += [EventPlace(path, ref.names, ref.where) for ref in refs]
     return found
 
 
@@ -38,10 +46,11 @@ def used(query: Envelope) -> dict[str, str]:
         found.setdefault(p, "$.where")
     for i, by in enumerate(query.by):
         found.setdefault(by.p, f"$.by[{i}].p")
-    for leaf in audience_leaves(query.audience):
-        if isinstance(leaf, UserIs):
-            for p in properties_of(leaf.where):
-                found.setdefault(p, "$.audience")
+    for path, audience in audiences(query):
+        for leaf in audience_leaves(audience):
+            if isinstance(leaf, UserIs):
+                for p in properties_of(leaf.where):
+                    found.setdefault(p, path)
     for at in query.property_places():
         found.setdefault(at.p, at.path)
     return found

@@ -120,6 +120,16 @@ def resolve_range(time: TimeSpec, now_ms: int, tz: str, path: str = "$.time") ->
     return Range(from_ms, to_ms, zone, time.grain, time.week_start)
 
 
+def resolve_moment(text: str, now_ms: int, tz: str, path: str) -> int:
+    """The last millisecond UTC of what a text names: of a date or an hour, or the instant itself.
+
+    Raises InvalidQuery at ``path``.
+    """
+    end = _resolve(text, now_ms, tz, True, path)
+    spans = text in ("today", "yesterday", "now") or _RELATIVE.fullmatch(text)
+    return end - 1 if spans or _DATE.fullmatch(text) else end
+
+
 def resolve_within(within: Within | None, base: Range, now_ms: int, path: str = "$") -> Range:
     """Where an audience looks: the query's own range, the last n units before its end, or a range.
 

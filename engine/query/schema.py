@@ -177,10 +177,10 @@ def _grammars() -> dict[str, Any]:
         object_of({"did_not": did}),
         object_of({"sequence": sequence}),
     ]
-    user_property = _property("user")
+    of_user = _property("user")
     return {
         "Filter": {"anyOf": [*_combiners("Filter"), *_predicates({"p": _property("event|user")})]},
-        "UserFilter": {"anyOf": [*_combiners("UserFilter"), *_predicates({"p": user_property})]},
+        "UserFilter": {"anyOf": [*_combiners("UserFilter"), *_predicates({"p": of_user})]},
         "Audience": {"anyOf": audience},
         "EventNames": {
             "anyOf": [

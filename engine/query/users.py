@@ -77,6 +77,28 @@ def user_column(view: View, shard: int, name: str) -> Column | None:
     return None if column is None else _fitted(column, view.users[shard])
 
 
+def user_column_at(view: View, shard: int, name: str, at_ms: int) -> Column | None:
+    """Value of each ordinal of a shard after the records up to an instant, ms UTC; None when no
+    record has the property. O(records + users).
+    """
+    virtual = view.definitions.properties.get(f"user.{name}")
+    if virtual is not None:
+        return evaluated(
+            virtual.tree,
+            view.users[shard],
+            lambda p: user_column_at(view, shard, p.partition(".")[2], at_ms),
+            virtual.kind,
+            view.tz,
+        )
+    past = history(view, shard, name)
+    if past is None:
+        return None
+    until = np.flatnonzero(past.times <= at_ms)
+    last = np.full(view.users[shard], -1, dtype=np.int64)
+    last[past.users[until]] = until  # sorted: the last assignment of a user stays
+    return _pick(past, last)
+
+
 def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
     """Value of each row's user at the time of the row."""
     virtual = view.definitions.properties.get(f"user.{name}")

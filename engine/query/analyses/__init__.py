@@ -21,6 +21,7 @@ from zuji.engine.query.analyses import (
     rfm,
     session,
     stickiness,
+    user_property,
 )
 from zuji.engine.query.answer import Model
 
@@ -41,6 +42,7 @@ ANALYSES: Final[dict[str, Model]] = {
         rfm,
         session,
         stickiness,
+        user_property,
     )
 }
 

@@ -26,6 +26,7 @@ from tests.oracle.models import (
     rfm,
     session,
     stickiness,
+    user_property,
 )
 
 MODELS: dict[str, ModuleType] = {
@@ -37,6 +38,7 @@ MODELS: dict[str, ModuleType] = {
     "retention": retention,
     "lifecycle": lifecycle,
     "stickiness": stickiness,
+    "user_property": user_property,
     "rfm": rfm,
     "distribution": distribution,
     "interval": interval,
