@@ -81,7 +81,11 @@ def test_a_property_that_says_the_same(tmp_path, number):
                     called = found[0]
                     for virtual, p in back.items():
                         called = [name.replace(virtual, p) for name in called]
-                    assert (called, found[1]) == expected[:2], given
+                    # A row may name a property, too.
+                    rows = [
+                        [back.get(v, v) if isinstance(v, str) else v for v in r] for r in found[1]
+                    ]
+                    assert (called, rows) == expected[:2], given
     finally:
         pair.close()
 

@@ -1,4 +1,4 @@
-"""User properties: who counts for whom, what audiences of a persona may name, and what is refused."""
+"""User properties: who counts for whom, what a persona's audiences may name, what is refused."""
 
 import pytest
 
