@@ -19,6 +19,7 @@ from bench.questions import (
     numbers,
     paths,
     periods,
+    profiles,
     retention,
     sessions,
     trends,
@@ -54,5 +55,6 @@ def questions(shape: Shape) -> list[Question]:
         periods.lifecycle(shape),
         periods.stickiness(shape),
         periods.rfm(shape),
+        profiles.persona(shape),
         *own,
     ]
