@@ -234,6 +234,7 @@ class _Lines:
         self.groups = self.breakdown.groups
         self.entries = work.context.map(self._entries, work.shards)
         self.chosen = one_line()
+        self.counts: tuple[I64, I64] = np.empty(0, np.int64), np.empty(0, np.int64)
 
     def _entries(self, shard: _Shard) -> Entries:
         self.work.context.charge(PAIR_BYTES * len(self.breakdown.by) * shard.reader.users)
@@ -245,12 +246,17 @@ class _Lines:
         """The groups with the most users; of a persona with the most of ``group``, then of
         ``base``.
         """
-        size = self.groups.size
-        group, base, most = np.zeros(size, np.int64), np.zeros(size, np.int64), 0
+        size, most = self.groups.size, 0
+        self.work.context.charge(64 * size)
+        counts = np.zeros(4 * size, np.int64)  # by the side: 1 group, 2 base, 3 both
         for shard, entries in zip(self.work.shards, self.entries, strict=True):
-            group += entries.counts(size, shard.group)
-            base += entries.counts(size, shard.base)
+            sides = shard.group + np.uint8(2) * shard.base
+            at = entries.groups.astype(np.int64) * 4 + sides[entries.users]
+            counts += np.bincount(at, minlength=4 * size)
             most += int(shard.base.sum())
+        _, own, others, both = counts.reshape(size, 4).T
+        self.counts = own + both, others + both
+        group, base = self.counts
         seen = np.flatnonzero(group + base)
         self.chosen = choose(self.bound, self.groups, group.astype(float) * (most + 1) + base, seen)
         return self.chosen
@@ -262,12 +268,16 @@ class _Lines:
         keep = (lines < count) & (mask[entries.users] == 1)
         return entries.users[keep], lines[keep].astype(np.int64)
 
-    def sizes(self, masks: list[U8]) -> list[int]:
-        """Users of each line."""
-        total = np.zeros(self.chosen.lines, np.int64)
-        for number, mask in enumerate(masks):
-            total += np.bincount(self.pairs(number, mask)[1], minlength=self.chosen.lines)
-        return [int(n) for n in total]
+    def sizes(self, side: int) -> list[int]:
+        """Users of each line, on the side ``group`` (0) or ``base`` (1)."""
+        shown = self.chosen.shown
+        found = [int(n) for n in self.counts[side][shown]]
+        if self.chosen.other:
+            # A user of several of its groups is in the rest once.
+            masks = [(shard.group, shard.base)[side] for shard in self.work.shards]
+            rest = (self.of(number, len(shown), mask) for number, mask in enumerate(masks))
+            found.append(sum(len(users) for users in rest))
+        return found
 
     def of(self, number: int, line: int, mask: U8) -> U32:
         """Ordinals of a line (-1: of any) in ``mask``."""
@@ -296,8 +306,8 @@ def _counted(work: _Work) -> Answer:
     lines = _Lines(work, work.by)
     chosen = lines.choose()
     bound.context.charge(100 * chosen.lines * (2 + len(measures)))
-    sizes = lines.sizes(masks)
-    pairs = [lines.pairs(number, mask) for number, mask in enumerate(masks)]
+    sizes = lines.sizes(0)
+    pairs = [lines.pairs(number, mask) for number, mask in enumerate(masks)] if measures else []
     columns = [_measured(work, one, pairs, chosen.lines) for one in measures]
     rows = [
         [
@@ -359,7 +369,7 @@ def _compared(work: _Work) -> Answer:
         lines = _Lines(work, (by,))
         chosen = lines.choose()
         work.context.charge(200 * chosen.lines)
-        for line, (mine, theirs) in enumerate(zip(*map(lines.sizes, masks), strict=True)):
+        for line, (mine, theirs) in enumerate(zip(lines.sizes(0), lines.sizes(1), strict=True)):
             value, is_other = line_values(lines.bound, lines.groups, chosen, line)
             cells = [mine, _ratio(mine, group), theirs, _ratio(theirs, base)]
             rows.append([by.p, value, is_other, *cells, _tgi(mine, group, theirs, base)])
