@@ -1,7 +1,7 @@
 """Aggregates of user properties by line of an answer: exact, whatever the order of users.
 
 Sums do not depend on the order: whole numbers are added as integers, others with one rounding at
-the end. Pure functions. O(n log n).
+the end. Pure functions. O(n), ``distinct`` O(n log n).
 """
 
 from __future__ import annotations
@@ -67,9 +67,11 @@ def aggregated(
     ``moment``: writes instants; None: the values are numbers.
     """
     values, line = pairs
-    order = np.lexsort((values, line))
-    values = values[order]
-    cuts = np.searchsorted(line[order], np.arange(lines + 1)).tolist()
+    if lines > 1:
+        # Lines are few, and small numbers are sorted by their digits.
+        values = values[np.argsort(line.astype(np.uint16), kind="stable")]
+    check()
+    cuts = [0, *np.cumsum(np.bincount(line, minlength=lines)).tolist()]
     found: list[Any] = []
     for low, high in pairwise(cuts):
         check()
@@ -79,16 +81,16 @@ def aggregated(
 
 
 def _aggregate(op: str, values: Values) -> Any:
-    """Of ascending values."""
     n = len(values)
     if op == "distinct":
-        return int(n > 0) + int((values[1:] != values[:-1]).sum())
+        ordered = np.sort(values)
+        return int(n > 0) + int((ordered[1:] != ordered[:-1]).sum())
     if op == "sum":
         return _float(_sum(values))
     if not n:
         return None
     if op in ("min", "max"):
-        return values[0 if op == "min" else -1].item()
+        return (values.min() if op == "min" else values.max()).item()
     if op == "avg":
         total = _sum(values)
         return None if total is None else _float(total / n)
@@ -96,7 +98,9 @@ def _aggregate(op: str, values: Values) -> Any:
     assert q is not None
     at = q * (n - 1)
     below = math.floor(at)
-    low, high = float(values[below]), float(values[min(below + 1, n - 1)])
+    above = min(below + 1, n - 1)
+    ordered = np.partition(values, (below, above))
+    low, high = float(ordered[below]), float(ordered[above])
     return low + (high - low) * (at - below)
 
 
