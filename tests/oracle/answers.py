@@ -25,14 +25,15 @@ def answer(project: OracleProject, query: dict[str, Any], now: int) -> list[dict
     return rows
 
 
-def totals(project: OracleProject, query: dict[str, Any], now: int) -> list[dict[str, Any]]:
-    """The rows of the totals, of a model that offers them."""
+def totals(
+    project: OracleProject, query: dict[str, Any], now: int
+) -> tuple[list[dict[str, Any]] | None, dict[str, Any] | None]:
+    """The rows of the totals, and those over all groups; None where the model offers none."""
     span = span_of(project, query)
     model = MODELS[query["model"]]
-    found: list[dict[str, Any]] = model.totals(
-        project, query, span, _users(project, query, span, now), now
-    )
-    return found
+    rows, overall = getattr(model, "totals", None), getattr(model, "overall", None)
+    given = (project, query, span, _users(project, query, span, now), now)
+    return rows and rows(*given), overall and overall(*given)
 
 
 def _answer(

@@ -182,3 +182,16 @@ def by_columns(query: dict[str, Any], key: Key) -> dict[str, Any]:
 def with_other(query: dict[str, Any], rest: list[Key]) -> bool:
     """Whether there is a row for the rest."""
     return bool(rest) and bool((query.get("top") or {}).get("other", True))
+
+
+def lines_of(
+    query: dict[str, Any], rows: list[dict[str, Any]], *more: str
+) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Rows of an answer by group (and by the columns ``more``): (what they share, the rows)."""
+    names = [*([*(b["p"] for b in query["by"]), "is_other"] if query.get("by") else []), *more]
+    # True == 1 == 1.0 in Python, but they are different group values.
+    found: dict[Key, tuple[dict[str, Any], list[dict[str, Any]]]] = {}
+    for row in rows:
+        key = tuple((isinstance(row[name], bool), row[name]) for name in names)
+        found.setdefault(key, ({name: row[name] for name in names}, []))[1].append(row)
+    return list(found.values())

@@ -65,7 +65,7 @@ class Refused(Exception):
 
 @dataclass
 class OracleProject:
-    """Everything that was accepted, and what was not."""
+    """Everything that was accepted, and what was not. ``watermark``: time of the newest event."""
 
     tz: str = "Asia/Shanghai"
     rows: list[Row] = field(default_factory=list)
@@ -74,6 +74,7 @@ class OracleProject:
     user_kinds: dict[str, str] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
     duplicates: int = 0
+    watermark: int | None = None
     _inserts: set[str] = field(default_factory=set)
     _batches: set[str] = field(default_factory=set)
     _order: int = 0
@@ -141,6 +142,7 @@ class OracleProject:
             return
         present = {name: value for name, value in props.items() if value is not None}
         self.rows.append(Row(user, event["event"], time, order, received, present))
+        self.watermark = time if self.watermark is None else max(self.watermark, time)
 
     def users(self) -> list[tuple[str, str]]:
         """Every user the project knows."""
@@ -157,11 +159,6 @@ class OracleProject:
             if entry.name in (name, None) and (at is None or entry.time <= at):
                 found = after(entry, found)
         return found
-
-    @property
-    def watermark(self) -> int | None:
-        """Time of the newest event."""
-        return max((r.time for r in self.rows), default=None)
 
 
 def after(entry: Profile, found: Value | None) -> Value | None:

@@ -68,6 +68,13 @@ def buckets(
     """(start, end, label) of the whole local buckets that cover [from, to), then ``more`` of
     them.
     """
+    return list(_buckets(tz, from_ms, to_ms, grain, week_start, more))
+
+
+@lru_cache(maxsize=10_000)
+def _buckets(
+    tz: str, from_ms: int, to_ms: int, grain: str, week_start: int, more: int
+) -> list[tuple[int, int, str]]:
     if grain == "all":
         return [(from_ms, to_ms, local_date(from_ms, tz).isoformat())]
     if grain == "hour":

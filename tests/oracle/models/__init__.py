@@ -6,7 +6,8 @@ envelope is there already and may be changed), ``wanted(body)`` ((property, ``nu
 ``ordered``) that the engine must refuse when they are of another kind), ``check(project, body)``
 (raises RefusedQuery), ``answer(project, query, span, users, now)`` (rows as dicts), and
 ``picks(query, row)`` ((coordinates, users) of cells that count users). It may offer
-``totals(project, query, span, users, now)``, all rows of the answer's totals as dicts.
+``totals(project, query, span, users, now)``, all rows of the answer's totals as dicts, and
+``overall`` with the same arguments, the totals over all groups by name.
 """
 
 from types import ModuleType

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.oracle import event as events
@@ -130,6 +131,27 @@ def answer(
                     {"series": name, "bucket": label, **by_columns(query, key), "value": value}
                 )
     return rows
+
+
+def totals(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> list[dict[str, Any]]:
+    """Values over the whole range, each user once."""
+    series = [
+        {k: v for k, v in one.items() if k not in ("cumulative", "moving_average")}
+        for one in query["body"]["series"]
+    ]
+    whole = {**query, "body": {**query["body"], "series": series}}
+    rows = answer(project, whole, replace(span, grain="all"), users, now)
+    return [{k: v for k, v in row.items() if k != "bucket"} for row in rows]
+
+
+def overall(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> dict[str, Any]:
+    """Values over the whole range and all groups, by series."""
+    rows = totals(project, {**query, "by": []}, span, users, now)
+    return {row["series"]: row["value"] for row in rows}
 
 
 def _merge(cells: dict[Key, list[list[Row]]], keys: list[Key], n: int) -> list[list[Row]]:

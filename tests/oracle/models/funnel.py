@@ -16,6 +16,7 @@ from tests.oracle.asking import (
     by_columns,
     chosen,
     kind_of,
+    lines_of,
     values_of,
     where_of,
     with_other,
@@ -259,3 +260,17 @@ def _measure(
         return {measure: math.fsum(times) / len(times)}
     q = 0.5 if measure == "ttc_median" else int(measure[5:]) / 100
     return {measure: events.quantile(times, q)}
+
+
+def totals(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> list[dict[str, Any]]:
+    """Who entered and who converted, over all buckets."""
+    last = max(i for i, s in enumerate(query["body"]["steps"], 1) if not s.get("optional"))
+    found = []
+    for head, rows in lines_of(query, answer(project, query, span, users, now)):
+        entered = sum(row["count"] for row in rows if row["step"] == 1)
+        converted = sum(row["count"] for row in rows if row["step"] == last)
+        rate = converted / entered if entered else None
+        found.append({**head, "entered": entered, "converted": converted, "rate": rate})
+    return found

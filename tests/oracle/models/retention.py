@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from tests.oracle import event as events
 from tests.oracle import retention as retentions
-from tests.oracle.asking import OTHER, Key, by_columns, chosen, keys_of, where_of, with_other
+from tests.oracle.asking import (
+    OTHER,
+    Key,
+    by_columns,
+    chosen,
+    keys_of,
+    lines_of,
+    where_of,
+    with_other,
+)
 from tests.oracle.filters import is_event
 from tests.oracle.parts import ref
 
@@ -167,3 +176,16 @@ def _metric_cell(
     if op == "avg":
         value = math.fsum(values) / len(values) if values else None
     return {f"{op}({p})": value if complete else None}
+
+
+def totals(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> list[dict[str, Any]]:
+    """Cohorts pooled, those whose period is over."""
+    found = []
+    for head, rows in lines_of(query, answer(project, query, span, users, now), "period"):
+        done = [row for row in rows if row["complete"]]
+        size, back = sum(row["size"] for row in done), sum(row["returned"] for row in done)
+        rate = back / size if size else None
+        found.append({**head, "size": size, "returned": back, "rate": rate})
+    return found
