@@ -12,6 +12,8 @@
       dedup/00000001.zded         keys of batches and events seen
       quarantine/…                damaged bytes and rejected events, kept for inspection
       definitions.json            virtual events and properties      docs/virtual.md
+      people/<kind>.json          catalogue of cohorts, tags, …      docs/format/people.md
+      people/<kind>/00000001.zblob  members, values of tags          docs/format/people.md
       *.tmp                       being written; removed when the project is opened for writing
 
 All names are relative to the project directory and use ``/``. Numbers have eight digits (more when
@@ -32,6 +34,7 @@ SEGMENT_DIR = "segments"
 IDS_DIR = "ids"
 DEDUP_DIR = "dedup"
 QUARANTINE_DIR = "quarantine"
+PEOPLE_DIR = "people"
 DIRECTORIES = (WAL_DIR, SEGMENT_DIR, IDS_DIR, DEDUP_DIR, QUARANTINE_DIR)
 TMP_SUFFIX = ".tmp"
 
@@ -40,6 +43,7 @@ _WAL = re.compile(r"(\d{8,})\.wal\Z")
 _SEGMENT = re.compile(r"(\d{8,})\.zseg\Z")
 _IDS = re.compile(r"(\d{8,})\.zids\Z")
 _DEDUP = re.compile(r"(\d{8,})\.zded\Z")
+_BLOB = re.compile(r"(\d{8,})\.zblob\Z")
 _REJECTED = re.compile(r"(\d{8,})\.rejected\Z")
 
 
@@ -76,6 +80,21 @@ def dedup(identifier: int) -> str:
 def rejected(identifier: int) -> str:
     """Events that were refused, with their reasons."""
     return f"{QUARANTINE_DIR}/{identifier:08d}.rejected"
+
+
+def people_catalogue(kind: str) -> str:
+    """Catalogue of one kind of what is kept about people (``cohorts``, ``tags``)."""
+    return f"{PEOPLE_DIR}/{kind}.json"
+
+
+def people_folder(kind: str) -> str:
+    """Folder of the files that the catalogue of a kind names."""
+    return f"{PEOPLE_DIR}/{kind}"
+
+
+def people_blob(kind: str, number: int) -> str:
+    """One of these files."""
+    return f"{PEOPLE_DIR}/{kind}/{number:08d}.zblob"
 
 
 def damaged(name: str, offset: int) -> str:
@@ -121,6 +140,11 @@ def dedup_id(name: str) -> int | None:
 def rejected_number(name: str) -> int | None:
     """Number of a file of rejected events, from its name in ``quarantine/``."""
     return _number(_REJECTED, name)
+
+
+def people_blob_number(name: str) -> int | None:
+    """Number of a file that a catalogue may name, from its name in its folder."""
+    return _number(_BLOB, name)
 
 
 def _number(pattern: re.Pattern[str], name: str) -> int | None:
