@@ -2,23 +2,27 @@
 
 The rules written out: an event or batch seen before is dropped; the first kind of a property
 holds, a value of another kind is cast when nothing is lost, otherwise the event is refused and the
-others stay; an event belongs to its ``user_id``, or else to its device; rows of a user stand in the
-order (time, order of arrival).
+others stay; whose an event is, :mod:`identity` says each time anew from all ids that came together;
+rows of a user stand in the order (time, order of arrival).
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.oracle.walltime import EPOCH, instant
+
+if TYPE_CHECKING:
+    from tests.oracle.identity import OracleIdentity, Owner
 
 NULL = object()
 LIST_VALUES = 500
 MOST = sys.float_info.max
+UNBIND = "$UnbindID"
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Row:
-    """One stored event."""
+    """One stored event. ``user``: whose it is; ``ids``: those that it came with, (user, device)."""
 
-    user: tuple[str, str]
+    user: Owner
     event: str
     time: int
     order: int
     received: int
     props: dict[str, Value]
+    ids: tuple[str | None, str | None]
 
     @property
     def place(self) -> tuple[int, int]:
@@ -65,11 +70,12 @@ class Refused(Exception):
 
 @dataclass
 class OracleProject:
-    """Everything that was accepted, and what was not. ``watermark``: time of the newest event."""
+    """Everything that was accepted, and what was not. ``watermark``: time of the newest event.
+    ``identity``: None leaves every id a user of its own.
+    """
 
     tz: str = "Asia/Shanghai"
-    rows: list[Row] = field(default_factory=list)
-    profiles: dict[tuple[str, str], list[Profile]] = field(default_factory=dict)
+    identity: OracleIdentity | None = None
     event_kinds: dict[str, str] = field(default_factory=dict)
     user_kinds: dict[str, str] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -78,6 +84,12 @@ class OracleProject:
     _inserts: set[str] = field(default_factory=set)
     _batches: set[str] = field(default_factory=set)
     _order: int = 0
+    _events: list[Row] = field(default_factory=list)
+    _records: list[tuple[tuple[str | None, str | None], int, list[Profile]]] = field(
+        default_factory=list
+    )
+    _rows: list[Row] | None = None
+    _profiles: dict[Owner, list[Profile]] | None = None
 
     def append(
         self, events: list[dict[str, Any]], batch_id: str | None = None, received: int = 0
@@ -87,6 +99,7 @@ class OracleProject:
             if batch_id in self._batches:
                 return 0
             self._batches.add(batch_id)
+        self.resolve_again()
         before = self._order
         for index, event in enumerate(events):
             try:
@@ -97,10 +110,10 @@ class OracleProject:
 
     def _store(self, event: dict[str, Any], received: int) -> None:
         kind = event.get("type", "track")
-        if "user_id" in event:
-            user = ("user", str(event["user_id"]))
-        else:
-            user = ("device", str(event["device_id"]))
+        user, device = (
+            None if event.get(name) is None else str(event[name])
+            for name in ("user_id", "device_id")
+        )
         time = to_ms(event["time"])
         profile = kind != "track"
         kinds = self.user_kinds if profile else self.event_kinds
@@ -129,20 +142,58 @@ class OracleProject:
                 self.duplicates += 1
                 return
             self._inserts.add(insert)
-        if not profile and "user_id" in event and "device_id" in event:
-            props["$device_id"] = Value("string", str(event["device_id"]))
         order = self._order
         self._order += 1
+        if self.identity is not None and user is not None and device is not None:
+            unbinds = not profile and event["event"] == UNBIND
+            (self.identity.apart if unbinds else self.identity.together)(device, user, time)
         if profile:
-            mine = self.profiles.setdefault(user, [])
             op = kind.removeprefix("profile_").replace("unset", "set")
-            mine.extend(Profile(time, order, op, name, value) for name, value in props.items())
+            made = [Profile(time, order, op, name, value) for name, value in props.items()]
             if op == "delete":
-                mine.append(Profile(time, order, op, None, None))
+                made.append(Profile(time, order, op, None, None))
+            self._records.append(((user, device), time, made))
             return
         present = {name: value for name, value in props.items() if value is not None}
-        self.rows.append(Row(user, event["event"], time, order, received, present))
+        nobody = ("", "")
+        self._events.append(
+            Row(nobody, event["event"], time, order, received, present, (user, device))
+        )
         self.watermark = time if self.watermark is None else max(self.watermark, time)
+
+    def resolve_again(self) -> None:
+        """Something was said of ids."""
+        self._rows = self._profiles = None
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every event with its owner, in order of arrival."""
+        if self._rows is None:
+            self._rows = [self._owned(row) for row in self._events]
+        return self._rows
+
+    def _owned(self, row: Row) -> Row:
+        user, device = row.ids
+        owner = self.owner(user, device, row.time)
+        props = row.props
+        if owner[0] == "user" and device is not None:
+            props = {**props, "$device_id": Value("string", device)}
+        return replace(row, user=owner, props=props)
+
+    def owner(self, user: str | None, device: str | None, time: int) -> Owner:
+        """Whose a row with these ids is."""
+        if self.identity is not None:
+            return self.identity.owner(user, device, time)
+        return ("user", user) if user is not None else ("device", str(device))
+
+    @property
+    def profiles(self) -> dict[Owner, list[Profile]]:
+        """What was said of each user's properties."""
+        if self._profiles is None:
+            self._profiles = {}
+            for ids, time, made in self._records:
+                self._profiles.setdefault(self.owner(*ids, time), []).extend(made)
+        return self._profiles
 
     def users(self) -> list[tuple[str, str]]:
         """Every user the project knows."""
