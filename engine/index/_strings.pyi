@@ -42,8 +42,14 @@ class StringTable:
     def expect(self, strings: int) -> None:
         """Makes room in an empty table at once, instead of growing to it; a hint. Raises MemoryError."""
     def append_bulk(self, data: U8 | bytes, offsets: I64) -> None:
-        """Adds strings known to be new and different, in order; compares none. Arguments and errors
-        as ``intern_bulk``.
+        """Adds strings known to be new and different, in order; compares none. An empty one is a
+        blank. Arguments and errors as ``intern_bulk``.
+        """
+    def blank(self, codes: U32) -> None:
+        """Makes strings blanks: their codes stay theirs and are never given again, nothing finds
+        them, their bytes become zeros. Harmless for one that is a blank. O(bytes).
+
+        Raises IndexError; the codes before are blanks then.
         """
     def gather(self, codes: U32, prefix: bytes = b"") -> tuple[U8, I64]:
         """Copies of the strings ``codes``, each behind ``prefix``: (data uint8, offsets int64[n+1]).

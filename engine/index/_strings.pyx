@@ -42,6 +42,7 @@ cdef extern from "index/stringbulk.h" nogil:
         const zj_strings *t, const uint32_t *codes, size_t n, const uint8_t *prefix, size_t before,
         const int64_t *offsets, uint8_t *out
     ) noexcept
+    void zj_strings_blank(zj_strings *t, uint32_t code) noexcept
     int zj_offsets_valid(const int64_t *offsets, size_t n, int64_t bytes) noexcept
 
 
@@ -194,6 +195,20 @@ cdef class StringTable:
         self.end_write()
         if failed:
             raise MemoryError("no memory for more strings")
+
+    def blank(self, const uint32_t[::1] codes not None):
+        cdef Py_ssize_t i
+        cdef int bad = 0
+        self.begin_write()
+        with nogil:
+            for i in range(codes.shape[0]):
+                if codes[i] >= self.table.count:
+                    bad = 1
+                    break
+                zj_strings_blank(&self.table, codes[i])
+        self.end_write()
+        if bad:
+            raise IndexError(f"a code outside a table of {self.table.count} strings")
 
     def gather(self, const uint32_t[::1] codes not None, bytes prefix not None=b""):
         cdef size_t n = <size_t>codes.shape[0]

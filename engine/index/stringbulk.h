@@ -97,8 +97,8 @@ static inline int zj_strings_intern_bulk(zj_strings *t, const uint8_t *data, con
     return zj_resolve_bulk(&t, 1, data, offsets, n, NULL, out);
 }
 
-/* Adds strings that are known to be new and different, without comparing any. 0, or -1 when memory or
- * codes ran out (the strings before are added). REQUIRES: as zj_strings_find_bulk. */
+/* Adds strings that are known to be new and different, without comparing any; an empty one is a blank. 0,
+ * or -1 when memory or codes ran out (the strings before are added). REQUIRES: as zj_strings_find_bulk. */
 static inline int zj_strings_append_bulk(zj_strings *t, const uint8_t *data, const int64_t *offsets,
                                          size_t n) {
     uint64_t hashes[ZJ_AHEAD];
@@ -113,7 +113,11 @@ static inline int zj_strings_append_bulk(zj_strings *t, const uint8_t *data, con
         for (size_t i = 0; i < m; i++) {
             const int64_t start = offsets[at + i];
             const size_t size = (size_t)(offsets[at + i + 1] - start);
-            if (zj_strings_append(t, data + start, size, hashes[i]) != 0) return -1;
+            if (size == 0) {
+                if (zj_strings_append_blank(t) != 0) return -1;
+            } else if (zj_strings_append(t, data + start, size, hashes[i]) != 0) {
+                return -1;
+            }
         }
     }
     return 0;

@@ -347,6 +347,46 @@ static inline uint32_t zj_strings_intern(zj_strings *t, const uint8_t *p, size_t
     return zj_strings_intern_hashed(t, p, n, zj_strings_hash(t, p, n));
 }
 
+/* Puts a blank behind the last string: a code that nothing finds, without text. 0, or -1. */
+static inline int zj_strings_append_blank(zj_strings *t) {
+    if (zj_strings_reserve(t, 1, 0) != 0) return -1;
+    const uint64_t next = t->count + 1;
+    if ((next & (ZJ_BASE_STRINGS - 1)) == 0) t->bases[next >> ZJ_BASE_SHIFT] = t->arena_used;
+    t->starts[next] = (uint32_t)(t->arena_used - t->bases[next >> ZJ_BASE_SHIFT]);
+    t->count++;
+    return 0;
+}
+
+/* Empties the slot at `hole` of the part that has the tag: what lies behind and may lie in it moves
+ * there. */
+static inline void zj_strings_clear_slot(zj_strings *t, uint64_t tag, uint64_t hole) {
+    const uint64_t mask = t->mask;
+    uint64_t *slots = zj_strings_slots(t, tag);
+    for (uint64_t i = (hole + 1) & mask; slots[i]; i = (i + 1) & mask) {
+        const uint64_t home = slots[i] >> 32 & mask;
+        if (((i - home) & mask) < ((i - hole) & mask)) continue;
+        slots[hole] = slots[i];
+        hole = i;
+    }
+    slots[hole] = 0;
+    t->parts[t->owners[tag >> t->shift]].count--;
+}
+
+/* Makes a string a blank: nothing finds it any more, its text becomes zeros, codes stay. Nothing happens
+ * to one that is a blank already. REQUIRES: code < count. O(its bytes). */
+static inline void zj_strings_blank(zj_strings *t, uint32_t code) {
+    size_t n;
+    const uint64_t mask = t->mask;
+    const uint8_t *p = zj_strings_get(t, code, &n);
+    const uint64_t tag = zj_strings_hash(t, p, n) >> 32, *slots = zj_strings_slots(t, tag);
+    for (uint64_t i = tag & mask; slots[i]; i = (i + 1) & mask) {
+        if (slots[i] != (tag << 32 | (code + 1u))) continue;
+        zj_strings_clear_slot(t, tag, i);
+        if (n) memset(t->arena + zj_strings_start(t, code), 0, n);
+        return;
+    }
+}
+
 /* Removes the strings that came after the first `count`, newest first; room that they took stays.
  * O(bytes removed). */
 static inline void zj_strings_take_back(zj_strings *t, uint64_t count) {
@@ -356,18 +396,10 @@ static inline void zj_strings_take_back(zj_strings *t, uint64_t count) {
         size_t n;
         const uint8_t *p = zj_strings_get(t, code, &n);
         const uint64_t tag = zj_strings_hash(t, p, n) >> 32;
-        uint64_t *slots = zj_strings_slots(t, tag);
-        uint64_t hole = tag & mask;
-        while ((uint32_t)slots[hole] != code + 1u) hole = (hole + 1) & mask;
-        /* What lies behind the hole and may lie in it moves there. */
-        for (uint64_t i = (hole + 1) & mask; slots[i]; i = (i + 1) & mask) {
-            const uint64_t home = slots[i] >> 32 & mask;
-            if (((i - home) & mask) < ((i - hole) & mask)) continue;
-            slots[hole] = slots[i];
-            hole = i;
-        }
-        slots[hole] = 0;
-        t->parts[t->owners[tag >> t->shift]].count--;
+        const uint64_t *slots = zj_strings_slots(t, tag);
+        uint64_t at = tag & mask;
+        while (slots[at] && (uint32_t)slots[at] != code + 1u) at = (at + 1) & mask;
+        if (slots[at]) zj_strings_clear_slot(t, tag, at); /* else a blank */
         t->arena_used -= n;
         t->count--;
     }

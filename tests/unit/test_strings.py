@@ -330,3 +330,36 @@ def test_set_memory_is_stated():
     numbers = np.arange(100_000, dtype=np.uint64)
     assert table.add_bulk(numbers, numbers).all()
     assert table.nbytes == before <= 16 * 2**18
+
+
+def test_a_blank_keeps_its_code_and_nothing_finds_it():
+    table = StringTable(salt=9)
+    strings = [b"u%d" % n for n in range(200_000)]  # many parts, chains that are closed again
+    table.intern_bulk(*packed(strings))
+    rng = np.random.default_rng(3)
+    gone = np.sort(rng.choice(len(strings), 50_000, replace=False)).astype(np.uint32)
+    table.blank(gone)
+    table.blank(gone[:10])
+    expected = np.arange(len(strings))
+    expected[gone] = -1
+    assert (table.find_bulk(*packed(strings)) == expected).all()
+    data, offsets = table.gather(gone[:3])
+    assert not data.any() and len(data) == sum(len(strings[n]) for n in gone[:3])
+    again = [strings[n] for n in gone[:1_000]]
+    assert table.intern_bulk(*packed(again)).tolist() == [*range(200_000, 201_000)]
+    assert table.find(strings[int(gone[5])]) == 200_005
+    with pytest.raises(IndexError):
+        table.blank(np.array([201_000], np.uint32))
+
+
+def test_an_empty_string_that_is_appended_is_a_blank():
+    table = StringTable(salt=1)
+    count = 300_000  # so many of one hash would fill a part that cannot be split
+    data, offsets = packed([b"ua", *[b""] * count, b"ub"])
+    table.expect(count)
+    table.append_bulk(data, offsets)
+    assert (table.find(b"ua"), table.find(b"ub"), table.find(b"")) == (0, count + 1, -1)
+    assert table.intern(b"") == count + 2
+    assert table.find(b"") == count + 2
+    table.blank(np.array([1, 2, count + 2], np.uint32))
+    assert table.find(b"") == -1
