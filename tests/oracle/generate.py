@@ -58,14 +58,14 @@ def project(seed: int) -> Case:
     )
     case = Case(seed, tz, rng.choice([1, 2, 4]))
     reach = rng.choice([2, 6, 20, 45])
-    instants = _instants(rng, middle, reach, tz)
+    instants = instants_near(rng, middle, reach, tz)
     case.first, case.last = min(instants), max(instants)
     users = _users(rng)
     sent: list[tuple[str | None, list[dict[str, Any]]]] = []
     for number in range(rng.choice([0, 1, 2, 4, 6, 8])):
-        events = [_event(rng, instants, users) for _ in range(rng.choice([1, 10, 20, 40]))]
+        events = [event_of(rng, instants, users) for _ in range(rng.choice([1, 10, 20, 40]))]
         if rng.random() < 0.7:
-            events.sort(key=lambda e: _sort_time(e["time"]))
+            events.sort(key=lambda e: sort_time(e["time"]))
         sent.append((f"b{number}" if rng.random() < 0.5 else None, events))
         if rng.random() < 0.2:
             sent.append(rng.choice(sent))
@@ -73,14 +73,14 @@ def project(seed: int) -> Case:
     return case
 
 
-def _sort_time(time: Any) -> int:
+def sort_time(time: Any) -> int:
     if isinstance(time, int):
         return time
     moment = datetime.fromisoformat(time.replace("Z", "+00:00")) if isinstance(time, str) else time
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
-def _instants(rng: random.Random, middle: int, reach: int, tz: str) -> list[int]:
+def instants_near(rng: random.Random, middle: int, reach: int, tz: str) -> list[int]:
     """The few moments at which things happen: midnights, exact distances, and some odd ones."""
     found: list[int] = []
     for _ in range(rng.choice([3, 8, 25])):
@@ -104,7 +104,9 @@ def _users(rng: random.Random) -> list[dict[str, str]]:
     return found + [{"device_id": device} for device in lonely]
 
 
-def _event(rng: random.Random, instants: list[int], users: list[dict[str, str]]) -> dict[str, Any]:
+def event_of(
+    rng: random.Random, instants: list[int], users: list[dict[str, str]]
+) -> dict[str, Any]:
     at = rng.choice(instants)
     event: dict[str, Any] = dict(rng.choice(users))
     form = rng.random()

@@ -43,7 +43,8 @@ def packed(events: list[dict[str, Any]], batch_id: str | None) -> bytes:
     return blob
 
 
-def _dicts(result: Any) -> list[dict[str, Any]]:
+def dicts(result: Any) -> list[dict[str, Any]]:
+    """Rows of a result, by column."""
     names = [column.name for column in result.columns]
     return [dict(zip(names, row, strict=True)) for row in result.rows]
 
@@ -111,7 +112,7 @@ class Pair:
 
     def rows(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         """The engine's answer as dicts."""
-        return _dicts(self.engine.query(query))
+        return dicts(self.engine.query(query))
 
     def expected(self, query: dict[str, Any]) -> Expected | RefusedQuery:
         """What the oracle says, made once for all states that hold the same events."""
@@ -133,7 +134,7 @@ class Pair:
                 return []
             return [f"the engine answered, the oracle refused: {expected}"]
         result = self.engine.query(query)
-        return expected.differences(_dicts(result), result.totals)
+        return expected.differences(dicts(result), result.totals)
 
     def wrong_lists(self, query: dict[str, Any], rng: random.Random, most: int = 12) -> list[str]:
         """Cells whose list of users has another size than the cell."""
