@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.manifest import SegmentMeta
-    from zuji.engine.storage.segment import Segment
+    from zuji.engine.storage.segment import Segment, Source
 
 FAN_IN = 4
 SIMILAR = 4
@@ -118,7 +118,7 @@ def _tiers(mine: list[S], fan_in: int, max_rows: int) -> list[list[S]]:
 
 def merge(
     files: Files,
-    group: Sequence[Segment],
+    group: Sequence[Source],
     path: str,
     *,
     segment_id: int,
@@ -134,8 +134,8 @@ def merge(
         Corruption: a source is damaged; nothing is written.
         StorageFull, StorageFailed, ReadOnly.
     """
-    first = group[0].footer
-    partition = Partition(first.partition, first.start_ms, first.end_ms)
+    first = group[0]
+    partition = Partition(first.partition, first.base_ms, first.end_ms)
     return write_segment(
         files,
         path,
@@ -145,5 +145,5 @@ def merge(
         day_edges=day_edges(tz, partition.start_ms, partition.end_ms),
         segment_id=segment_id,
         file=file,
-        rank=min(segment.meta.rank for segment in group),
+        rank=min(source.rank for source in group),
     )
