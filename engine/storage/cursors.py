@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from zuji.engine.storage.format import Stream
+    from zuji.engine.storage.segment_file import SegmentFile
     from zuji.engine.storage.source import Run, Source
     from zuji.engine.types import I64, U8, U16, U32, U64
 
@@ -34,7 +35,7 @@ DISAGREE = "users do not add up to the rows"
 class Pages:
     """Values of an integer or float stream of a segment."""
 
-    def __init__(self, segment: Segment, stream: Stream, dtype: Any, unit: int = 1) -> None:
+    def __init__(self, segment: SegmentFile, stream: Stream, dtype: Any, unit: int = 1) -> None:
         self._segment = segment
         self._stream = stream
         self._unit = unit
@@ -155,7 +156,7 @@ class Keys:
     def __init__(self, source: Source, place: dict[str, int]) -> None:
         self._codes: Pages | Held
         if isinstance(source, Segment):
-            self._codes = Pages(source, source.footer.interleave, np.uint16)
+            self._codes = Pages(source.file, source.footer.interleave, np.uint16)
             names = list(source.runs)
         else:
             codes, names = source.interleave()
@@ -195,7 +196,7 @@ class Keys:
     def _disagree(self) -> Exception:
         message = "the interleave does not agree with the runs"
         if isinstance(self._source, Segment):
-            return self._source.damage(message, self._source.footer.interleave)
+            return self._source.file.damage(message, self._source.footer.interleave)
         return ValueError(message)
 
 

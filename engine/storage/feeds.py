@@ -15,6 +15,7 @@ from zuji.engine.storage.codecs import PAGE_ROWS, CodecError
 if TYPE_CHECKING:
     from zuji.engine.storage.format import Stream
     from zuji.engine.storage.segment import Segment
+    from zuji.engine.storage.segment_file import SegmentFile
 
 SCRATCH_BYTES = 1 << 20
 """About what decoding a page takes beside the page."""
@@ -30,7 +31,7 @@ class Feeds:
 
     def __init__(self) -> None:
         self._scratch = Scratch()
-        self._given: list[tuple[Segment, Stream, PageFeed]] = []
+        self._given: list[tuple[SegmentFile, Stream, PageFeed]] = []
 
     def of(
         self, segment: Segment, stream: Stream, rows: int, width: int, unit: int = 1
@@ -41,15 +42,16 @@ class Feeds:
             Corruption: the stream lies outside the file. Damage of a page ends the feed early:
                 whoever misses rows calls :meth:`check`.
         """
-        first, last = segment._bounds(stream)
-        pages, verified = segment._pages[first:last], segment._verified[first:last]
-        feed = PageFeed(segment._view, pages, verified, rows, width, self._scratch, unit)
-        self._given.append((segment, stream, feed))
+        file = segment.file
+        first, last = file._bounds(stream)
+        pages, verified = file._pages[first:last], file._verified[first:last]
+        feed = PageFeed(file._view, pages, verified, rows, width, self._scratch, unit)
+        self._given.append((file, stream, feed))
         return feed
 
     def check(self) -> None:
         """Raises Corruption, with its place, when a feed met damage."""
-        for segment, (first, _pages), feed in self._given:
+        for file, (first, _pages), feed in self._given:
             if feed.damage is not None:
                 status, page = feed.damage
-                raise segment._located(CodecError(STATUS[status], page, 0), first)
+                raise file._located(CodecError(STATUS[status], page, 0), first)

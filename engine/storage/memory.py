@@ -62,6 +62,27 @@ class MemorySlice(Protocol):
         """The rows in final order."""
 
 
+class _Rows:
+    """Sorted rows and what was prepared of them: what a source and its runs share. It knows of
+    neither, so that they go with their last reader and need no garbage collector.
+    """
+
+    __slots__ = ("base_ms", "day_edges", "props", "sorted")
+
+    def __init__(self, piece: MemorySlice, day_edges: I64) -> None:
+        self.sorted = piece.sorted()
+        self.base_ms = piece.partition.start_ms
+        self.day_edges = day_edges
+        self.props: dict[str, MemoryProp] = {}
+
+    def prop(self, name: str) -> MemoryProp:
+        """A property, prepared once."""
+        found = self.props.get(name)
+        if found is None:
+            found = self.props[name] = self.sorted.prop(name)
+        return found
+
+
 class MemorySource:
     """Rows of one shard and partition in memory. See :class:`zuji.engine.storage.source.Source`."""
 
@@ -72,13 +93,13 @@ class MemorySource:
         self.end_ms = piece.partition.end_ms
         self.rank = rank
         self.day_edges = day_edges
-        self.sorted = piece.sorted()
+        self._rows = _Rows(piece, day_edges)
+        self.sorted = self._rows.sorted
         self.rows = self.sorted.rows
-        self._props: dict[str, MemoryProp] = {}
         self._index: Days | None = None
         self._users: U32 | None = None
         spans = _spans(self.sorted)
-        self.runs: Mapping[str, MemoryRun] = _Runs(self, spans)
+        self.runs: Mapping[str, MemoryRun] = _Runs(self._rows, spans)
         shown = zip(self.sorted.names, spans[-1], strict=True)
         self._newest = max((last for name, last in shown if name not in PROFILE_EVENTS), default=-1)
 
@@ -92,10 +113,7 @@ class MemorySource:
 
     def prop(self, name: str) -> MemoryProp:
         """A property, prepared once."""
-        found = self._props.get(name)
-        if found is None:
-            found = self._props[name] = self.sorted.prop(name)
-        return found
+        return self._rows.prop(name)
 
     def interleave(self) -> tuple[U16, list[str]]:
         """See :class:`Source`."""
@@ -148,7 +166,7 @@ class _Runs(Mapping[str, "MemoryRun"]):
 
     __slots__ = ("_made", "_owner", "_places", "_spans")
 
-    def __init__(self, owner: MemorySource, spans: tuple[list[int], ...]) -> None:
+    def __init__(self, owner: _Rows, spans: tuple[list[int], ...]) -> None:
         self._owner = owner
         self._places = {name: place for place, name in enumerate(owner.sorted.names)}
         self._spans = spans
@@ -202,7 +220,7 @@ class MemoryRun(DayViews):
 
     def __init__(
         self,
-        owner: MemorySource,
+        owner: _Rows,
         number: int,
         event: str,
         start: int,

@@ -20,7 +20,8 @@ from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
     from zuji.engine.storage.format import Stream
-    from zuji.engine.storage.segment import Run, Segment
+    from zuji.engine.storage.segment import Run
+    from zuji.engine.storage.segment_file import SegmentFile
     from zuji.engine.types import I64, U16, U32
 
 
@@ -153,7 +154,7 @@ def with_own_texts(column: Column) -> Column:
     return Column(column.kind, values, column.present, texts, column.offsets)
 
 
-def _between(owner: Segment, stream: Stream, start: int, end: int, dtype: Any) -> Any:
+def _between(owner: SegmentFile, stream: Stream, start: int, end: int, dtype: Any) -> Any:
     """Values [start, end) of a stream. Raises Corruption."""
     if end <= start:
         return np.empty(0, dtype)

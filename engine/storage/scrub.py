@@ -53,21 +53,23 @@ def _check_keys(segment: Segment, run: SegmentRun) -> None:
     users, offsets = run.users()
     times, ties = run.times().astype(np.int64), run.ties()
     if len(users) > 1 and (np.diff(users.astype(np.int64)) <= 0).any():
-        raise segment.damage(f"users of {run.event!r} do not ascend", run.meta.user_list)
+        raise segment.file.damage(f"users of {run.event!r} do not ascend", run.meta.user_list)
     if (np.diff(offsets.astype(np.int64)) <= 0).any():
-        raise segment.damage(f"a user of {run.event!r} has no row", run.meta.offsets)
+        raise segment.file.damage(f"a user of {run.event!r} has no row", run.meta.offsets)
     steps = np.diff(times)
     inside = np.ones(len(steps), np.bool_)
     inside[offsets[1:-1].astype(np.int64) - 1] = False
     if (steps[inside] < 0).any():
-        raise segment.damage(f"times of {run.event!r} do not ascend", run.meta.times)
+        raise segment.file.damage(f"times of {run.event!r} do not ascend", run.meta.times)
     # Ranks end at 65,535: from there on rows of an instant share it.
     wrong = None if ties is None else (ties[1:] <= ties[:-1]) & (ties[1:] < _LAST_TIE)
     if wrong is not None and wrong[inside & (steps == 0)].any():
-        raise segment.damage(f"ties of {run.event!r} do not ascend", run.meta.ties)
+        raise segment.file.damage(f"ties of {run.event!r} do not ascend", run.meta.ties)
     low, high = int(times.min()) + run.base_ms, int(times.max()) + run.base_ms
     if (low, high) != (run.min_ms, run.max_ms):
-        raise segment.damage(f"times of {run.event!r} are not those of its footer", run.meta.times)
+        raise segment.file.damage(
+            f"times of {run.event!r} are not those of its footer", run.meta.times
+        )
     if run.meta.days >= 0:
         ordinal = np.empty(run.rows, np.uint32)
         expand_users(users, offsets, ordinal)
@@ -78,10 +80,10 @@ def _check_order(segment: Segment) -> None:
     ordinal, time = keys_in_order(segment)
     keys = ordinal.astype(np.uint64) << np.uint64(32) | time
     if (keys[1:] < keys[:-1]).any():
-        raise segment.damage("the interleave is out of order", segment.footer.interleave)
+        raise segment.file.damage("the interleave is out of order", segment.footer.interleave)
     footer = segment.footer
     if footer.days >= 0:
-        _check_days(segment, segment.stored_days(footer.days), ordinal, time)
+        _check_days(segment, segment.file.stored_days(footer.days), ordinal, time)
     if footer.any_days >= 0:
         shown = behaviour_in_order(segment)
         if footer.any_days != footer.days:
@@ -99,7 +101,9 @@ def _check_days(segment: Segment, stored: Days | None, ordinal: U32, time: U32) 
             wrong or stored.users(day) != made.users(day) or stored.multi(day) != made.multi(day)
         )
     if wrong:
-        raise segment.damage("the day index does not agree with the rows", segment.footer.day_table)
+        raise segment.file.damage(
+            "the day index does not agree with the rows", segment.footer.day_table
+        )
 
 
 def _check_strings(segment: Segment, name: str) -> None:

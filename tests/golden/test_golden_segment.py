@@ -57,8 +57,8 @@ def test_version_1_holds_every_form() -> None:
     assert runs["buy"].time_unit == 1
     assert runs["buy"].ties[1]
     assert runs["buy"].days == -1
-    assert DAY_BITMAP in segment.day_table(runs["view"].days)["form"].tolist()
-    assert set(segment.day_table(runs["open"].days)["form"].tolist()) == {DAY_LIST}
+    assert DAY_BITMAP in segment.file.day_table(runs["view"].days)["form"].tolist()
+    assert set(segment.file.day_table(runs["open"].days)["form"].tolist()) == {DAY_LIST}
     assert {prop.kind for prop in segment.footer.props} == {1, 2, 3, 4, 5, 6}
 
 
@@ -81,7 +81,7 @@ def test_sampled_flips_are_found_or_harmless(seed: int, tmp_path: Path) -> None:
     covered = np.zeros(len(good), bool)
     covered[:64] = True
     covered[segment.footer.pages_offset :] = True
-    for page in segment.page_table():
+    for page in segment.file.page_table():
         covered[int(page["offset"]) : int(page["offset"]) + int(page["length"])] = True
     random = np.random.default_rng(seed)
     path = tmp_path / "flipped.zseg"

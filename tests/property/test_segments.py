@@ -195,7 +195,7 @@ def bytes_with_meaning(segment: Segment) -> set[int]:
     """Offsets of all bytes but the padding before streams."""
     footer, size = segment.footer, FILES.size(segment.path)
     meaning = set(range(64)) | set(range(footer.pages_offset, size))
-    for page in segment.page_table():
+    for page in segment.file.page_table():
         meaning |= set(range(int(page["offset"]), int(page["offset"]) + int(page["length"])))
     assert len(meaning) > size * 0.8
     return meaning

@@ -53,12 +53,12 @@ def test_paths_by_pages_are_those_of_whole_arrays(segment):
 def test_damage_has_a_place(segment):
     run = next(iter(segment.runs.values()))
     first, _pages = run.meta.times
-    at = int(segment.page_table()["offset"][first])
-    whole, checked = segment._view, segment._verified.copy()
+    at = int(segment.file.page_table()["offset"][first])
+    whole, checked = segment.file._view, segment.file._verified.copy()
     broken = bytearray(whole)
     broken[at + 20] ^= 1
-    segment._view = memoryview(bytes(broken))
-    segment._verified[:] = 0
+    segment.file._view = memoryview(bytes(broken))
+    segment.file._verified[:] = 0
     feeds = Feeds()
     try:
         with pytest.raises(ValueError, match="belong together"):
@@ -67,8 +67,8 @@ def test_damage_has_a_place(segment):
             feeds.check()
         assert caught.value.offset == at
     finally:
-        segment._view = whole
-        segment._verified[:] = checked
+        segment.file._view = whole
+        segment.file._verified[:] = checked
 
 
 def test_a_feed_of_other_pages_is_refused():
