@@ -19,6 +19,7 @@ from zuji.engine.query.filter_ast import (
     operator_and_value,
     operator_and_value_to,
 )
+from zuji.engine.query.mark_names import TAG
 from zuji.engine.query.problems import Problem, array, mapping, nearest, only, shown, unknown, whole
 from zuji.engine.query.properties import USER
 from zuji.engine.query.ranges import check_range_text
@@ -70,11 +71,17 @@ class InCohort(Audience):
 
 @dataclass(frozen=True, slots=True)
 class HasTag(Audience):
-    """Users whose tag satisfies the predicate."""
+    """Users whose tag satisfies the predicate: its value now, or as of the end of a day."""
 
     name: str
     op: str
     v: Scalar | tuple[Scalar, ...] | Duration | None
+    as_of: str | None = None
+
+    @property
+    def p(self) -> str:
+        """The tag as a property of users."""
+        return f"{USER}.{TAG}{self.name}" + ("" if self.as_of is None else f"@{self.as_of}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +199,8 @@ def audience_to(node: Audience) -> dict[str, Any]:
             return {"not": audience_to(item)}
         case InCohort(name):
             return {"cohort": name}
-        case HasTag(name, op, v):
-            return {"tag": name, **operator_and_value_to(op, v)}
+        case HasTag(name, op, v, as_of):
+            return {"tag": name, **operator_and_value_to(op, v), "as_of": as_of}
         case UserIs(where):
             return {"user": filter_to(where)}
         case DidSequence(steps, within):
@@ -251,11 +258,19 @@ def _name(value: object, path: str) -> str:
 
 
 def _tag(document: dict[str, Any], path: str) -> HasTag:
-    only(document, ("tag", "op", "v"), path)
+    only(document, ("tag", "op", "v", "as_of"), path)
     name = _name(document["tag"], f"{path}.tag")
+    if "@" in name:
+        raise Problem("the name of a tag has no '@'; 'as_of' says the day", f"{path}.tag")
     if "op" not in document:
         raise Problem("a tag needs 'op'", path)
-    return HasTag(name, *operator_and_value(document, path))
+    as_of = document.get("as_of")
+    if as_of is not None:
+        try:
+            check_range_text(_name(as_of, ""))
+        except Problem as problem:
+            raise Problem(problem.text, f"{path}.as_of") from None
+    return HasTag(name, *operator_and_value(document, path), as_of)
 
 
 def _did(value: object, path: str, negated: bool) -> Did:

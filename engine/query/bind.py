@@ -15,6 +15,8 @@ from zuji.engine.errors import InvalidQuery
 from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX, Catalog
 from zuji.engine.query.crowd import check_audience
 from zuji.engine.query.filter_ast import both
+from zuji.engine.query.mark_names import undated
+from zuji.engine.query.marks import check_marks, parts_of
 from zuji.engine.query.properties import COLUMNS
 from zuji.engine.query.properties_used import audiences, event_places, used
 from zuji.engine.query.ranges import resolve_range
@@ -62,6 +64,10 @@ def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> 
     for p in [p for p in places if p in defined.properties]:
         for part in defined.closure(p):
             places.setdefault(part, places[p])
+    check_marks(view, places)
+    for p in list(places):
+        for part in parts_of(view, p):
+            places.setdefault(part, places[p])
     if scope is not None:
         scope.check(places)
     for path, audience in audiences(query):
@@ -97,7 +103,7 @@ def kind_of(catalog: Catalog, p: str) -> Kind | None:
     if column is not None:
         return column
     scope, _, name = p.partition(".")
-    return catalog.kind_of(USER_PREFIX + name if scope == "user" else name)
+    return catalog.kind_of(USER_PREFIX + undated(name) if scope == "user" else name)
 
 
 def _warn_events(query: Envelope, catalog: Catalog, context: Context) -> None:

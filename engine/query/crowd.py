@@ -1,8 +1,8 @@
 """The audience of a query in one shard: which ordinals count, as one byte each.
 
-Leaves: user properties, did, did_not, sequence. A user of the project is anybody with an ordinal;
-"not" and "did_not" are complements within them. Cohorts and tags have their place here and say
-clearly that they are not there yet.
+Leaves: user properties, tags (read as properties), did, did_not, sequence. A user of the project is
+anybody with an ordinal; "not" and "did_not" are complements within them. Cohorts have their place
+here and say clearly that they are not there yet.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from zuji.engine.query.audience import (
     UserIs,
     audience_leaves,
 )
+from zuji.engine.query.filter_ast import Leaf
 from zuji.engine.query.kernels._bits import add_rows
 from zuji.engine.query.kernels._events import count_by_user
 from zuji.engine.query.kernels._funnel import funnel_chains
@@ -51,8 +52,6 @@ def check_audience(audience: Audience, path: str) -> None:
                 f"there is no cohort {leaf.name!r}: this release has no stored cohorts",
                 path,
             )
-        if isinstance(leaf, HasTag):
-            raise InvalidQuery(f"there is no tag {leaf.name!r}: this release has no tags", path)
 
 
 def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
@@ -111,6 +110,8 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
         return _mask(node.item, bound, reader) ^ np.uint8(1)
     if isinstance(node, UserIs):
         return reader.user_mask(node.where)
+    if isinstance(node, HasTag):
+        return reader.user_mask(Leaf(node.p, node.op, node.v))
     if isinstance(node, DidSequence):
         return _sequence(node, bound, reader)
     assert isinstance(node, Did)

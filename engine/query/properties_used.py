@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zuji.engine.query.audience import Did, DidSequence, UserIs, audience_leaves
+from zuji.engine.query.audience import Did, DidSequence, HasTag, UserIs, audience_leaves
 from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.model import EventPlace
 
@@ -51,6 +51,8 @@ def used(query: Envelope) -> dict[str, str]:
             if isinstance(leaf, UserIs):
                 for p in properties_of(leaf.where):
                     found.setdefault(p, path)
+            elif isinstance(leaf, HasTag):
+                found.setdefault(leaf.p, path)
     for at in query.property_places():
         found.setdefault(at.p, at.path)
     return found

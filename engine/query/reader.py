@@ -15,7 +15,6 @@ import numpy as np
 
 from zuji.engine.query import users as profiles
 from zuji.engine.query.filters import Tables, evaluate, fold
-from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.query.plan import bytes_of
 from zuji.engine.query.properties import NAME_COLUMN
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.filter_ast import Filter
     from zuji.engine.query.plan import RunRef, Scan
     from zuji.engine.query.view import View
-    from zuji.engine.types import U8, U32
+    from zuji.engine.types import U8
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ class ShardReader:
         if scope == "user":
             lane = self.lane(ref)
             column = profiles.user_column(self.view, self.shard, name)
-            return None if column is None else _per_row(column, lane.users, lane.offsets)
+            return None if column is None else profiles.per_row(column, lane.users, lane.offsets)
         if name == "$name":
             return Column(Kind.STRING, np.zeros(run.rows, np.uint32), None, [run.event])
         if name == "$time":
@@ -170,26 +169,3 @@ class ShardReader:
     def drop(self) -> None:
         """Forgets decoded columns (a large grouped query between its passes)."""
         self._columns.clear()
-
-
-def _per_row(column: Column, users: U32, offsets: U32) -> Column:
-    """A column by ordinal as a column by row."""
-    if column.kind == Kind.LIST:
-        return _lists_per_row(column, users, offsets)
-    present = None if column.present is None else expand_users(users, offsets, column.present)
-    return Column(
-        column.kind, expand_users(users, offsets, column.values), present, column.dictionary
-    )
-
-
-def _lists_per_row(column: Column, users: U32, offsets: U32) -> Column:
-    assert column.offsets is not None
-    row_users = np.repeat(users, np.diff(offsets)).astype(np.int64)
-    starts = column.offsets[row_users].astype(np.int64)
-    lengths = column.offsets[row_users + 1].astype(np.int64) - starts
-    bounds = np.zeros(len(row_users) + 1, dtype=np.uint32)
-    np.cumsum(lengths, out=bounds[1:])
-    total = int(bounds[-1])
-    index = np.arange(total) + np.repeat(starts - bounds[:-1], lengths)
-    present = None if column.present is None else column.present[row_users]
-    return Column(Kind.LIST, column.values[index], present, column.dictionary, bounds)

@@ -124,12 +124,17 @@ def _values() -> dict[str, dict[str, Any] | None]:
     }
 
 
-def _predicates(subject: dict[str, Any]) -> list[dict[str, Any]]:
-    """One object schema a shape: the subject with the operators that want this ``v``."""
+def _predicates(
+    subject: dict[str, Any], more: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """One object schema a shape: the subject with the operators that want this ``v``; ``more``:
+    fields that may be left out.
+    """
     found = []
     for shape, v in _values().items():
         ops = [op for op, wanted in OPS.items() if wanted == shape]
-        properties = {**subject, "op": {"enum": ops}, "v": {"type": "null"} if v is None else v}
+        own = {"op": {"enum": ops}, "v": {"type": "null"} if v is None else v}
+        properties = {**subject, **own, **(more or {})}
         required = [*subject, "op"] + ([] if v is None else ["v"])
         found.append(object_of(properties, required))
     return found
@@ -171,7 +176,7 @@ def _grammars() -> dict[str, Any]:
     audience = [
         *_combiners("Audience"),
         object_of({"cohort": text}),
-        *_predicates({"tag": text}),
+        *_predicates({"tag": {"type": "string", "pattern": "^[^@]+$"}}, {"as_of": nullable(text)}),
         object_of({"user": ref("UserFilter")}),
         object_of({"did": did}),
         object_of({"did_not": did}),

@@ -18,7 +18,10 @@ import numpy as np
 
 from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.query.folding import NOTHING, OPS, folded
+from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels._streams import asof
+from zuji.engine.query.mark_names import mark_of
+from zuji.engine.query.marks import mark_column, mark_rows
 from zuji.engine.query.virtual.evaluate import evaluated
 from zuji.engine.types import PROFILE_DELETE, Column, Kind
 
@@ -58,6 +61,9 @@ def history(view: View, shard: int, name: str) -> History | None:
 
 def user_column(view: View, shard: int, name: str) -> Column | None:
     """Present value of each ordinal of a shard, None when no user has the property."""
+    mark = mark_of(name)
+    if mark is not None:
+        return mark_column(view, shard, mark, None)
     virtual = view.definitions.properties.get(f"user.{name}")
     if virtual is not None:
         tree, kind = virtual.tree, virtual.kind
@@ -81,6 +87,9 @@ def user_column_at(view: View, shard: int, name: str, at_ms: int) -> Column | No
     """Value of each ordinal of a shard after the records up to an instant, ms UTC; None when no
     record has the property. O(records + users).
     """
+    mark = mark_of(name)
+    if mark is not None:
+        return mark_column(view, shard, mark, at_ms)
     virtual = view.definitions.properties.get(f"user.{name}")
     if virtual is not None:
         return evaluated(
@@ -101,6 +110,12 @@ def user_column_at(view: View, shard: int, name: str, at_ms: int) -> Column | No
 
 def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
     """Value of each row's user at the time of the row."""
+    mark = mark_of(name)
+    if mark is not None and mark.moment is None:
+        return mark_rows(view, shard, mark, lane)
+    if mark is not None:
+        column = mark_column(view, shard, mark, None)
+        return None if column is None else per_row(column, lane.users, lane.offsets)
     virtual = view.definitions.properties.get(f"user.{name}")
     if virtual is not None:
         return evaluated(
@@ -114,6 +129,29 @@ def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None
     if past is None:
         return None
     return _pick(past, asof(past.users, past.times, lane))
+
+
+def per_row(column: Column, users: U32, offsets: U32) -> Column:
+    """A column by ordinal as a column by row."""
+    if column.kind == Kind.LIST:
+        return _lists_per_row(column, users, offsets)
+    present = None if column.present is None else expand_users(users, offsets, column.present)
+    return Column(
+        column.kind, expand_users(users, offsets, column.values), present, column.dictionary
+    )
+
+
+def _lists_per_row(column: Column, users: U32, offsets: U32) -> Column:
+    assert column.offsets is not None
+    row_users = np.repeat(users, np.diff(offsets)).astype(np.int64)
+    starts = column.offsets[row_users].astype(np.int64)
+    lengths = column.offsets[row_users + 1].astype(np.int64) - starts
+    bounds = np.zeros(len(row_users) + 1, dtype=np.uint32)
+    np.cumsum(lengths, out=bounds[1:])
+    total = int(bounds[-1])
+    index = np.arange(total) + np.repeat(starts - bounds[:-1], lengths)
+    present = None if column.present is None else column.present[row_users]
+    return Column(Kind.LIST, column.values[index], present, column.dictionary, bounds)
 
 
 def _named(view: View, shard: int, p: str) -> Column | None:

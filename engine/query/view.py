@@ -16,9 +16,10 @@ from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.virtual.definitions import Definitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zuji.engine.index.catalog import Catalog
+    from zuji.engine.query.marks import Marks
     from zuji.engine.storage.segment import Source
     from zuji.engine.types import U32
 
@@ -30,7 +31,8 @@ class View:
     ``sources[shard]`` are ordered by (partition, rank). ``users[shard]`` is the number of ordinals.
     ``watermark_ms`` is the time of the newest event, at most now; None when there is no event.
     ``newest_ms``: the same without looking at the clock. ``rows``: of all sources.
-    ``definitions``: the virtual events and properties.
+    ``definitions``: the virtual events and properties. ``marks``: tags and the like, by the prefix
+    of their names (:mod:`marks`).
     """
 
     project: str
@@ -45,6 +47,7 @@ class View:
     newest_ms: int | None = None
     rows: int = 0
     definitions: Definitions = field(default_factory=Definitions)
+    marks: Mapping[str, Marks] = field(default_factory=dict)
     day_bits: DayBitsKept = field(default_factory=DayBitsKept)
     profiles: ProfilesKept = field(default_factory=lambda: ProfilesKept())
     cache: dict[Any, Any] = field(default_factory=dict)

@@ -22,13 +22,14 @@ from zuji.engine.query.audience import (
 )
 from zuji.engine.query.durations import Duration
 from zuji.engine.query.filter_ast import AllOf, AnyOf, Filter, Leaf, Not
+from zuji.engine.query.mark_names import COHORT, TAG, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.query.audience import EventRef
     from zuji.engine.query.measures import Aggregated
-    from zuji.engine.query.model import By, Envelope, Events
+    from zuji.engine.query.model import By, Compare, Envelope, Events
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
@@ -75,6 +76,7 @@ _OPS: Final = {
     "has_any": ("has any of", "含有任一"),
     "has_all": ("has all of", "同时含有"),
 }
+_MARKS: Final = {TAG: ("tag", "标签"), COHORT: ("cohort", "分群")}
 _TIMES: Final = {
     "eq": ("exactly {} times", "恰好{}次"),
     "ne": ("other than {} times", "次数不等于{}"),
@@ -140,6 +142,13 @@ class Words:
     def property(self, p: str) -> str:
         """``“city”``, ``the user's “plan”``."""
         scope, _, name = p.partition(".")
+        mark = mark_of(name) if scope == "user" else None
+        if mark is not None:
+            at = "" if mark.moment is None else self(f" as of {mark.moment}", f"在{mark.moment}时")
+            kind = self.of(_MARKS[mark.prefix])
+            return self(
+                f"the {kind} {self.quoted(mark.name)}{at}", f"{kind}{self.quoted(mark.name)}{at}"
+            )
         columns = {
             "$name": ("the event's name", "事件名"),
             "$time": ("the event's time", "事件时间"),
@@ -222,14 +231,18 @@ class Words:
                 f"不属于（{self.audience(node.item)}）",
             )
         if isinstance(node, InCohort):
+            cohort = self.quoted(node.name)
+            if node.as_of is None:
+                return self(f"in the cohort {cohort}", f"属于分群{cohort}")
             return self(
-                f"in the cohort {self.quoted(node.name)}", f"属于分群{self.quoted(node.name)}"
+                f"in the cohort {cohort} as of {node.as_of}", f"截至{node.as_of}属于分群{cohort}"
             )
         if isinstance(node, HasTag):
             op, v = self.of(_OPS[node.op]), self._values(node.op, node.v)
+            at = "" if node.as_of is None else self(f" as of {node.as_of}", f"在{node.as_of}时")
             return self(
-                f"whose tag {self.quoted(node.name)} {op}{v}",
-                f"标签{self.quoted(node.name)}{op}{v}",
+                f"whose tag {self.quoted(node.name)}{at} {op}{v}",
+                f"标签{self.quoted(node.name)}{at}{op}{v}",
             )
         if isinstance(node, UserIs):
             return self(f"of whom {self.where(node.where)}", self.where(node.where))
@@ -243,10 +256,7 @@ class Words:
         return self(f"who did {steps} within {length}", f"在{length}内依次做过{steps}")
 
     def _did(self, did: Did) -> str:
-        if isinstance(did.v, tuple):
-            times = self(f"{did.v[0]} to {did.v[1]} times", f"{did.v[0]}到{did.v[1]}次")
-        else:
-            times = self.of(_TIMES[did.op]).format(did.v)
+        times = self._times(did)
         events, when = self.events(did.events), ""
         if did.within is not None and did.within.length is not None:
             length = self.length(did.within.length)
@@ -259,6 +269,26 @@ class Words:
         if did.negated:
             return self(f"who did not do {events} {times}{when}", f"没有{when}做过{events}{times}")
         return self(f"who did {events} {times}{when}", f"{when}做过{events}{times}")
+
+    def _times(self, did: Did) -> str:
+        """``at least 3 times``, or ``such that the sum of “amount” is at least 1,000``."""
+        if did.measure is None:
+            if isinstance(did.v, tuple):
+                return self(f"{did.v[0]} to {did.v[1]} times", f"{did.v[0]}到{did.v[1]}次")
+            return self.of(_TIMES[did.op]).format(did.v)
+        aggregate, p = did.measure
+        what = self.of(_AGGREGATES[aggregate]).format(self.property(p))
+        asked = self.of(_OPS[did.op]) + self._values(did.op, did.v)
+        return self(f"such that {what} {asked}", f"且{what}{asked}")
+
+    def compared(self, compare: Compare) -> str:
+        """``compared with 1 month before``."""
+        if compare.audience is not None:
+            users = self.audience(compare.audience)
+            return self(f"compared with the users {users}", f"并与{users}的用户对比")
+        assert compare.shift is not None
+        before = self.number(int(compare.shift[1:-1]), _SHIFTS[compare.shift[-1]])
+        return self(f"compared with {before} before", f"并与{before}前对比")
 
     def by(self, by: Sequence[By], n: int, other: bool) -> str:
         """``by “city” (the 20 greatest groups and the rest)``."""
@@ -290,8 +320,6 @@ def sentence(query: Envelope, language: Language, zone: str) -> str:
     span = words(f"from {time.from_} to {time.to} ({zone})", f"从{time.from_}到{time.to}（{zone}）")
     parts.append(span + words(", ", "，") + words.of(_GRAINS[time.grain]))
     if query.compare is not None:
-        n, unit = int(query.compare.shift[1:-1]), _SHIFTS[query.compare.shift[-1]]
-        before = words.number(n, unit)
-        parts.append(words(f"compared with {before} before", f"并与{before}前对比"))
+        parts.append(words.compared(query.compare))
     text = words("; ", "；").join(parts)
     return text[:1].upper() + text[1:] + words(".", "。")
