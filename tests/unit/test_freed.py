@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import zuji
-from zuji.engine.storage.segment import Segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from zuji.engine.storage.segment import Segment
 
 DAY = 1_790_827_200_000
 QUERY: dict[str, Any] = {
