@@ -23,8 +23,17 @@ from zuji.engine.storage._merging import (
 from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage._rows import expand_users, user_keys
 from zuji.engine.storage.build import Packed
-from zuji.engine.storage.cursors import Cells, Keys, Receipts, Users, cuts_of, presence_of, times
+from zuji.engine.storage.cursors import Cells, cuts_of, presence_of
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary, merge_sorted
+from zuji.engine.storage.fewer import (
+    Fewer,
+    FewerRun,
+    cells_of,
+    keys_of,
+    receipts_of,
+    times_of,
+    users_of,
+)
 from zuji.engine.storage.frame import DTYPES
 from zuji.engine.types import PROFILE_EVENTS, Kind
 
@@ -52,7 +61,7 @@ class MergedRows:
     :class:`~zuji.engine.storage.blocks.RowBlocks`.
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source | Fewer]) -> None:
         bases = {(s.shard, s.partition, s.base_ms) for s in sources}
         if len(bases) != 1:
             raise ValueError(
@@ -87,7 +96,7 @@ class MergedRows:
         self._source = np.empty(self.rows, np.uint8)
         tie = np.zeros(self.rows, np.uint16)
         merge = KeyMerge(len(self._sources), self.starts, self._source, tie)
-        feeds = [Keys(source, place) for source in self._sources]
+        feeds = [keys_of(source, place) for source in self._sources]
         each = min(max(FEED_ROWS // len(feeds), FEED_LEAST), FEED_MOST)
         for number, feed in enumerate(feeds):
             merge.feed(number, *feed.read(each), feed.left == 0)
@@ -110,12 +119,12 @@ class MergedRows:
 
     def keys(self, run: int) -> Iterator[tuple[U32, U32]]:
         """See :class:`RowBlocks`."""
-        users = self._gather(run, [(i, Users(part)) for i, part in self._parts(run)], np.uint32)
+        users = self._gather(run, [(i, users_of(part)) for i, part in self._parts(run)], np.uint32)
         return zip(users, self.times(run), strict=True)
 
     def times(self, run: int) -> Iterator[U32]:
         """See :class:`RowBlocks`."""
-        return self._gather(run, [(i, times(part)) for i, part in self._parts(run)], np.uint32)
+        return self._gather(run, [(i, times_of(part)) for i, part in self._parts(run)], np.uint32)
 
     def ties(self, run: int) -> U16 | None:
         """See :class:`RowBlocks`."""
@@ -128,7 +137,7 @@ class MergedRows:
 
     def received(self, run: int) -> Iterator[I64]:
         """See :class:`RowBlocks`."""
-        return self._gather(run, [(i, Receipts(part)) for i, part in self._parts(run)], np.int64)
+        return self._gather(run, [(i, receipts_of(part)) for i, part in self._parts(run)], np.int64)
 
     def prop(self, name: str) -> MergedProp:
         """See :class:`RowBlocks`."""
@@ -146,7 +155,7 @@ class MergedRows:
                 known.append(cuts_of(count_sources(pick, len(self._sources))))
             yield pick, known[number]
 
-    def _parts(self, run: int) -> list[tuple[int, Run]]:
+    def _parts(self, run: int) -> list[tuple[int, Run | FewerRun]]:
         name = self.names[run]
         return [(i, s.runs[name]) for i, s in enumerate(self._sources) if name in s.runs]
 
@@ -170,7 +179,7 @@ class MergedRows:
 class MergedProp:
     """One property of merged rows; see :class:`~zuji.engine.storage.blocks.PropBlocks`."""
 
-    def __init__(self, owner: MergedRows, sources: Sequence[Source], name: str) -> None:
+    def __init__(self, owner: MergedRows, sources: Sequence[Source | Fewer], name: str) -> None:
         self._owner = owner
         self._sources = sources
         self._name = name
@@ -212,7 +221,7 @@ class MergedProp:
     def _cells(self, run: int) -> dict[int, Cells | None]:
         event = self._owner.names[run]
         found = [(i, s.runs[event]) for i, s in enumerate(self._sources) if event in s.runs]
-        return {i: Cells(r, self._name) if self._name in r.props else None for i, r in found}
+        return {i: cells_of(r, self._name) if self._name in r.props else None for i, r in found}
 
     def _presence(self, run: int, cells: dict[int, Cells | None]) -> Iterator[U8]:
         for pick, rows in self._owner.picks(run):
