@@ -18,9 +18,13 @@ def answer(project: OracleProject, query: dict[str, Any], now: int) -> list[dict
     span = span_of(project, query)
     rows = _answer(project, query, span, now)
     if query.get("compare"):
-        previous = _answer(project, query, shifted(span, query["compare"]["shift"]), now)
+        compare = query["compare"]
+        if "audience" in compare:
+            side, other = "compared", {**query, "audience": compare["audience"]}
+        else:
+            side, other, span = "previous", query, shifted(span, compare["shift"])
         rows = [{"range": "current", **r} for r in rows] + [
-            {"range": "previous", **r} for r in previous
+            {"range": side, **r} for r in _answer(project, other, span, now)
         ]
     return rows
 
@@ -61,3 +65,16 @@ def _check_kinds(project: OracleProject, query: dict[str, Any]) -> None:
         if by.get("buckets") and kind_of(project, by["p"]) not in (None, "int", "float"):
             raise RefusedQuery(f"{by['p']} has no buckets")
     MODELS[query["model"]].check(project, query["body"])
+    for p in measured([query.get("audience"), query.get("compare"), query["body"]]):
+        if kind_of(project, p) not in (None, "bool", "int", "float"):
+            raise RefusedQuery(f"{p} has no numbers")
+
+
+def measured(document: Any) -> list[str]:
+    """Properties that audiences anywhere in a document aggregate."""
+    if isinstance(document, list):
+        return [p for item in document for p in measured(item)]
+    if not isinstance(document, dict):
+        return []
+    own = [*document["measure"].values()] if "value" in document and "measure" in document else []
+    return own + [p for item in document.values() for p in measured(item)]

@@ -155,11 +155,28 @@ def in_audience(
     elif within is not None:
         first, last = date.fromisoformat(within["from"]), date.fromisoformat(within["to"])
         low, high = start_of(first, tz), start_of(last + timedelta(days=1), tz)
-    times = sum(
-        1 for r in project.rows_of(user) if low <= r.time < high and is_event(project, r, did, now)
-    )
+    rows = [
+        r for r in project.rows_of(user) if low <= r.time < high and is_event(project, r, did, now)
+    ]
+    if "measure" in did:
+        return _adds_up(project, rows, did)
+    times = len(rows)
     count = did.get("count") or {"op": "gte", "v": 1}
     return holds(Value("int", times), count.get("op", "gte"), count.get("v", 1), now)
+
+
+def _adds_up(project: OracleProject, rows: list[Row], did: dict[str, Any]) -> bool:
+    """Does the aggregate of the rows' values satisfy what is asked? Without a value it does not."""
+    ((op, p),) = did["measure"].items()
+    found = [event_value(project, row, p) for row in rows]
+    numbers = [float(one.v) for one in found if one and one.kind in ("bool", "int", "float")]
+    if not numbers:
+        return False
+    total = math.fsum(numbers)
+    value = {"sum": total, "avg": total / len(numbers), "min": min(numbers), "max": max(numbers)}
+    v, asked = did["value"]["v"], did["value"].get("op", "gte")
+    v = [float(end) for end in v] if asked == "between" else float(v)
+    return holds(Value("float", value[op]), asked, v, 0)
 
 
 def _in_order(project: OracleProject, rows: list[Row], sequence: dict[str, Any], now: int) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PEOPLE = ["ann", "bob", "用户三", "d1"]
+MOBILES = ["138", "139"]
 DEVICES = ["d1", "d2", "🙂", "ann", "d5"]
 
 Step = tuple[Any, ...]
@@ -68,8 +69,13 @@ def history(seed: int) -> History:
 
 def _row(rng: random.Random, at: int, ids: dict[str, str]) -> dict[str, Any]:
     row = event_of(rng, [at], [ids])
-    if "type" not in row and len(ids) == 2 and rng.random() < 0.12:
+    if "type" not in row and rng.random() < (0.12 if len(ids) == 2 else 0.02):
         row["event"] = UNBIND
+    if "user_id" in ids and row.get("type", "profile_set") == "profile_set":
+        if rng.random() < 0.15:
+            row.setdefault("properties", {})["$identity_mobile"] = rng.choice(MOBILES)
+    elif "user_id" not in ids and rng.random() < 0.1:
+        row["device_id"] = f"$identity_mobile+{rng.choice(MOBILES)}"
     return row
 
 

@@ -4,8 +4,9 @@ Nothing is swept, kept or updated: each question looks at the whole list of what
 device. So the answers cannot depend on the order in which it was said (but for ``undo``, which is
 about what was said before it).
 
-The rules. Said of a device and a customer: *together* at a time (a row of any type with both ids,
-or a bind), or *apart* (an unbind, or a row ``$UnbindID`` with both).
+The rules (docs/identity.md). Said of a device and a customer: *together* at a time (a row of any
+type with both ids, or a bind), or *apart* (an unbind, or a row ``$UnbindID`` with both; one with a
+device alone parts it from everybody). Typed ids are devices of another name.
 
 1. A row with a customer's id is the customer's, whatever device it carries.
 2. A customer is *in* on a device at a moment when the last that was said of the two up to then is
@@ -32,10 +33,10 @@ SHARED = ("device", "first_owner", "last_login")
 
 @dataclass(frozen=True)
 class Said:
-    """One thing said of a device and a customer."""
+    """One thing said of a device and a customer; of the device and everybody: None."""
 
     device: str
-    customer: str
+    customer: str | None
     time: int
     together: bool
 
@@ -62,12 +63,12 @@ class OracleIdentity:
         """They were seen together, or were bound."""
         self.said.append(Said(device, customer, time, True))
 
-    def apart(self, device: str, customer: str, time: int) -> None:
-        """They were unbound."""
+    def apart(self, device: str, customer: str | None, time: int) -> None:
+        """They were unbound; None: everybody was."""
         self.said.append(Said(device, customer, time, False))
 
     def undo(self, device: str, customer: str) -> None:
-        """Forgets what was said of the two."""
+        """Forgets what was said of the two, not what was said of the device and everybody."""
         self.said = [s for s in self.said if (s.device, s.customer) != (device, customer)]
 
     def owner(self, user: str | None, device: str | None, time: int) -> Owner:
@@ -84,22 +85,25 @@ class OracleIdentity:
             if self.shared == "last_login":
                 return ("user", max(inside, key=lambda c: (self.latest(device, c, time), c)))
             return ("device", device)
-        ever = [s for s in self.said if s.device == device and s.together]
-        if ever and all(time < s.time for s in ever):
-            return ("user", min(ever, key=lambda s: (s.time, s.customer)).customer)
+        ever = [
+            (s.time, s.customer)
+            for s in self.said
+            if s.device == device and s.together and s.customer is not None
+        ]
+        if ever and time < min(ever)[0]:
+            return ("user", min(ever)[1])
         return ("device", device)
 
     def inside(self, device: str, time: int) -> list[str]:
         """The customers who are in at a moment, by id."""
-        customers = {s.customer for s in self.said if s.device == device}
-        return sorted(c for c in customers if self._is_in(device, c, time))
+        return [c for c in self.customers_of(device) if self._is_in(device, c, time)]
 
     def _is_in(self, device: str, customer: str, time: int) -> bool:
         until = [s for s in self._of(device, customer) if s.time <= time]
         return bool(until) and max(until, key=lambda s: (s.time, s.together)).together
 
     def _of(self, device: str, customer: str) -> list[Said]:
-        return [s for s in self.said if (s.device, s.customer) == (device, customer)]
+        return [s for s in self.said if s.device == device and s.customer in (customer, None)]
 
     def since(self, device: str, customer: str, time: int) -> int:
         """Since when somebody who is in at ``time`` has been in."""
@@ -123,4 +127,10 @@ class OracleIdentity:
 
     def customers_of(self, device: str) -> list[str]:
         """Everybody who ever was in, by id."""
-        return sorted({s.customer for s in self.said if s.device == device and s.together})
+        return sorted(
+            {
+                s.customer
+                for s in self.said
+                if s.device == device and s.together and s.customer is not None
+            }
+        )

@@ -113,12 +113,14 @@ def audience(rng: random.Random, depth: int) -> dict[str, Any]:
             sequence["within"] = {"n": rng.choice([1, 2, 30]), "unit": unit}
         return {"sequence": sequence}
     did = ref(rng)
-    if rng.random() < 0.5:
+    if rng.random() < 0.25:
+        did.update(aggregate(rng))
+    elif rng.random() < 0.5:
         did["count"] = {
             "op": rng.choice(["gte", "gt", "eq", "ne", "lt", "lte"]),
             "v": rng.randint(0, 3),
         }
-    if rng.random() < 0.1:
+    elif rng.random() < 0.2:
         did["count"] = {"op": "between", "v": [0, rng.randint(0, 2)]}
     if rng.random() < 0.1:
         days = sorted(f"20{rng.choice([18, 24, 25])}-{rng.randint(1, 12):02d}-01" for _ in range(2))
@@ -126,6 +128,17 @@ def audience(rng: random.Random, depth: int) -> dict[str, Any]:
     elif rng.random() < 0.4:
         did["within"] = {"n": rng.choice([1, 3, 30]), "unit": rng.choice(["hour", "day", "week"])}
     return {rng.choice(["did", "did_not"]): did}
+
+
+def aggregate(rng: random.Random) -> dict[str, Any]:
+    """What a user's events must add up to."""
+    p = rng.choice(["event.amount", "event.n", "event.n", "event.vip", "event.no"])
+    asked = rng.choice(["gte", "gt", "eq", "ne", "lt", "lte", "between"])
+    v: Any = rng.choice([0, 1, 9.9, 2, -0.5, 30, 10.0])
+    if asked == "between":
+        v = sorted([v, rng.choice([0, 1, 5, 18.5, 100])])
+    op = rng.choice(["sum", "avg", "min", "max"])
+    return {"measure": {op: p}, "value": {"op": asked, "v": v}}
 
 
 def ref(rng: random.Random) -> dict[str, Any]:

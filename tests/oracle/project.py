@@ -23,6 +23,11 @@ NULL = object()
 LIST_VALUES = 500
 MOST = sys.float_info.max
 UNBIND = "$UnbindID"
+TYPED = "$identity_"
+UNTYPED = {
+    f"{TYPED}{name}" for name in ("login_id", "anonymous_id", "cookie_id", "android_id", "idfv")
+}
+"""They repeat the customer or the device."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,9 @@ class OracleProject:
             self._inserts.add(insert)
         order = self._order
         self._order += 1
-        if self.identity is not None and user is not None and device is not None:
+        if self.identity is not None:
             unbinds = not profile and event["event"] == UNBIND
-            (self.identity.apart if unbinds else self.identity.together)(device, user, time)
+            self._said(user, device, time, unbinds, props)
         if profile:
             op = kind.removeprefix("profile_").replace("unset", "set")
             made = [Profile(time, order, op, name, value) for name, value in props.items()]
@@ -160,6 +165,27 @@ class OracleProject:
             Row(nobody, event["event"], time, order, received, present, (user, device))
         )
         self.watermark = time if self.watermark is None else max(self.watermark, time)
+
+    def _said(
+        self,
+        user: str | None,
+        device: str | None,
+        time: int,
+        unbinds: bool,
+        props: dict[str, Value | None],
+    ) -> None:
+        """What an accepted record says of its ids."""
+        assert self.identity is not None
+        others = [] if device is None else [device]
+        for name, value in props.items() if user is not None else ():
+            typed_id = name.startswith(TYPED) and name not in UNTYPED
+            if typed_id and value is not None and value.kind == "string" and value.v:
+                others.append(f"{name}+{value.v}")
+        for other in others:
+            if unbinds:
+                self.identity.apart(other, user, time)
+            elif user is not None:
+                self.identity.together(other, user, time)
 
     def resolve_again(self) -> None:
         """Something was said of ids."""

@@ -39,6 +39,8 @@ def query_of(case: Case, number: int, model: str | None = None) -> dict[str, Any
             document["top"] = {"n": rng.choice([1, 2, 3, 20]), "other": rng.random() < 0.7}
     if rng.random() < 0.1:
         document["compare"] = {"shift": rng.choice(["-1d", "-7d", "-1M", "-2w", "-1q", "-1y"])}
+        if rng.random() < 0.4:
+            document["compare"] = {"audience": audience(rng, 0)}
     document["body"] = MODELS[model].body(rng, document)
     return document
 

@@ -94,6 +94,14 @@ def test_rule_5_unbinding_somebody_who_is_not_in_does_nothing():
     assert owners(identity((5, "-", "ann")), 0, 7) == [DEVICE] * 2
 
 
+def test_rule_5_an_unbind_that_names_nobody_parts_everybody():
+    made = identity((10, "+", "ann"), (20, "+", "bob"))
+    made.apart("phone", None, 30)
+    assert owners(made, 0, 25, 30, 99) == [ANN, DEVICE, DEVICE, DEVICE]
+    made.together("phone", "bob", 40)
+    assert owners(made, 39, 40) == [DEVICE, BOB]
+
+
 def test_rule_5_an_undo_recomputes_as_if_it_had_not_been():
     made = identity((10, "+", "bob"), (20, "+", "ann"))
     assert owners(made, 0, 15, 25) == [BOB, BOB, DEVICE]
@@ -123,7 +131,10 @@ def test_rule_6_the_order_in_which_it_is_said_makes_no_difference():
             for shared in SHARED:
                 made = OracleIdentity(shared)
                 for device, customer, time, how in said:
-                    (made.apart if how < 0.3 else made.together)(device, customer, time)
+                    if how < 0.05:
+                        made.apart(device, None, time)
+                    else:
+                        (made.apart if how < 0.3 else made.together)(device, customer, time)
                 found += [made.owner(None, d, t) for d in "de" for t in range(-1, 14)]
                 found += made.conflicts()
             answers.append(found)
@@ -173,3 +184,40 @@ def test_a_project_resolves_when_it_is_asked():
     made.append([{"user_id": "ann", "device_id": "d", "event": "$UnbindID", "time": 10}])
     made.append([{"device_id": "d", "event": "open", "time": 11}])
     assert made.users() == [("device", "d"), ANN]
+
+
+def test_typed_ids_are_devices_of_another_name():
+    made = OracleProject(identity=OracleIdentity())
+    mobile = "$identity_mobile+138"
+    made.append([{"device_id": mobile, "event": "call", "time": 1}])
+    made.append(
+        [
+            {
+                "type": "profile_set",
+                "user_id": "ann",
+                "time": 5,
+                "properties": {"$identity_mobile": "138", "$identity_cookie_id": "c"},
+            }
+        ]
+    )
+    assert [row.user for row in made.rows] == [ANN]
+    assert made.identity is not None
+    assert {said.device for said in made.identity.said} == {mobile}
+    made.append(
+        [
+            {
+                "user_id": "ann",
+                "event": "$UnbindID",
+                "time": 9,
+                "properties": {"$identity_mobile": "138"},
+            },
+            {"device_id": mobile, "event": "call", "time": 9},
+        ]
+    )
+    assert made.rows[-1].user == ("device", mobile)
+    made.append(
+        [{"user_id": "bob", "event": "a", "time": 12, "properties": {"$identity_mobile": "138"}}]
+    )
+    made.append([{"device_id": mobile, "event": "$UnbindID", "time": 15}])
+    made.append([{"device_id": mobile, "event": "call", "time": t} for t in (14, 16)])
+    assert [row.user for row in made.rows[-2:]] == [BOB, ("device", mobile)]
