@@ -2,9 +2,9 @@
 
 Partitions that the range touches are read, and those within one gap of its ends: what lies before
 them cannot change which sessions begin in the range, and kernels say when a session may go on in
-what lies after them. What fits well in the cache of decoded columns is read through it; more than
-that is decoded page by page along the walk, for it would push out everything else and still not be
-there the next time. Thread-safe.
+what lies after them. What fits well in the cache of decoded columns is laid out in the order of
+users once, and kept there; more than that is decoded page by page along the walk, for it would push
+out everything else and still not be there the next time. Thread-safe.
 """
 
 from __future__ import annotations
@@ -13,9 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zuji.engine.index.catalog import PROFILE_EVENTS
-from zuji.engine.query.kernels._paths import IGNORED, PathCounts, session_paths, top_paths
+from zuji.engine.query.kernels._paths import (
+    IGNORED,
+    PathCounts,
+    lay_out,
+    session_paths,
+    top_paths,
+)
 from zuji.engine.query.kernels.lane import Lane
-from zuji.engine.query.kernels.walk import FedLane
+from zuji.engine.query.kernels.walk import FedLane, LaidOut
 from zuji.engine.storage.feeds import SCRATCH_BYTES, Feeds, feed_bytes
 from zuji.engine.storage.segment import Segment, shared
 
@@ -23,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from zuji.engine.query.context import Context
-    from zuji.engine.query.kernels.walk import Steps, Walk
+    from zuji.engine.query.kernels.walk import Feed, Steps, Walk
     from zuji.engine.query.view import View
     from zuji.engine.storage.segment import Source
+    from zuji.engine.types import U8, U16, U32
 
 BYTES_A_ROW = 8
 """Read of a row: interleave, time, and its share in users and offsets."""
@@ -44,7 +51,7 @@ NEVER_MS = 1 << 62
 @dataclass(frozen=True, slots=True)
 class Around:
     """The sources to read for the sessions of a range. ``reach_ms``: rows from then on are not
-    among them. ``keep``: their users and times are read through the cache.
+    among them. ``keep``: they are laid out in the order of users, and kept so.
     """
 
     shards: list[list[Source]]
@@ -73,25 +80,41 @@ def _is_behaviour(source: Source) -> bool:
 
 def walk_of(source: Source, codes: Mapping[str, int | Steps], feeds: Feeds, *, keep: bool) -> Walk:
     """One source; ``codes`` says what the rows of each event are, profile records are ignored.
-    ``keep``: read users and times through the cache.
+    ``keep``: its rows are laid out in the order of users, and kept so.
     """
     numbers = [IGNORED if name in PROFILE_EVENTS else codes[name] for name in source.runs]
-    lanes: list[Lane | FedLane] = []
     if not isinstance(source, Segment):
         interleave, _names = source.interleave()
         return interleave, [_lane(source, name) for name in source.runs], numbers, source.partition
-    for name, run in source.runs.items():
-        if keep:
-            lanes.append(_lane(source, name))
-            continue
+    if keep and source.cache is not None:
+        interleave, users, ends, times = source.cache.get(
+            (source.serial, "", "in order"), lambda: _laid_out(source, feeds)
+        )
+        runs = [0 if name in PROFILE_EVENTS else run.rows for name, run in source.runs.items()]
+        laid = LaidOut(users, ends, times, source.base_ms, runs)
+        return interleave, laid, numbers, source.partition
+    return *_fed(source, feeds), numbers, source.partition
+
+
+def _fed(source: Segment, feeds: Feeds) -> tuple[Feed, list[FedLane]]:
+    """Interleave and runs, to be read page by page."""
+    lanes = []
+    for run in source.runs.values():
         meta = run.meta
         users = feeds.of(source, meta.user_list, meta.users, 4)
         offsets = feeds.of(source, meta.offsets, meta.users + 1, 4)
         times = feeds.of(source, meta.times, meta.rows, 4, meta.time_unit)
         lanes.append(FedLane(users, offsets, times, run.base_ms))
     width = 1 if len(lanes) <= NARROW_RUNS else 2
-    rows = feeds.of(source, source.footer.interleave, source.rows, width)
-    return rows, lanes, numbers, source.partition
+    return feeds.of(source, source.footer.interleave, source.rows, width), lanes
+
+
+def _laid_out(source: Segment, feeds: Feeds) -> tuple[U8 | U16, U32, U32, U32]:
+    try:
+        return lay_out(*_fed(source, feeds), [name in PROFILE_EVENTS for name in source.runs])
+    except ValueError:
+        feeds.check()
+        raise
 
 
 def _lane(source: Source, name: str) -> Lane:
@@ -103,7 +126,7 @@ def _lane(source: Source, name: str) -> Lane:
 def walk_bytes(source: Source, *, keep: bool) -> int:
     """Memory that a walk of a source holds."""
     if keep or not isinstance(source, Segment):
-        return 4 * source.rows + sum(8 * run.user_count for run in source.runs.values())
+        return 6 * source.rows + sum(8 * run.user_count for run in source.runs.values())
     pages = sum(
         feed_bytes(run.rows, 4) + 2 * feed_bytes(run.user_count, 4) for run in source.runs.values()
     )

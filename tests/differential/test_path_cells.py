@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.differential import twins_paths
-from tests.differential.test_paths import USERS, many, read_by_pages, source
+from tests.differential.test_paths import USERS, forms, given_as, many, source
 from zuji.engine.errors import QueryCancelled
 from zuji.engine.query.kernels._paths import (
     HIDDEN,
@@ -94,22 +94,15 @@ def ends(path, rule, side):
     return [*nodes, *more]
 
 
-FORMS = st.lists(st.sampled_from([None, False, True]), min_size=9, max_size=9)
 ALLOWED = st.none() | st.lists(st.integers(0, 1), max_size=USERS).map(
     lambda given: np.array(given, np.uint8)
 )
 
 
-def given_as(walks, forms):
-    """As arrays, or as feeds with an interleave of two bytes or one."""
-    pairs = zip(walks, forms, strict=False)
-    return [walk if form is None else read_by_pages(walk, narrow=form) for walk, form in pairs]
-
-
-@given(shards(wide=False), rules(wide=False), FORMS, ALLOWED)
-def test_links_are_those_of_the_twin(walks, rule, forms, allowed):
+@given(shards(wide=False), rules(wide=False), forms, ALLOWED)
+def test_links_are_those_of_the_twin(walks, rule, chosen, allowed):
     links, still_open, beyond = path_links(
-        given_as(walks, forms), users=USERS, n_codes=NODES, rule=rule, allowed=allowed
+        given_as(walks, chosen), users=USERS, n_codes=NODES, rule=rule, allowed=allowed
     )
     found, twin_beyond = twins_paths.paths(walks, rule, allowed)
     expected = np.zeros_like(links)
@@ -123,10 +116,10 @@ def test_links_are_those_of_the_twin(walks, rule, forms, allowed):
     assert all(layer.sum() == len(found) for layer in links)
 
 
-@given(shards(), rules(), FORMS, ALLOWED)
-def test_tallies_are_those_of_the_twin(walks, rule, forms, allowed):
+@given(shards(), rules(), forms, ALLOWED)
+def test_tallies_are_those_of_the_twin(walks, rule, chosen, allowed):
     nodes, groups, beyond = path_tally(
-        given_as(walks, forms), users=USERS, nodes=NODES, groups=GROUPS, rule=rule, allowed=allowed
+        given_as(walks, chosen), users=USERS, nodes=NODES, groups=GROUPS, rule=rule, allowed=allowed
     )
     found, twin_beyond = twins_paths.paths(walks, rule, allowed)
     expected = Counter((k, node) for path in found for k, node in enumerate(path[1]))
@@ -138,8 +131,8 @@ def test_tallies_are_those_of_the_twin(walks, rule, forms, allowed):
     assert beyond == twin_beyond
 
 
-@given(shards(), rules(), FORMS, ALLOWED, st.booleans(), st.data())
-def test_cells_are_those_of_the_twin(walks, rule, forms, allowed, by_user, data):
+@given(shards(), rules(), forms, ALLOWED, st.booleans(), st.data())
+def test_cells_are_those_of_the_twin(walks, rule, chosen, allowed, by_user, data):
     columns, n_lines = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
     shown = np.array(
         data.draw(
@@ -178,7 +171,7 @@ def test_cells_are_those_of_the_twin(walks, rule, forms, allowed, by_user, data)
 
     def ask(pick=None):
         return path_cells(
-            given_as(walks, forms),
+            given_as(walks, chosen),
             users=USERS,
             shown=shown,
             columns=columns,

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tests.differential import twins_paths
 from zuji.engine.errors import QueryCancelled
 from zuji.engine.query.kernels import _paths
-from zuji.engine.query.kernels._paths import HIDDEN, IGNORED, session_paths, top_paths
+from zuji.engine.query.kernels._paths import HIDDEN, IGNORED, lay_out, session_paths, top_paths
 from zuji.engine.query.kernels.lane import Lane
-from zuji.engine.query.kernels.walk import FedLane
+from zuji.engine.query.kernels.walk import FedLane, LaidOut, Steps
 from zuji.engine.storage._feed import PageFeed, Scratch
 from zuji.engine.storage.codecs import encode_ints
 
@@ -66,6 +66,58 @@ def read_by_pages(walk, narrow=False):
     return fed(interleave.astype(np.uint8) if narrow else interleave), lanes, codes, partition
 
 
+def laid_out(walk):
+    """A walk whose rows are laid out by user; masks of its lanes become those of the codes."""
+    interleave, lanes, codes, partition = walk
+    ignored = [
+        code == IGNORED or (isinstance(code, Steps) and code.code == IGNORED) for code in codes
+    ]
+    rows, users, ends, times = lay_out(interleave, lanes, ignored)
+    runs = [0 if skip else len(lane.times) for lane, skip in zip(lanes, ignored, strict=True)]
+    codes = [
+        IGNORED if skip else code if lane.mask is None else Steps(code, mask=lane.mask)
+        for lane, code, skip in zip(lanes, codes, ignored, strict=True)
+    ]
+    return rows, LaidOut(users, ends, times, lanes[0].base_ms, runs), codes, partition
+
+
+FORMS = {
+    "arrays": lambda walk: walk,
+    "pages": read_by_pages,
+    "pages of bytes": lambda walk: read_by_pages(walk, narrow=True),
+    "laid out": laid_out,
+}
+"""Ways to give a walk to a kernel."""
+forms = st.lists(st.sampled_from(sorted(FORMS)), min_size=9, max_size=9)
+
+
+def given_as(walks, chosen):
+    return [FORMS[form](walk) for walk, form in zip(walks, chosen, strict=False)]
+
+
+@given(data=st.data())
+def test_rows_are_laid_out_by_user(data):
+    for walk in data.draw(shards(3)):
+        interleave, lanes, codes, _ = walk
+        by_run = [
+            [
+                (int(user), int(time))
+                for i, user in enumerate(lane.users)
+                for time in lane.times[lane.offsets[i] : lane.offsets[i + 1]]
+            ]
+            for lane in lanes
+        ]
+        taken = [iter(rows) for rows in by_run]
+        rows = [(*next(taken[run]), run) for run in interleave.tolist()]
+        rows = [row for row in rows if codes[row[2]] != IGNORED]
+        for form in ("arrays", "pages"):
+            _, found, _, _ = laid_out(FORMS[form](walk))
+            owners = np.repeat(found.users, np.diff(found.ends, prepend=0))
+            runs = laid_out(walk)[0]
+            told = zip(owners.tolist(), found.times.tolist(), runs.tolist(), strict=True)
+            assert list(told) == rows
+
+
 @st.composite
 def shards(draw, n_codes):
     """Sources of one shard: some share a partition, some follow it."""
@@ -112,13 +164,8 @@ def test_paths_are_those_of_the_twin(n_codes, data):
     parts = data.draw(st.lists(shards(n_codes), min_size=1, max_size=3))
     rule = data.draw(rules())
     n = data.draw(st.integers(0, 8))
-    paged = data.draw(st.lists(st.sampled_from([None, False, True]), min_size=9, max_size=9))
-
-    def given_as(walks):
-        forms = zip(walks, paged, strict=False)
-        return [walk if by is None else read_by_pages(walk, narrow=by) for walk, by in forms]
-
-    counts = [session_paths(given_as(walks), n_codes=n_codes, **rule) for walks in parts]
+    chosen = data.draw(forms)
+    counts = [session_paths(given_as(walks, chosen), n_codes=n_codes, **rule) for walks in parts]
     twins = [twins_paths.session_paths(walks, **rule) for walks in parts]
     assert [c.sessions for c in counts] == [t.total() for t in twins]
     assert top_paths(counts, n) == twins_paths.top(twins, n)
@@ -185,8 +232,8 @@ def test_pages_windows_and_chunks_of_users_end_anywhere():
     for some in (walks, walks[:1]):
         for extra in ({}, {"allowed": allowed}, {"collapse": True}):
             twin = _quick_twin(some, rule, **extra)
-            for forms in (some, [read_by_pages(w, narrow=True) for w in some]):
-                counts = session_paths(forms, **rule, **extra)
+            for form in FORMS.values():
+                counts = session_paths([form(walk) for walk in some], **rule, **extra)
                 assert counts.sessions == twin.total()
                 assert top_paths([counts], 30) == twins_paths.top([twin], 30)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.differential import twins_sessions
-from tests.differential.test_paths import USERS, read_by_pages, shards, source
+from tests.differential.test_paths import USERS, forms, given_as, shards, source
 from zuji.engine.errors import QueryCancelled
 from zuji.engine.query.kernels._paths import HIDDEN, IGNORED
 from zuji.engine.query.kernels._sessions import (
@@ -77,10 +77,9 @@ def listed(records):
 @given(data=st.data())
 def test_records_of_plain_rows_are_those_of_the_twin(data):
     walks, rule = data.draw(shards(1)), data.draw(cuts(wide=False))
-    given_as = {"users": USERS, "rule": rule, "allowed": data.draw(crowds)}
-    paged = [read_by_pages(walk) if data.draw(st.booleans()) else walk for walk in walks]
-    found = session_records(paged, **given_as)
-    records, beyond, before = twins_sessions.session_records(walks, **given_as)
+    asked = {"users": USERS, "rule": rule, "allowed": data.draw(crowds)}
+    found = session_records(given_as(walks, data.draw(forms)), **asked)
+    records, beyond, before = twins_sessions.session_records(walks, **asked)
     assert listed(found.records) == records
     assert (found.beyond, found.before) == (beyond, before)
 
@@ -88,9 +87,9 @@ def test_records_of_plain_rows_are_those_of_the_twin(data):
 @given(data=st.data())
 def test_records_of_flagged_rows_are_those_of_the_twin(data):
     walks, rule = data.draw(flagged()), data.draw(cuts(wide=True))
-    given_as = {"users": USERS, "rule": rule, "groups": GROUPS, "allowed": data.draw(crowds)}
-    found = session_records(walks, **given_as)
-    records, beyond, before = twins_sessions.session_records(walks, **given_as)
+    asked = {"users": USERS, "rule": rule, "groups": GROUPS, "allowed": data.draw(crowds)}
+    found = session_records(given_as(walks, data.draw(forms)), **asked)
+    records, beyond, before = twins_sessions.session_records(walks, **asked)
     assert listed(found.records) == records
     assert (found.beyond, found.before) == (beyond, before)
 

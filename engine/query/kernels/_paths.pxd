@@ -36,6 +36,7 @@ cdef extern from "paths.h" nogil:
         const uint32_t *node
         const uint8_t *opens
         const uint32_t *group
+        uint32_t rows
         int open
         int kept
 
@@ -53,7 +54,12 @@ cdef extern from "paths.h" nogil:
         zj_feed *feed
         void *room
         uint64_t rest
+        const uint32_t *laid
+        const uint32_t *owners
+        const uint32_t *owners_end
+        const uint32_t *ends
         int whole
+        int same
         uint32_t *rows
         uint32_t *unseen
 
@@ -89,8 +95,11 @@ cdef class Sources:
     cdef int _open_runs(
         self, zp_source *source, list lanes, list codes, int64_t n_codes, int64_t n_groups
     ) except -1
+    cdef int _room_for_runs(self, zp_source *source, Py_ssize_t runs) except -1
+    cdef int _open_laid(self, zp_source *source, object laid, list codes, int64_t n_codes, int64_t n_groups) except -1
+    cdef int _open_code(self, zp_source *source, int r, object steps, int64_t n_codes) except -1
     cdef int _open_steps(
-        self, zp_run *run, object steps, object lane, int64_t n_codes, int64_t n_groups
+        self, zp_run *run, object steps, Py_ssize_t rows, object mask, int64_t n_codes, int64_t n_groups
     ) except -1
     cdef const uint32_t *_numbers(self, object given, Py_ssize_t rows, int64_t end, str name) except? NULL
     cdef const uint32_t *_open_stream(self, zp_stream *stream, object given, str name) except? NULL

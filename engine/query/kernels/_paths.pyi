@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Self, final
 
-from zuji.engine.query.kernels.walk import PathCells, SessionRule, Walk
+from zuji.engine.query.kernels.lane import Lane
+from zuji.engine.query.kernels.walk import FedLane, Feed, PathCells, SessionRule, Walk
 from zuji.engine.types import I64, U8, U16, U32
 
 IGNORED: int
@@ -39,6 +40,17 @@ class PathCounts:
     @property
     def nbytes(self) -> int:
         """Memory held."""
+
+def lay_out(
+    interleave: U8 | U16 | Feed,
+    lanes: Sequence[Lane | FedLane],
+    ignored: Sequence[bool],
+    cancel: U8 | None = None,
+) -> tuple[U8 | U16, U32, U32, U32]:
+    """Interleave, users, ends and times of the rows of one source but for ignored runs, as
+    :class:`LaidOut` has them. O(rows). GIL released. Raises ValueError when arrays do not belong
+    together, QueryCancelled.
+    """
 
 def session_paths(
     sources: Sequence[Walk],

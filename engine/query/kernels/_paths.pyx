@@ -15,9 +15,13 @@ import secrets
 
 import numpy as np
 
-from zuji.engine.query.kernels.walk import PathCells, Steps
+from zuji.engine.query.kernels.walk import LaidOut, PathCells, Steps
 
 from zuji.engine.query.kernels._lanes cimport ZJ_OK, ZJ_REJECTED, Guard, finish, pointer, zj_guard
+
+cdef extern from "paths_order.h" nogil:
+    int zp_lay_out(zp_source *source, uint32_t *owner, uint32_t *end, uint32_t *time, uint16_t *run,
+                   uint32_t *n_users, zj_guard *guard)
 
 cdef extern from "paths.h" nogil:
     int ZP_BUCKETS
@@ -112,7 +116,10 @@ cdef class Sources:
             self.sources[i].rows = <uint32_t *>self._room(ZP_USERS, _U32)
             self.sources[i].unseen = <uint32_t *>self._room(ZP_USERS, _U32)
             self._open_interleave(&self.sources[i], interleave)
-            self._open_runs(&self.sources[i], list(lanes), list(codes), n_codes, n_groups)
+            if isinstance(lanes, LaidOut):
+                self._open_laid(&self.sources[i], lanes, list(codes), n_codes, n_groups)
+            else:
+                self._open_runs(&self.sources[i], list(lanes), list(codes), n_codes, n_groups)
             if not zp_rows_sound(&self.sources[i]):
                 raise ValueError("interleave: a run that is not there")
 
@@ -161,39 +168,77 @@ cdef class Sources:
         cdef zp_run *run
         if len(codes) != len(lanes):
             raise ValueError("a source has a code for each run")
-        source.runs = <int>len(lanes)
-        source.run = <zp_run *>calloc(max(1, source.runs), sizeof(zp_run))
-        source.time = <const uint32_t **>calloc(max(1, source.runs), sizeof(uint32_t *))
-        source.time_end = <const uint32_t **>calloc(max(1, source.runs), sizeof(uint32_t *))
-        source.code = <uint32_t *>calloc(max(1, source.runs), sizeof(uint32_t))
-        if source.run == NULL or source.time == NULL or source.time_end == NULL or source.code == NULL:
-            raise MemoryError
-        source.whole = True
+        self._room_for_runs(source, len(lanes))
         for r, (lane, steps) in enumerate(zip(lanes, codes)):
             run = &source.run[r]
-            code = steps.code if isinstance(steps, Steps) else steps
-            if code not in (IGNORED, HIDDEN) and not 0 <= code < n_codes:
-                raise ValueError(f"code {code} of a run is not below {n_codes}")
+            self._open_code(source, r, steps, n_codes)
             if lane.base_ms != lanes[0].base_ms:
                 raise ValueError("the runs of a source count from one instant")
             source.base = lane.base_ms
-            source.code[r] = 0 if code in (IGNORED, HIDDEN) else code + 1
-            run.kept = code != IGNORED
             run.users = run.users_end = self._open_stream(&run.user, lane.users, "users")
             run.offsets = run.offsets_end = self._open_stream(&run.offset, lane.offsets, "offsets")
             source.time[r] = source.time_end[r] = self._open_stream(&run.time, lane.times, "times")
             if zp_move(&run.offsets, &run.offsets_end, &run.offset) != ZJ_OK or run.offsets[0] != 0:
                 raise ValueError("offsets ascend from 0")
             run.offsets += 1
-            self._open_steps(run, steps, lane, n_codes, n_groups)
+            self._open_steps(run, steps, len(lane.times), lane.mask, n_codes, n_groups)
             source.whole = source.whole and run.kept
-            self.plain = self.plain and code != HIDDEN and run.mask == NULL
+            self.plain = self.plain and (source.code[r] or not run.kept) and run.mask == NULL
         return 0
 
-    cdef int _open_steps(self, zp_run *run, object steps, object lane, int64_t n_codes, int64_t n_groups) except -1:
+    cdef int _room_for_runs(self, zp_source *source, Py_ssize_t runs) except -1:
+        source.runs = <int>runs
+        source.run = <zp_run *>calloc(max(1, runs), sizeof(zp_run))
+        source.time = <const uint32_t **>calloc(max(1, runs), sizeof(uint32_t *))
+        source.time_end = <const uint32_t **>calloc(max(1, runs), sizeof(uint32_t *))
+        source.code = <uint32_t *>calloc(max(1, runs), sizeof(uint32_t))
+        if source.run == NULL or source.time == NULL or source.time_end == NULL or source.code == NULL:
+            raise MemoryError
+        source.whole, source.same = True, -1
+        return 0
+
+    cdef int _open_code(self, zp_source *source, int r, object steps, int64_t n_codes) except -1:
+        code = steps.code if isinstance(steps, Steps) else steps
+        if code not in (IGNORED, HIDDEN) and not 0 <= code < n_codes:
+            raise ValueError(f"code {code} of a run is not below {n_codes}")
+        source.code[r] = 0 if code in (IGNORED, HIDDEN) else code + 1
+        source.run[r].kept = code != IGNORED
+        return 0
+
+    cdef int _open_laid(self, zp_source *source, object laid, list codes, int64_t n_codes, int64_t n_groups) except -1:
+        """Rows in the order of users."""
+        cdef int r
+        cdef zp_run *run
+        if len(codes) != len(laid.runs):
+            raise ValueError("a source has a code for each run")
+        if len(laid.times) != <Py_ssize_t>source.rest or sum(laid.runs) != source.rest:
+            raise ValueError("rows that are laid out: a time each, and those of the runs")
+        self.keep.append(laid)
+        self._room_for_runs(source, len(codes))
+        source.base = laid.base_ms
+        source.laid = <const uint32_t *>pointer(laid.times, _U32, -1, "times")
+        source.owners = <const uint32_t *>pointer(laid.users, _U32, -1, "users")
+        source.owners_end = source.owners + len(laid.users)
+        source.ends = <const uint32_t *>pointer(laid.ends, _U32, len(laid.users), "ends")
+        shown = set()
+        for r, (rows, steps) in enumerate(zip(laid.runs, codes)):
+            run = &source.run[r]
+            self._open_code(source, r, steps, n_codes)
+            if not run.kept and rows:
+                raise ValueError("rows of an ignored run are not laid out")
+            run.rows = rows
+            self._open_steps(run, steps, rows, None, n_codes, n_groups)
+            if rows:
+                shown.add(source.code[r])
+            self.plain = self.plain and (source.code[r] or not run.kept) and run.mask == NULL
+        if len(shown) == 1 and max(shown) < 256:
+            source.same = shown.pop()
+        return 0
+
+    cdef int _open_steps(
+        self, zp_run *run, object steps, Py_ssize_t rows, object mask, int64_t n_codes, int64_t n_groups
+    ) except -1:
         """What the rows of a run are to a path."""
-        rows = len(lane.times)
-        mask = lane.mask
         run.open = True
         if isinstance(steps, Steps):
             mask = mask if steps.mask is None else steps.mask
@@ -234,6 +279,31 @@ cdef class Sources:
         stream.room = <uint32_t *>self._room(min(ZJ_FEED_ROWS, stream.feed.rows), _U32)
         stream.start = stream.stop = stream.room
         return stream.room
+
+
+def lay_out(interleave, lanes, ignored, cancel=None):
+    codes = [IGNORED if skipped else r for r, skipped in enumerate(ignored)]
+    cdef Sources walk = sources_of([(interleave, lanes, codes, 0)], 0, len(codes), MAX_CODES, 1)
+    cdef Guard guard = Guard(cancel, None)
+    rows = sum(len(lane.times) for lane, skipped in zip(lanes, ignored) if not skipped)
+    most = min(walk.sources.rest, sum(len(lane.users) for lane in lanes))
+    users, ends = np.empty(most, _U32), np.empty(most, _U32)
+    times, runs = np.empty(rows, _U32), np.empty(rows, _U16)
+    cdef uint32_t n = 0
+    cdef int status, r
+    for r in range(walk.sources.runs):
+        walk.sources.run[r].mask = NULL
+    if walk.sources.rest != sum(len(lane.times) for lane in lanes):
+        raise ValueError("interleave: the rows of the runs do not add up")
+    cdef uint32_t *owner = <uint32_t *>pointer(users, _U32, -1, "users")
+    cdef uint32_t *end = <uint32_t *>pointer(ends, _U32, -1, "ends")
+    cdef uint32_t *time = <uint32_t *>pointer(times, _U32, -1, "times")
+    cdef uint16_t *run = <uint16_t *>pointer(runs, _U16, -1, "runs")
+    with nogil:
+        status = zp_lay_out(walk.sources, owner, end, time, run, &n, &guard.c)
+    finish(status)
+    narrow = runs.astype(np.uint8) if len(codes) <= 256 else runs
+    return narrow, users[:n].copy(), ends[:n].copy(), times
 
 
 def session_paths(

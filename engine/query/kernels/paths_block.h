@@ -121,11 +121,44 @@ ZJ_INLINE int zp_take_as(zp_source *source, size_t m, zp_block *block, const int
     return ZJ_OK;
 }
 
+/* The same of a source that is laid out. Every row is seen. */
+ZJ_INLINE int zp_take_laid(zp_source *source, size_t m, zp_block *block, const int plain, const int narrow,
+                           const size_t width) {
+    const uint32_t *const codes = source->code;
+    const int64_t base = source->base;
+    while (m) {
+        if (source->left == 0 && zp_move_rows(source) != ZJ_OK) return ZJ_REJECTED;
+        const uint32_t k = m < source->left ? (uint32_t)m : source->left;
+        const uint8_t *const at = (const uint8_t *)source->at;
+        const uint32_t *const from = source->laid;
+        int64_t *const restrict time = block->time + block->n;
+        uint8_t *const restrict code = block->code + block->n * width;
+        for (size_t j = 0; j < k; j++) time[j] = base + (int64_t)from[j];
+        if (plain && width == 1 && source->same >= 0) {
+            memset(code, source->same, k);
+        } else {
+            for (size_t j = 0; j < k; j++) {
+                const size_t r = narrow ? at[j] : ((const uint16_t *)(const void *)at)[j];
+                zp_run *run = &source->run[r];
+                if (!plain && run->taken == run->rows) return ZJ_REJECTED;
+                zp_put(code, j, plain ? codes[r] : zp_item(run, run->taken++, codes[r], width), width);
+            }
+        }
+        block->n += k;
+        source->laid += k;
+        source->at = at + (narrow ? k : 2 * (size_t)k);
+        source->left -= k;
+        m -= k;
+    }
+    return ZJ_OK;
+}
+
 /* A function for each case, called: inlined, its loop runs out of registers. */
 #define ZP_TAKE(plain, narrow, width)                                                                      \
     static __attribute__((noinline)) int zp_take_##plain##narrow##width(zp_source *source, size_t m,       \
                                                                         zp_block *block) {                 \
-        return zp_take_as(source, m, block, plain, narrow, width);                                         \
+        return source->laid ? zp_take_laid(source, m, block, plain, narrow, width)                         \
+                            : zp_take_as(source, m, block, plain, narrow, width);                          \
     }
 ZP_TAKE(0, 0, 1)
 ZP_TAKE(0, 0, 2)

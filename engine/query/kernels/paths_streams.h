@@ -29,7 +29,8 @@ typedef struct {
     const uint32_t *node;  /* [rows] code of each, or NULL: that of the run */
     const uint8_t *opens;  /* [rows] rows that open a path, or NULL: `open` */
     const uint32_t *group; /* [rows] or NULL: 0 */
-    uint32_t taken;        /* offset of the next user */
+    uint32_t taken;        /* offset of the next user; of a source that is laid out: the next row */
+    uint32_t rows;         /* of a source that is laid out */
     int open;
     int kept;              /* 0: rows are no behaviour and are not seen at all */
 } zp_run;
@@ -45,8 +46,12 @@ typedef struct {
     size_t width;
     zj_feed *feed;   /* those after, or NULL */
     void *room;
+    const uint32_t *laid;   /* times in the order of the interleave (paths_order.h), the next row's; or NULL */
+    const uint32_t *owners, *owners_end, *ends; /* of those: users, and behind the last row of each */
+    uint32_t counted;       /* rows of users that were counted */
     uint64_t rest;   /* rows of users that were not counted yet */
     int whole;       /* every run is kept */
+    int same;        /* code of every row of a source that is laid out, or -1 */
     uint32_t *rows;  /* [ZP_USERS] rows of the users counted at last */
     uint32_t *unseen; /* [ZP_USERS] more, of runs that are not kept */
 } zp_source;
@@ -126,12 +131,28 @@ static int zp_count_run(zp_run *run, uint32_t from, uint32_t n, uint32_t *rows, 
     return ZJ_OK;
 }
 
+/* The same for all runs of a source that is laid out. */
+static int zp_count_laid(zp_source *source, uint32_t from, uint32_t n, uint64_t *total) {
+    const uint32_t before = source->counted;
+    uint32_t end = before;
+    for (; source->owners < source->owners_end && *source->owners - from < n; source->owners++, source->ends++) {
+        if (*source->ends <= end) return ZJ_REJECTED;
+        source->rows[*source->owners - from] = *source->ends - end;
+        end = *source->ends;
+    }
+    if (source->owners < source->owners_end && *source->owners < from) return ZJ_REJECTED;
+    source->counted = end;
+    *total = end - before;
+    return ZJ_OK;
+}
+
 /* Rows of the users [from, from + n) in a source, to its `rows` and `unseen`; how many to *total. */
 static int zp_count_rows(zp_source *source, uint32_t from, uint32_t n, uint64_t *total) {
     *total = 0;
     memset(source->rows, 0, n * sizeof *source->rows);
     memset(source->unseen, 0, n * sizeof *source->unseen);
-    for (int r = 0; r < source->runs; r++) {
+    if (source->laid && zp_count_laid(source, from, n, total) != ZJ_OK) return ZJ_REJECTED;
+    for (int r = 0; r < source->runs && !source->laid; r++) {
         zp_run *run = &source->run[r];
         if (zp_count_run(run, from, n, run->kept ? source->rows : source->unseen, total) != ZJ_OK)
             return ZJ_REJECTED;
@@ -144,6 +165,7 @@ static int zp_count_rows(zp_source *source, uint32_t from, uint32_t n, uint64_t 
 /* ZJ_REJECTED unless all of a source was walked. */
 static int zp_at_end(zp_source *source) {
     if (source->rest) return ZJ_REJECTED;
+    if (source->laid) return source->owners == source->owners_end ? ZJ_OK : ZJ_REJECTED;
     for (int r = 0; r < source->runs; r++) {
         zp_run *run = &source->run[r];
         if (run->users != run->users_end || source->time[r] != source->time_end[r] ||

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.types import I64, U8, U16, U32
 
-    Walk: TypeAlias = "tuple[U8 | U16 | Feed, Sequence[Lane | FedLane], Sequence[int | Steps], int]"
+    Lanes: TypeAlias = "Sequence[Lane | FedLane] | LaidOut"
+    Walk: TypeAlias = "tuple[U8 | U16 | Feed, Lanes, Sequence[int | Steps], int]"
     """One source: interleave [n]; its runs, in the order that it numbers them; what the rows of
     each run are to a path, or their code alone; its partition."""
 
@@ -34,6 +35,20 @@ class Steps:
     mask: U8 | None = None
     opens: U8 | bool = True
     groups: U32 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOut:
+    """Rows of a source in the order of users, in place of its runs; those of ignored runs are not
+    among them, nor in the interleave. ``users`` uint32[n], ascending; ``ends`` uint32[n]: behind
+    the last row of each; ``times`` uint32[rows], from ``base_ms``; ``runs``: rows of each run.
+    """
+
+    users: U32
+    ends: U32
+    times: U32
+    base_ms: int
+    runs: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
