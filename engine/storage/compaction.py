@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.manifest import SegmentMeta
-    from zuji.engine.storage.segment import Segment, Source
+    from zuji.engine.storage.segment import Source
 
 FAN_IN = 4
 SIMILAR = 4

@@ -2,15 +2,14 @@
 rows lie: merged into somebody else, or erased.
 
 Nothing is read before somebody asks, and what is read of a run is what was asked for, less the
-ranges of rows of those users. Kept like the columns of a segment, under a number of its own. Bounds,
-zones, properties and dictionaries are those of the source beneath: they may be those of more rows,
-never of fewer. :class:`Rewritten` is exact there, too. Immutable; thread-safe: caches are
-filled idempotently.
+ranges of rows of those users. Kept like the columns of a segment, under a number of its own.
+Bounds, zones, properties and dictionaries are those of the source beneath: they may be those of
+more rows, never of fewer. :class:`Rewritten` is exact there, too. Immutable; thread-safe: caches
+are filled idempotently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,12 +25,14 @@ from zuji.engine.storage.source import DayViews
 from zuji.engine.types import PROFILE_EVENTS, Column, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyroaring import BitMap
 
     from zuji.engine.storage.cache import ColumnCache
     from zuji.engine.storage.days import Days
     from zuji.engine.storage.source import Run, Source, Zone
-    from zuji.engine.types import I64, U8, U16, U32
+    from zuji.engine.types import I64, U16, U32
 
 Ranges = tuple["I64", "I64"]
 """First row and end of each range, ascending."""
@@ -292,7 +293,7 @@ class DaysWithout:
 def _days_lost(run: Run, edges: I64, ranges: Ranges) -> I64:
     """Rows of the ranges on each day, int64[days]."""
     lost = np.zeros(len(edges) - 1, np.int64)
-    starts, ends = ranges
+    starts, _ends = ranges
     if not len(starts):
         return lost
     rows = rows_in(ranges)

@@ -151,8 +151,8 @@ def in_order(held: list[Row]) -> list[tuple[int, Row]]:
 
 
 def check(source: Any, held: list[Row], *, exact: bool = True) -> None:
-    """Everything that ``source`` answers is what the rows say. Not ``exact``: bounds, properties and
-    dictionaries may be those of more rows.
+    """Everything that ``source`` answers is what the rows say. Not ``exact``: bounds, properties
+    and dictionaries may be those of more rows.
     """
     ordered = in_order(held)
     assert source.rows == len(held)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +18,8 @@ from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.without import Rewritten, Without
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from zuji.engine.types import U32
 
 
