@@ -153,13 +153,17 @@ def _remove_strays(files: Files, directory: str, writer: Writer) -> None:
     named = {meta.file for meta in state.segments}
     named |= {chunk[0] for shard in state.extra.get("ids", []) for chunk in shard}
     named |= {entry[0] for entry in state.extra.get("dedup", [])}
+    named |= {entry[0] for entry in state.extra.get("items", [])}
     named |= {entry[0] for entry in state.extra.get("quarantine", [])}
     own = {
         names.SEGMENT_DIR: names.segment_id,
         names.IDS_DIR: names.ids_id,
         names.DEDUP_DIR: names.dedup_id,
+        names.ITEMS_DIR: names.items_id,
     }
     for folder, number_of in own.items():
+        if not files.exists(names.path(directory, folder)):
+            continue  # no project before this release had items
         for file in files.list(names.path(directory, folder)):
             name = f"{folder}/{file}"
             stray = names.is_temporary(file) or (number_of(file) is not None and name not in named)

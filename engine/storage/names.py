@@ -10,6 +10,7 @@
       segments/00000001.zseg      immutable columnar file            docs/format/segment.md
       ids/00000001.zids           chunk of the id dictionary of a shard
       dedup/00000001.zded         keys of batches and events seen
+      items/00000001.zitm         records of items                   docs/format/items.md
       quarantine/…                damaged bytes and rejected events, kept for inspection
       definitions.json            virtual events and properties      docs/virtual.md
       people/<kind>.json          catalogue of cohorts, tags, …      docs/format/people.md
@@ -33,6 +34,7 @@ WAL_DIR = "wal"
 SEGMENT_DIR = "segments"
 IDS_DIR = "ids"
 DEDUP_DIR = "dedup"
+ITEMS_DIR = "items"
 QUARANTINE_DIR = "quarantine"
 PEOPLE_DIR = "people"
 DIRECTORIES = (WAL_DIR, SEGMENT_DIR, IDS_DIR, DEDUP_DIR, QUARANTINE_DIR)
@@ -44,6 +46,7 @@ _SEGMENT = re.compile(r"(\d{8,})\.zseg\Z")
 _IDS = re.compile(r"(\d{8,})\.zids\Z")
 _DEDUP = re.compile(r"(\d{8,})\.zded\Z")
 _BLOB = re.compile(r"(\d{8,})\.zblob\Z")
+_ITEMS = re.compile(r"(\d{8,})\.zitm\Z")
 _REJECTED = re.compile(r"(\d{8,})\.rejected\Z")
 
 
@@ -75,6 +78,11 @@ def ids(identifier: int) -> str:
 def dedup(identifier: int) -> str:
     """Chunk of the keys already seen."""
     return f"{DEDUP_DIR}/{identifier:08d}.zded"
+
+
+def items(identifier: int) -> str:
+    """Records of items."""
+    return f"{ITEMS_DIR}/{identifier:08d}.zitm"
 
 
 def rejected(identifier: int) -> str:
@@ -135,6 +143,11 @@ def ids_id(name: str) -> int | None:
 def dedup_id(name: str) -> int | None:
     """Id of a chunk of keys, from its file name in ``dedup/``."""
     return _number(_DEDUP, name)
+
+
+def items_id(name: str) -> int | None:
+    """Id of a file of item records, from its name in ``items/``."""
+    return _number(_ITEMS, name)
 
 
 def rejected_number(name: str) -> int | None:

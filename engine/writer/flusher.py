@@ -89,6 +89,7 @@ class Flusher:
             pool = state.quiet_pool if quietly else state.pool
             frame = grown.mem.frame() if grown.mem.rows else None
             metas = [] if frame is None else self.write_segments(frame, written, pool=pool)
+            before = state.manifest.state.extra.get("items", [])
             extra = self.write_extras(grown, written)
             state.sync_dirs()
             edit = Edit(
@@ -117,6 +118,7 @@ class Flusher:
             raise
         assert state.wal is not None
         state.wal.trim(grown.wal_floor)
+        state.let_go(before, extra["items"])
 
     def write_segments(
         self,
@@ -156,7 +158,13 @@ class Flusher:
         keys = state.dedup.save(
             grown.keys, lambda: state.new(names.dedup(state.number()), written), generation
         )
-        quarantine = list(state.manifest.state.extra.get("quarantine", []))
+        stored = state.manifest.state.extra
+        items = state.items.save(
+            grown.items,
+            stored.get("items", []),
+            lambda: state.new(names.items(state.number()), written),
+        )
+        quarantine = list(stored.get("quarantine", []))
         if grown.kept:
             name = state.new(names.rejected(state.number()), written)
             write_quarantine(state.files, state.path(name), grown.kept)
@@ -166,5 +174,6 @@ class Flusher:
             "ids": ids,
             "dedup": keys,
             "generation": generation,
+            "items": items,
             "quarantine": quarantine,
         }

@@ -77,7 +77,7 @@ class Intake:
             except (StorageFailed, EngineClosed, ReadOnly):
                 raise  # nothing goes on, and nothing more is acknowledged
             except ZujiError as problem:
-                outcomes.append(problem)
+                outcomes.append(problem.bare())  # else it holds the batches, and they it
             else:
                 outcomes.append(result)
                 last = max(last, seq)
@@ -124,8 +124,16 @@ class Intake:
             assert state.wal is not None
             seq = state.wal.append_packed(KIND_REFUSED, record)
             with self._applying(len(record[0])) as grown:
-                grown.keep(enumerate(refused), received, seq)
+                self._keep_or_take(refused, grown, received, seq)
         return seq
+
+    def _keep_or_take(
+        self, refused: Sequence[Rejected], grown: Growing, received: int, seq: int
+    ) -> None:
+        """Refused events of log record ``seq`` to the quarantine; items among them to theirs."""
+        left, items = self._state.items.take(enumerate(refused), received)
+        grown.items += items
+        grown.keep(left, received, seq)
 
     @contextmanager
     def _applying(self, logged: int) -> Iterator[Growing]:
@@ -166,7 +174,7 @@ class Intake:
         raw = payload[_BATCH.size :]
         if kind == KIND_REFUSED:
             state.active.logged += len(payload)
-            state.active.keep(enumerate(unpacked_rejected(raw)), received, seq)
+            self._keep_or_take(unpacked_rejected(raw), state.active, received, seq)
             return 0
         table = self._borrow()
         try:
@@ -196,7 +204,7 @@ class Intake:
         while len(state.frozen) >= MAX_FROZEN and state.config.background:
             self._maintain()  # a flush that somebody asked for may have failed: nobody goes on
             if not state.room.wait(timeout=60) and state.last_error is not None:
-                raise state.last_error
+                raise state.last_error.bare()
             state.check_open()
 
     def _await_loads(self, table: Interned, keys: Keys | None) -> None:
@@ -242,8 +250,11 @@ class Intake:
         if not taken.rejected:
             repeated = tuple(taken.repeated)
             return AppendResult(taken.rows, len(repeated), (), repeated)
-        rejected = tuple(sorted(opened(taken.rejected), key=lambda r: r.index))
+        refused = sorted(opened(taken.rejected), key=lambda r: r.index)
+        left, items = self._state.items.take(((one.index, one) for one in refused), received)
+        grown.items += items
+        rejected = tuple(one for _, one in left)
         if kind != KIND_REPLAYED:
-            grown.keep(((one.index, one) for one in rejected), received, seq)
+            grown.keep(left, received, seq)
         repeated = tuple(taken.repeated)
-        return AppendResult(taken.rows, len(repeated), rejected, repeated)
+        return AppendResult(taken.rows + len(items), len(repeated), rejected, repeated)

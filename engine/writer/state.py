@@ -12,7 +12,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, StorageFull, ZujiError
 from zuji.engine.index._strings import StringTable
@@ -20,6 +20,7 @@ from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.identity import Identity
 from zuji.engine.ingest import Binder
+from zuji.engine.items import ItemTables
 from zuji.engine.priority import give_way
 from zuji.engine.quarantine import Kept
 from zuji.engine.storage import names
@@ -27,11 +28,12 @@ from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.segment import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.config import Config
     from zuji.engine.index.dedup import Frozen
+    from zuji.engine.items import ItemRecord
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.manifest import Manifest
     from zuji.engine.storage.wal import WalWriter
@@ -76,6 +78,7 @@ class Growing:
     mem: Memtable
     kept: list[Kept] = field(default_factory=list)
     kept_bytes: int = 0
+    items: list[ItemRecord] = field(default_factory=list)
     generation: int = 0  # of the dedup keys when it was made
     logged: int = 0  # bytes of its WAL records
     # set at the freeze:
@@ -124,6 +127,7 @@ class State:
             extra.get("dedup", []),
             extra.get("generation", 0),
         )
+        self.items = ItemTables(files, directory, extra.get("items", []))
         self.binder = Binder(self.catalog, self.identity, self.dedup, config.limits)
         self.segments: tuple[Segment, ...] = tuple(
             Segment(files, self.path(meta.file), meta) for meta in state.segments
@@ -181,7 +185,7 @@ class State:
         """Raises what a caller is to be told when nothing can be written any more."""
         if self.closing:
             if isinstance(self.last_error, StorageFailed):
-                raise self.last_error
+                raise self.last_error.bare()
             raise EngineClosed("the engine is closed")
         if self.wal is None:
             raise ReadOnly("the project is open read-only")
@@ -232,6 +236,13 @@ class State:
             else:
                 self.last_error = StorageFailed(f"{what} failed ({problem!r})")
             self.room.notify_all()
+
+    def let_go(self, before: Iterable[Sequence[Any]], now: Iterable[Sequence[Any]]) -> None:
+        """Removes files that the manifest named before and names no more; what cannot be removed
+        is removed at the next start.
+        """
+        left = {one[0] for one in now}
+        self._discard(self.path(one[0]) for one in before if one[0] not in left)
 
     def _discard(self, written: Iterable[str]) -> None:
         """Removes what a failed flush left; what cannot be removed is removed at the next start."""

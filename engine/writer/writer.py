@@ -17,6 +17,7 @@ import numpy as np
 from zuji.engine.errors import NotFound, StorageFailed, ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
+from zuji.engine.items.files import read_items
 from zuji.engine.quarantine import read_quarantine
 from zuji.engine.storage.manifest import Manifest
 from zuji.engine.storage.source import MEMTABLE_RANK
@@ -231,6 +232,10 @@ class Writer(State):
                 checks.append((name, partial(read_ids, self.files, path, shard, first, count)))
         for name, _, count in extra.get("dedup", []):
             checks.append((name, partial(read_keys, self.files, self.path(name), count)))
+        for name, count in extra.get("items", []):
+            checks.append(
+                (name, lambda n=name, c=count: list(read_items(self.files, self.path(n), c)))  # type: ignore[misc]
+            )
         for name, *_ in extra.get("quarantine", []):
             checks.append((name, lambda n=name: list(read_quarantine(self.files, self.path(n)))))  # type: ignore[misc]
         for name, check in checks:
@@ -249,7 +254,11 @@ class Writer(State):
             manifest = Manifest.open(self.files, self.directory, read_only=True)
         extra = manifest.state.extra
         chunks = [chunk for shard in extra.get("ids", []) for chunk in shard]
-        return {one[0] for one in (*chunks, *extra.get("dedup", []), *extra.get("quarantine", []))}
+        named = (
+            *chunks,
+            *(one for k in ("dedup", "items", "quarantine") for one in extra.get(k, [])),
+        )
+        return {one[0] for one in named}
 
     def _maintain(self) -> None:
         """After a memtable was set aside."""
@@ -294,7 +303,7 @@ class Writer(State):
                 work()
                 pause = PAUSE_S
             except ZujiError as problem:
-                self.last_error = problem
+                self.last_error = problem.bare()
                 log.warning("maintenance failed, goes on code=%s: %s", problem.code, problem)
                 again = True
                 self._ending.wait(PAUSE_S)
