@@ -22,12 +22,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.index._strings import StringTable, hash_bulk, resolve_bulk
+from zuji.engine.index.erased import Erased
 from zuji.engine.index.id_files import read_ids, write_ids
 from zuji.engine.storage import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from zuji.engine.index.erased import Ordinals
     from zuji.engine.storage.files import Files
     from zuji.engine.types import I64, U8, U16, U32
 
@@ -47,8 +49,12 @@ class Identity:
         shards: int,
         salt: int,
         chunks: Sequence[Sequence[IdChunk]],
+        erased: Erased | None = None,
     ) -> None:
         self.shards = shards
+        self.erased = erased or Erased(shards)
+        self.epoch = 0
+        """Changes when ids that were resolved before may be other users now."""
         self._files = files
         self._root = root
         self._salt = salt
@@ -85,8 +91,32 @@ class Identity:
         table.expect(self._saved[shard])
         for name, first, count in self._chunks[shard]:
             path = names.path(self._root, name)
-            table.append_bulk(*read_ids(self._files, path, shard, first, count))
+            data, offsets = read_ids(self._files, path, shard, first, count)
+            table.append_bulk(*self.blanked(shard, first, data, offsets))
         return table
+
+    def blanked(self, shard: int, first: int, data: U8, offsets: I64) -> tuple[U8, I64]:
+        """A chunk whose erased ids are empty. ``first``: ordinal of its first id."""
+        gone = self.erased.among(shard, first, first + len(offsets) - 1)
+        if not len(gone):
+            return data, offsets
+        lengths = np.diff(offsets)
+        keep = np.ones(len(lengths), np.bool_)
+        keep[gone - first] = False
+        left = data[offsets[0] : offsets[-1]][np.repeat(keep, lengths)]
+        bounds = np.zeros(len(offsets), np.int64)
+        np.cumsum(np.where(keep, lengths, 0), out=bounds[1:])
+        return np.ascontiguousarray(left), bounds
+
+    def erase(self, ordinals: Ordinals, applied: int = 0) -> None:
+        """Makes ordinals nobody's: their ids are not known any more, and who comes with one of
+        them is a new user. ``applied``: see :class:`Erased`. REQUIRES: the writer's lock.
+        """
+        tables = self.tables()
+        for shard, mine in ordinals.items():
+            tables[shard].blank(np.ascontiguousarray(mine, np.uint32))
+        self.erased.add(ordinals, applied)
+        self.epoch += 1
 
     def resolve(self, data: U8, offsets: I64) -> tuple[U16, U32]:
         """Shard and ordinal of each key (``u…`` or ``d…`` bytes, concatenated), new users added.
@@ -104,11 +134,14 @@ class Identity:
         return None if ordinal < 0 else (shard, int(ordinal))
 
     def external(self, shard: int, ordinals: U32) -> list[tuple[str | None, str | None]]:
-        """(user_id, device_id) of each ordinal; one of the two is None."""
+        """(user_id, device_id) of each ordinal; one of the two is None, both of an erased one."""
         data, offsets = self.tables()[shard].gather(np.ascontiguousarray(ordinals, np.uint32))
         raw, cuts = data.tobytes(), offsets.tolist()
         found: list[tuple[str | None, str | None]] = []
         for start, end in pairwise(cuts):
+            if start == end or not raw[start]:
+                found.append((None, None))
+                continue
             text = raw[start + 1 : end].decode()
             found.append((text, None) if raw[start] == _USER else (None, text))
         return found
@@ -150,6 +183,30 @@ class Identity:
         """Confirms that the manifest names ``chunks``."""
         self._chunks = [list(c) for c in chunks]
         self._saved = [sum(c[2] for c in chunk) for chunk in self._chunks]
+
+    def rewritten(
+        self, ordinals: Ordinals, new_name: Callable[[], str]
+    ) -> tuple[list[list[IdChunk]], list[str]]:
+        """Writes anew the chunks that hold the id of an erased ordinal; all chunks that the
+        manifest shall name, and the names of those that it shall name no more. :meth:`saved`
+        confirms. O(ids of their chunks).
+        """
+        chunks = [list(c) for c in self._chunks]
+        gone = []
+        for shard, mine in ordinals.items():
+            for place, (name, first, count) in enumerate(chunks[shard]):
+                low, high = np.searchsorted(mine, (first, first + count))
+                if low == high:
+                    continue
+                path = names.path(self._root, name)
+                data, offsets = read_ids(self._files, path, shard, first, count)
+                data, offsets = self.blanked(shard, first, data, offsets)
+                fresh = new_name()
+                path = names.path(self._root, fresh)
+                write_ids(self._files, path, shard, first, data, offsets)
+                chunks[shard][place] = (fresh, first, count)
+                gone.append(name)
+        return chunks, gone
 
     @property
     def nbytes(self) -> int:

@@ -46,6 +46,7 @@ class Interned:
     """One decoder and its tables. ``names``: event and property names; ``strings``: ids, values."""
 
     __slots__ = (
+        "_epoch",
         "_known",
         "_ordinal",
         "_props",
@@ -66,6 +67,7 @@ class Interned:
         self.regular = Regular(self.decoder)
         self.events: I32 = np.full(256, UNKNOWN, dtype=np.int32)
         self._props: list[I32] = [np.full(256, UNKNOWN, dtype=np.int32) for _ in range(2)]
+        self._epoch = 0  # of the identity index when ids were resolved
         self._known: list[U8] = [np.zeros(1024, dtype=np.uint8) for _ in range(2)]
         self._shard: list[U16] = [np.zeros(1024, dtype=np.uint16) for _ in range(2)]
         self._ordinal: list[U32] = [np.zeros(1024, dtype=np.uint32) for _ in range(2)]
@@ -90,7 +92,7 @@ class Interned:
         """Shard and ordinal of the kept rows, by user id or else device id; new users are added in
         order of arrival. ``keep`` uint8[n], None = all.
         """
-        self._grow_ids()
+        self._grow_ids(identity)
         codes, is_device = fresh_ids(user, device, keep, *self._known)
         if len(codes):
             self._resolve(identity, codes, is_device)
@@ -126,7 +128,7 @@ class Interned:
         property for the device of rows with both ids, -1 when there are none. O(rows + cells).
         """
         regular = self.regular
-        self._grow_ids()
+        self._grow_ids(identity)
         if (fresh := regular.fresh_ids(*self._known)) is not None:
             self._resolve(identity, *fresh)
         self._aim(mem.strings)
@@ -142,8 +144,12 @@ class Interned:
             received_ms, (regular.decoder.n, cells, regular.lists, regular.items), fill
         )
 
-    def _grow_ids(self) -> None:
+    def _grow_ids(self, identity: Identity) -> None:
         size = len(self.strings)
+        if self._epoch != identity.epoch:  # ids were erased: what comes now are other users
+            self._epoch = identity.epoch
+            for known in self._known:
+                known[:] = 0
         if size > len(self._known[0]):
             self._known = [_grown(a, size, 0) for a in self._known]
             self._shard = [_grown(a, size, 0) for a in self._shard]

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zuji.engine.errors import Corruption
+from zuji.engine.index.erased import Erased
+from zuji.engine.index.id_files import read_ids
 from zuji.engine.index.identity import Identity, gather_bytes
 from zuji.engine.storage.files import Files
 
@@ -129,3 +131,52 @@ def test_gathered_strings_are_those_asked_for(strings, data):
     out, bounds = gather_bytes(*packed(strings), np.array(rows, dtype=np.int64))
     raw = out.tobytes()
     assert [raw[a:b] for a, b in itertools.pairwise(bounds)] == [strings[r] for r in rows]
+
+
+def test_an_erased_id_is_nobody_and_comes_back_as_another_user(make, new_name, tmp_path):
+    identity = make()
+    keys = keys_of(*range(100))
+    before = places(identity, keys)
+    chunks = identity.save(identity.take(identity.unsaved()), new_name)
+    identity.saved(chunks)
+    gone = {}
+    for shard, ordinal in before[10:20]:
+        gone.setdefault(shard, []).append(ordinal)
+    gone = {shard: np.array(sorted(some), np.uint32) for shard, some in gone.items()}
+    identity.erase(gone, applied=3)
+    assert [identity.find(key) for key in keys[10:20]] == [None] * 10
+    assert identity.find(keys[9]) == before[9]
+    shard, ordinal = before[10]
+    assert identity.external(shard, np.array([ordinal], np.uint32)) == [(None, None)]
+    again = places(identity, keys[10:12])
+    assert not set(again) & set(before)
+    chunks = identity.save(identity.take(identity.unsaved()), new_name)
+    state = identity.erased.dump()
+
+    def opened(chunks, state):
+        return Identity(Files(), str(tmp_path), SHARDS, SALT, chunks, Erased(SHARDS, state))
+
+    for _ in range(2):
+        reopened = opened(chunks, state)
+        assert [reopened.find(key) for key in keys[10:20]] == [*again, *[None] * 8]
+        assert [reopened.find(key) for key in keys[20:]] == before[20:]
+        assert reopened.external(shard, np.array([ordinal], np.uint32)) == [(None, None)]
+        assert reopened.erased.applied == 3
+        hidden = reopened.erased.hidden()
+        chunks, dropped = reopened.rewritten(hidden, new_name)
+        if not dropped:
+            break
+        for name in dropped:
+            (tmp_path / name).unlink()
+        reopened.saved(chunks)
+        state = reopened.erased.dump(hidden)
+        kept = b"".join(
+            read_ids(Files(), str(tmp_path / name), s, first, count)[0].tobytes()
+            for s, mine in enumerate(chunks)
+            for name, first, count in mine
+        )
+        assert kept.count(b"u10") == kept.count(b"u11") == 1  # those that came again
+        assert b"u12" not in kept
+        assert b"u20" in kept
+    assert opened(chunks, state).erased.hidden() == {}
+    assert sum(map(len, opened(chunks, state).erased.nobody().values())) == 10
