@@ -6,7 +6,7 @@ Asserts are for programmers' errors only. Messages say what was expected and wha
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class ZujiError(Exception):
@@ -18,6 +18,14 @@ class ZujiError(Exception):
     def message(self) -> str:
         """Human-readable text."""
         return str(self)
+
+    def bare(self) -> Self:
+        """This error without the frames that it came through, and what came before it: for whoever
+        keeps it. Frames hold what they worked on, such as a whole request; when that holds the
+        error, both would stay until the garbage collector looks, which it seldom does.
+        """
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
 
 
 class InvalidQuery(ZujiError):

@@ -18,6 +18,7 @@ from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, StorageFul
 from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
+from zuji.engine.index.erased import Erased
 from zuji.engine.index.identity import Identity
 from zuji.engine.ingest import Binder
 from zuji.engine.items import ItemTables
@@ -118,7 +119,10 @@ class State:
         self.shards = state.project.shards
         self.salt = state.project.hash_salt
         self.catalog = Catalog.load(extra.get("catalog"))
-        self.identity = Identity(files, directory, self.shards, self.salt, extra.get("ids", []))
+        erased = Erased(self.shards, extra.get("erased"))
+        self.identity = Identity(
+            files, directory, self.shards, self.salt, extra.get("ids", []), erased
+        )
         self.dedup = Dedup(
             files,
             directory,

@@ -330,10 +330,8 @@ def _guarded(call: Callable[[], T]) -> T | ZujiError:
     try:
         return call()
     except ZujiError as problem:
-        # Where it was raised, and what came before it, hold the request, and that will hold the
-        # error: a circle, and a bomb would stay inflated until the garbage collector looks.
-        problem.__cause__ = problem.__context__ = None
-        return problem.with_traceback(None)
+        # The request will hold the error: a bomb would stay inflated.
+        return problem.bare()
     except Exception as bug:  # one request must not end the thread that stores for all
         log.exception("a bug while storing")
         return StorageFailed(f"internal error: {type(bug).__name__}")

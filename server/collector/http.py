@@ -197,6 +197,7 @@ class Connection(asyncio.Protocol):
         self._ended = True
         self._left = b""
         self._waiting.clear()
+        self._parser = None  # it holds the connection
         self._watch.leave(self, self._peer)
 
     def data_received(self, data: bytes) -> None:
