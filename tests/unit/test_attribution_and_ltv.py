@@ -156,3 +156,36 @@ def test_groups_of_users_who_enter_by_a_date_add_up(engine):
         if row["complete"]:
             assert sum(g["payers_so_far"] for g in own) == row["payers_so_far"]
             assert sum(g["value"] for g in own) == pytest.approx(row["value"], abs=1e-9)
+
+
+def test_what_cancels_leaves_the_small_values(tmp_path):
+    """2⁵³ + 1 is no double: a payment of 2⁵³ and one of 1 before its refund leave the 1."""
+    huge = 2.0**53
+    paid = [("a", 1, huge), ("a", 1, 1.0), ("a", 2, -huge)]
+    paid += [("b", 2, -huge), ("b", 2, 3.0), ("b", 3, huge), ("late", 9, 0.0)]
+    events = [
+        {
+            "user_id": user,
+            "event": name,
+            "time": DAY.format(day, 8),
+            "properties": {"amount": amount},
+        }
+        for user, day, amount in paid
+        for name in (["pay"] if user == "late" else ["open", "pay"])
+    ]
+    query = {
+        "model": "ltv",
+        "time": {"from": "2026-10-01", "to": "2026-10-02"},
+        "body": {
+            "start": {"e": "open"},
+            "periods": 1,
+            "values": [{"e": "pay", "p": "event.amount"}],
+        },
+    }
+    with zuji.open(tmp_path / "p", tz="Asia/Shanghai") as engine:
+        engine.append(events)
+        result = engine.query(query)
+
+    assert [row["value_so_far"] for row in rows_of(result)] == [huge, 1.0, 3.0 - huge, 3.0]
+    at = result.totals["columns"].index("value_so_far")
+    assert [row[at] for row in result.totals["rows"]] == [4.0, 4.0]

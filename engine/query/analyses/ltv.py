@@ -8,8 +8,9 @@ the divisor.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.result import ColumnInfo
+from zuji.engine.query.sums import added, rounded, running
 from zuji.engine.query.users import user_column
 from zuji.engine.types import Kind
 
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 DAY_MS = 86_400_000
 ROLLING_MS = {"day": DAY_MS, "week": 7 * DAY_MS, "month": 30 * DAY_MS}
 EARLIEST_MS, LATEST_MS = -(1 << 60), 1 << 60
-CELL_BYTES = 48
+CELL_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ class _Work:
         total = parts[0]
         for part in parts[1:]:
             total = LtvCells(
-                total.value + part.value,
+                *added((total.value, total.lost), (part.value, part.lost)),
                 total.payers + part.payers,
                 total.first + part.first,
                 total.picked,
@@ -345,16 +347,17 @@ def _answer(bound: Bound, work: _Work, chosen: Chosen, sizes: I64, cells: LtvCel
     ]
     bound.context.charge(200 * chosen.lines * s.cohorts * s.columns)
     complete = s.complete(bound.view.watermark_ms).astype(np.bool_)
-    so_far, paid = np.cumsum(cells.value, axis=2), np.cumsum(cells.first, axis=2)
+    worth = (cells.value, cells.lost)
+    value, so_far, paid = rounded(worth), running(worth), np.cumsum(cells.first, axis=2)
     done = complete.tolist()
     rows: list[list[Any]] = []
     for line in range(chosen.lines):
         bound.context.check()
         head = line_values(bound, work.by.groups, chosen, line)
-        parts = [a[line].tolist() for a in (cells.value, so_far, cells.payers, paid)]
+        parts = [a[line].tolist() for a in (value, rounded(so_far), cells.payers, paid)]
         for c, label in enumerate(s.buckets.labels):
             size = int(sizes[line, c])
-            for k, (value, total, payers, once) in enumerate(
+            for k, (own, total, payers, once) in enumerate(
                 zip(*(p[c] for p in parts), strict=True)
             ):
                 lead = [*head, label, size, k, done[c][k]]
@@ -362,10 +365,28 @@ def _answer(bound: Bound, work: _Work, chosen: Chosen, sizes: I64, cells: LtvCel
                     rows.append([*lead, *[None] * 6])
                     continue
                 each = [_share(total, size), payers, once, _share(total, once)]
-                rows.append([*lead, value, total, *each])
+                rows.append([*lead, own, total, *each])
     return Answer(
-        columns, rows, _totals(bound, work, chosen, sizes, (cells, so_far, paid, complete))
+        columns, rows, _totals(bound, work, chosen, sizes, _Pooled(worth, so_far, paid, complete))
     )
+
+
+class _Pooled(NamedTuple):
+    """[lines, cohorts, periods]; ``complete`` [cohorts, periods]."""
+
+    worth: tuple[F64, F64]
+    so_far: tuple[F64, F64]
+    paid: I64
+    complete: Any
+
+    def of(self, line: int, k: int) -> tuple[float, float, int]:
+        """Value of a period, value so far and users who paid, over cohorts whose period is over."""
+        over = self.complete[:, k]
+        sums = [
+            math.fsum(part for one in kept for part in one[line, over, k].tolist())
+            for kept in (self.worth, self.so_far)
+        ]
+        return sums[0], sums[1], int(self.paid[line, over, k].sum())
 
 
 def _share(above: float, below: int) -> float | None:
@@ -373,24 +394,21 @@ def _share(above: float, below: int) -> float | None:
 
 
 def _totals(
-    bound: Bound, work: _Work, chosen: Chosen, sizes: I64, numbers: tuple[LtvCells, F64, I64, Any]
+    bound: Bound, work: _Work, chosen: Chosen, sizes: I64, pooled: _Pooled
 ) -> dict[str, Any]:
     """All cohorts pooled, those whose period is over: Σ value ÷ Σ size."""
-    cells, so_far, paid, complete = numbers
     rows: list[list[Any]] = []
     for line in range(chosen.lines):
         bound.context.check()
         head = line_values(bound, work.by.groups, chosen, line)
         for k in range(work.s.columns):
-            over = complete[:, k]
-            size = int(sizes[line][over].sum())
-            total, payers = float(so_far[line, over, k].sum()), int(paid[line, over, k].sum())
-            value = float(cells.value[line, over, k].sum())
+            size = int(sizes[line][pooled.complete[:, k]].sum())
+            value, total, payers = pooled.of(line, k)
             each = [_share(total, size), payers, _share(total, payers)]
             rows.append([*head, k, size, value, total, *each])
     names = [c.name for c in by_columns(bound)]
-    pooled = ["period", "size", "value", "value_so_far", "per_user", "payers_so_far", "per_payer"]
-    return {"kind": "pooled", "columns": [*names, *pooled], "rows": rows}
+    names += ["period", "size", "value", "value_so_far", "per_user", "payers_so_far", "per_payer"]
+    return {"kind": "pooled", "columns": names, "rows": rows}
 
 
 MODEL = Model(LtvQuery, LtvPick, scans, answer, users)

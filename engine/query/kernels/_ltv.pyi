@@ -7,11 +7,13 @@ from zuji.engine.types import F64, I32, I64, U8, U32
 MAX_CELLS: int
 
 class LtvCells(NamedTuple):
-    """[lines, cohorts, periods]: ``value`` float64 of the period; ``payers`` int64 users with a value
-    above 0 in it, ``first`` those of them without one before. ``picked`` uint32[] ascending ordinals.
+    """[lines, cohorts, periods]: ``value`` float64 of the period and ``lost``, what rounding took off
+    it; ``payers`` int64 users with a value above 0 in it, ``first`` those of them without one before.
+    ``picked`` uint32[] ascending ordinals.
     """
 
     value: F64
+    lost: F64
     payers: I64
     first: I64
     picked: U32

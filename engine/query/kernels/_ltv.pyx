@@ -43,7 +43,7 @@ cdef extern from "ltv.h" nogil:
 
 _U32, _I32, _I64, _F64 = np.dtype(np.uint32), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64)
 MAX_CELLS = 1 << 26
-LtvCells = namedtuple("LtvCells", ("value", "payers", "first", "picked"))
+LtvCells = namedtuple("LtvCells", ("value", "lost", "payers", "first", "picked"))
 
 
 def ltv_cells(
@@ -107,4 +107,4 @@ def ltv_cells(
     with nogil:
         status = zj_ltv_run(&q, &guard.c, &out)
     finish(status)
-    return LtvCells(total + lost, payers, first, picked[: out.n_picked].copy())
+    return LtvCells(total, lost, payers, first, picked[: out.n_picked].copy())

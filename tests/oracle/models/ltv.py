@@ -181,10 +181,10 @@ def _take_values(
                 member.values.setdefault(k, []).extend(sign * number for number in numbers)
 
 
-def answer(
+def _lines(
     project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
-) -> list[dict[str, Any]]:
-    """The rows."""
+) -> list[tuple[Key, list[Member]]]:
+    """Members of each group."""
     everyone = _members(project, query, span, users, now)
     for member in everyone:
         _take_values(project, query, span, member, now)
@@ -192,40 +192,55 @@ def answer(
     for member in everyone:
         for key in member.keys:
             grouped.setdefault(key, []).append(member)
-    totals = {key: float(len(own)) for key, own in grouped.items()}
-    top, rest = chosen(query, totals) if query.get("by") else ([()], [])
+    sizes = {key: float(len(own)) for key, own in grouped.items()}
+    top, rest = chosen(query, sizes) if query.get("by") else ([()], [])
     lines: list[Key] = [*top, OTHER] if with_other(query, rest) else list(top)
-    rows: list[dict[str, Any]] = []
+    found = []
     for key in lines:
         once = {m.user: m for g in (rest if key is OTHER else [key]) for m in grouped.get(g, [])}
-        rows += [
-            {**by_columns(query, key), **cells}
-            for cells in _cells(project, query, span, list(once.values()), now)
-        ]
-    return rows
+        found.append((key, list(once.values())))
+    return found
+
+
+def answer(
+    project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
+) -> list[dict[str, Any]]:
+    """The rows."""
+    return [
+        {**by_columns(query, key), **cells}
+        for key, own in _lines(project, query, span, users, now)
+        for cells in _cells(project, query, span, own, now)
+    ]
+
+
+def _is_over(project: OracleProject, query: dict[str, Any], span: Span, now: int) -> set[Any]:
+    """(cohort, period) that have ended for all of the cohort."""
+    periods = query["body"].get("periods", 30)
+    rolling = query["body"].get("mode") == "rolling"
+    found = span.buckets(more=periods + 1)
+    watermark = min(project.watermark or 0, now)
+    over = set()
+    for cohort in range(len(span.buckets())):
+        for k in range(periods + 1):
+            end = found[cohort + k][1]
+            if rolling:
+                end = min(found[cohort][1], span.high) + (k + 1) * ROLLING_MS[span.grain]
+            if end <= watermark:
+                over.add((cohort, k))
+    return over
 
 
 def _cells(
     project: OracleProject, query: dict[str, Any], span: Span, members: list[Member], now: int
 ) -> list[dict[str, Any]]:
-    periods = query["body"].get("periods", 30)
-    rolling = query["body"].get("mode") == "rolling"
-    found = span.buckets(more=periods + 1)
-    watermark = min(project.watermark or 0, now)
+    over = _is_over(project, query, span, now)
     rows = []
-    for cohort in range(len(span.buckets())):
+    for cohort, (_, _, label) in enumerate(span.buckets()):
         own = [m for m in members if m.cohort == cohort]
-        for k in range(periods + 1):
-            end = found[cohort + k][1]
-            if rolling:
-                end = min(found[cohort][1], span.high) + (k + 1) * ROLLING_MS[span.grain]
-            cells: dict[str, Any] = {
-                "cohort": found[cohort][2],
-                "size": len(own),
-                "period": k,
-                "complete": end <= watermark,
-            }
-            rows.append({**cells, **_numbers(own, k, end <= watermark)})
+        for k in range(query["body"].get("periods", 30) + 1):
+            complete = (cohort, k) in over
+            cells = {"cohort": label, "size": len(own), "period": k, "complete": complete}
+            rows.append({**cells, **_numbers(own, k, complete)})
     return rows
 
 
@@ -250,28 +265,12 @@ def totals(
     project: OracleProject, query: dict[str, Any], span: Span, users: list[Any], now: int
 ) -> list[dict[str, Any]]:
     """Cohorts pooled, those whose period is over."""
-    rows = answer(project, query, span, users, now)
-    by = [item["p"] for item in query.get("by") or []]
-    heads = [*by, "is_other"] if by else []
-    pooled: dict[Any, list[dict[str, Any]]] = {}
-    for row in rows:
-        at = (*((type(row[h]).__name__, row[h]) for h in heads), row["period"])
-        pooled.setdefault(at, []).append(row)
+    over = _is_over(project, query, span, now)
     made = []
-    for own in pooled.values():
-        done = [row for row in own if row["complete"]]
-        size, paid = sum(r["size"] for r in done), sum(r["payers_so_far"] for r in done)
-        so_far = math.fsum(r["value_so_far"] for r in done)
-        made.append(
-            {
-                **{h: own[0][h] for h in heads},
-                "period": own[0]["period"],
-                "size": size,
-                "value": math.fsum(r["value"] for r in done),
-                "value_so_far": so_far,
-                "per_user": so_far / size if size else None,
-                "payers_so_far": paid,
-                "per_payer": so_far / paid if paid else None,
-            }
-        )
+    for key, own in _lines(project, query, span, users, now):
+        for k in range(query["body"].get("periods", 30) + 1):
+            done = [m for m in own if (m.cohort, k) in over]
+            numbers = _numbers(done, k, True)
+            del numbers["payers"]
+            made.append({**by_columns(query, key), "period": k, "size": len(done), **numbers})
     return made
