@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -23,13 +23,15 @@ from zuji.engine.errors import InvalidQuery, NotFound
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS
 from zuji.engine.query import documents, ranges
 from zuji.engine.query import users as profiles
-from zuji.engine.query.audience import Names, check_names, event_names
+from zuji.engine.query.audience import EventRef, Names, check_names
 from zuji.engine.query.filter_ast import Filter, properties_of
 from zuji.engine.query.filters import evaluate
 from zuji.engine.query.model import Session
 from zuji.engine.query.problems import Problem
 from zuji.engine.query.properties import NAME_COLUMN, RECEIVED_COLUMN, TIME_COLUMN, check_property
 from zuji.engine.query.result import ColumnInfo, Result
+from zuji.engine.query.virtual.evaluate import evaluated
+from zuji.engine.query.virtual.expand import expanded
 from zuji.engine.storage import point
 from zuji.engine.types import Column, Kind
 
@@ -114,7 +116,10 @@ def timeline(
         QueryCancelled, QueryBudgetExceeded, Corruption.
     """
     began = time.perf_counter()
-    asked = _parsed(query, view, scope)
+    asked = _parsed(query, view)
+    meant = expanded(EventRef(asked.e, asked.where), view.definitions)
+    if scope is not None:
+        scope.check(_used(asked, meant, view))
     from_ms, to_ms = _range(asked.time, view)
     shard, ordinal = _who(asked, find)
     rows = _UserRows(view, shard, ordinal, context)
@@ -122,12 +127,13 @@ def timeline(
     if scope is not None and not seen.any():
         raise _nobody(asked)
     session = rows.sessions(seen, asked.session.gap.ms)
-    shown = seen & rows.passing(asked.where) & rows.named(event_names(asked.e))
+    shown = seen & rows.passing(meant.where) & rows.named(meant.names)
     tz = asked.time.tz or view.tz
     shown &= (rows.times >= from_ms) & (rows.times < to_ms)
     page, more = _page(rows, shown, asked)
     masked: frozenset[str] = frozenset() if scope is None else scope.masked
     wanted = None if asked.properties is None else frozenset(asked.properties)
+    made = sorted(frozenset(view.definitions.properties) & (wanted or frozenset()))
 
     def shows(name: str) -> bool:
         full = f"event.{name}"
@@ -141,7 +147,7 @@ def timeline(
             values.pop(DEVICE_ID, None),
             values,
         ]
-        for at, values in zip(page, rows.properties(page, shows), strict=True)
+        for at, values in zip(page, rows.properties(page, shows, made), strict=True)
     ]
     last = page[-1] if page else 0
     meta = {
@@ -165,7 +171,7 @@ _COLUMNS = [
 ]
 
 
-def _parsed(query: Any, view: View, scope: Scope | None) -> TimelineQuery:
+def _parsed(query: Any, view: View) -> TimelineQuery:
     asked: TimelineQuery = documents.convert(documents.load(query), TimelineQuery)
     if asked.project not in ("default", view.project):
         raise InvalidQuery(f"this is project {view.project!r}, not {asked.project!r}", "$.project")
@@ -179,10 +185,15 @@ def _parsed(query: Any, view: View, scope: Scope | None) -> TimelineQuery:
             check_property(p, f"$.properties[{i}]", ("event",))
     except Problem as problem:
         raise InvalidQuery(problem.text, problem.path) from None
-    if scope is not None:
-        named = set() if event_names(asked.e) is None else {NAME_COLUMN}
-        scope.check({*properties_of(asked.where), *(asked.properties or ()), *named})
     return asked
+
+
+def _used(asked: TimelineQuery, meant: EventRef, view: View) -> set[str]:
+    """Properties that a page depends on; a virtual one with all that it is made of."""
+    used = {*properties_of(meant.where), *(asked.properties or ())}
+    if meant.names is not None:
+        used.add(NAME_COLUMN)
+    return {part for p in used for part in view.definitions.closure(p)}
 
 
 def _who(asked: TimelineQuery, find: Find) -> tuple[int, int]:
@@ -301,19 +312,30 @@ class _UserRows:
         out[seen] = np.cumsum(begins)
         return out
 
-    def properties(self, page: list[int], shows: Callable[[str], bool]) -> list[dict[str, Any]]:
-        """Properties of rows, by name."""
+    def properties(
+        self, page: list[int], shows: Callable[[str], bool], made: list[str]
+    ) -> list[dict[str, Any]]:
+        """Properties of rows, by name: those that were sent and ``shows`` takes, and the virtual
+        ones of ``made``.
+        """
         out: dict[int, dict[str, Any]] = {at: {} for at in page}
         chosen = np.array(page, np.int64)
         of_piece, rows = self.piece[chosen], self.row[chosen]
         for number in np.unique(of_piece).tolist():
             self._context.check()
             mine = np.flatnonzero(of_piece == number)
-            run = self.pieces[number].run
+            piece = self.pieces[number]
+            run = piece.run
             first, last = int(rows[mine].min()), int(rows[mine].max()) + 1
             places = [(page[i], int(rows[i]) - first) for i in mine.tolist()]
-            for name in sorted(filter(shows, run.props)):
-                column = point.column_of(run, name, first, last)
+            part = replace(piece, start=first, end=last)
+            columns = [
+                (name, point.column_of(run, name, first, last))
+                for name in sorted(filter(shows, run.props))
+                if f"event.{name}" not in made
+            ]
+            columns += [(p.partition(".")[2], self._column(part, p)) for p in made]
+            for name, column in columns:
                 for at, row in places:
                     if column is not None and (column.present is None or column.present[row]):
                         out[at][name] = _value(column, row, self._view.tz)
@@ -330,6 +352,10 @@ class _UserRows:
         if p == RECEIVED_COLUMN:
             return Column(Kind.DATETIME, point.received_of(run, start, end))
         scope, _, name = p.partition(".")
+        virtual = self._view.definitions.properties.get(p)
+        if virtual is not None and scope == "event":
+            own = partial(self._column, piece)
+            return evaluated(virtual.tree, rows, own, virtual.kind, self._view.tz)
         if scope == "user":
             column = profiles.user_column(self._view, self._shard, name)
             return None if column is None else _repeated(column, self._ordinal, rows)

@@ -143,6 +143,75 @@ def test_chosen_properties_are_shown(engine):
     assert [set(row[4]) for row in rows] == [{"a"}] * 4
 
 
+@pytest.fixture
+def defined(engine):
+    engine.define(
+        events={
+            "seen x": {"of": [{"e": "view", "where": {"p": "event.city", "op": "eq", "v": "x"}}]},
+            "any of": {"of": ["seen x", "pay"]},
+        },
+        properties={
+            "event.twice": {"type": "int64", "as": "event.a * 2"},
+            "event.more": {"type": "int64", "as": "event.twice + 1"},
+            "event.called": {"type": "string", "as": 'concat(event.phone, "")'},
+            "user.contract": {"type": "string", "as": "upper(user.plan)"},
+        },
+    )
+    return engine
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"e": "seen x"}, [1, 5]),
+        ({"e": ["any of"]}, [1, 3, 5]),
+        ({"e": ["seen x", "view"]}, [1, 4, 5]),
+        ({"e": "seen x", "where": {"p": "event.a", "op": "gt", "v": 1}}, [5]),
+        ({"where": {"p": "event.twice", "op": "gte", "v": 8}}, [4, 5]),
+        ({"where": {"p": "event.more", "op": "eq", "v": 7}}, [3]),
+        ({"where": {"p": "user.contract", "op": "eq", "v": "GOLD"}}, [1, 3, 4, 5]),
+        ({"where": {"p": "user.contract", "op": "eq", "v": "gold"}}, []),
+    ],
+)
+def test_virtual_names_stand_for_what_they_mean(defined, fields, expected, stored):
+    if stored:
+        defined.flush()
+    result = defined.timeline({"user_id": "ann", **fields})
+    assert a_of(result) == expected
+    assert result.totals["events"] == len(expected)
+    assert result.query.get("e", "*") == fields.get("e", "*")
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_virtual_properties_are_shown_when_asked_for(defined, stored):
+    if stored:
+        defined.flush()
+    names = ["event.more", "event.a", "event.called"]
+    shown = defined.timeline({"user_id": "ann", "properties": names})
+    assert [row[4] for row in shown.rows] == [
+        {"a": 1, "more": 3},
+        {"a": 3, "more": 7, "called": "1"},
+        {"a": 4, "more": 9},
+        {"a": 5, "more": 11},
+    ]
+    every = defined.timeline({"user_id": "ann"})
+    assert not any("twice" in row[4] for row in every.rows)
+
+
+def test_what_is_made_of_a_masked_property_is_masked(defined):
+    scope = Scope.of(masked=["event.phone", "event.city"])
+    for fields in (
+        {"properties": ["event.called"]},
+        {"where": {"p": "event.called", "op": "is_set"}},
+        {"e": "seen x"},
+        {"e": "any of"},
+    ):
+        with pytest.raises(InvalidQuery, match="may not use event"):
+            defined.timeline({"user_id": "ann", **fields}, scope)
+    assert a_of(defined.timeline({"user_id": "ann", "properties": ["event.a"]}, scope))
+
+
 def test_devices_have_timelines_of_their_own(engine):
     assert len(engine.timeline({"device_id": "d9"}).rows) == 1
     for who in ({"user_id": "d9"}, {"device_id": "ann"}, {"user_id": "nobody"}):
