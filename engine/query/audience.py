@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zuji.engine.query.durations import MAX_DURATION_MS, Duration, duration_from, duration_to
 from zuji.engine.query.filter_ast import (
+    INT64_MAX,
+    INT64_MIN,
     Filter,
     Scalar,
     filter_from,
@@ -21,7 +23,7 @@ from zuji.engine.query.filter_ast import (
 )
 from zuji.engine.query.mark_names import TAG
 from zuji.engine.query.problems import Problem, array, mapping, nearest, only, shown, unknown, whole
-from zuji.engine.query.properties import USER
+from zuji.engine.query.properties import EVENT, USER, check_property
 from zuji.engine.query.ranges import check_range_text
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 Names = str | tuple[str, ...]
 COUNT_OPS: Final = ("eq", "ne", "gt", "gte", "lt", "lte", "between")
+DID_AGGREGATES: Final = ("sum", "avg", "min", "max")
 MAX_EVENT_NAMES: Final = 1_000
 MAX_SEQUENCE_STEPS: Final = 30
 _LEAVES: Final = ("cohort", "tag", "user", "did", "did_not", "sequence")
@@ -64,9 +67,10 @@ class NotUsers(Audience):
 
 @dataclass(frozen=True, slots=True)
 class InCohort(Audience):
-    """Members of a stored cohort."""
+    """Members of a stored cohort: of its newest version, or of that in force ``as_of``."""
 
     name: str
+    as_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +119,18 @@ class Within:
 
 @dataclass(frozen=True, slots=True)
 class Did(Audience):
-    """Users whose number of matching events (0 counts) satisfies ``op v``; ``negated``: others."""
+    """Users whose number of matching events (0 counts) satisfies ``op v``; ``negated``: others.
+
+    ``measure``: instead of the number, the sum, mean, least or greatest value of a property, as
+    ``(aggregate, property)``; a user none of whose events has a value does not satisfy it.
+    """
 
     events: EventRef
     op: str = "gte"
-    v: int | tuple[int, int] = 1
+    v: float | tuple[float, float] = 1
     within: Within | None = None
     negated: bool = False
+    measure: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +186,10 @@ def audience_from(document: object, path: str = "") -> Audience:
         raise Problem(f"an audience has one of {', '.join(map(repr, _KEYS))}{hint}", path)
     if kind == "tag":
         return _tag(document, path)
+    if kind == "cohort":
+        return _cohort(document, path)
     only(document, (kind,), path)
     inside, value = f"{path}.{kind}", document[kind]
-    if kind == "cohort":
-        return InCohort(_name(value, inside))
     if kind == "user":
         return UserIs(filter_from(value, (USER,), inside))
     return (
@@ -197,8 +206,8 @@ def audience_to(node: Audience) -> dict[str, Any]:
             return {"any": [audience_to(item) for item in items]}
         case NotUsers(item):
             return {"not": audience_to(item)}
-        case InCohort(name):
-            return {"cohort": name}
+        case InCohort(name, as_of):
+            return {"cohort": name, "as_of": as_of}
         case HasTag(name, op, v, as_of):
             return {"tag": name, **operator_and_value_to(op, v), "as_of": as_of}
         case UserIs(where):
@@ -211,15 +220,18 @@ def audience_to(node: Audience) -> dict[str, Any]:
                 }
             }
     assert isinstance(node, Did)
-    count = {"op": node.op, "v": list(node.v) if isinstance(node.v, tuple) else node.v}
-    within_doc = None if node.within is None else _within_to(node.within)
-    return {
-        "did_not" if node.negated else "did": {
-            **event_to(node.events),
-            "count": count,
-            "within": within_doc,
-        }
+    asked: dict[str, Any] = {
+        "op": node.op,
+        "v": list(node.v) if isinstance(node.v, tuple) else node.v,
     }
+    if node.measure is None:
+        asked = {"count": asked}
+    else:
+        op, p = node.measure
+        asked = {"measure": {op: p}, "value": asked}
+    within_doc = None if node.within is None else _within_to(node.within)
+    document = {**event_to(node.events), **asked, "within": within_doc}
+    return {"did_not" if node.negated else "did": document}
 
 
 def audience_leaves(node: Audience | None) -> Iterator[Audience]:
@@ -273,14 +285,68 @@ def _tag(document: dict[str, Any], path: str) -> HasTag:
     return HasTag(name, *operator_and_value(document, path), as_of)
 
 
+def _cohort(document: dict[str, Any], path: str) -> InCohort:
+    only(document, ("cohort", "as_of"), path)
+    name, as_of = _name(document["cohort"], f"{path}.cohort"), document.get("as_of")
+    if as_of is not None:
+        try:
+            check_range_text(_name(as_of, f"{path}.as_of"))
+        except Problem as problem:
+            raise Problem(problem.text, f"{path}.as_of") from None
+    return InCohort(name, as_of)
+
+
 def _did(value: object, path: str, negated: bool) -> Did:
     document = mapping(value, path)
-    events = event_from(document, path, ("count", "within"))
-    op, v = _count(document.get("count"), f"{path}.count")
-    within = document.get("within")
-    return Did(
-        events, op, v, None if within is None else _within(within, f"{path}.within"), negated
-    )
+    events = event_from(document, path, ("count", "measure", "value", "within"))
+    given = document.get("within")
+    within = None if given is None else _within(given, f"{path}.within")
+    if document.get("measure") is None:
+        if document.get("value") is not None:
+            raise Problem("'value' says of a 'measure' what 'count' says of the number", path)
+        op, v = _count(document.get("count"), f"{path}.count")
+        return Did(events, op, v, within, negated)
+    if document.get("count") is not None:
+        raise Problem("either 'count', or 'measure' with 'value'; two leaves for both", path)
+    measure = _measure(document["measure"], f"{path}.measure")
+    value_op, bound = _value(document.get("value"), f"{path}.value")
+    return Did(events, value_op, bound, within, negated, measure)
+
+
+def _measure(value: object, path: str) -> tuple[str, str]:
+    document = mapping(value, path)
+    if len(document) != 1:
+        raise Problem("expected one aggregate: {'sum': 'event.NAME'}", path)
+    ((op, p),) = document.items()
+    if op not in DID_AGGREGATES:
+        raise Problem(unknown("aggregate", op, DID_AGGREGATES), path)
+    return op, check_property(p, f"{path}.{op}", (EVENT,))
+
+
+def _value(value: object, path: str) -> tuple[str, float | tuple[float, float]]:
+    """What an aggregate must satisfy: ``{"op": "gte", "v": 1000}``."""
+    document = mapping(value, path)
+    only(document, ("op", "v"), path)
+    op = document.get("op", "gte")
+    if op not in COUNT_OPS:
+        raise Problem(unknown("op", op, COUNT_OPS), f"{path}.op")
+    if "v" not in document:
+        raise Problem("needs the number 'v'", path)
+    v = document["v"]
+    if op != "between":
+        return op, _number(v, f"{path}.v")
+    ends = array(v, f"{path}.v")
+    if len(ends) != 2:
+        raise Problem("'between' expects [lowest, highest]", f"{path}.v")
+    return op, (_number(ends[0], f"{path}.v[0]"), _number(ends[1], f"{path}.v[1]"))
+
+
+def _number(value: object, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Problem(f"expected a number, got {shown(value)}", path)
+    if not INT64_MIN <= value <= INT64_MAX:
+        raise Problem("expected a number that fits in 64 bits", path)
+    return value
 
 
 def _count(value: object, path: str) -> tuple[str, int | tuple[int, int]]:

@@ -7,19 +7,23 @@ property of the wrong kind for its use is an error with its JSON path.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX, Catalog
+from zuji.engine.query.audience import AllUsers
 from zuji.engine.query.crowd import check_audience
 from zuji.engine.query.filter_ast import both
 from zuji.engine.query.mark_names import undated
 from zuji.engine.query.marks import check_marks, parts_of
 from zuji.engine.query.properties import COLUMNS
-from zuji.engine.query.properties_used import audiences, event_places, used
-from zuji.engine.query.ranges import resolve_range
+from zuji.engine.query.properties_used import audiences, event_places, measured, used
+from zuji.engine.query.ranges import resolve_range, shift_range
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -52,6 +56,24 @@ class Bound:
         return both(None if self.scope is None else self.scope.where, own)
 
 
+def other_side(bound: Bound) -> Bound | None:
+    """The same question of the other side of its comparison, whichever of the two this is."""
+    query, compare = bound.query, bound.query.compare
+    if compare is None:
+        return None
+    if compare.audience is not None:
+        own = AllUsers(()) if query.audience is None else query.audience
+        swapped = replace(compare, audience=own)
+        return dataclasses.replace(
+            bound, query=replace(query, audience=compare.audience, compare=swapped)
+        )
+    now = resolve_range(query.time, bound.view.now_ms, bound.view.tz)
+    if bound.range != now:
+        return dataclasses.replace(bound, range=now)
+    assert compare.shift is not None
+    return dataclasses.replace(bound, range=shift_range(now, compare.shift))
+
+
 def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> Bound:
     """Checks ``query`` against ``view``.
 
@@ -74,7 +96,7 @@ def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> 
         check_audience(audience, path)
     _warn_events(query, view.catalog, context)
     _warn_properties(places, view.catalog, context)
-    for path, p, wants in query.property_places():
+    for path, p, wants in [*query.property_places(), *measured(query)]:
         kind = kind_of(view.catalog, p)
         if wants == "any" or kind is None or kind in _NUMBERS:
             continue

@@ -45,7 +45,10 @@ def complete(query: Envelope) -> Envelope:
         raise InvalidQuery("the project's name is empty", "$.project")
     _time(query.time)
     if query.compare is not None:
-        located(check_shift, query.compare.shift, "$.compare.shift")
+        if (query.compare.shift is None) == (query.compare.audience is None):
+            raise InvalidQuery("compare with a 'shift' in time or with an 'audience'", "$.compare")
+        if query.compare.shift is not None:
+            located(check_shift, query.compare.shift, "$.compare.shift")
     by = tuple(_by(each, f"$.by[{i}]", query.steps) for i, each in enumerate(query.by))
     distinct([each.p for each in by], "$.by", "p")
     return replace(query, by=by).completed()
@@ -69,8 +72,11 @@ def complete_pick(pick: _P, query: Envelope) -> _P:
             raise InvalidQuery("the row 'other' has no values", "$.by")
     if pick.is_other and not (query.has_groups and query.top.other):
         raise InvalidQuery("the answer has no row 'other'", "$.is_other")
-    if pick.range == "previous" and query.compare is None:
-        raise InvalidQuery("the query has no 'compare'", "$.range")
+    if pick.range != "current":
+        if query.compare is None:
+            raise InvalidQuery("the query has no 'compare'", "$.range")
+        if pick.range != query.compare.side:
+            raise InvalidQuery(f"the other side is called {query.compare.side!r}", "$.range")
     return pick.completed(query)
 
 

@@ -8,7 +8,7 @@ here and say clearly that they are not there yet.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from zuji.engine.query.audience import (
 )
 from zuji.engine.query.filter_ast import Leaf
 from zuji.engine.query.kernels._bits import add_rows
+from zuji.engine.query.kernels._distribution import user_values
 from zuji.engine.query.kernels._events import count_by_user
 from zuji.engine.query.kernels._funnel import funnel_chains
 from zuji.engine.query.plan import Scan, bytes_of, planned
@@ -34,6 +35,7 @@ from zuji.engine.query.properties_used import audiences, columns_of
 from zuji.engine.query.ranges import resolve_within
 from zuji.engine.query.step_bits import step_bits
 from zuji.engine.storage.segment import shared
+from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.reader import ShardReader
-    from zuji.engine.types import U8, U32
+    from zuji.engine.types import F64, U8, U32, Column
+
+_RECORD_BYTES = 16
 
 
 def check_audience(audience: Audience, path: str) -> None:
@@ -89,9 +93,9 @@ def _sequence_scan(leaf: DidSequence, bound: Bound) -> Scan:
 def _did_scan(leaf: Did, bound: Bound) -> Scan:
     span = resolve_within(leaf.within, bound.range, bound.view.now_ms, "$.audience")
     where = bound.where_in_scope(leaf.events.where)
+    columns = columns_of(where, None if leaf.measure is None else leaf.measure[1])
     return planned(
-        Scan("audience", leaf.events.names, span.from_ms, span.to_ms, where, columns_of(where)),
-        bound.view,
+        Scan("audience", leaf.events.names, span.from_ms, span.to_ms, where, columns), bound.view
     )
 
 
@@ -167,14 +171,49 @@ def _sequence(node: DidSequence, bound: Bound, reader: ShardReader) -> U8:
 
 def _did(node: Did, bound: Bound, reader: ShardReader) -> U8:
     scan = _did_scan(node, bound)
-    counts = _counts(scan, reader)
-    v = node.v
-    hit: npt.NDArray[np.bool_] = (
-        (counts >= v[0]) & (counts <= v[1])
-        if isinstance(v, tuple)
-        else _COMPARE[node.op](counts, v)
-    )
+    if node.measure is not None:
+        users, values = _values(scan, *node.measure, reader)
+        hit = np.zeros(reader.users, dtype=np.bool_)
+        hit[users[_satisfied(node, values)]] = True
+    else:
+        hit = _satisfied(node, _counts(scan, reader))
     return (hit ^ node.negated).view(np.uint8)
+
+
+def _satisfied(node: Did, numbers: U32 | F64) -> npt.NDArray[np.bool_]:
+    v = node.v
+    if isinstance(v, tuple):
+        return (numbers >= v[0]) & (numbers <= v[1])
+    found: npt.NDArray[np.bool_] = _COMPARE[node.op](numbers, v)
+    return found
+
+
+def _values(scan: Scan, op: str, p: str, reader: ShardReader) -> tuple[U32, F64]:
+    """Users with a value of ``p`` in the scan, each once, and the aggregate of their values."""
+    context = reader.context
+    selected = reader.select(scan)
+    columns = [numbers_of(reader.column(chosen.ref, p)) for chosen in selected]
+    room = max(context.memory_bytes - context.charged, 0) // max(reader.view.shards, 1)
+    aggregate: Any = op
+    found = user_values(
+        [chosen.lane for chosen in selected],
+        np.array([scan.from_ms, scan.to_ms], dtype=np.int64),
+        np.zeros(1, dtype=np.int32),
+        aggregate,
+        values=[values for values, _ in columns],
+        value_masks=[present for _, present in columns],
+        most=room // _RECORD_BYTES,
+        cancel=context.flag,
+    )
+    context.charge(_RECORD_BYTES * len(found.user))
+    return found.user, found.value
+
+
+def numbers_of(column: Column | None) -> tuple[F64 | None, U8 | None]:
+    """Values of a column as numbers, and which rows have one; None when no row has."""
+    if column is None or column.kind not in (Kind.BOOL, Kind.INT, Kind.FLOAT):
+        return None, None
+    return np.ascontiguousarray(column.values, np.float64), column.present
 
 
 _COMPARE = {

@@ -4,7 +4,6 @@ analysis again, shifted.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,11 +13,10 @@ from zuji.engine.errors import InvalidQuery
 from zuji.engine.query import parse
 from zuji.engine.query.analyses import ANALYSES
 from zuji.engine.query.answer import Answer
-from zuji.engine.query.bind import Bound, bind
+from zuji.engine.query.bind import Bound, bind, other_side
 from zuji.engine.query.crowd import audience_scans
 from zuji.engine.query.model import Envelope
 from zuji.engine.query.plan import explained
-from zuji.engine.query.ranges import shift_range
 from zuji.engine.query.result import ColumnInfo, Result
 from zuji.engine.query.virtual.expand import expanded
 from zuji.engine.query.words import LANGUAGES, sentence
@@ -50,8 +48,9 @@ def execute(view: View, query: Any, scope: Scope | None, context: Context) -> Re
     analysis = ANALYSES[typed.model]
     answer: Answer = analysis.answer(bound)
     if typed.compare is not None:
-        before = replace(bound, range=shift_range(bound.range, typed.compare.shift))
-        answer = _compared(answer, analysis.answer(before))
+        other = other_side(bound)
+        assert other is not None
+        answer = _compared(answer, analysis.answer(other), typed.compare.side)
     return Result(
         columns=answer.columns,
         rows=answer.rows,
@@ -69,10 +68,11 @@ def users_of(
     typed = _named(_parsed(query), view)
     chosen = parse.parse_pick(dict(pick), typed)
     bound = bind(expanded(typed, view.definitions), view, context, scope)
-    if chosen.range == "previous":
-        if typed.compare is None:
+    if chosen.range != "current":
+        other = other_side(bound)
+        if other is None:
             raise InvalidQuery("the query compares with nothing", "$.pick.range")
-        bound = replace(bound, range=shift_range(bound.range, typed.compare.shift))
+        bound = other
     by_shard = ANALYSES[typed.model].users(bound, chosen)
     total = sum(len(ordinals) for ordinals in by_shard)
     context.charge(200 * total)
@@ -109,11 +109,11 @@ def _named(query: Envelope, view: View) -> Envelope:
     return msgspec.structs.replace(query, project=view.project)
 
 
-def _compared(now: Answer, before: Answer) -> Answer:
-    """Rows of both ranges, told apart by the first column."""
+def _compared(now: Answer, other: Answer, side: str) -> Answer:
+    """Rows of both sides, told apart by the first column."""
     columns = [ColumnInfo("range", "string", None), *now.columns]
-    rows = [["current", *row] for row in now.rows] + [["previous", *row] for row in before.rows]
-    return Answer(columns, rows, {**now.totals, "previous": before.totals}, now.total_kind)
+    rows = [["current", *row] for row in now.rows] + [[side, *row] for row in other.rows]
+    return Answer(columns, rows, {**now.totals, side: other.totals}, now.total_kind)
 
 
 def _echo(query: Envelope, bound: Bound) -> dict[str, Any]:

@@ -73,9 +73,17 @@ class Top(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Compare(Struct, frozen=True, forbid_unknown_fields=True):
-    """The same query over the range moved back by ``shift`` (``"-1M"``)."""
+    """The same query over the range moved back by ``shift`` (``"-1M"``), or of another audience:
+    one of the two.
+    """
 
-    shift: str
+    shift: str | None = None
+    audience: Audience | None = None
+
+    @property
+    def side(self) -> str:
+        """What the rows of the other side are called."""
+        return "previous" if self.audience is None else "compared"
 
 
 class Events(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -178,12 +186,12 @@ class Pick(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Coordinates of a cell, named as the columns of its row.
 
     ``by``: value of each breakdown (null for the group without value), or None for all groups
-    together. ``range``: ``previous`` is the compared range.
+    together. ``range``: ``previous`` is the compared range, ``compared`` the compared audience.
     """
 
     by: dict[str, Scalar | None] | None = None
     is_other: bool = False
-    range: Literal["current", "previous"] = "current"
+    range: Literal["current", "previous", "compared"] = "current"
 
     def completed(self, query: Any) -> Self:
         """The pick checked against its query, with what it left open filled in.

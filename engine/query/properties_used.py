@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from zuji.engine.query.audience import Did, DidSequence, HasTag, UserIs, audience_leaves
 from zuji.engine.query.filter_ast import properties_of
-from zuji.engine.query.model import EventPlace
+from zuji.engine.query.model import EventPlace, PropertyPlace
 
 if TYPE_CHECKING:
     from zuji.engine.query.audience import Audience
@@ -22,6 +22,8 @@ def columns_of(where: Filter | None, *more: str | None) -> frozenset[str]:
 def audiences(query: Envelope) -> list[tuple[str, Audience]]:
     """(JSON path, audience) of every audience of the query."""
     own = [] if query.audience is None else [("$.audience", query.audience)]
+    if query.compare is not None and query.compare.audience is not None:
+        own.append(("$.compare.audience", query.compare.audience))
     return [*own, *query.audience_places()]
 
 
@@ -34,6 +36,16 @@ def event_places(query: Envelope) -> list[EventPlace]:
             refs += leaf.steps if isinstance(leaf, DidSequence) else []
             found += [EventPlace(path, ref.names, ref.where) for ref in refs]
     return found
+
+
+def measured(query: Envelope) -> list[PropertyPlace]:
+    """The properties that audiences aggregate."""
+    return [
+        PropertyPlace(path, leaf.measure[1], "number")
+        for path, audience in audiences(query)
+        for leaf in audience_leaves(audience)
+        if isinstance(leaf, Did) and leaf.measure is not None
+    ]
 
 
 def used(query: Envelope) -> dict[str, str]:
@@ -51,6 +63,8 @@ def used(query: Envelope) -> dict[str, str]:
             if isinstance(leaf, UserIs):
                 for p in properties_of(leaf.where):
                     found.setdefault(p, path)
+            elif isinstance(leaf, Did) and leaf.measure is not None:
+                found.setdefault(leaf.measure[1], path)
             elif isinstance(leaf, HasTag):
                 found.setdefault(leaf.p, path)
     for at in query.property_places():

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from zuji.engine.query.audience import COUNT_OPS, MAX_EVENT_NAMES, MAX_SEQUENCE_STEPS, Audience
+from zuji.engine.query.audience import (
+    COUNT_OPS,
+    DID_AGGREGATES,
+    MAX_EVENT_NAMES,
+    MAX_SEQUENCE_STEPS,
+    Audience,
+)
 from zuji.engine.query.documents import plain
 from zuji.engine.query.durations import UNIT_MS
 from zuji.engine.query.filter_ast import (
@@ -145,6 +151,24 @@ def _combiners(name: str) -> list[dict[str, Any]]:
     return [object_of({"all": items}), object_of({"any": items}), object_of({"not": ref(name)})]
 
 
+def _aggregate() -> dict[str, Any]:
+    """``{"sum": "event.amount"}``."""
+    return {"anyOf": [object_of({op: ref(EVENT_PROPERTY)}) for op in DID_AGGREGATES]}
+
+
+def _number_wanted() -> dict[str, Any]:
+    """``{"op": "gte", "v": 1000}``."""
+    number = {"type": "number"}
+    pair = {"type": "array", "items": number, "minItems": 2, "maxItems": 2}
+    simple = [op for op in COUNT_OPS if op != "between"]
+    return {
+        "anyOf": [
+            object_of({"op": {"enum": simple}, "v": number}, ["v"]),
+            object_of({"op": {"enum": ["between"]}, "v": pair}),
+        ]
+    }
+
+
 def _grammars() -> dict[str, Any]:
     events = events_fields()
     count = {
@@ -162,10 +186,16 @@ def _grammars() -> dict[str, Any]:
         },
     }
     text = {"type": "string", "minLength": 1}
-    did = object_of(
-        {**events, "count": nullable(object_of(count, [])), "within": nullable(ref("Within"))},
-        ["e"],
-    )
+    within = nullable(ref("Within"))
+    did = {
+        "anyOf": [
+            object_of({**events, "count": nullable(object_of(count, [])), "within": within}, ["e"]),
+            object_of(
+                {**events, "measure": _aggregate(), "value": _number_wanted(), "within": within},
+                ["e", "measure", "value"],
+            ),
+        ]
+    }
     steps = {
         "type": "array",
         "items": object_of(events, ["e"]),
@@ -175,7 +205,7 @@ def _grammars() -> dict[str, Any]:
     sequence = object_of({"steps": steps, "within": nullable(ref("Length"))}, ["steps"])
     audience = [
         *_combiners("Audience"),
-        object_of({"cohort": text}),
+        object_of({"cohort": text, "as_of": nullable(text)}, ["cohort"]),
         *_predicates({"tag": {"type": "string", "pattern": "^[^@]+$"}}, {"as_of": nullable(text)}),
         object_of({"user": ref("UserFilter")}),
         object_of({"did": did}),

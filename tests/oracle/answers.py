@@ -20,7 +20,9 @@ def answer(project: OracleProject, query: dict[str, Any], now: int) -> list[dict
     if query.get("compare"):
         compare = query["compare"]
         if "audience" in compare:
-            side, other = "compared", {**query, "audience": compare["audience"]}
+            swapped = {"audience": query.get("audience") or {"all": []}}
+            side = "compared"
+            other = {**query, "audience": compare["audience"], "compare": swapped}
         else:
             side, other, span = "previous", query, shifted(span, compare["shift"])
         rows = [{"range": "current", **r} for r in rows] + [

@@ -297,6 +297,36 @@ REFUSED = [
         "$.audience.did.count.op",
         "unknown op 'in'",
     ),
+    *(
+        (FUNNEL, ["audience"], {"did": {"e": "a", **wrong}}, "$.audience.did" + place, text)
+        for wrong, place, text in [
+            ({"measure": {"sum": "event.n"}}, ".value", "expected an object"),
+            ({"measure": {"sum": "event.n"}, "value": {"op": "gte"}}, ".value", "the number 'v'"),
+            ({"measure": {"sum": "event.n"}, "value": {"v": "9"}}, ".value.v", "a number"),
+            ({"measure": {"sum": "event.n"}, "value": {"v": True}}, ".value.v", "a number"),
+            ({"measure": {"sum": "event.n"}, "value": {"v": 2**63}}, ".value.v", "64 bits"),
+            (
+                {"measure": {"sum": "event.n"}, "value": {"op": "between", "v": [1]}},
+                ".value.v",
+                "[lowest, highest]",
+            ),
+            ({"measure": {"median": "event.n"}, "value": {"v": 1}}, ".measure", "'avg'"),
+            ({"measure": {"sum": "user.n"}, "value": {"v": 1}}, ".measure.sum", "'event.NAME'"),
+            ({"measure": {}, "value": {"v": 1}}, ".measure", "one aggregate"),
+            ({"value": {"v": 1}}, "", "of a 'measure'"),
+            ({"measure": {"sum": "event.n"}, "value": {"v": 1}, "count": {}}, "", "two leaves"),
+        ]
+    ),
+    (FUNNEL, ["audience"], {"cohort": "a", "as_of": "soon"}, "$.audience.as_of", "expected a date"),
+    (FUNNEL, ["compare"], {}, "$.compare", "or with an 'audience'"),
+    (
+        FUNNEL,
+        ["compare"],
+        {"shift": "-1M", "audience": {"all": []}},
+        "$.compare",
+        "or with an 'audience'",
+    ),
+    (FUNNEL, ["compare"], {"audience": {"did": {}}}, "$.compare.audience.did", "the event 'e'"),
     (
         FUNNEL,
         ["audience"],

@@ -137,6 +137,7 @@ CROSS = (
     "at the event",
     "ascend",
     "with steps",
+    "or with an 'audience'",
     "'-1M'",
     "stands alone",
     "first step",

@@ -8,7 +8,7 @@ the population without a number are the zero band (``distribution_zero``).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +20,11 @@ from zuji.engine.query.analyses.distribution_query import DistributionPick, Dist
 from zuji.engine.query.analyses.distribution_values import Asked, Reading
 from zuji.engine.query.analyses.event_values import label_number, picked_line
 from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
+from zuji.engine.query.bind import other_side
 from zuji.engine.query.breakdown import Breakdown, choose, line_values, one_line
 from zuji.engine.query.placed import lines_of
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
-from zuji.engine.query.ranges import resolve_range, shift_range
 from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class _Work:
         if isinstance(asked, tuple):
             return distribution_bands.given(asked)
         ends = [self.extent()]
-        other = _other_range(self.bound)
+        other = other_side(self.bound)
         if other is not None:
             ends.append(_Work(other).extent())
         known = [end for end in ends if end is not None]
@@ -214,17 +214,6 @@ class _Work:
                 keep &= inside
             found.append(shard.user[keep])
         return found
-
-
-def _other_range(bound: Bound) -> Bound | None:
-    """The same question of the other range of a comparison, whichever of the two this is."""
-    query = bound.query
-    if query.compare is None:
-        return None
-    now = resolve_range(query.time, bound.view.now_ms, bound.view.tz)
-    if bound.range != now:
-        return replace(bound, range=now)
-    return replace(bound, range=shift_range(now, query.compare.shift))
 
 
 def _answer(work: _Work, bands: Bands, chosen: Chosen, cells: _Cells) -> Answer:

@@ -15,7 +15,7 @@ import numpy as np
 
 from zuji.engine import calendars
 from zuji.engine.query.analyses.event_values import distinct_codes
-from zuji.engine.query.crowd import allowed
+from zuji.engine.query.crowd import allowed, numbers_of
 from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._bits import add_rows
 from zuji.engine.query.kernels._distribution import user_values
@@ -23,7 +23,6 @@ from zuji.engine.query.kernels._events import bucketize, expand_users
 from zuji.engine.query.placed import groups_at
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.storage.segment import shared
-from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
@@ -251,10 +250,7 @@ def _masked(lane: Lane, mask: U8) -> Lane:
 
 def _values(reader: ShardReader, chosen: Selected, p: str) -> tuple[F64 | None, U8 | None]:
     """Numbers of the rows of a lane, and which rows have one; None when no row has."""
-    column = reader.column(chosen.ref, p)
-    if column is None or column.kind not in (Kind.BOOL, Kind.INT, Kind.FLOAT):
-        return None, None
-    return np.ascontiguousarray(column.values, np.float64), column.present
+    return numbers_of(reader.column(chosen.ref, p))
 
 
 def _distinct(key: I64, code: U32) -> F64:

@@ -298,14 +298,15 @@ def _bands(
         return list(pairwise(edges))
     numbers = list(mine)
     if query.get("compare"):
-        current = span_of(project, query)
-        for span in (current, shifted(current, query["compare"]["shift"])):
+        current, compare = span_of(project, query), query["compare"]
+        sides = [(current, query.get("audience"))]
+        if "audience" in compare:
+            sides.append((current, compare["audience"]))
+        else:
+            sides.append((shifted(current, compare["shift"]), query.get("audience")))
+        for span, audience in sides:
             ends = (span.low, span.high, span.tz)
-            users = [
-                u
-                for u in project.users()
-                if in_audience(project, u, query.get("audience"), ends, now)
-            ]
+            users = [u for u in project.users() if in_audience(project, u, audience, ends, now)]
             found = _numbered(project, query, span, users, now)
             numbers += [m.number for m in found if m.number is not None]
     if not numbers:
