@@ -20,6 +20,7 @@ from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.defining import Defined
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
+from zuji.engine.people.items import Items
 from zuji.engine.quarantine import Wanted
 from zuji.engine.query.bind import column_kind
 from zuji.engine.query.context import Cancel, Context
@@ -202,6 +203,7 @@ class Engine:
         self._replaying = threading.Lock()
         self._view: tuple[Any, View, int] | None = None
         self._defined = defined
+        self._items = Items(writer, defined, self._known)
 
     # -- events in -----------------------------------------------------------------------------
 
@@ -431,7 +433,8 @@ class Engine:
         queries.
         """
         self._check()
-        version = (self._defined.version, *self._writer.version())
+        items = self._writer.items
+        version = (self._defined.version, items.version, *self._writer.version())
         asked = time.monotonic_ns()
         with self._view_lock:
             # A view pinned while we waited for the lock is new enough, too.
@@ -439,10 +442,10 @@ class Engine:
                 return self._view[1].at(self._writer.now_ms())
             pinned_at = time.monotonic_ns()
             written, sources, catalog, users = self._writer.pinned()
-            version = (self._defined.version, *written)
-            definitions = self._defined.now
+            version = (self._defined.version, items.version, *written)
+            definitions = self._defined.with_items(items.frozen(), catalog)
             if definitions.properties:
-                catalog = self._defined.beside(catalog)
+                catalog = self._defined.beside(catalog, definitions)
             for shard in sources:
                 for source in shard:
                     if isinstance(source, Segment):
@@ -508,6 +511,19 @@ class Engine:
         return sorted(found, key=lambda p: (p["scope"], p["name"] == DEVICE_ID, p["name"]))
 
     # -- virtual events and properties ---------------------------------------------------------
+
+    @property
+    def items(self) -> Items:
+        """Items (products, outlets, content), and the properties that name them (docs/items.md)."""
+        return self._items
+
+    def _known(self) -> dict[str, Kind]:
+        """Kinds of the properties that are sent, by full name."""
+        catalog = self._pin().catalog
+        return {
+            f"user.{p.removeprefix(USER_PREFIX)}" if p.startswith(USER_PREFIX) else f"event.{p}": k
+            for p, k in zip(catalog.props, catalog.kinds, strict=True)
+        }
 
     def definitions(self) -> dict[str, Any]:
         """The virtual events and properties, as :meth:`define` takes them."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.plan import RunRef
     from zuji.engine.query.reader import ShardReader
     from zuji.engine.query.texts import Texts
+    from zuji.engine.query.virtual.items import Coded
     from zuji.engine.types import F64, I64, U32, Column
 
 
@@ -59,11 +60,11 @@ def _texts(bound: Bound, p: str) -> Texts | None:
     return texts_of(bound.view, p) if kind in (Kind.STRING, Kind.LIST) else None
 
 
-def read_by(reader: ShardReader, ref: RunRef, by: By) -> Column | None:
-    """Column of one breakdown for the rows of a run."""
+def read_by(reader: ShardReader, ref: RunRef, by: By) -> Column | Coded | None:
+    """Column of one breakdown for the rows of a run, for a :class:`Dimension`."""
     if by.p.startswith("user.") and by.as_of == "event":
         return reader.as_of(ref, by.p[5:])
-    return reader.column(ref, by.p)
+    return reader.coded(ref, by.p)
 
 
 class Chosen:

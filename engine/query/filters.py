@@ -19,6 +19,7 @@ from zuji.engine.query import _filter
 from zuji.engine.query.durations import Duration
 from zuji.engine.query.filter_ast import AllOf, AnyOf, Filter, Leaf, Not, Scalar
 from zuji.engine.query.problems import shown
+from zuji.engine.query.virtual.items import Coded
 from zuji.engine.storage.dictionary import Dictionary
 from zuji.engine.types import Column, Kind
 
@@ -68,7 +69,7 @@ class Tables:
 def evaluate(
     where: Filter,
     rows: int,
-    column: Callable[[str], Column | None],
+    column: Callable[[str], Column | Coded | None],
     *,
     now_ms: int = 0,
     warn: Callable[[str], None] | None = None,
@@ -132,7 +133,7 @@ class _Evaluation:
     def __init__(
         self,
         rows: int,
-        column: Callable[[str], Column | None],
+        column: Callable[[str], Column | Coded | None],
         now_ms: int,
         warn: Callable[[str], None] | None,
         tables: Tables | None,
@@ -169,8 +170,21 @@ class _Evaluation:
         column = self.column(leaf.p)
         if column is None:
             return negated
-        mask = self.positive(leaf, NEGATIONS.get(leaf.op, leaf.op), column)
+        op = NEGATIONS.get(leaf.op, leaf.op)
+        if isinstance(column, Coded):
+            mask = self.by_entry(leaf, op, column)
+        else:
+            mask = self.positive(leaf, op, column)
         return _inverted(mask) if negated else mask
+
+    def by_entry(self, leaf: Leaf, op: str, column: Coded) -> Mask:
+        """The predicate once for each text of the key's dictionary."""
+
+        def table() -> U8:
+            mask = self.positive(leaf, op, column.entries)
+            return np.full(column.entries.rows, mask, np.uint8) if isinstance(mask, bool) else mask
+
+        return self.looked_up(leaf, column.key, table)
 
     def positive(self, leaf: Leaf, op: str, column: Column) -> Mask:
         if op == "is_set":

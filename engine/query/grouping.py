@@ -22,6 +22,7 @@ from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query.kernels._events import MAX_MIXED, expand_lists, mix_groups
 from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP
+from zuji.engine.query.virtual.items import Coded, rows_of
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -84,17 +85,19 @@ class Dimension:
         """Codes 1 … m stand for these strings, m + 1 for all others; None: every string its own."""
         self._kept = kept
 
-    def codes(self, column: Column | None, rows: int) -> tuple[U32, U32 | None]:
+    def codes(self, column: Column | Coded | None, rows: int) -> tuple[U32, U32 | None]:
         """uint32[rows] codes; for a list property flat codes and offsets uint32[rows+1]."""
         groups, offsets = self.coded(column, rows)
         return groups.rows(), offsets
 
-    def coded(self, column: Column | None, rows: int) -> tuple[RowGroups, U32 | None]:
+    def coded(self, column: Column | Coded | None, rows: int) -> tuple[RowGroups, U32 | None]:
         """Codes of rows (of list items, with offsets uint32[rows+1]) by way of a table: for
         strings no array is made.
         """
         if column is None:
             return RowGroups(np.zeros(rows, dtype=np.uint8)), None
+        if isinstance(column, Coded):
+            return self._of_entries(column)
         if column.kind == Kind.LIST:
             return RowGroups(
                 np.ascontiguousarray(column.values), self._of_texts(column)
@@ -107,6 +110,17 @@ class Dimension:
         else:
             codes = self._of_numbers(column.values, column.kind)
         return RowGroups(codes, None, column.present, 0), None
+
+    def _of_entries(self, column: Coded) -> tuple[RowGroups, U32 | None]:
+        """Codes by way of the key's: what the item of each text is worth is coded once."""
+        if column.entries.kind == Kind.LIST:
+            return self.coded(rows_of(column), column.rows)
+        known = self._maps.get(id(column.entries))
+        if known is None or known[0] is not column.entries:
+            table, _ = self.codes(column.entries, len(column.entries.values))
+            known = self._maps[id(column.entries)] = (column.entries, table)
+        codes = np.ascontiguousarray(column.key.values)
+        return RowGroups(codes, known[1], column.key.present, 0), None
 
     def _intern(self, values: Sequence[Any]) -> U32:
         with self._lock:
@@ -154,9 +168,7 @@ class Dimension:
         """Left-closed buckets: ``[b0, b1)``, …, below the first and from the last on."""
         assert self._bounds is not None
         bounds = self._bounds
-        labels = [_below(bounds[0])]
-        labels += [f"[{_short(a)}, {_short(b)})" for a, b in pairwise(bounds)]
-        labels.append(f"[{_short(bounds[-1])}, ∞)")
+        labels = bucket_labels(bounds)
         at = np.searchsorted(bounds, values.astype(np.float64), side="right")
         used = np.unique(at)
         table = np.zeros(len(labels), dtype=np.uint32)
@@ -164,8 +176,10 @@ class Dimension:
         return table[at]
 
 
-def _below(bound: float) -> str:
-    return f"(-∞, {_short(bound)})"
+def bucket_labels(bounds: Sequence[float] | F64) -> list[str]:
+    """Names of the left-closed buckets between and beyond edges: one more than there are edges."""
+    inner = [f"[{_short(a)}, {_short(b)})" for a, b in pairwise(bounds)]
+    return [f"(-∞, {_short(bounds[0])})", *inner, f"[{_short(bounds[-1])}, ∞)"]
 
 
 def _short(number: float) -> str:

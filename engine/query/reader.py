@@ -19,6 +19,8 @@ from zuji.engine.query.kernels.lane import Lane
 from zuji.engine.query.plan import bytes_of
 from zuji.engine.query.properties import NAME_COLUMN
 from zuji.engine.query.virtual.evaluate import evaluated
+from zuji.engine.query.virtual.expression import Joined
+from zuji.engine.query.virtual.items import coded
 from zuji.engine.storage.segment import shared
 from zuji.engine.types import Column, Kind
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.filter_ast import Filter
     from zuji.engine.query.plan import RunRef, Scan
     from zuji.engine.query.view import View
+    from zuji.engine.query.virtual.items import Coded
     from zuji.engine.types import U8
 
 
@@ -44,12 +47,18 @@ class Selected:
 
 
 class ShardReader:
-    """Decodes rows of one shard."""
+    """Decodes rows of one shard. ``at_ms``: properties of users are read as they were at that
+    instant, and not as they are now.
+    """
 
-    def __init__(self, view: View, shard: int, context: Context) -> None:
+    def __init__(
+        self, view: View, shard: int, context: Context, *, at_ms: int | None = None
+    ) -> None:
         self.view = view
         self.shard = shard
         self.context = context
+        self.at_ms = at_ms
+        self._profiles: dict[str, Column | None] = {}
         self._lanes: dict[int, Lane] = {}
         self._tables = Tables()
         self._columns: dict[tuple[int, str], Column | None] = {}
@@ -108,7 +117,7 @@ class ShardReader:
         mask: U8 | bool = evaluate(
             folded,
             ref.run.rows,
-            lambda p: self.column(ref, p),
+            lambda p: self.coded(ref, p),
             now_ms=self.view.now_ms,
             warn=self.context.warn,
             tables=self._tables,
@@ -118,6 +127,17 @@ class ShardReader:
         if not mask.view(np.bool_).any():
             return False
         return mask
+
+    def coded(self, ref: RunRef, p: str) -> Column | Coded | None:
+        """As :meth:`column`; a property of items that a text names stays a function of the text."""
+        virtual = self.view.definitions.properties.get(p)
+        if virtual is not None and isinstance(virtual.tree, Joined) and p.startswith("event."):
+            key = self.column(ref, virtual.tree.key)
+            if key is None:
+                return None
+            if key.kind == Kind.STRING:
+                return coded(virtual.tree, key)
+        return self.column(ref, p)
 
     def column(self, ref: RunRef, p: str) -> Column | None:
         """Column ``p`` (as in a query) for the rows of a run; None when no row has it."""
@@ -138,7 +158,7 @@ class ShardReader:
             return evaluated(virtual.tree, run.rows, own, virtual.kind, self.view.tz)
         if scope == "user":
             lane = self.lane(ref)
-            column = profiles.user_column(self.view, self.shard, name)
+            column = self.profile(name)
             return None if column is None else profiles.per_row(column, lane.users, lane.offsets)
         if name == "$name":
             return Column(Kind.STRING, np.zeros(run.rows, np.uint32), None, [run.event])
@@ -147,6 +167,14 @@ class ShardReader:
         if name == "$received":
             return Column(Kind.DATETIME, shared(run).received())
         return shared(run).column(name) if name in run.props else None
+
+    def profile(self, name: str) -> Column | None:
+        """User property of each ordinal, None when nobody has it."""
+        if self.at_ms is None:
+            return profiles.user_column(self.view, self.shard, name)
+        if name not in self._profiles:
+            self._profiles[name] = profiles.user_column_at(self.view, self.shard, name, self.at_ms)
+        return self._profiles[name]
 
     def as_of(self, ref: RunRef, name: str) -> Column | None:
         """User property of each row's user at the time of the row."""
@@ -157,7 +185,7 @@ class ShardReader:
         mask: U8 | bool = evaluate(
             where,
             self.users,
-            lambda p: profiles.user_column(self.view, self.shard, p.partition(".")[2]),
+            lambda p: self.profile(p.partition(".")[2]),
             now_ms=self.view.now_ms,
             warn=self.context.warn,
             tables=self._tables,

@@ -32,6 +32,7 @@ from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import ShardReader
+from zuji.engine.query.virtual.items import Coded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -153,6 +154,7 @@ class RowWork:
     def _part(self, reader: ShardReader, chosen: Selected) -> Part:
         if self._late:
             column = read_by(reader, chosen.ref, self.by.by[0])
+            assert not isinstance(column, Coded)  # event_top.fits
             return Part(chosen.ref, chosen.lane, None, None, column=column)
         columns = self.by.coded(reader, chosen.ref)
         return Part(chosen.ref, *self.by.groups.grouped(chosen.lane, columns))

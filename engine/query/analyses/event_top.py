@@ -22,6 +22,7 @@ from zuji.engine.query.analyses import event_values
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.kernels._events import code_rows
 from zuji.engine.query.kernels.groups import RowGroups
+from zuji.engine.query.virtual.items import is_joined
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary
 from zuji.engine.types import Kind
 
@@ -53,6 +54,7 @@ def fits(bound: Bound, series: Sequence[Series]) -> bool:
     return (
         len(bound.query.by) == 1
         and kind_of(bound.view.catalog, bound.query.by[0].p) == Kind.STRING
+        and not is_joined(bound.view.definitions, bound.query.by[0].p)
         and not event_values.gathers(first)
         and first.op in ("count", "users")
         and bound.query.top.n > 0

@@ -15,12 +15,12 @@ from zuji.engine.index.catalog import USER_PREFIX
 from zuji.engine.query.audience import EventRef, event_from, event_to
 from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.problems import Problem
-from zuji.engine.query.properties import MAX_NAME_CHARS, USER
+from zuji.engine.query.properties import COLUMNS, MAX_NAME_CHARS, USER
 from zuji.engine.query.virtual.expression import ANY, TYPE_OF, Expression, checked, parsed, reads
 from zuji.engine.types import KIND_BY_LABEL, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 MAX_DEFINITIONS: Final = 1_000
 MAX_MEMBERS: Final = 100
@@ -50,15 +50,18 @@ class VirtualProperty:
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """All of a project. ``events`` by name, ``properties`` by full name."""
+    """All of a project. ``events`` by name, ``properties`` by full name; ``items``: the type of the
+    items that a property names (``event.product_id``), by its full name.
+    """
 
     events: Mapping[str, VirtualEvent] = field(default_factory=dict)
     properties: Mapping[str, VirtualProperty] = field(default_factory=dict)
+    items: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kinds(self) -> dict[str, Kind]:
         """Kinds by the name that the catalog would store."""
-        return {_stored(p): one.kind for p, one in self.properties.items()}
+        return {stored_name(p): one.kind for p, one in self.properties.items()}
 
     def closure(self, p: str) -> set[str]:
         """The stored and virtual properties that a property is made of, itself included."""
@@ -82,7 +85,9 @@ class Definitions:
 
     def dump(self) -> dict[str, Any]:
         """As JSON values; what :func:`loaded` reads."""
+        joins = {"items": dict(self.items)} if self.items else {}
         return {
+            **joins,
             "events": {
                 name: {"of": [event_to(ref) for ref in one.of], "description": one.description}
                 for name, one in self.events.items()
@@ -105,14 +110,16 @@ def loaded(
     Raises:
         InvalidInput: says what is wrong and where.
     """
-    document = _object(document, "$", ("events", "properties"))
+    document = _object(document, "$", ("events", "properties", "items"))
     events = _object(document.get("events", {}), "$.events", None)
     properties = _object(document.get("properties", {}), "$.properties", None)
-    if len(events) + len(properties) > MAX_DEFINITIONS:
+    items = _object(document.get("items", {}), "$.items", None)
+    if len(events) + len(properties) + len(items) > MAX_DEFINITIONS:
         raise InvalidInput(f"a project has at most {MAX_DEFINITIONS:,} definitions")
     made = Definitions(
         {name: _event(name, one, sent) for name, one in events.items()},
         {p: _property(p, one, kind_of) for p, one in properties.items()},
+        {p: _join(p, one, properties) for p, one in items.items()},
     )
     for name in made.events:
         _no_circle(name, lambda n: _members(made, n), f"$.events.{name}")
@@ -172,6 +179,20 @@ def _property(p: str, document: object, kind_of: Callable[[str], Kind | None]) -
     return VirtualProperty(p, kind, text, tree, _described(fields, path))
 
 
+def _join(p: str, item_type: object, virtual: Container[str]) -> str:
+    path = f"$.items.{p}"
+    scope, dot, name = p.partition(".")
+    if not dot or scope not in ("event", "user"):
+        raise InvalidInput(f"{path}: expected 'event.NAME' or 'user.NAME'")
+    _named(name, path)
+    if p in COLUMNS or p in virtual:
+        raise InvalidInput(f"{path}: items are named by a property that is sent")
+    if not isinstance(item_type, str):
+        raise InvalidInput(f"{path}: expected the name of an item type")
+    _named(item_type, path)
+    return item_type
+
+
 def _typed(one: VirtualProperty, made: Definitions, kind_of: Callable[[str], Kind | None]) -> None:
     def kind(p: str) -> Kind | None:
         return made.properties[p].kind if p in made.properties else kind_of(p)
@@ -227,6 +248,7 @@ def _described(fields: dict[str, Any], path: str) -> str:
     return text
 
 
-def _stored(p: str) -> str:
+def stored_name(p: str) -> str:
+    """The name under which the catalog has a property, by its full name."""
     scope, _, name = p.partition(".")
     return USER_PREFIX + name if scope == USER else name

@@ -16,7 +16,8 @@ import numpy as np
 
 from zuji.engine import calendars
 from zuji.engine.errors import InvalidQuery
-from zuji.engine.query.virtual.expression import Call, Constant, Expression, Read
+from zuji.engine.query.virtual.expression import Call, Constant, Expression, Joined, Read
+from zuji.engine.query.virtual.items import spread
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def evaluated(
 
     ``column``: of a property by its full name, None when no row has it.
     """
+    if isinstance(tree, Joined):
+        key = column(tree.key)
+        return None if key is None else spread(tree, key)
     vector = _Evaluation(rows, column, tz).of(tree)
     if vector is None:
         return None
@@ -92,6 +96,7 @@ class _Evaluation:
         if isinstance(tree, Read):
             column = self._column(tree.p)
             return None if column is None else _vector(column)
+        assert isinstance(tree, Call)  # a join is a property of its own, which expressions read
         return self._called(tree)
 
     def _constant(self, value: str | int | float | bool) -> Vector:

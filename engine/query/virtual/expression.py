@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
 from zuji.engine.query.problems import Problem, nearest, one_of
 from zuji.engine.query.properties import SCOPES, check_property
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from zuji.engine.types import I64, Column
 
 MAX_CHARS: Final = 2_000
 MAX_NODES: Final = 300
@@ -46,7 +48,28 @@ class Call:
     args: tuple[Expression, ...]
 
 
-Expression = Constant | Read | Call
+class Items(Protocol):
+    """Items of one type at one moment."""
+
+    def of_texts(self, name: str, dictionary: Sequence[str]) -> Column | None:
+        """A property of the items that texts name, an entry each; None when none has it."""
+
+    def of_numbers(self, name: str, values: I64) -> Column | None:
+        """The same of items that whole numbers name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Property ``name`` of the item that the property ``key`` names. Not written in the language:
+    it is what ``event.KEY.NAME`` stands for.
+    """
+
+    key: str
+    name: str
+    items: Items
+
+
+Expression = Constant | Read | Call | Joined
 
 NUMBER, TEXT, TRUTH, INSTANT, LIST, ANY = "number", "text", "truth", "instant", "list", "any"
 TYPE_OF: Final = {
@@ -223,8 +246,12 @@ class _Reader:
         return Constant(value)
 
     def _property(self, node: ast.Attribute | ast.Subscript) -> str:
+        inner: list[str] = []  # of event.KEY.NAME
+        while isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute):
+            inner.insert(0, node.attr)
+            node = node.value
         if isinstance(node, ast.Attribute):
-            name: object = node.attr
+            name: object = ".".join([node.attr, *inner])
         else:
             name = node.slice.value if isinstance(node.slice, ast.Constant) else None
         scope = node.value
@@ -275,6 +302,8 @@ def reads(tree: Expression) -> Iterator[str]:
     """Properties that an expression reads, left to right."""
     if isinstance(tree, Read):
         yield tree.p
+    elif isinstance(tree, Joined):
+        yield tree.key
     elif isinstance(tree, Call):
         for each in tree.args:
             yield from reads(each)
@@ -291,6 +320,8 @@ def checked(tree: Expression, kind_of: Callable[[str], Kind | None]) -> str:
     if isinstance(tree, Read):
         kind = kind_of(tree.p)
         return ANY if kind is None else TYPE_OF[kind]
+    if isinstance(tree, Joined):
+        return ANY
     signature = FUNCTIONS.get(tree.name) or OPERATORS[tree.name]
     wanted = list(signature.args)
     wanted += wanted[-1:] * (len(tree.args) - len(wanted))
