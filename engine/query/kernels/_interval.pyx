@@ -4,9 +4,7 @@
 Thread-safety: a free function without state; the GIL is released while rows are read.
 """
 
-cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
-from libc.stdlib cimport free
 from libc.string cimport memset
 
 import numpy as np
@@ -17,6 +15,7 @@ from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query.kernels.lane import Pairs
 
 from zuji.engine.query.kernels._lanes cimport Guard, LaneSet, RowArrays, finish, pointer, zj_guard, zj_lane
+from zuji.engine.query.kernels._taken cimport taken
 
 cdef extern from "interval.h" nogil:
     int ZI_FULL
@@ -57,30 +56,6 @@ _NEAREST = {"start": 0, "end": 1}
 START, END = 1, 2
 NO_KEY = 0xFFFFFFFF
 FAR = 1 << 60
-
-
-@cython.final
-cdef class _Memory:
-    """Memory that C made, freed with the array over it."""
-
-    cdef void *data
-
-    def __dealloc__(self):
-        free(self.data)
-
-
-cdef object taken(void **source, size_t count, int kind):
-    """An array over memory that C made, which is not C's any more."""
-    cdef cnp.npy_intp shape = <cnp.npy_intp>count
-    cdef _Memory memory
-    if not count:
-        return np.empty(0, cnp.PyArray_DescrFromType(kind))
-    memory = _Memory()
-    memory.data = source[0]
-    source[0] = NULL
-    out = cnp.PyArray_SimpleNewFromData(1, &shape, kind, memory.data)
-    cnp.set_array_base(out, memory)
-    return out
 
 
 def interval_pairs(

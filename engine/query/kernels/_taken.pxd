@@ -1,0 +1,1 @@
+cdef object taken(void **source, size_t count, int kind)

@@ -1,0 +1,1 @@
+# For other kernels alone: nothing here is seen from Python.
