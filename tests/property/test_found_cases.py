@@ -10,7 +10,8 @@ from tests.oracle.generate import Case
 from tests.property.shrink import differs
 
 START = 1_541_041_200_000
-WEEK = 7 * 86_400_000
+DAY = 86_400_000
+WEEK = 7 * DAY
 
 
 def event(name: str, at: int) -> dict[str, Any]:
@@ -58,6 +59,15 @@ CASES = {
         {
             **funnel(["open", "view", "pay", "leave page"], optional=(1, 2)),
             "by": [{"p": "event.c", "attr": "last"}],
+        },
+    ),
+    # More than 1,000 bands of one width are refused; the oracle made them all.
+    "a_width_of_more_than_a_thousand_bands": (
+        [[{**event("pay", i * DAY), "properties": {"a": 2_500.0 * i}} for i in range(2)]],
+        {
+            "model": "distribution",
+            "time": {"from": "2018-10-31", "to": "2018-11-30", "tz": "UTC"},
+            "body": {"e": "pay", "measure": {"max": "event.a"}, "buckets": {"width": 2}},
         },
     ),
 }

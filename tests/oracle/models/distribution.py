@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.oracle.asking import (
     OTHER,
     Key,
+    RefusedQuery,
     Span,
     by_columns,
     chosen,
@@ -312,7 +313,11 @@ def _bands(
     if not numbers:
         return []
     if isinstance(asked, dict):
-        return _of_width(Fraction(str(asked["width"])), numbers)
+        width = Fraction(str(asked["width"]))
+        most = (Fraction(max(numbers)) - Fraction(min(numbers))) / width
+        if most > 2_000 or len(_of_width(width, numbers)) > 1_000:
+            raise RefusedQuery("too many bands")
+        return _of_width(width, numbers)
     if min(numbers) == max(numbers):
         return _of_width(Fraction(1), numbers)
     op, _ = _measure(query["body"])
