@@ -21,6 +21,7 @@ from zuji.engine.defining import Defined
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.people.items import Items
+from zuji.engine.people.people import People
 from zuji.engine.quarantine import Wanted
 from zuji.engine.query.bind import column_kind
 from zuji.engine.query.context import Cancel, Context
@@ -35,6 +36,7 @@ from zuji.engine.storage import names
 from zuji.engine.storage.cache import ColumnCache, default_bytes
 from zuji.engine.storage.files import Files
 from zuji.engine.storage.segment import Segment
+from zuji.engine.storage.without import Without
 from zuji.engine.writer import AppendResult
 
 if TYPE_CHECKING:
@@ -203,6 +205,7 @@ class Engine:
         self._replaying = threading.Lock()
         self._view: tuple[Any, View, int] | None = None
         self._defined = defined
+        self._people = People(writer, self._pin, writable=lock is not None)
         self._items = Items(writer, defined, self._known)
 
     # -- events in -----------------------------------------------------------------------------
@@ -448,7 +451,7 @@ class Engine:
                 catalog = self._defined.beside(catalog, definitions)
             for shard in sources:
                 for source in shard:
-                    if isinstance(source, Segment):
+                    if isinstance(source, Segment | Without):
                         source.keep_in(self._columns)
             view = View(
                 project=self.project,
@@ -563,6 +566,12 @@ class Engine:
         """
         self._check_writable()
         self._defined.remove(gone)
+
+    @property
+    def people(self) -> People:
+        """Erasing people, exporting what is held about one, and time to live (docs/privacy.md)."""
+        self._check()
+        return self._people
 
     # -- the quarantine ------------------------------------------------------------------------
 

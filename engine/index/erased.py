@@ -65,17 +65,16 @@ class Erased:
         """All erased ordinals: no population has them."""
         return _arrays(self.all)
 
-    def dump(self, without: Mapping[int, U32] | None = None) -> dict[str, Any] | None:
-        """State for the manifest, as it will be when ``without`` are gone; None when there is
-        nothing to say.
-        """
+    def dump(self) -> dict[str, Any] | None:
+        """State for the manifest; None when there is nothing to say."""
         if not self.applied and not any(self.all):
             return None
-        left = [waiting.copy() for waiting in self.waiting]
-        for shard, mine in (without or {}).items():
-            left[shard] -= BitMap(mine)
-        pairs = zip(self.all, left, strict=True)
+        pairs = zip(self.all, self.waiting, strict=True)
         return {"applied": self.applied, "shards": [[_bytes(a), _bytes(w)] for a, w in pairs]}
+
+    def copy(self) -> Erased:
+        """Another one with the same ordinals: what will be once an edit is committed."""
+        return Erased(len(self.all), self.dump())
 
 
 def _arrays(maps: list[BitMap]) -> Ordinals:

@@ -11,6 +11,7 @@ Thread-safe; one flush at a time.
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import StorageFull
@@ -24,11 +25,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
+    from zuji.engine.index.erased import Ordinals
     from zuji.engine.storage.frame import Sliced
     from zuji.engine.storage.manifest import SegmentMeta
     from zuji.engine.writer.state import Growing, State
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Erasing:
+    """An erasure that goes with a flush."""
+
+    ordinals: Ordinals
+    applied: int
+
+    def after(self, state: State) -> dict[str, Any] | None:
+        """What the manifest is to say."""
+        erased = state.identity.erased.copy()
+        erased.add(self.ordinals, self.applied)
+        return erased.dump()
+
+    def done(self, state: State) -> None:
+        """It says so. REQUIRES: the lock."""
+        state.identity.erase(self.ordinals, self.applied)
+        state.changes += 1
 
 
 class Flusher:
@@ -80,7 +101,49 @@ class Flusher:
             while frozen := self._state.frozen:
                 self._flush_one(frozen[0], quietly=quietly and len(frozen) == 1)
 
-    def _flush_one(self, grown: Growing, *, quietly: bool) -> None:
+    def erase(self, ordinals: Ordinals, applied: int) -> None:
+        """Makes ordinals nobody's and their rows invisible, durable on return, all or nothing.
+        ``applied``: number of the entry of the ledger that says so.
+
+        What was appended before is flushed, so that no record that is replayed names an id that is
+        no more: most of it first; then, while appending waits, the few rows that came meanwhile.
+
+        Raises:
+            StorageFull, Corruption: nobody is erased. StorageFailed: it is not known.
+        """
+        state = self._state
+        with state.maintenance:
+            while state.frozen:
+                self._flush_one(state.frozen[0], quietly=False)
+            with state.lock:
+                state.check_open()
+                self.freeze()
+            while state.frozen:
+                self._flush_one(state.frozen[0], quietly=False)
+            state.identity.tables()
+            with state.lock:
+                state.check_open()
+                self.freeze()
+                while len(state.frozen) > 1:
+                    self._flush_one(state.frozen[0], quietly=False)
+                erasing = _Erasing(ordinals, applied)
+                if state.frozen:
+                    self._flush_one(state.frozen[0], quietly=False, erasing=erasing)
+                else:
+                    self._commit_alone(erasing)
+
+    def _commit_alone(self, erasing: _Erasing) -> None:
+        state = self._state
+        state.manifest.check()
+        try:
+            erased = erasing.after(state)
+            state.manifest.commit(Edit(extra_updates={"erased": erased}))
+            erasing.done(state)
+        except BaseException as problem:
+            state.failed("an erasure", problem, known=isinstance(problem, StorageFull))
+            raise
+
+    def _flush_one(self, grown: Growing, *, quietly: bool, erasing: _Erasing | None = None) -> None:
         state = self._state
         state.manifest.check()  # else every try leaves files that nobody dares to remove
         written: list[str] = []
@@ -91,6 +154,8 @@ class Flusher:
             metas = [] if frame is None else self.write_segments(frame, written, pool=pool)
             before = state.manifest.state.extra.get("items", [])
             extra = self.write_extras(grown, written)
+            if erasing is not None:
+                extra["erased"] = erasing.after(state)
             state.sync_dirs()
             edit = Edit(
                 add=tuple(metas),
@@ -108,6 +173,8 @@ class Flusher:
                 state.changes += 1
                 state.identity.saved(extra["ids"])
                 state.dedup.saved(extra["dedup"])
+                if erasing is not None:
+                    erasing.done(state)
                 state.last_error = None
                 state.flushes += 1
                 state.stored_bytes += sum(meta.bytes for meta in metas)
@@ -153,6 +220,7 @@ class Flusher:
             # As it is now: names only grow, and what is stored may be newer than the freeze point.
             catalog = state.catalog.dump()
             generation = state.oldest_generation(without=grown)
+            erased = state.identity.erased.dump()  # goes with the ids: one may be among them
         assert grown.keys is not None
         ids = state.identity.save(new_ids, lambda: state.new(names.ids(state.number()), written))
         keys = state.dedup.save(
@@ -173,6 +241,7 @@ class Flusher:
             "catalog": catalog,
             "ids": ids,
             "dedup": keys,
+            "erased": erased,
             "generation": generation,
             "items": items,
             "quarantine": quarantine,

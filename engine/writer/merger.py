@@ -38,7 +38,7 @@ class Merger:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._turn = threading.Lock()  # held by the pass that runs
+        self.turn = threading.Lock()  # held by the pass that runs
         threads = state.config.threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="zuji-merge")
         self._quiet_pool = ThreadPoolExecutor(
@@ -75,7 +75,7 @@ class Merger:
         """
         state = self._state
         done = 0
-        with self._turn:
+        with self.turn:
             while not state.closing or full:
                 groups = compaction.pick(
                     state.segments, full=full, fan_in=fan_in or state.config.compact_after

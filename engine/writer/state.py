@@ -221,7 +221,7 @@ class State:
         """
         if committing and not isinstance(problem, StorageFull):
             return False
-        self._discard(written)
+        self.discard(written)
         return True
 
     def failed(self, what: str, problem: BaseException, *, known: bool) -> None:
@@ -246,9 +246,9 @@ class State:
         is removed at the next start.
         """
         left = {one[0] for one in now}
-        self._discard(self.path(one[0]) for one in before if one[0] not in left)
+        self.discard(self.path(one[0]) for one in before if one[0] not in left)
 
-    def _discard(self, written: Iterable[str]) -> None:
+    def discard(self, written: Iterable[str]) -> None:
         """Removes what a failed flush left; what cannot be removed is removed at the next start."""
         for path in written:
             for name in (path, names.temporary(path)):

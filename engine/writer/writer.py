@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from zuji.engine.items.files import read_items
 from zuji.engine.quarantine import read_quarantine
 from zuji.engine.storage.manifest import Manifest
 from zuji.engine.storage.source import MEMTABLE_RANK
+from zuji.engine.writer.eraser import Eraser
 from zuji.engine.writer.flusher import Flusher
 from zuji.engine.writer.intake import Intake
 from zuji.engine.writer.loader import Loader
@@ -72,6 +74,7 @@ class Writer(State):
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self.quarantine = Quarantine(self, self._flusher)
+        self.eraser = Eraser(self, self._flusher, self._merger)
         self._to_flush, self._to_merge = threading.Event(), threading.Event()
         self._to_tidy = threading.Event()
         self._looked = -LOOKED_S  # when readers took a view last
@@ -115,7 +118,7 @@ class Writer(State):
             sources = sources_of(segments, mems, pins, self.shards, tidied=tidied)
             if tidied and any(mem.crowded for mem in mems):
                 self._to_tidy.set()
-            return version, sources, catalog, users
+            return version, self.eraser.seen(sources), catalog, users
 
     def _catalog_now(self) -> Catalog:
         """A copy of the catalog, the same while nothing changes. REQUIRES: the lock."""
@@ -216,9 +219,18 @@ class Writer(State):
     def compact(
         self, *, full: bool = True, progress: Callable[[int, int], None] | None = None
     ) -> int:
-        """Merges segments until nothing is left to merge; returns the number of merges."""
+        """Merges segments until nothing is left to merge; returns the number of merges. What is
+        left of erased users goes first.
+        """
         self.flush()
+        self.eraser.purge()
         return self._merger.merge_some(full=full, progress=progress)
+
+    @contextmanager
+    def merging(self) -> Iterator[None]:
+        """Nothing else replaces segments meanwhile."""
+        with self._merger.turn:
+            yield
 
     def scrub(self) -> Iterator[ZujiError]:
         """Checks every byte of segments, id, key and quarantine files; yields what is wrong."""

@@ -169,7 +169,8 @@ def test_an_erased_id_is_nobody_and_comes_back_as_another_user(make, new_name, t
         for name in dropped:
             (tmp_path / name).unlink()
         reopened.saved(chunks)
-        state = reopened.erased.dump(hidden)
+        reopened.erased.gone(hidden)
+        state = reopened.erased.dump()
         kept = b"".join(
             read_ids(Files(), str(tmp_path / name), s, first, count)[0].tobytes()
             for s, mine in enumerate(chunks)

@@ -1,0 +1,258 @@
+"""Eraser: erased users out of sight at once, and out of all files with the next compaction.
+
+Erasing is one manifest edit (:meth:`Flusher.erase`): from then on the ordinals are nobody's, and
+who reads sees their rows no more (:meth:`Eraser.seen`). Purging writes every segment that has such
+rows anew without them, the chunks of ids that have their ids, and lets whoever else keeps
+something by ordinal forget (``forgets``); the last edit says that no file has them any more. Cut
+off anywhere, the next purge does the rest. Thread-safe; one purge at a time, and none beside a
+merge.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from zuji.engine.errors import ZujiError
+from zuji.engine.storage import names
+from zuji.engine.storage.fewer import Fewer, has_any
+from zuji.engine.storage.manifest import Edit
+from zuji.engine.storage.rewriting import rewrite
+from zuji.engine.storage.segment import Segment
+from zuji.engine.storage.without import Without
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from zuji.engine.index.erased import Ordinals
+    from zuji.engine.storage.manifest import SegmentMeta
+    from zuji.engine.storage.source import Source
+    from zuji.engine.types import U32
+    from zuji.engine.writer.flusher import Flusher
+    from zuji.engine.writer.merger import Merger
+    from zuji.engine.writer.state import State
+
+log = logging.getLogger(__name__)
+
+
+class Forgets(Protocol):
+    """Somebody who keeps something by ordinal: members of cohorts, values of tags."""
+
+    def forget(self, ordinals: Ordinals) -> int:
+        """Lets go of all that is kept of these ordinals, in every version; how many things. Durable
+        on return, and nothing is left in a file. Called again with the same after a crash.
+        """
+
+
+@dataclass(slots=True)
+class Purged:
+    """What a purge did. ``bytes``: how much smaller the files are."""
+
+    users: int = 0
+    rows: int = 0
+    segments: int = 0
+    id_files: int = 0
+    kept_things: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a segment is without the users who were erased up to a version."""
+
+    version: int
+    source: Source | None  # None: it has none of their rows
+
+
+class Eraser:
+    """Erases users of a writer's state."""
+
+    def __init__(self, state: State, flusher: Flusher, merger: Merger) -> None:
+        self._state = state
+        self._flusher = flusher
+        self._merger = merger
+        self._loads: set[int] = set()  # that may bring rows of users erased while they ran
+        self._seen: weakref.WeakKeyDictionary[Segment, _Seen] = weakref.WeakKeyDictionary()
+        self.forgets: list[Forgets] = []
+
+    # -- at once -------------------------------------------------------------------------------
+
+    def erase(self, ordinals: Ordinals, applied: int) -> None:
+        """See :meth:`Flusher.erase`."""
+        self._flusher.erase(ordinals, applied)
+        with self._state.lock:
+            self._loads |= set(self._state.loading)
+
+    def seen(self, sources: Iterable[list[Source]]) -> list[list[Source]]:
+        """Sources by shard without the rows of erased users. O(1) a source that was asked for
+        before and since which nobody was erased.
+        """
+        with self._state.lock:
+            erased = self._state.identity.erased
+            hidden, version = erased.hidden(), erased.version
+        found = []
+        for shard, mine in enumerate(sources):
+            gone = hidden.get(shard)
+            found.append(mine if gone is None else [self._shown(s, gone, version) for s in mine])
+        return found
+
+    def _shown(self, source: Source, gone: U32, version: int) -> Source:
+        if not isinstance(source, Segment):
+            return source  # a memtable is flushed before its users are erased
+        known = self._seen.get(source)
+        if known is None or known.version != version:
+            made = Without(source, gone) if has_any(source, gone) else None
+            known = self._seen[source] = _Seen(version, made)
+        return known.source or source
+
+    # -- out of all files ----------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> int:
+        """Erased users who may still have rows in files."""
+        with self._state.lock:
+            return sum(len(mine) for mine in self._state.identity.erased.hidden().values())
+
+    def purge(self, progress: Callable[[int, int], None] | None = None) -> Purged:
+        """Removes everything of erased users from all files. ``progress``: segments done, of all
+        that may have their rows.
+
+        Raises:
+            Corruption: a segment is damaged; the others are done, and the users wait on.
+            StorageFull, StorageFailed, ReadOnly, EngineClosed: what was done by then stays done.
+        """
+        state, done = self._state, Purged()
+        with state.lock:
+            state.check_open()
+            ordinals = state.identity.erased.hidden()
+            loads = set(self._loads)
+        if not ordinals:
+            return done
+        self._flusher.flush_frozen()
+        self._await(loads)
+        with self._merger.turn:
+            self._rewrite_segments(ordinals, done, progress)
+        for keeper in self.forgets:
+            done.kept_things += keeper.forget(ordinals)
+        self._rewrite_ids(ordinals, done)
+        with state.lock:
+            self._loads -= loads
+        done.users = sum(map(len, ordinals.values()))
+        log.info(
+            "purged users=%d rows=%d segments=%d bytes=%d",
+            done.users,
+            done.rows,
+            done.segments,
+            done.bytes,
+        )
+        return done
+
+    def _await(self, loads: set[int]) -> None:
+        """Waits for bulk loads that were bound before their users were erased."""
+        state = self._state
+        with state.lock:
+            while loads & set(state.loading):
+                state.check_open()
+                state.room.wait(timeout=60)
+
+    def _rewrite_segments(
+        self, ordinals: Ordinals, done: Purged, progress: Callable[[int, int], None] | None
+    ) -> None:
+        mine = [s for s in self._state.segments if s.shard in ordinals]
+        problem: ZujiError | None = None
+        for number, segment in enumerate(mine):
+            users = ordinals[segment.shard]
+            try:
+                if has_any(segment, users):
+                    self._replace(segment, Fewer(segment, users), done)
+            except ZujiError as raised:
+                if raised.code != "corruption":
+                    raise
+                problem = problem or raised
+            if progress is not None:
+                progress(number + 1, len(mine))
+        if problem is not None:
+            raise problem
+
+    def _replace(self, segment: Segment, fewer: Fewer, done: Purged) -> None:
+        """Puts what is left of a segment in its place."""
+        state = self._state
+        state.manifest.check()
+        written: list[str] = []
+        committing = False
+        try:
+            added: tuple[SegmentMeta, ...] = ()
+            if fewer.rows:
+                number = state.number()
+                file = state.new(names.segment(number), written)
+                path = state.path(file)
+                meta = rewrite(state.files, fewer, path, segment_id=number, file=file, tz=state.tz)
+                state.files.sync_dir(state.path(names.SEGMENT_DIR))
+                added = (meta,)
+            fresh = tuple(Segment(state.files, state.path(m.file), m) for m in added)
+            with state.lock:
+                committing = True
+                gone = (segment.meta.id,)
+                state.manifest.commit(Edit(add=added, remove=gone, next_id=state.next_id))
+                kept = [s for s in state.segments if s is not segment]
+                state.segments = (*kept, *fresh)
+                state.changes += 1
+                state.merged_bytes += sum(m.bytes for m in added)
+        except BaseException as problem:
+            known = state.discard_unless_unknown(written, problem, committing=committing)
+            state.failed("a purge", problem, known=known)
+            raise
+        self._remove([segment.meta.file])
+        done.segments += 1
+        done.rows += fewer.dropped
+        done.bytes += segment.meta.bytes - sum(m.bytes for m in added)
+
+    def _rewrite_ids(self, ordinals: Ordinals, done: Purged) -> None:
+        """Chunks of ids without those of erased users; the same edit says that all is done."""
+        state = self._state
+        written: list[str] = []
+        committing = False
+        with state.maintenance:
+            try:
+                chunks, gone = state.identity.rewritten(
+                    ordinals, lambda: state.new(names.ids(state.number()), written)
+                )
+                state.files.sync_dir(state.path(names.IDS_DIR))
+                with state.lock:
+                    erased = state.identity.erased.copy()
+                    erased.gone(ordinals)
+                    committing = True
+                    state.manifest.commit(
+                        Edit(
+                            next_id=state.next_id,
+                            extra_updates={"ids": chunks, "erased": erased.dump()},
+                        )
+                    )
+                    state.identity.saved(chunks)
+                    state.identity.erased.gone(ordinals)
+                    state.changes += 1
+            except BaseException as problem:
+                known = state.discard_unless_unknown(written, problem, committing=committing)
+                state.failed("a purge", problem, known=known)
+                raise
+        self._remove(gone)
+        done.id_files = len(gone)
+
+    def _remove(self, files: Iterable[str]) -> None:
+        for file in files:  # queries that still read them hold their own mappings
+            try:
+                self._state.files.remove(self._state.path(file))
+            except ZujiError:
+                log.warning("could not remove path=%s", file)  # the next opening does
+
+
+def by_shard(places: Iterable[tuple[int, int]]) -> Ordinals:
+    """(shard, ordinal) pairs as arrays by shard, ascending, each once."""
+    found: dict[int, set[int]] = {}
+    for shard, ordinal in places:
+        found.setdefault(shard, set()).add(ordinal)
+    return {shard: np.array(sorted(mine), np.uint32) for shard, mine in found.items()}
