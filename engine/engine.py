@@ -20,7 +20,11 @@ from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.defining import Defined
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
+from zuji.engine.people.graph import Graph, Node, graph_of
 from zuji.engine.people.items import Items
+from zuji.engine.people.marking import Marking
+from zuji.engine.people.tags.host import Host
+from zuji.engine.people.tags.tags import Tags
 from zuji.engine.people.people import People
 from zuji.engine.quarantine import Wanted
 from zuji.engine.query.bind import column_kind
@@ -28,6 +32,7 @@ from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.execute import execute, explain_query, users_of
+from zuji.engine.query.mark_names import TAG
 from zuji.engine.query.timeline import timeline
 from zuji.engine.query.view import ProfilesKept, View, newest
 from zuji.engine.query.walks import most_frequent, paths_of_sessions
@@ -205,6 +210,13 @@ class Engine:
         self._replaying = threading.Lock()
         self._view: tuple[Any, View, int] | None = None
         self._defined = defined
+        host = Host(
+            writer.tz, self.running, writer.find, writer.now_ms, self._graph, self._remove_node
+        )
+        self._tags = Tags(
+            host, writer.files, writer.directory, self._columns, writable=lock is not None
+        )
+        self._marking = Marking({TAG: self._tags.kept})
         self._people = People(writer, self._pin, writable=lock is not None)
         self._items = Items(writer, defined, self._known)
 
@@ -438,6 +450,8 @@ class Engine:
         self._check()
         items = self._writer.items
         version = (self._defined.version, items.version, *self._writer.version())
+        marks = self._marking.now()
+        version = (id(marks), *version)
         asked = time.monotonic_ns()
         with self._view_lock:
             # A view pinned while we waited for the lock is new enough, too.
@@ -449,6 +463,8 @@ class Engine:
             definitions = self._defined.with_items(items.frozen(), catalog)
             if definitions.properties:
                 catalog = self._defined.beside(catalog, definitions)
+            version = (id(marks), *version)
+            catalog = self._marking.beside(catalog, marks)
             for shard in sources:
                 for source in shard:
                     if isinstance(source, Segment | Without):
@@ -468,6 +484,7 @@ class Engine:
                 newest_ms=newest(sources),
                 rows=sum(source.rows for shard in sources for source in shard),
                 definitions=definitions,
+                marks=marks,
             )
             self._view = (version, view, pinned_at)
             return view.at(self._writer.now_ms())
@@ -512,6 +529,22 @@ class Engine:
                 }
             )
         return sorted(found, key=lambda p: (p["scope"], p["name"] == DEVICE_ID, p["name"]))
+
+    # -- tags ----------------------------------------------------------------------------------
+
+    @property
+    def tags(self) -> Tags:
+        """The project's tags (docs/tags.md)."""
+        self._check()
+        return self._tags
+
+    def _graph(self) -> Graph:
+        """What is made of what."""
+        return Graph({**graph_of(self._defined.now.used()), **self._tags.made_of()})
+
+    def _remove_node(self, node: Node) -> None:
+        if node[0] == "property":
+            self._defined.remove([node[1]])
 
     # -- virtual events and properties ---------------------------------------------------------
 

@@ -80,7 +80,7 @@ def user_column(view: View, shard: int, name: str) -> Column | None:
             lambda: _now(view, shard, name),
         ),
     )
-    return None if column is None else _fitted(column, view.users[shard])
+    return None if column is None else fitted(column, view.users[shard])
 
 
 def user_column_at(view: View, shard: int, name: str, at_ms: int) -> Column | None:
@@ -102,10 +102,12 @@ def user_column_at(view: View, shard: int, name: str, at_ms: int) -> Column | No
     past = history(view, shard, name)
     if past is None:
         return None
+    if len(past.times) and int(past.times.max()) <= at_ms:
+        return user_column(view, shard, name)
     until = np.flatnonzero(past.times <= at_ms)
     last = np.full(view.users[shard], -1, dtype=np.int64)
     last[past.users[until]] = until  # sorted: the last assignment of a user stays
-    return _pick(past, last)
+    return pick(past, last)
 
 
 def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None:
@@ -128,7 +130,7 @@ def column_as_of(view: View, shard: int, name: str, lane: Lane) -> Column | None
     past = history(view, shard, name)
     if past is None:
         return None
-    return _pick(past, asof(past.users, past.times, lane))
+    return pick(past, asof(past.users, past.times, lane))
 
 
 def per_row(column: Column, users: U32, offsets: U32) -> Column:
@@ -167,7 +169,7 @@ def _profile_sources(view: View, shard: int) -> tuple[Source, ...]:
     )
 
 
-def _fitted(column: Column, users: int) -> Column:
+def fitted(column: Column, users: int) -> Column:
     """The column with users who came after it was made, who have no value; or without those whom an
     older view does not have.
     """
@@ -200,10 +202,11 @@ def _now(view: View, shard: int, name: str) -> Column | None:
         return None
     last = np.full(view.users[shard], -1, dtype=np.int64)
     last[past.users] = np.arange(len(past.users))  # sorted: the last assignment of a user stays
-    return _pick(past, last)
+    return pick(past, last)
 
 
-def _pick(past: History, index: I64) -> Column:
+def pick(past: History, index: I64) -> Column:
+    """What was after each of some records; -1: nothing."""
     known = index >= 0
     at = np.where(known, index, 0)
     present = (known & (past.present[at] == 1)).astype(np.uint8)

@@ -388,6 +388,14 @@ def _scores_of(cell: int) -> list[int]:
     return [cell // 36, cell // 6 % 6, cell % 6]
 
 
+def cells_of_users(bound: Bound) -> list[tuple[U32, I64]]:
+    """Of each shard the ordinals with a chosen event, ascending, and their cells: numbers of
+    :data:`LAYERS`, or r · 36 + f · 6 + m.
+    """
+    work = _Work(bound)
+    return [(people.users, work.cells(people)) for people in work.shards]
+
+
 def users(bound: Bound, pick: RfmPick) -> list[U32]:
     """Ordinals of a layer, of a cell of scores, or of a whole line."""
     work = _Work(bound)
