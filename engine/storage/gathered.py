@@ -3,9 +3,9 @@ is made of.
 
 For users whose rows lie with somebody else: what is gathered stands beside :class:`Without` s of
 the same sources. Users and times are read when it is made, properties when somebody asks. Each row
-may be given the id that it came with, as the text property :data:`ORIGIN`. Of rows at one instant,
-those of an older source come first, those of one source as they were sent. Immutable; thread-safe:
-caches are filled idempotently.
+may be given the id that it came with, as the text property :data:`ORIGIN` and as its device. Of
+rows at one instant, those of an older source come first, those of one source as they were sent.
+Immutable; thread-safe: caches are filled idempotently.
 """
 
 from __future__ import annotations
@@ -27,30 +27,36 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.partition import Partition
     from zuji.engine.storage.source import Run
-    from zuji.engine.types import I64, U8, U32
+    from zuji.engine.types import I64, U8, U32, Flags
 
 ORIGIN = "$origin"
-"""Property of a row that belongs to somebody else than its id says: that id."""
-NONE = 0xFFFF_FFFF
-"""Origin of a row that stays with its id."""
+"""Property of a row that belongs to somebody else than its id says: that id. Nobody is shown it."""
+DEVICE_ID = "$device_id"
+"""Property that such a row gets with it: of rows of customers, the device that they came with."""
+STORED = 0xFFFF_FFFF
+"""Origin of a row that is as it was stored."""
+HOME = 0xFFFF_FFFE
+"""Origin of a row that is its own id's again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """Rows of one run: their numbers int64, ascending, the user of each uint32, and its origin, a
-    code or :data:`NONE`, uint32. ``age``: runs of an older source have a lower one.
+    """Rows of one run: their numbers int64, ascending, the user of each uint32, and its origin
+    uint32: a code of ``origins``, :data:`STORED` or :data:`HOME`. ``age``: runs of an older source
+    have a lower one.
     """
 
     run: Run
     rows: I64
     ordinal: U32
     origin: U32
+    origins: Dictionary
     age: int
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """Picked rows of one partition, for one shard; ``origins``: what the codes of origins mean.
+    """Picked rows of one partition, for one shard.
 
     ``exact``: properties that no row has are left out, which reads them; else they may be named.
     """
@@ -58,7 +64,6 @@ class Gathered:
     shard: int
     partition: Partition
     picked: Sequence[Picked]
-    origins: Dictionary
     exact: bool = False
 
     def sorted(self) -> GatheredRows:
@@ -91,8 +96,6 @@ class GatheredRows(OrderedRows):
         super().__init__(replace(keys, perm=sent[keys.perm].astype(np.uint32)), 0)
         self._parts = parts
         self._exact = of.exact
-        self._origins = of.origins
-        self._origin: U32 = _all([part.origin for part in parts], np.uint32)
         cuts = np.cumsum([0, *counts])
         self._of_run = [
             [i for i, part in enumerate(parts) if part.run.event == name] for name in self.names
@@ -121,11 +124,10 @@ class GatheredRows(OrderedRows):
             found: dict[str, Kind] = {}
             for i in self._of_run[run]:
                 found |= self._parts[i].run.props
-            found.pop(ORIGIN, None)
+            if any(_moved(self._parts[i]).any() for i in self._of_run[run]):
+                found |= {ORIGIN: Kind.STRING, DEVICE_ID: Kind.STRING}
             if self._exact:
                 found = {name: kind for name, kind in found.items() if self.prop(name).count(run)}
-            if (self._origin[self.rows_of(run)] != NONE).any():
-                found[ORIGIN] = Kind.STRING
             known = self._kinds[run] = dict(sorted(found.items()))
         return known
 
@@ -139,21 +141,17 @@ class GatheredRows(OrderedRows):
 
     def cells(self, run: int, name: str) -> list[Cells]:
         """Values of a property, part by part."""
-        if name == ORIGIN:
-            mine = self._origin[self._first[run] :][: int(self.starts[run + 1] - self.starts[run])]
-            there = mine != NONE
-            codes = np.where(there, mine, 0)
-            return [_cells(Column(Kind.STRING, codes, there.view(np.uint8), self._origins))]
         found = []
         for i in self._of_run[run]:
             part = self._parts[i]
             column = shared(part.run).column(name) if name in part.run.props else None
-            found.append(_taken(column, part.rows, self.kind(name)))
+            cells = _taken(column, part.rows, self.kind(name))
+            found.append(_with_origin(cells, part) if name in (ORIGIN, DEVICE_ID) else cells)
         return found
 
     def kind(self, name: str) -> Kind:
         """Kind of a property of any part."""
-        if name == ORIGIN:
+        if name in (ORIGIN, DEVICE_ID):
             return Kind.STRING
         return next(part.run.props[name] for part in self._parts if name in part.run.props)
 
@@ -282,6 +280,29 @@ def _taken(column: Column | None, rows: I64, kind: Kind) -> Cells:
         whole.offsets, np.asarray(whole.values, np.uint32), rows.astype(np.uint32)
     )
     return Cells(items, present, whole.strings, offsets)
+
+
+def _moved(part: Picked) -> Flags:
+    return part.origin < HOME
+
+
+def _with_origin(cells: Cells, part: Picked) -> Cells:
+    """The ids that the rows came with, where that is not what is stored."""
+    moved, home = _moved(part), part.origin == HOME
+    if not (moved.any() or home.any()):
+        return cells
+    there = cells.present.view(np.bool_) & ~moved & ~home
+    kept, given = np.unique(cells.values[there]), np.unique(part.origin[moved])
+    strings, (of_kept, of_given) = merge_sorted(
+        [
+            as_dictionary(cells.strings).pick(kept.astype(np.uint32)),
+            part.origins.pick(given),
+        ]
+    )
+    values = np.zeros(len(part.rows), np.uint32)
+    values[there] = of_kept[np.searchsorted(kept, cells.values[there])]
+    values[moved] = of_given[np.searchsorted(given, part.origin[moved])]
+    return Cells(values, (there | moved).view(np.uint8), strings)
 
 
 def _ties(part: Picked) -> Any:

@@ -15,7 +15,7 @@ from tests.property.test_segments import FILES, TZ, viewed, written
 from zuji.engine.storage import compaction
 from zuji.engine.storage.cache import ColumnCache
 from zuji.engine.storage.dictionary import Dictionary
-from zuji.engine.storage.gathered import NONE, ORIGIN, Gathered, Picked
+from zuji.engine.storage.gathered import DEVICE_ID, HOME, ORIGIN, STORED, Gathered, Picked
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment import Segment
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PARTITION = Partition(MONTH, START, END)
 EDGES = day_edges(TZ, START, END)
-NOBODY = np.empty(0, np.uint32)
+NO_IDS = Dictionary.of([])
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +45,9 @@ def _picked(
         numbers = [i for i, row in enumerate(mine) if row.ordinal in to]
         if numbers:
             users = np.array([to[mine[i].ordinal] for i in numbers], np.uint32)
-            origin = np.full(len(numbers), NONE, np.uint32)
-            parts.append(Picked(run, np.array(numbers, np.int64), users, origin, age))
-    for row in held:
-        if row.ordinal in to:
-            given_rows.append(replace(row, ordinal=to[row.ordinal]))
+            origin = np.full(len(numbers), STORED, np.uint32)
+            parts.append(Picked(run, np.array(numbers, np.int64), users, origin, NO_IDS, age))
+    given_rows += [replace(row, ordinal=to[row.ordinal]) for row in held if row.ordinal in to]
     return parts, given_rows
 
 
@@ -78,9 +76,9 @@ def test_gathered_rows(
         bases.append((age, source, held))
     if not wanted:
         return
-    exact = MemorySource(Gathered(0, PARTITION, picked, Dictionary.of([]), True), 9, EDGES)
+    exact = MemorySource(Gathered(0, PARTITION, picked, True), 9, EDGES)
     check(exact, wanted)
-    loose = MemorySource(Gathered(0, PARTITION, picked, Dictionary.of([]), False), 9, EDGES)
+    loose = MemorySource(Gathered(0, PARTITION, picked, False), 9, EDGES)
     check(loose, wanted, exact=False)
     # Written beside what is left, it is as if the rows had always been theirs.
     gone = np.array(sorted(to), np.uint32)
@@ -102,31 +100,36 @@ def test_gathered_rows(
     assert list(merged.scrub()) == []
 
 
+def _shown(run: Any, name: str) -> dict[int, str]:
+    """Values of a text property by count."""
+    column, count = run.column(name), run.column("count").values.tolist()
+    if column is None:
+        return {}
+    present = column.present if column.present is not None else [1] * len(count)
+    rows = zip(count, decoded(column), present, strict=True)
+    return {number: value for number, value, there in rows if there}
+
+
 def test_the_id_that_a_row_came_with() -> None:
+    # rows of user 0 are 0 and 3, of user 1 are 1 and 4, of user 2 are 2 and 5
     held = [Row("view", n % 3, START + n, END, props={"count": n}) for n in range(6)]
-    source = viewed(held)
-    run = source.runs["view"]
-    numbers = np.arange(6, dtype=np.int64)
-    origin = np.array([1, 1, NONE, NONE, 0, 0], np.uint32)
-    users = np.full(6, 8, np.uint32)
-    part = Picked(run, numbers, users, origin, 0)
+    run = viewed(held).runs["view"]
+    numbers, users = np.arange(6, dtype=np.int64), np.full(6, 8, np.uint32)
+    ids = Dictionary.of(["phone", "tablet"])
+    origin = np.array([1, 1, STORED, STORED, 0, 0], np.uint32)
+    moved = {0: "tablet", 3: "tablet", 2: "phone", 5: "phone"}
     for exact in (False, True):
-        of = Gathered(0, PARTITION, [part], Dictionary.of(["phone", "tablet"]), exact)
-        found = MemorySource(of, 9, EDGES).runs["view"]
-        assert ORIGIN in found.props
-        column = found.column(ORIGIN)
-        assert column is not None
-        assert column.present is not None
-        shown = dict(zip(found.column("count").values.tolist(), decoded(column), strict=True))  # type: ignore[union-attr]
-        there = dict(zip(found.column("count").values.tolist(), column.present, strict=True))  # type: ignore[union-attr]
-        # rows of user 0 are 0 and 3, of user 1 are 1 and 4, of user 2 are 2 and 5
-        assert {n: shown[n] for n in shown if there[n]} == {
-            0: "tablet",
-            3: "tablet",
-            2: "phone",
-            5: "phone",
-        }
-        # gathered once more, the origins are those that are given now
-        again = Picked(found, numbers, users, np.full(6, NONE, np.uint32), 0)
-        twice = Gathered(0, PARTITION, [again], Dictionary.of([]), exact)
-        assert ORIGIN not in MemorySource(twice, 9, EDGES).runs["view"].props
+        part = Picked(run, numbers, users, origin, ids, 0)
+        found = MemorySource(Gathered(0, PARTITION, [part], exact), 9, EDGES).runs["view"]
+        assert _shown(found, ORIGIN) == _shown(found, DEVICE_ID) == moved
+        # Gathered once more: as they stand, with other ids, and back home.
+        order = found.column("count").values.tolist()  # type: ignore[union-attr]
+        other = {0: HOME, 3: STORED, 2: 1, 5: HOME}
+        again = np.array([other.get(n, STORED) for n in order], np.uint32)
+        part = Picked(found, numbers, users, again, ids, 0)
+        twice = MemorySource(Gathered(0, PARTITION, [part], exact), 9, EDGES).runs["view"]
+        assert _shown(twice, ORIGIN) == _shown(twice, DEVICE_ID) == {3: "tablet", 2: "tablet"}
+        part = Picked(found, numbers, users, np.full(6, HOME, np.uint32), ids, 0)
+        home = MemorySource(Gathered(0, PARTITION, [part], exact), 9, EDGES).runs["view"]
+        assert _shown(home, ORIGIN) == _shown(home, DEVICE_ID) == {}
+        assert (ORIGIN in home.props) != exact

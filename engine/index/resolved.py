@@ -1,0 +1,331 @@
+"""Resolved sources: rows stand with their owners, whatever the links say now.
+
+Rows are stored with the id that they came with, and stay so until they are written anew. A source
+with rows that belong to somebody else is replaced by itself :class:`Without` the users concerned,
+and these users' rows are gathered, each with its owner: one source for each shard and partition
+that gets any. What was worked out for a source is kept as long as nothing changes for its users.
+
+Rows of segments that were written anew stand with the owners of that time; of theirs, the users
+whose rows moved since are taken, and each row goes by the id that it came with, which is kept with
+it. Thread-safe: links are asked under the writer's lock, rows are read without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pyroaring import BitMap
+
+from zuji.engine.index.links import DEVICE, place_of
+from zuji.engine.index.owners import ITSELF
+from zuji.engine.storage.dictionary import Dictionary, as_dictionary
+from zuji.engine.storage.gathered import HOME, ORIGIN, STORED, Gathered, Picked
+from zuji.engine.storage.memory import MemorySource
+from zuji.engine.storage.partition import Partition, day_edges
+from zuji.engine.storage.segment import Segment, shared
+from zuji.engine.storage.without import Rewritten, Without, rows_in
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from zuji.engine.index.identity import Identity
+    from zuji.engine.index.links import Links
+    from zuji.engine.storage.source import Source
+    from zuji.engine.types import I64, U32, Column, Flags
+
+MOVED_RANK = 1 << 50
+"""Rank of gathered rows: at one instant, a user's own rows come first."""
+TRIES = 3
+"""Passes over the sources before links have to wait for one."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of a source. ``everybody``: its users; ``number``: of the change up to which
+    links were looked at; ``moved``: its users who are taken out; ``left``: the source without
+    them, and ``picked`` their rows by shard.
+    """
+
+    everybody: BitMap
+    number: int
+    moved: BitMap
+    left: Source
+    picked: dict[int, list[Picked]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Sources of one merge with all rows where they belong: ``left`` of each source, and those that
+    go to each shard. ``number`` of the last change that they know.
+    """
+
+    left: list[Source]
+    gathered: list[tuple[int, Gathered]]
+    number: int
+
+
+class Resolved:
+    """Sources as their owners see them. ``written``: number of the change that a segment knew when
+    it was written, by id; others stand as they were stored.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        identity: Identity,
+        tz: str,
+        lock: threading.RLock,
+        written: dict[int, int],
+    ) -> None:
+        self._links = links
+        self._identity = identity
+        self._tz = tz
+        self._lock = lock
+        self._written = written
+        self._working = threading.Lock()
+        self._seen: dict[int, tuple[Source, _Seen]] = {}  # by id, of the sources given last
+        self._gathered: dict[tuple[int, int], tuple[list[Picked], MemorySource]] = {}
+        self._edges: dict[int, I64] = {}
+
+    def sources(self, given: Sequence[Sequence[Source]]) -> list[list[Source]]:
+        """Sources by shard, ordered as those given. The same objects where nothing moved."""
+        if not len(self._links):
+            return [list(sources) for sources in given]
+        with self._working:
+            for _ in range(TRIES):
+                number = self._links.number
+                found = self._resolve(given)
+                if number == self._links.number:
+                    return found
+            with self._lock:  # links come faster than they are followed: nobody may add one now
+                return self._resolve(given)
+
+    def _resolve(self, given: Sequence[Sequence[Source]]) -> list[list[Source]]:
+        found: list[list[Source]] = [[] for _ in given]
+        goes: dict[tuple[int, int], list[Picked]] = {}
+        partitions: dict[int, Partition] = {}
+        looked: dict[int, tuple[Source, _Seen]] = {}
+        for shard, sources in enumerate(given):
+            for source in sources:
+                seen = self._look(source)
+                looked[id(source)] = (source, seen)
+                if seen.left.rows:
+                    found[shard].append(seen.left)
+                for to, picked in seen.picked.items():
+                    goes.setdefault((to, source.partition), []).extend(picked)
+                    partitions[source.partition] = partition_of(source)
+        gathered = {}
+        for (to, month), picked in goes.items():
+            gathered[to, month] = self._gather(to, partitions[month], picked)
+            found[to].append(gathered[to, month][1])
+        self._seen, self._gathered = looked, gathered
+        for sources_ in found:
+            sources_.sort(key=lambda source: (source.partition, source.rank))
+        return found
+
+    def of_merge(self, group: Sequence[Segment]) -> Rows:
+        """The rows of segments of one shard and partition that are to be written anew."""
+        with self._lock:
+            number = self._links.number
+        left: list[Source] = []
+        goes: dict[int, list[Picked]] = {}
+        for age, segment in enumerate(group):
+            seen = self._seen_of(segment, _users(segment), number, age, Rewritten)
+            if seen.left.rows:
+                left.append(seen.left)
+            for to, picked in seen.picked.items():
+                goes.setdefault(to, []).extend(picked)
+        partition = partition_of(group[0])
+        gathered = [(to, Gathered(to, partition, picked, True)) for to, picked in goes.items()]
+        return Rows(left, gathered, number)
+
+    def waiting(self, segment: Segment) -> int:
+        """Rows of a segment that stand with somebody else than they belong to; as of the last time
+        that somebody looked.
+        """
+        known = self._seen.get(id(segment))
+        return 0 if known is None else segment.rows - known[1].left.rows
+
+    def pending(self) -> list[int]:
+        """Users of each shard whose rows wait to be written anew."""
+        found = [BitMap() for _ in range(self._identity.shards)]
+        for source, seen in tuple(self._seen.values()):
+            found[source.shard] |= seen.moved
+        return [len(one) for one in found]
+
+    # -- one source ----------------------------------------------------------------------------
+
+    def _look(self, source: Source) -> _Seen:
+        seen = self._seen.get(source)
+        if seen is not None:
+            with self._lock:
+                number = self._links.number
+                changed = (
+                    self._links.moved_since(source.shard, seen.number)
+                    if number > seen.number
+                    else BitMap()
+                )
+            if changed.isdisjoint(seen.everybody):
+                seen.number = number
+                return seen
+            everybody = seen.everybody
+        else:
+            everybody = _users(source)
+            with self._lock:
+                number = self._links.number
+        seen = self._seen_of(source, everybody, number, 0, Without)
+        self._seen[source] = seen
+        return seen
+
+    def _seen_of(
+        self,
+        source: Source,
+        everybody: BitMap,
+        number: int,
+        age: int,
+        without: Callable[[Source, U32], Without],
+    ) -> _Seen:
+        since = self._written.get(source.meta.id, 0) if isinstance(source, Segment) else 0
+        with self._lock:
+            moved = everybody & self._links.moved_since(source.shard, since)
+        if not moved:
+            return _Seen(everybody, number, moved, source, {})
+        gone = np.array(moved.to_array(), np.uint32)
+        picked = self._picked(source, gone, age)
+        return _Seen(everybody, number, moved, without(source, gone), picked)
+
+    def _picked(self, source: Source, gone: U32, age: int) -> dict[int, list[Picked]]:
+        """The rows of some users of a source by the shard that each belongs to."""
+        ids = _Ids(self._identity, self._lock, source.shard, gone)
+        found: dict[int, list[Picked]] = {}
+        for run in source.runs.values():
+            read = shared(run)
+            users, offsets = read.users()
+            at = np.flatnonzero(np.isin(users, gone, assume_unique=True))
+            if not len(at):
+                continue
+            ranges = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
+            rows = rows_in(ranges)
+            ordinal = np.repeat(users[at], ranges[1] - ranges[0])
+            time = read.times()[rows].astype(np.int64) + run.base_ms
+            codes = ids.of_rows(ordinal, read.column(ORIGIN), rows)
+            place = np.full(len(rows), place_of(source.shard, 0), np.int64) + ordinal
+            device = codes != STORED
+            place[device], own = ids.owners(codes[device], time[device], self._links)
+            codes[np.flatnonzero(device)[own]] = HOME
+            for to in np.unique(place >> 32).tolist():
+                mine = np.flatnonzero(place >> 32 == to)
+                found.setdefault(int(to), []).append(
+                    Picked(
+                        run,
+                        rows[mine],
+                        (place[mine] & 0xFFFF_FFFF).astype(np.uint32),
+                        codes[mine],
+                        ids.devices,
+                        age,
+                    )
+                )
+        return found
+
+    def _gather(
+        self, to: int, partition: Partition, picked: list[Picked]
+    ) -> tuple[list[Picked], MemorySource]:
+        known = self._gathered.get((to, partition.id))
+        if known is not None and _same(known[0], picked):
+            return known
+        edges = self._edges.get(partition.id)
+        if edges is None:
+            edges = day_edges(self._tz, partition.start_ms, partition.end_ms)
+            self._edges[partition.id] = edges
+        return picked, MemorySource(Gathered(to, partition, picked), MOVED_RANK, edges)
+
+
+class _Ids:
+    """The ids that rows of some users of a source came with: codes of devices, which grow with the
+    ids that rows were given when they were written anew.
+    """
+
+    def __init__(self, identity: Identity, lock: threading.RLock, shard: int, users: U32) -> None:
+        self._identity = identity
+        self._lock = lock
+        self._users = users
+        with lock:
+            table = identity.tables()[shard]
+            data, offsets = table.gather(users)
+            filled = np.flatnonzero(np.diff(offsets) > 0)
+            which = filled[data[offsets[filled]] == DEVICE]
+            self._data, self._offsets = table.gather(users[which])
+        self._code: U32 = np.full(len(users), STORED, np.uint32)
+        self._code[which] = np.arange(len(which), dtype=np.uint32)
+        self._own: I64 = place_of(shard, 0) + users[which].astype(np.int64)
+        self._known: dict[bytes, int] | None = None
+        self._devices: Dictionary | None = None
+
+    @property
+    def devices(self) -> Dictionary:
+        """Device ids by code."""
+        if self._devices is None:
+            first = np.ones(len(self._data), np.bool_)
+            first[self._offsets[:-1]] = False
+            ends = self._offsets - np.arange(len(self._offsets))
+            self._devices = Dictionary(np.ascontiguousarray(self._data[first]), ends)
+        return self._devices
+
+    def of_rows(self, ordinal: U32, origin: Column | None, rows: I64) -> U32:
+        """Code of the id that each row came with; STORED: a customer's."""
+        codes: U32 = self._code[np.searchsorted(self._users, ordinal)]
+        if origin is None:
+            return codes
+        values = origin.values[rows]
+        there = np.ones(len(rows), np.bool_) if origin.present is None else origin.present[rows] > 0
+        strings = as_dictionary(origin.dictionary)
+        used = np.unique(values[there])
+        given = self._codes_of([b"d" + strings.bytes_at(int(code)) for code in used.tolist()])
+        codes[there] = given[np.searchsorted(used, values[there])]
+        return codes
+
+    def owners(self, codes: U32, time: I64, links: Links) -> tuple[I64, Flags]:
+        """Places of rows by code, and whether each is the device's own."""
+        with self._lock:
+            found = links.resolve(links.find(self._data, self._offsets)[codes], time)
+        own = found == ITSELF
+        return np.where(own, self._own[codes], found), own
+
+    def _codes_of(self, keys: list[bytes]) -> U32:
+        """Codes of keys, which are added when they are new."""
+        if self._known is None:
+            raw, cuts = self._data.tobytes(), self._offsets.tolist()
+            self._known = {raw[a:b]: code for code, (a, b) in enumerate(pairwise(cuts))}
+        new = [key for key in dict.fromkeys(keys) if key not in self._known]
+        if new:
+            with self._lock:
+                places = [self._identity.find(key) for key in new]
+            own = [place_of(*place) if place is not None else ITSELF for place in places]
+            self._own = np.append(self._own, np.array(own, np.int64))
+            self._data = np.append(self._data, np.frombuffer(b"".join(new), np.uint8))
+            ends = self._offsets[-1] + np.cumsum([len(key) for key in new])
+            self._offsets = np.append(self._offsets, ends)
+            self._known |= {key: len(self._known) + i for i, key in enumerate(new)}
+            self._devices = None
+        return np.array([self._known[key] for key in keys], np.uint32)
+
+
+def _same(some: list[Picked], others: list[Picked]) -> bool:
+    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
+
+
+def partition_of(source: Source) -> Partition:
+    """The partition of a source."""
+    return Partition(source.partition, source.base_ms, source.end_ms)
+
+
+def _users(source: Source) -> BitMap:
+    """Users with a row of any kind."""
+    found = BitMap()
+    for run in source.runs.values():
+        found |= BitMap(shared(run).users()[0])
+    return found
