@@ -1,5 +1,6 @@
 """Bands of a distribution, and what it refuses."""
 
+import numpy as np
 import pytest
 
 import zuji
@@ -51,6 +52,16 @@ def test_bands_fit_the_numbers(low, high, whole, labels):
     assert [found[0], found[-1]] == [labels[0], labels[-1]]
     if "…" not in labels:
         assert found == labels
+
+
+def test_numbers_beyond_whole_doubles_are_all_in_bands():
+    """Near 2⁵³ doubles are two apart: many multiples of a small width are one of them."""
+    low, high = 9007199254740996.0, 9007199254741004.0
+    made = fitted(low, high, whole=False)
+    found = made.of(np.array([low, low + 2, high]))
+    assert found.min() == 0
+    assert found.max() == made.count - 1
+    assert made.edges[-1] > high
 
 
 def test_edges_of_a_width_are_the_nearest_doubles():

@@ -105,20 +105,16 @@ def fitted(low: float, high: float, *, whole: bool) -> Bands:
     power = max(int(least), 0) if whole else int(least)
     while True:
         for digit in (1, 2, 5):
-            edges = _multiples(digit * Fraction(10) ** power, low, high, AUTO_BANDS)
-            if len(edges) - 1 <= AUTO_BANDS:
-                return Bands(edges, False)
+            width = digit * Fraction(10) ** power
+            # Counted as multiples: beyond whole doubles many of them are one and the same edge.
+            if _at(width, high) - _at(width, low) < AUTO_BANDS:
+                return Bands(_multiples(width, low, high), False)
         power += 1
 
 
-def _multiples(width: Fraction, low: float, high: float, most: int | None = None) -> F64:
-    """Edges from the last multiple at or below ``low`` to the first one above ``high``.
-
-    ``most``: more bands than so many need not be made in full.
-    """
+def _multiples(width: Fraction, low: float, high: float) -> F64:
+    """Edges from the last multiple at or below ``low`` to the first one above ``high``."""
     first, last = _at(width, low), _at(width, high)
-    if most is not None and last - first > most:
-        last = first + most
     return np.unique(np.array([float(k * width) for k in range(first, last + 2)], np.float64))
 
 

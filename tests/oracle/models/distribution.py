@@ -328,10 +328,17 @@ def _bands(
             continue
         if (max(numbers) - min(numbers)) / float(width) > 30:
             continue
-        bands = _of_width(width, numbers)
-        if len(bands) <= 20:
-            return bands
+        if _last_at(width, max(numbers)) - _last_at(width, min(numbers)) < 20:
+            return _of_width(width, numbers)
     raise AssertionError(numbers)
+
+
+def _last_at(width: Fraction, number: float) -> int:
+    """The last multiple that is, as a double, at or below the number."""
+    k = math.floor(Fraction(number) / width) - 2
+    while float((k + 1) * width) <= number:
+        k += 1
+    return k
 
 
 def _of_width(width: Fraction, numbers: list[float]) -> list[Band]:
