@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 KIB = 1024
 MIB = 1024 * KIB
 PREFIX = "ZUJI_"
+LOGIN_KEYS = 4
+LOGIN_KEY_BYTES = 100
+"""As many, and as long, as ``protocols/sensors.h`` has room for."""
 
 
 def _setting(default: Any, unit: str, meaning: str) -> Any:
@@ -81,6 +84,9 @@ class Settings:
     )
     sensors_zone: str = _setting(
         "+08:00", "offset", "of dates that Sensors Analytics' SDKs send without one"
+    )
+    sensors_login_keys: str = _setting(
+        "", "names", "identities of Sensors' SDKs that are the customer's own id, the best first"
     )
     # answers
     query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")
@@ -214,6 +220,7 @@ def _checked(settings: Settings) -> Settings:
     if settings.log_format not in ("text", "json"):
         raise InvalidInput(f"log_format is text or json, not {settings.log_format}")
     zone_ms(settings.sensors_zone)
+    login_keys(settings.sensors_login_keys)
     if settings.dev:
         _check_loopback(settings)
     return settings
@@ -230,6 +237,23 @@ def zone_ms(text: str) -> int:
         raise InvalidInput(f"sensors_zone is an offset such as +08:00, got {text!r}")
     minutes = int(text[1:3]) * 60 + int(text[4:])
     return (-minutes if text[0] == "-" else minutes) * 60_000
+
+
+@lru_cache(8)
+def login_keys(text: str) -> tuple[str, ...]:
+    """Keys of identities that name customers, of ``$identity_bank_cif, $identity_member``.
+
+    Raises:
+        InvalidInput.
+    """
+    keys = tuple(dict.fromkeys(key.strip() for key in text.split(",") if key.strip()))
+    long = [key for key in keys if len(key.encode()) > LOGIN_KEY_BYTES]
+    if len(keys) > LOGIN_KEYS or long:
+        raise InvalidInput(
+            f"sensors_login_keys: at most {LOGIN_KEYS} names of at most {LOGIN_KEY_BYTES} bytes, "
+            f"separated by commas, got {text!r}"
+        )
+    return keys
 
 
 def address(text: str, name: str) -> tuple[str, int]:

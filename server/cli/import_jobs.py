@@ -23,6 +23,7 @@ from zuji.server.importer.run import Plan, plan_file, run_file
 from zuji.server.importer.sensors_lines import SensorsSource
 from zuji.server.importer.shipping import ship_file
 from zuji.server.importer.tables import TableSource
+from zuji.server.settings import login_keys
 
 if TYPE_CHECKING:
     import threading
@@ -63,6 +64,7 @@ class Request:
     event_rules: tuple[str, ...] = ()
     skip_paths: tuple[str, ...] = ()
     store_ip: bool = False
+    login_keys: tuple[str, ...] = ()
     to: str | None = None
     key: str = ""
     state: Path | None = None
@@ -174,7 +176,9 @@ def job_of(request: Request, mapping: Mapping, path: Path, engine: Engine | None
     how = _how(request)
     if _kind_of(request, mapping, path) == "sensors":
         how = f"{tz}{how}\0sensors"
-        source = SensorsSource(path, tz, keep_ip=request.store_ip)
+        source = SensorsSource(
+            path, tz, keep_ip=request.store_ip, login_keys=login_keys(",".join(request.login_keys))
+        )
         return Job(path, mapping, tz, how, records=source)
     rules = _rules(request, mapping)
     if rules is not None:
@@ -307,6 +311,7 @@ def _how(request: Request) -> str:
         "event_rules": request.event_rules,
         "skip_paths": request.skip_paths,
         "store_ip": request.store_ip,
+        "login_keys": request.login_keys,
     }
     given = {name: value for name, value in said.items() if value}
     return "\0" + msgspec.json.encode(given).decode() if given else ""

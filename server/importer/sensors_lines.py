@@ -81,19 +81,21 @@ class _Group(NamedTuple):
 
 class SensorsSource:
     """A file of JSON lines in Sensors form. ``tz``: of dates without an offset. ``keep_ip``: the
-    property ``$ip`` is stored.
+    property ``$ip`` is stored. ``login_keys``: keys of identities that are the customer's own id.
     """
 
     kind = "records of Sensors Analytics"
 
-    def __init__(self, path: Path, tz: str, *, keep_ip: bool = False) -> None:
+    def __init__(
+        self, path: Path, tz: str, *, keep_ip: bool = False, login_keys: tuple[str, ...] = ()
+    ) -> None:
         self.path = path
         self.size_bytes = path.stat().st_size
         self.rows_known: int | None = None
         self.unsupported: dict[str, str] = {}
         self.later: list[str] = []
         self._transcode, self._messages = _of_collector()
-        self._keep_ip = keep_ip
+        self._keep_ip, self._login_keys = keep_ip, login_keys
         offset = datetime.now(ZoneInfo(tz)).utcoffset()
         self._offset_ms = int(offset.total_seconds() * 1000) if offset else 0
 
@@ -197,7 +199,12 @@ class SensorsSource:
 
     def _converted(self, document: bytes, now_ms: int) -> Made:
         parts, refused, _ = self._transcode(
-            document, now_ms, self._offset_ms, _Limits(), keep_ip=self._keep_ip
+            document,
+            now_ms,
+            self._offset_ms,
+            _Limits(),
+            keep_ip=self._keep_ip,
+            login_keys=self._login_keys,
         )
         return parts, refused
 

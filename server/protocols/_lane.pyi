@@ -62,6 +62,7 @@ class Lane:
         keep_ip: bool,
         most: int,
         began: Callable[[], object],
+        login_keys: tuple[str, ...] = (),
     ) -> Lane: ...
     def looked(self) -> None:
         """``began`` has been called for all that waits."""

@@ -58,6 +58,7 @@ cdef extern from "sensors.h" nogil:
         pk_out out
         zs_part *parts
         size_t parts_used
+    int zs_add_login(zs_run *r, const uint8_t *key, size_t n)
     void zs_free(zs_run *r)
 
 
@@ -214,6 +215,7 @@ cdef class Lane:
     cdef object limits, began
     cdef int64_t offset_ms
     cdef bint keep_ip, closed, calling
+    cdef tuple login_keys
     cdef Cut open
     cdef list cuts, idle
     cdef Py_ssize_t most
@@ -221,8 +223,10 @@ cdef class Lane:
     cdef readonly Py_ssize_t size
     cdef public Py_ssize_t others
 
-    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip, Py_ssize_t most, began not None):
+    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip, Py_ssize_t most, began not None,
+                  tuple login_keys=()):
         self.limits, self.offset_ms, self.keep_ip = limits, offset_ms, keep_ip
+        self.login_keys = login_keys
         self.most, self.began = most, began
         self.cuts, self.idle = [], []
 
@@ -265,7 +269,11 @@ cdef class Lane:
         return cut
 
     def events(self, Cut cut not None):
-        cdef _Run run = self.idle.pop() if self.idle else _Run(self.limits, self.offset_ms, self.keep_ip)
+        cdef _Run run
+        if self.idle:
+            run = self.idle.pop()
+        else:
+            run = _Run(self.limits, self.offset_ms, self.keep_ip, self.login_keys)
         cdef uint8_t *work = <uint8_t *>malloc(cut.work + 1)
         cdef zs_part *part
         cdef size_t i
@@ -295,7 +303,7 @@ cdef class Lane:
 cdef class _Run:
     cdef zs_run *own
 
-    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip):
+    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip, tuple login_keys):
         self.own = <zs_run *>calloc(1, sizeof(zs_run))
         if self.own == NULL:
             raise MemoryError("no memory to read requests")
@@ -305,6 +313,10 @@ cdef class _Run:
         self.own.max_bytes = limits.batch_bytes - 64
         self.own.list_values = limits.list_values
         self.own.keep_ip = keep_ip
+        for key in login_keys:
+            raw = (<str?>key).encode()
+            if zs_add_login(self.own, <const uint8_t *>PyBytes_AS_STRING(raw), <size_t>len(raw)):
+                raise ValueError("login keys are at most 4, of 1 to 100 bytes")
 
     def __dealloc__(self):
         if self.own != NULL:

@@ -27,28 +27,40 @@ def hash_code(text: bytes) -> int:
     """Java's ``hashCode`` of ASCII text, in 32 bits without sign; a space counts as a ``+``."""
 
 def transcode(
-    document: bytes, received_ms: int, offset_ms: int, limits: _Limits, keep_ip: bool = False
+    document: bytes,
+    received_ms: int,
+    offset_ms: int,
+    limits: _Limits,
+    keep_ip: bool = False,
+    login_keys: tuple[str, ...] = (),
 ) -> tuple[list[tuple[int, int, bytes]], list[tuple[int, str, str, bytes]], str]:
     """Native events of a JSON document of records.
 
     ``received_ms``: our clock. ``offset_ms``: of dates without a zone. ``keep_ip``: a
-    property ``$ip`` stays. Returns parts that a batch can
-    hold (events, msgpack values, bytes); refusals (index of the record, reason, path, its bytes); the
-    first token that stands in a record. O(bytes).
+    property ``$ip`` stays. ``login_keys``: keys of identities that are the customer's own id, at most
+    4 of at most 100 bytes, the best first. Returns parts that a batch can hold (events, msgpack
+    values, bytes); refusals (index of the record, reason, path, its bytes); the first token that
+    stands in a record. O(bytes).
 
     Raises:
-        MemoryError.
+        MemoryError. ValueError: too many or too long login keys.
     """
 
 @final
 class Quick:
     """Reads one request at a time without an object in between, when it is sure of it.
 
-    ``limits``, ``offset_ms``, ``keep_ip``: as of :func:`transcode`. Thread-safe: while it reads, it
-    answers other threads None.
+    ``limits``, ``offset_ms``, ``keep_ip``, ``login_keys``: as of :func:`transcode`. Thread-safe:
+    while it reads, it answers other threads None.
     """
 
-    def __new__(cls, limits: _Limits, offset_ms: int, keep_ip: bool = False) -> Quick: ...
+    def __new__(
+        cls,
+        limits: _Limits,
+        offset_ms: int,
+        keep_ip: bool = False,
+        login_keys: tuple[str, ...] = (),
+    ) -> Quick: ...
     def events(
         self, query: bytes, body: bytes, received_ms: int
     ) -> list[tuple[int, int, bytes]] | None:

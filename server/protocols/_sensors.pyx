@@ -51,6 +51,7 @@ cdef extern from "sensors.h" nogil:
         uint8_t *token
         uint32_t token_n
     const char *zs_reasons[]
+    int zs_add_login(zs_run *r, const uint8_t *key, size_t n)
     int zs_document(zs_run *r, const uint8_t *p, size_t size)
     void zs_free(zs_run *r)
 
@@ -126,7 +127,11 @@ def hash_code(bytes text not None):
     return found
 
 
-cdef _limit(zs_run *run, limits, int64_t offset_ms, bint keep_ip):
+cdef _limit(zs_run *run, limits, int64_t offset_ms, bint keep_ip, tuple login_keys):
+    for key in login_keys:
+        raw = (<str?>key).encode()
+        if zs_add_login(run, <const uint8_t *>PyBytes_AS_STRING(raw), <size_t>len(raw)):
+            raise ValueError("login keys are at most 4, of 1 to 100 bytes")
     run.offset_ms = offset_ms
     run.max_events = limits.batch_events
     run.max_items = limits.batch_items - 1
@@ -149,7 +154,7 @@ cdef list _parts(zs_run *run):
 
 
 def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, limits not None,
-              bint keep_ip=False):
+              bint keep_ip=False, tuple login_keys=()):
     cdef const uint8_t *p = <const uint8_t *>PyBytes_AS_STRING(document)
     cdef size_t i, size = <size_t>len(document)
     cdef int failed
@@ -158,7 +163,7 @@ def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, l
     if run == NULL:
         raise MemoryError("no memory to read records")
     try:
-        _limit(run, limits, offset_ms, keep_ip)
+        _limit(run, limits, offset_ms, keep_ip, login_keys)
         run.received_ms = received_ms
         if size < FEW_BYTES:
             failed = zs_document(run, p, size)
@@ -185,11 +190,12 @@ def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, l
 cdef class Quick:
     cdef zs_run *run
 
-    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip=False):
+    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip=False,
+                  tuple login_keys=()):
         self.run = <zs_run *>calloc(1, sizeof(zs_run))
         if self.run == NULL:
             raise MemoryError("no memory to read records")
-        _limit(self.run, limits, offset_ms, keep_ip)
+        _limit(self.run, limits, offset_ms, keep_ip, login_keys)
 
     def __dealloc__(self):
         if self.run != NULL:

@@ -63,6 +63,9 @@ static const struct { uint8_t n; const char *text; } zs_devices[] = {
     {22, "$identity_anonymous_id"}, {19, "$identity_cookie_id"}, {20, "$identity_android_id"},
     {14, "$identity_idfv"}};
 #define ZS_DEVICES 4
+#define ZS_LOGINS 4     /* keys of identities that a project declares to be the customer's own */
+#define ZS_LOGIN 100    /* bytes of such a key */
+#define ZS_TYPED 512    /* bytes of a key and its value; a longer one is no id */
 
 #define ZS_EQ(p, size, entry) ((size) == (entry).n && !memcmp(p, (entry).text, (entry).n))
 
@@ -118,6 +121,8 @@ typedef struct {
     int64_t received_ms, offset_ms;
     uint32_t max_events, max_items, max_bytes, list_values;
     uint8_t keep_ip; /* else $ip is left out: it tells where a person is */
+    uint8_t logins;
+    struct { uint8_t n; uint8_t text[ZS_LOGIN]; } login[ZS_LOGINS];
     /* made */
     pk_out out;
     zs_part *parts;
@@ -139,6 +144,7 @@ typedef struct {
     uint32_t names_used, items;
     zs_name known[ZS_NAMES + 1], unknown; /* known[0] stands before the first */
     uint16_t slots[ZS_SLOTS], known_used, last;
+    uint8_t typed[ZS_TYPED];
     uint8_t fault;
     zs_text fault_name;
     const char *fault_map;
@@ -467,28 +473,84 @@ static int zs_same(zs_text a, zs_text b) {
     return a.p && b.p && a.n == b.n && !memcmp(a.p, b.p, a.n);
 }
 
-/* The ids that the object at p has: of the customer, and of the device, the first of zs_devices. */
-static void zs_identity(zs_run *r, const uint8_t *p, const uint8_t *end, zs_text *login,
-                        zs_text *device) {
+static int zs_is_device(zs_text key) {
+    for (int i = 0; i < ZS_DEVICES; i++)
+        if (ZS_EQ(key.p, key.n, zs_devices[i])) return 1;
+    return 0;
+}
+
+/* What `identities` says: the customer (of a declared key rather than of the login), the device (the
+ * first of zs_devices), and the first id of another kind with its key. */
+typedef struct {
+    zs_text login, device, key, other;
+    uint8_t declared; /* `login` is of a declared key */
+} zs_ids;
+
+static int zs_login_of(const zs_run *r, zs_text name) {
     static const struct { uint8_t n; const char *text; } of_login = {18, "$identity_login_id"};
+    int i = 0;
+    while (i < r->logins && (name.n != r->login[i].n || memcmp(name.p, r->login[i].text, name.n))) i++;
+    return i < r->logins || ZS_EQ(name.p, name.n, of_login) ? i : -1;
+}
+
+static zs_ids zs_identity(zs_run *r, const uint8_t *p, const uint8_t *end) {
+    zs_ids found = {.declared = 0};
     uint32_t first = 1;
-    int rank = ZS_DEVICES, failed;
-    *login = *device = (zs_text){NULL, 0};
-    if (!p) return;
+    int rank = ZS_DEVICES, login_rank = r->logins + 1, failed;
+    if (!p) return found;
     for (p++; js_next(&p, end, &first, '}') > 0;) {
         zs_field f = {.there = 0};
         int at = 0;
         const zs_name *name = zs_key(r, &p, end, &failed);
-        if (!name || zs_read_field(r, &p, end, &f)) return;
+        if (!name) return found;
+        const zs_text key = name->name;
+        if (zs_read_field(r, &p, end, &f)) return found;
         const zs_text text = zs_id_text(&f);
         if (!text.p) continue;
-        while (at < rank && !ZS_EQ(name->name.p, name->name.n, zs_devices[at])) at++;
-        if (at < rank) {
+        const int login = zs_login_of(r, key);
+        while (at < rank && !ZS_EQ(key.p, key.n, zs_devices[at])) at++;
+        if (login >= 0) {
+            if (login >= login_rank) continue;
+            login_rank = login;
+            found.login = text;
+            found.declared = login < r->logins;
+        } else if (at < rank) {
             rank = at;
-            *device = text;
+            found.device = text;
+        } else if (!found.other.p && !zs_is_device(key)) {
+            found.key = key;
+            found.other = text;
         }
-        if (!login->p && ZS_EQ(name->name.p, name->name.n, of_login)) *login = text;
     }
+    return found;
+}
+
+/* One more key of customers. -1: it is too long, or too many. */
+static int zs_add_login(zs_run *r, const uint8_t *key, size_t n) {
+    if (!n || n > ZS_LOGIN || r->logins == ZS_LOGINS) return -1;
+    memcpy(r->login[r->logins].text, key, n);
+    r->login[r->logins++].n = (uint8_t)n;
+    return 0;
+}
+
+/* The customer in an id: what follows the `+` of one with a declared key, as loginWithKey makes it. */
+static zs_text zs_customer(const zs_run *r, zs_text id, uint8_t *declared) {
+    for (int i = 0; id.p && i < r->logins; i++) {
+        const uint32_t n = r->login[i].n;
+        if (id.n <= n + 1 || id.p[n] != '+' || memcmp(id.p, r->login[i].text, n)) continue;
+        *declared = 1;
+        return (zs_text){id.p + n + 1, id.n - n - 1};
+    }
+    return id;
+}
+
+/* key+value, as the SDKs of servers name somebody who has no login. */
+static zs_text zs_typed(zs_run *r, const zs_ids *ids) {
+    if (!ids->other.p || (size_t)ids->key.n + 1 + ids->other.n > ZS_TYPED) return (zs_text){NULL, 0};
+    memcpy(r->typed, ids->key.p, ids->key.n);
+    r->typed[ids->key.n] = '+';
+    memcpy(r->typed + ids->key.n + 1, ids->other.p, ids->other.n);
+    return (zs_text){r->typed, ids->key.n + 1 + ids->other.n};
 }
 
 static void zs_refuse(zs_run *r, int64_t index, uint8_t reason, const uint8_t *start,
@@ -557,21 +619,25 @@ static uint8_t zs_time(zs_run *r, zs_event *e) {
     return ZS_ACCEPTED;
 }
 
-/* Who did it, and on what. */
+/* Who did it, and on what. An unbind names the id that is parted, and from whom if it says so. */
 static void zs_who(zs_run *r, zs_event *e, const uint8_t *identities, const uint8_t *end) {
+    uint8_t declared = 0;
     e->distinct = zs_id_text(&r->fields[ZF_DISTINCT]);
     if (!e->distinct.p) e->distinct = zs_id_text(&r->lifted[ZL_DISTINCT]);
-    zs_text login, device;
-    zs_identity(r, identities, end, &login, &device);
-    e->user = zs_id_text(&r->fields[ZF_LOGIN]);
-    if (!e->user.p) e->user = login;
+    const zs_ids ids = zs_identity(r, identities, end);
+    const zs_text distinct = zs_customer(r, e->distinct, &declared);
     const zs_field *is_login = &r->lifted[ZL_IS_LOGIN];
-    if (!e->user.p && (e->type == ZS_SIGNUP || (is_login->there && is_login->v.type == MP_BOOL &&
-                                                is_login->v.integer)))
-        e->user = e->distinct;
-    if (e->type != ZS_UNBIND) {
-        e->device = zs_id_text(&r->fields[ZF_ANONYMOUS]);
-        if (!e->device.p) e->device = device;
+    e->user = ids.declared ? ids.login : zs_customer(r, zs_id_text(&r->fields[ZF_LOGIN]), &declared);
+    if (!e->user.p) e->user = ids.login;
+    if (!e->user.p && (e->type == ZS_SIGNUP || declared ||
+                       (is_login->there && is_login->v.type == MP_BOOL && is_login->v.integer)))
+        e->user = distinct;
+    const zs_text anonymous = zs_id_text(&r->fields[ZF_ANONYMOUS]);
+    if (e->type == ZS_UNBIND) {
+        e->device = ids.device.p ? ids.device : zs_typed(r, &ids);
+        if (!e->device.p && ids.login.p) e->device = anonymous;
+    } else {
+        e->device = anonymous.p ? anonymous : ids.device;
         if (!e->device.p && e->type == ZS_SIGNUP) e->device = zs_id_text(&r->fields[ZF_ORIGINAL]);
     }
     if (!e->device.p && !e->user.p) e->device = e->distinct;
@@ -590,7 +656,9 @@ static void zs_rest(zs_run *r, const zs_event *e, const uint8_t *const identitie
     for (int i = 0; i < 4; i++) {
         const zs_field *f = &r->fields[ids[i]];
         const zs_text id = zs_id_text(f);
+        uint8_t declared;
         if (!id.p || zs_same(id, e->user) || zs_same(id, e->device)) continue;
+        if (zs_same(zs_customer(r, id, &declared), e->user)) continue;
         const zs_name name = zs_own_name(zs_fields[ids[i]].text, zs_fields[ids[i]].n);
         if (zs_has(r, name.name, name.hash)) continue;
         if (r->names_used >= ZS_PROPERTIES) {
@@ -747,7 +815,7 @@ static uint8_t zs_made(zs_run *r, const char **path) {
         if (event->there && event->v.type != MP_STR && event->v.type != MP_NIL) return ZS_BAD_NAME;
         const char *usual = zs_usual_names[e.type];
         e.event = (zs_text){(const uint8_t *)usual, (uint32_t)strlen(usual)};
-        if (event->there && event->v.type == MP_STR && event->v.size)
+        if (event->there && event->v.type == MP_STR && event->v.size && e.type != ZS_UNBIND)
             e.event = (zs_text){event->v.bytes, event->v.size};
         if (!e.event.n) return ZS_NO_EVENT;
     }

@@ -37,7 +37,7 @@ from zuji.server.protocols._sensors import (
 )
 from zuji.server.protocols.base import Protocol
 from zuji.server.protocols.records import RAW_BYTES
-from zuji.server.settings import zone_ms
+from zuji.server.settings import login_keys, zone_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -174,15 +174,15 @@ def _check_crc(request: Request, body: bytes, sent: bytes) -> None:
 
 
 @lru_cache(4)
-def _quick(zone: str, keep_ip: bool) -> Quick:
-    return Quick(DEFAULT_LIMITS, zone_ms(zone), keep_ip)
+def _quick(zone: str, keep_ip: bool, logins: str) -> Quick:
+    return Quick(DEFAULT_LIMITS, zone_ms(zone), keep_ip, login_keys(logins))
 
 
 def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
     if request.path != "/debug" and field(
         request.query, b"token"
     ):  # else the body may name the key
-        quick = _quick(settings.sensors_zone, settings.store_ip)
+        quick = _quick(settings.sensors_zone, settings.store_ip, settings.sensors_login_keys)
         parts = quick.events(request.query, body, request.received_ms)
         if parts is not None:
             return Taken(events=[Events(*part) for part in parts])
@@ -202,7 +202,8 @@ def slowly(request: Request, body: bytes, settings: Settings) -> Taken:
     if not found:
         return _taken(request, key, [], [], debugged=debugged)
     zone, now = zone_ms(settings.sensors_zone), request.received_ms
-    parts, kept, said = transcode(found, now, zone, DEFAULT_LIMITS, settings.store_ip)
+    keys = login_keys(settings.sensors_login_keys)
+    parts, kept, said = transcode(found, now, zone, DEFAULT_LIMITS, settings.store_ip, keys)
     rejected = [Rejected(at, code, path, MESSAGES[code], raw) for at, code, path, raw in kept]
     events = [Events(count, items, data) for count, items, data in parts]
     return _taken(request, key or said, events, rejected, debugged=debugged)
@@ -312,7 +313,8 @@ def _configured(request: Request) -> Answer:
 
 def _lane(settings: Settings, most: int, began: Callable[[], object]) -> Lane:
     zone = zone_ms(settings.sensors_zone)
-    return Lane(DEFAULT_LIMITS, zone, settings.store_ip, most, began)
+    keys = login_keys(settings.sensors_login_keys)
+    return Lane(DEFAULT_LIMITS, zone, settings.store_ip, most, began, keys)
 
 
 _BOTH = ("GET", "POST")

@@ -26,12 +26,14 @@ from tests.differential.twin_sensors import (
 from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.server.protocols._sensors import joined, transcode, unbase64
 
+WHO = ("distinct_id", "original_id", "login_id", "anonymous_id")
+LOGINS = ("$identity_bank_cif", "$identity_会员")
 NOW = 1_790_000_005_000
 ZONE = 8 * 3_600_000
 
 
-def native(document, keep_ip=False):
-    parts, refused, token = transcode(document, NOW, ZONE, DEFAULT_LIMITS, keep_ip)
+def native(document, keep_ip=False, login_keys=()):
+    parts, refused, token = transcode(document, NOW, ZONE, DEFAULT_LIMITS, keep_ip, login_keys)
     events = []
     for count, items, data in parts:
         unpacker = msgpack.Unpacker(raw=True, object_pairs_hook=list, timestamp=0)
@@ -65,8 +67,8 @@ def plain(value):
     return value
 
 
-def expected(document, keep_ip=False):
-    events, refused, token = transcoded(document, NOW, ZONE, keep_ip)
+def expected(document, keep_ip=False, login_keys=()):
+    events, refused, token = transcoded(document, NOW, ZONE, keep_ip, login_keys)
     cut = [
         (index, reason, path.encode("latin-1")[:111].decode("utf-8", "replace"), raw)
         for index, reason, path, raw in refused
@@ -89,8 +91,8 @@ def typed(value):
     return type(value).__name__, repr(value)
 
 
-def check(document, keep_ip=False):
-    got, wanted = native(document, keep_ip), expected(document, keep_ip)
+def check(document, *how):
+    got, wanted = native(document, *how), expected(document, *how)
     assert typed(got[0]) == typed(wanted[0]), document
     assert got[1:] == wanted[1:], document
 
@@ -167,6 +169,7 @@ NAMES = st.one_of(
     st.sampled_from(
         [
             *(*RESERVED, *LIFTED, *DEVICES, "$identity_login_id", "$is_login_id", "$ip", "$lib"),
+            *(*LOGINS, "$identity_mobile"),
             *(
                 "$lib_version",
                 "amount",
@@ -191,7 +194,15 @@ MAPS = st.lists(
     st.tuples(NAMES.map(json.dumps), VALUES), max_size=8, unique_by=lambda pair: pair[0]
 ).map(written)
 IDS = st.sampled_from(
-    ['"u1"', '"d1"', "7", '""', "null", '"济南"', "18446744073709551617", '"%s"' % ("济" * 90)]
+    [
+        *('"u1"', '"d1"', "7", '""', "null", '"济南"', "18446744073709551617"),
+        *('"%s"' % ("济" * 90), f'"{LOGINS[0]}+c"', f'"{LOGINS[0]}+"', f'"{LOGINS[1]}+u1"'),
+        '"$identity_mobile+138"',
+    ]
+)
+ALL_IDS = [*LOGINS, *DEVICES, "$identity_login_id", "$identity_mobile", "$identity_openid", ""]
+IDENTITIES = st.lists(st.tuples(st.sampled_from(ALL_IDS).map(json.dumps), IDS), max_size=4).map(
+    written
 )
 GOOD = {
     "type": st.sampled_from([*EVENTS, *PROFILES, *ITEMS]).map(json.dumps),
@@ -201,7 +212,7 @@ GOOD = {
     "original_id": IDS,
     "login_id": IDS,
     "anonymous_id": IDS,
-    "identities": MAPS,
+    "identities": st.one_of(MAPS, IDENTITIES),
     "properties": MAPS,
     "lib": st.sampled_from(
         ['{"$lib":"js","$lib_version":"1.27","$app_version":null}', "{}", "null"]
@@ -261,13 +272,22 @@ QUICK = settings(deadline=None, max_examples=600, suppress_health_check=list(Hea
     '{"type":"track","event":"e","time":1,"distinct_id":"d","properties":{"a":[{},1e999]}}',
     b"",
     True,
+    0,
 )
 @example(
-    '{"type":"track","event":"e","time":1,"distinct_id":"d","properties":{"a":[1e999]}}', b"", False
+    '{"type":"track","event":"e","time":1,"distinct_id":"d","properties":{"a":[1e999]}}',
+    b"",
+    False,
+    0,
 )
-@given(DOCUMENTS, st.sampled_from([b"", b" ", b"\0", b"]", b"{}"]), st.booleans())
-def test_documents(text, after, keep_ip):
-    check(text.encode("utf-8", "surrogatepass") + after, keep_ip)
+@given(
+    DOCUMENTS,
+    st.sampled_from([b"", b" ", b"\0", b"]", b"{}"]),
+    st.booleans(),
+    st.integers(0, len(LOGINS)),
+)
+def test_documents(text, after, keep_ip, logins):
+    check(text.encode("utf-8", "surrogatepass") + after, keep_ip, LOGINS[:logins])
 
 
 @QUICK
@@ -280,6 +300,32 @@ def test_documents_cut_and_changed(text, rng):
         odd = rng.choice([rng.randrange(256), *b'"\\{}[],:', 0x80, 0xED])
         document[at : at + rng.randrange(3)] = bytes([odd] * rng.randrange(1, 3))
         check(bytes(document))
+
+
+@QUICK
+@given(
+    st.sampled_from([*EVENTS, *PROFILES]),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(WHO, IDS)),
+    IDENTITIES,
+    st.sampled_from(["", ',"properties":{"$is_login_id":true,"distinct_id":"u1"}']),
+    st.integers(0, len(LOGINS)),
+)
+def test_whose_a_record_is(kind, ids, identities, properties, logins):
+    said = "".join(f',"{name}":{value}' for name, value in ids.items())
+    record = f'{{"type":"{kind}","event":"e","time":1{said},"identities":{identities}{properties}}}'
+    check(record.encode(), False, LOGINS[:logins])
+
+
+def test_an_id_too_long_to_be_one_is_none():
+    for size in (490, 496, 497, 600):
+        one = {"type": "track_id_unbind", "time": 1, "distinct_id": "u1"}
+        check(json.dumps({**one, "identities": {"$identity_mobile": "1" * size}}).encode())
+
+
+@pytest.mark.parametrize("keys", [("",), ("x" * 101,), ("金" * 34,), tuple("abcde")])
+def test_login_keys_have_limits(keys):
+    with pytest.raises(ValueError, match="login keys"):
+        native(b"{}", False, keys)
 
 
 def test_every_type_in_every_prefix():

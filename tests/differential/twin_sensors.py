@@ -256,9 +256,10 @@ def ident(node: Node | None) -> str | None:
 class Record:
     """What is read of one record before it is judged."""
 
-    def __init__(self, offset_ms: int, keep_ip: bool) -> None:
+    def __init__(self, offset_ms: int, keep_ip: bool, logins: tuple[str, ...]) -> None:
         self.offset_ms = offset_ms
         self.keep_ip = keep_ip
+        self.logins = logins
         self.fields: dict[str, Node] = {}
         self.objects: dict[str, Node | None] = {}
         self.lifted: dict[str, Node] = {}
@@ -351,6 +352,8 @@ def made(record: Record, received_ms: int) -> dict[str, Any]:
         if said and said.kind not in ("str", "null"):
             raise Fault("bad_name", "event")
         event["event"] = (said.value if said and said.value else "") or EVENTS[kind]
+        if kind == "track_id_unbind":
+            event["event"] = "$UnbindID"
         if not event["event"]:
             raise Fault("missing_event", "event")
     else:
@@ -408,14 +411,23 @@ def _people(record: Record, event: dict[str, Any], kind: str, when: str) -> None
         record.put_new("$is_login_id", is_login, "")
     if kind == "profile_unset" and record.objects.get("properties"):
         _unset(record)
-    user = ident(f.get("login_id")) or _identity(identities, ("$identity_login_id",))
-    if not user and (kind == "track_signup" or (is_login and is_login.value is True)):
-        user = distinct
-    device = None
-    if kind != "track_id_unbind":
-        device = ident(f.get("anonymous_id")) or _identity(identities, DEVICES)
-        if not device and kind == "track_signup":
-            device = ident(f.get("original_id"))
+    user = (
+        _identity(identities, record.logins)
+        or _customer(record, ident(f.get("login_id")))
+        or _identity(identities, ("$identity_login_id",))
+    )
+    named = _customer(record, distinct)
+    if not user and (
+        kind == "track_signup" or named != distinct or (is_login and is_login.value is True)
+    ):
+        user = named
+    device = ident(f.get("anonymous_id")) or _identity(identities, DEVICES)
+    if not device and kind == "track_signup":
+        device = ident(f.get("original_id"))
+    if kind == "track_id_unbind":
+        device = _identity(identities, DEVICES) or _other(record, identities)
+        if not device and _identity(identities, (*record.logins, "$identity_login_id")):
+            device = ident(f.get("anonymous_id"))
     if not device and not user:
         device = distinct
     if not user and not device:
@@ -471,6 +483,24 @@ def _identity(identities: Node | None, names: tuple[str, ...]) -> str | None:
     return None
 
 
+def _customer(record: Record, text: str | None) -> str | None:
+    """What stands behind the key of a customer and its ``+``, or all of it."""
+    for key in record.logins:
+        if text and text.startswith(f"{key}+") and len(text) > len(key) + 1:
+            return text[len(key) + 1 :]
+    return text
+
+
+def _other(record: Record, identities: Node | None) -> str | None:
+    """``key+value`` of the first id that is neither of a customer nor of a device."""
+    known = (*record.logins, "$identity_login_id", *DEVICES)
+    for name, value in identities.value if identities else ():
+        if name not in known and ident(value):
+            text = f"{name}+{ident(value)}"
+            return text if len(text) <= 512 else None
+    return None
+
+
 def _rest(record: Record, kind: str, identities: Node | None, user: str | None, device: str | None):
     if kind in EVENTS and record.objects.get("lib"):
         for name, value in record.objects["lib"].value:
@@ -482,7 +512,7 @@ def _rest(record: Record, kind: str, identities: Node | None, user: str | None, 
         return
     for name in IDS:
         text = ident(record.fields.get(name))
-        if text and text not in (user, device):
+        if text and text not in (user, device) and _customer(record, text) != user:
             record.put_new(name, Node("str", text, ""), "")
     for name, value in record.others:
         record.put_new(name, value, "")
@@ -492,7 +522,11 @@ def _rest(record: Record, kind: str, identities: Node | None, user: str | None, 
 
 
 def transcoded(
-    document: bytes, received_ms: int, offset_ms: int, keep_ip: bool = False
+    document: bytes,
+    received_ms: int,
+    offset_ms: int,
+    keep_ip: bool = False,
+    login_keys: tuple[str, ...] = (),
 ) -> tuple[list[dict[str, Any]], list[tuple[int, str, str, bytes]], str]:
     """Events, refusals (index, reason, path, raw) and the first token, as ``transcode`` gives."""
     text = document.decode("latin-1")
@@ -512,7 +546,7 @@ def transcoded(
             reader.value()
             refuse(index, "not_a_map", "", start, reader.at)
             return
-        record = Record(offset_ms, keep_ip)
+        record = Record(offset_ms, keep_ip, tuple(map(_bytes, login_keys)))
         record.read(reader)
         said = record.fields.get("token")
         if said is None or said.kind != "str":

@@ -174,8 +174,14 @@ def test_pages(live, npm, tmp_path, how):
         {**common, **login, "event": "$SignUp"},
         {**common, **login, "event": "SubmitOrder", "$is_first_day": True, "sum": 1},
         {**common, **login, "event": "$BindID", "$identity_mobile": "138"},
-        # carries that identity alone, beside a distinct id that does not say what it is
-        {**common, "event": "$UnbindID", "$identity_mobile": "138", "device_id": "u1"},
+        # carries that identity alone, beside a distinct id that does not say what it is: from all
+        {
+            **common,
+            "event": "$UnbindID",
+            "$identity_mobile": "138",
+            "device_id": "$identity_mobile+138",
+            "distinct_id": "u1",
+        },
     ]
     for one in expected[:2]:
         one["device_id"] = device

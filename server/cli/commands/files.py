@@ -170,6 +170,10 @@ def import_(
     store_ip: Annotated[
         bool, typer.Option("--store-ip", help="Keep $ip of Sensors records.")
     ] = False,
+    login_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Identity of Sensors records that is the customer.", metavar="NAME"),
+    ] = None,
     rejects: Annotated[
         Path | None,
         typer.Option(help="Where refused rows go (default: zuji-rejects.jsonl).", metavar="FILE"),
@@ -251,6 +255,7 @@ def import_(
             event_rules=tuple(event_rule or ()),
             skip_paths=tuple(skip_path or ()),
             store_ip=store_ip,
+            login_keys=tuple(login_key or ()),
             to=to,
             key=key,
             state=state,

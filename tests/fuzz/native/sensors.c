@@ -13,6 +13,7 @@ static void records(const uint8_t *data, size_t n) {
     memset(&run, 0, sizeof run);
     limits_of(&run);
     run.keep_ip = n & 1;
+    if (n & 2) CHECK(zs_add_login(&run, (const uint8_t *)"$identity_bank_cif", 18) == 0);
     CHECK(zs_document(&run, data, n) == 0);
     decode_all(&run);
     for (size_t i = 0; i < run.refused_used; i++) {
