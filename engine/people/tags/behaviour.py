@@ -66,6 +66,10 @@ def aggregated(rule: Aggregate, kind: Kind, moment: Moment, shard: int) -> Colum
     elif op == "distinct":
         values = _keyed(reader, selected, scan, p or "", "distinct")[0]
         has = (values > 0).view(np.uint8)
+    elif kind == Kind.INT and op in ("min", "max") and rule.buckets is None:
+        values, has = _least(
+            reader, selected, scan, p or "", np.minimum if op == "min" else np.maximum
+        )
     else:
         columns = [_numbers(reader.column(chosen.ref, p or "")) for chosen in selected]
         found = user_values(
@@ -88,6 +92,34 @@ def aggregated(rule: Aggregate, kind: Kind, moment: Moment, shard: int) -> Colum
     labels = list(rule.labels or bucket_labels(rule.buckets))
     at = np.searchsorted(np.asarray(rule.buckets, np.float64), values, side="right")
     return Column(Kind.STRING, (at * has).astype(np.uint8), None if has.all() else has, labels)
+
+
+def _least(
+    reader: ShardReader, selected: Sequence[Selected], scan: Scan, p: str, better: np.ufunc
+) -> tuple[I64, U8]:
+    """Least or greatest whole number of each user, exact beyond 2^53, and who has one."""
+    values: I64 = np.zeros(reader.users, np.int64)
+    has: U8 = np.zeros(reader.users, np.uint8)
+    for chosen in selected:
+        reader.context.check()
+        column = reader.column(chosen.ref, p)
+        if column is None or column.kind not in (Kind.BOOL, Kind.INT):
+            continue
+        lane = _having(chosen, column).lane
+        times = lane.times.astype(np.int64) + lane.base_ms
+        counts = (times >= scan.from_ms) & (times < scan.to_ms)
+        if lane.mask is not None:
+            counts &= lane.mask == 1
+        rows = np.flatnonzero(counts)
+        if not len(rows):
+            continue
+        owner = np.repeat(lane.users, np.diff(lane.offsets))[rows]
+        first = np.flatnonzero(np.diff(owner, prepend=np.int64(-1)))
+        best = better.reduceat(column.values[rows].astype(np.int64), first)
+        users = owner[first]
+        values[users] = np.where(has[users] == 1, better(values[users], best), best)
+        has[users] = 1
+    return values, has
 
 
 def _numbers(column: Column | None) -> tuple[Any, Any]:

@@ -54,17 +54,22 @@ class Moment:
 
     def known(self, shard: int) -> U8:
         """Who had an event or a profile by then, uint8[users]. O(users of all runs)."""
-        known = np.zeros(self.view.users[shard], np.uint8)
-        for source in self.view.sources[shard]:
-            for run in source.runs.values():
-                self.context.check()
-                if run.min_ms >= self.end_ms:
-                    continue
-                users, offsets = shared(run).users()
-                if run.max_ms >= self.end_ms:
-                    # Rows of a user ascend in time.
-                    rows = np.flatnonzero(np.diff(offsets))
-                    first = shared(run).times()[offsets[rows]].astype(np.int64) + run.base_ms
-                    users = users[rows[first < self.end_ms]]
-                known[users] = 1
-        return known
+        return known_by(self.view, self.context, shard, self.end_ms)
+
+
+def known_by(view: View, context: Context, shard: int, end_ms: int) -> U8:
+    """Who had an event or a profile before an instant, uint8[users]. O(users of all runs)."""
+    known = np.zeros(view.users[shard], np.uint8)
+    for source in view.sources[shard]:
+        for run in source.runs.values():
+            context.check()
+            if run.min_ms >= end_ms:
+                continue
+            users, offsets = shared(run).users()
+            if run.max_ms >= end_ms:
+                # Rows of a user ascend in time.
+                rows = np.flatnonzero(np.diff(offsets))
+                first = shared(run).times()[offsets[rows]].astype(np.int64) + run.base_ms
+                users = users[rows[first < end_ms]]
+            known[users] = 1
+    return known
