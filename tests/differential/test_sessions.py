@@ -13,6 +13,8 @@ from zuji.engine.errors import QueryCancelled
 from zuji.engine.query.kernels._paths import HIDDEN, IGNORED
 from zuji.engine.query.kernels._sessions import (
     RECORD,
+    Online,
+    SessionTally,
     online_peaks,
     session_cells,
     session_records,
@@ -132,16 +134,75 @@ def test_cells_are_those_of_the_twin(data):
     assert {line: one.tolist() for line, one in enumerate(found.totals) if one[0]} == totals
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 20)), max_size=20),
-    st.lists(st.integers(1, 39), max_size=5, unique=True),
-)
-def test_peaks_are_those_of_the_twin(intervals, inner):
-    starts = np.array(sorted(start for start, _ in intervals), np.int64)
-    ends = np.array(sorted(start + length for start, length in intervals), np.int64)
-    edges = np.array([0, *sorted(inner), 40], np.int64)
-    peak, at = online_peaks(starts, ends, edges)
-    assert (peak.tolist(), at.tolist()) == twins_sessions.online_peaks(starts, ends, edges)
+@st.composite
+def online(draw):
+    """Sessions of some users, by user and time, none of a user meeting another; edges; a tail."""
+    scale = draw(st.sampled_from([1, 7_000, 400_000_000]))
+    records = []
+    for user in range(draw(st.integers(0, 12))):
+        times = sorted(draw(st.sets(st.integers(-20, 60), max_size=8)))
+        for start, end in zip(times[::2], times[1::2], strict=False):
+            last = start if draw(st.booleans()) else end
+            records.append((start * scale, last * scale, user, 1, 0, 0))
+    inner = draw(st.lists(st.integers(1, 39), max_size=5, unique=True))
+    edges = np.array([0, *sorted(inner), 40], np.int64) * scale
+    return records, edges, draw(st.integers(0, 15)) * scale
+
+
+@given(online(), st.integers(1, 3))
+def test_peaks_are_those_of_the_twin(given, shards):
+    records, edges, tail_ms = given
+    parts = []
+    for shard in range(shards):
+        own = [record for record in records if record[2] % shards == shard]
+        one = Online(edges, tail_ms=tail_ms)
+        one.add(np.array(own[:2], RECORD))
+        one.add(np.array(own[2:], RECORD))
+        parts.append(one)
+    found = [column.tolist() for column in online_peaks(parts)]
+    assert found == twins_sessions.online_peaks(records, edges.tolist(), tail_ms)
+
+
+def test_peaks_of_many_intervals_are_those_of_the_twin():
+    """More than a chunk of intervals, of which few lie where a peak can be."""
+    rng = np.random.default_rng(11)
+    records = [
+        (start, start + length, user, 2, 0, 0)
+        for user, (start, length) in enumerate(
+            zip(
+                rng.integers(0, 1 << 31, 40_000).tolist(),
+                rng.integers(0, 1 << 22, 40_000).tolist(),
+                strict=True,
+            )
+        )
+    ]
+    edges = np.arange(0, (1 << 31) + 1, 1 << 28)
+    one = Online(edges)
+    one.add(np.array(records, RECORD))
+    found = [column.tolist() for column in online_peaks([one])]
+    assert found == twins_sessions.online_peaks(records, edges.tolist(), 0)
+    with pytest.raises(MemoryError):
+        Online(edges, memory_bytes=1 << 18).add(np.array(records, RECORD))
+
+
+@given(data=st.data())
+def test_records_that_are_handed_over_are_those_that_are_kept(data):
+    walks, rule = data.draw(shards(1)), data.draw(cuts(wide=False))
+    asked = {"users": USERS, "rule": rule, "allowed": data.draw(crowds)}
+    edges = np.array([-(1 << 40), 50, 1 << 40], np.int64)
+    lines = (np.array([0, 1], np.uint32), np.zeros(1, np.uint32))
+    kept = session_records(walks, **asked)
+    tally = SessionTally(edges=edges, lines=lines, n_lines=1)
+    handed = session_records(walks, **asked, into=tally)
+    assert len(handed.records) == 0
+    assert (handed.beyond, handed.before) == (kept.beyond, kept.before)
+    cells = session_cells(kept.records, edges=edges, lines=lines, n_lines=1)
+    assert tally.found(1).cells.tolist() == cells.cells.tolist()
+    one, other = Online(edges, tail_ms=9), Online(edges, tail_ms=9)
+    session_records(walks, **asked, into=one)
+    other.add(kept.records)
+    peaks = [[column.tolist() for column in online_peaks([part])] for part in (one, other)]
+    assert peaks[0] == peaks[1]
 
 
 def test_memory_is_bounded_and_cancelling_ends_it():

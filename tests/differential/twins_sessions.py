@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
 
 from zuji.engine.query.kernels._paths import HIDDEN, IGNORED
 from zuji.engine.query.kernels._sessions import COUNTS, ENDS, STARTS
@@ -108,14 +109,21 @@ def _numbers(own):
     return [len(own), len({one[0] for one in own}), *sums]
 
 
-def online_peaks(starts, ends, edges):
-    """The most intervals at one instant of each bucket, and when first; every instant is tried."""
-    peaks, when = [], []
-    for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
-        counts = [
-            sum(s <= at for s in starts.tolist()) - sum(e < at for e in ends.tolist())
-            for at in range(low, high)
-        ]
+def online_peaks(records, edges, tail_ms):
+    """peaks, when first, ms of all: every start and edge is tried."""
+    intervals = []
+    for i, (start, end, user, *_) in enumerate(records):
+        last = end + tail_ms
+        if i + 1 < len(records) and records[i + 1][2] == user:
+            last = min(last, records[i + 1][0] - 1)
+        if max(start, edges[0]) <= min(last, edges[-1] - 1):
+            intervals.append((max(start, edges[0]), min(last, edges[-1] - 1)))
+    starts, ends = sorted(s for s, _ in intervals), sorted(e for _, e in intervals)
+    peaks, when, areas = [], [], []
+    for low, high in pairwise(edges):
+        tried = [low, *(s for s in starts if low <= s < high)]
+        counts = [bisect_right(starts, at) - bisect_left(ends, at) for at in tried]
         peaks.append(max(counts))
-        when.append(low + counts.index(peaks[-1]) if peaks[-1] else -1)
-    return peaks, when
+        when.append(tried[counts.index(peaks[-1])] if peaks[-1] else -1)
+        areas.append(sum(max(0, min(e + 1, high) - max(s, low)) for s, e in intervals))
+    return [peaks, when, areas]

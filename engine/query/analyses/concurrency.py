@@ -7,7 +7,6 @@ sorted, and one sweep over both gives every peak. Memory: 32 bytes a session and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -24,7 +23,7 @@ from zuji.engine.query.answer import Answer, Model, by_columns
 from zuji.engine.query.breakdown import line_values
 from zuji.engine.query.checks import BODY, check_events
 from zuji.engine.query.durations import Duration  # noqa: TC001 (msgspec reads it)
-from zuji.engine.query.kernels._sessions import online_peaks
+from zuji.engine.query.kernels._sessions import Online, online_peaks
 from zuji.engine.query.model import (
     MAX_WINDOW_MS,
     Envelope,
@@ -36,6 +35,7 @@ from zuji.engine.query.model import (
 from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
+    from zuji.engine.query.analyses.session_work import Records
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Chosen
     from zuji.engine.query.plan import Scan
@@ -44,8 +44,10 @@ if TYPE_CHECKING:
 
 MINUTES: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
 MINUTE_MS: Final = 60_000
-BYTES_AN_INTERVAL: Final = 64
+BYTES_AN_INTERVAL: Final = 16
 """Held of the intervals of the line at hand."""
+SLOT_BYTES: Final = 1 << 22
+"""Held of counts by slot, a shard."""
 
 
 class ConcurrencyBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -147,7 +149,7 @@ def scans(bound: Bound) -> list[Scan]:
 def answer(bound: Bound) -> Answer:
     """Rows: by…, bucket, peak, peak_at, average, complete."""
     edges, labels = buckets_of(bound)
-    online, mark, body = _Online(bound), bound.view.watermark_ms, bound.query.body
+    online, mark, body = _Online(bound, edges), bound.view.watermark_ms, bound.query.body
     columns = [
         *by_columns(bound),
         ColumnInfo("bucket", "datetime" if _timed(bound) else "date", None),
@@ -164,10 +166,10 @@ def answer(bound: Bound) -> Answer:
     for g in range(online.chosen.lines):
         bound.context.check()
         head = line_values(bound, online.work.groups.by.groups, online.chosen, g)
-        cells = online.cells(g, edges)
+        cells, total = online.cells(g)
         for label, cell, final in zip(labels, cells, complete, strict=True):
             rows.append([*head, label, *cell, final])
-        totals.append([*head, *online.cells(g, edges[[0, -1]])[0]])
+        totals.append([*head, *total])
     names = [*(column.name for column in by_columns(bound)), "peak", "peak_at", "average"]
     return Answer(columns, rows, {"columns": names, "rows": totals})
 
@@ -175,122 +177,95 @@ def answer(bound: Bound) -> Answer:
 def users(bound: Bound, pick: ConcurrencyPick) -> list[U32]:
     """Ordinals online at an instant, or at the first one of a peak."""
     edges, labels = buckets_of(bound)
-    online, line = _Online(bound), -1
+    online, line = _Online(bound, edges, listed=True), -1
     if bound.query.by:
         line = picked_line(bound, online.work.groups.by.groups, online.chosen, pick)
     if pick.at is not None:
-        at = calendars.parse_instant(pick.at)
-    else:
-        span = edges[[0, -1]]
-        if pick.bucket is not None:
-            number = label_number(labels, pick.bucket)
-            span = edges[number : number + 2]
-        at = int(online.peaks(line, span)[1][0])
-    return online.at(line, at)
+        return online.at(line, calendars.parse_instant(pick.at))
+    peak, when, _ = online.peaks(line)
+    number = int(np.argmax(peak)) if pick.bucket is None else label_number(labels, pick.bucket)
+    return online.at(line, int(when[number]))
 
 
 def _timed(bound: Bound) -> bool:
     return bound.query.body.minutes is not None or bound.range.grain == "hour"
 
 
-@dataclass(frozen=True, slots=True)
-class _Intervals:
-    """When users of one line were online, [start, end], by shard and user; no two of a user meet.
-    ``shard``, ``user``: whose. ``starts``, ``ends``: the same times, each ascending.
-    """
-
-    start: I64
-    end: I64
-    shard: I64
-    user: I64
-    starts: I64
-    ends: I64
-
-
 class _Online:
-    """The intervals of each line, cut to the range."""
+    """When users of each line were online, cut to the range."""
 
-    def __init__(self, bound: Bound) -> None:
+    def __init__(self, bound: Bound, edges: I64, *, listed: bool = False) -> None:
+        """``listed``: who they were is asked for."""
         self._bound = bound
+        self._edges = np.ascontiguousarray(edges)
         body: ConcurrencyBody = bound.query.body
-        alive = bound.range.from_ms - body.tail_ms
-        self.work = SessionWork(bound, body.session, body.events, alive_ms=alive)
+        bound.context.charge(SLOT_BYTES * bound.view.shards)
+        self.work = SessionWork(
+            bound,
+            body.session,
+            body.events,
+            alive_ms=bound.range.from_ms - body.tail_ms,
+            into=None if listed or bound.query.by else self._none,
+        )
         self.chosen: Chosen = self.work.choose()
-        self._lines: dict[int, _Intervals] = {}
-        self._held = 0
 
-    def _of_line(self, line: int) -> _Intervals:
-        """The intervals of a line; -1: of all sessions."""
-        if line not in self._lines:
-            self._lines.clear()
-            self._bound.context.release(self._held)
-            self._held = 0
-            self._lines[line] = self._made(line)
-        return self._lines[line]
+    def _none(self) -> Online:
+        """Nobody yet."""
+        memory = self._bound.context.memory_bytes
+        return Online(self._edges, tail_ms=self._bound.query.body.tail_ms, memory_bytes=memory)
 
-    def _made(self, line: int) -> _Intervals:
-        r, tail = self._bound.range, self._bound.query.body.tail_ms
-        inside = None
-        if line >= 0 and self._bound.query.by:
-            inside = np.diff(self.work.lines(self.chosen, line)[0].astype(np.int64)) > 0
-        parts: list[tuple[I64, I64, I64, I64]] = []
-        for shard, every in enumerate(self.work.shards):
-            self._bound.context.check()
-            records = every if inside is None else every[inside[every["number"]]]
-            start, end = records["start"].astype(np.int64), records["end"] + tail
-            user = records["user"].astype(np.int64)
-            # A user is online once: what meets the next session of the user ends before it.
-            again = user[1:] == user[:-1]
-            end[:-1] = np.where(again, np.minimum(end[:-1], start[1:] - 1), end[:-1])
-            start, end = np.maximum(start, r.from_ms), np.minimum(end, r.to_ms - 1)
-            keep = end >= start
-            parts.append((start[keep], end[keep], np.full(int(keep.sum()), shard), user[keep]))
-        columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        self._held = BYTES_AN_INTERVAL * len(columns[0])
-        self._bound.context.charge(self._held)
-        return _Intervals(*columns, *(self._sorted([part[i] for part in parts]) for i in (0, 1)))
+    def _of_line(self, line: int) -> list[Records]:
+        """Records of a line, by shard; -1: of all."""
+        if line < 0 or not self._bound.query.by:
+            return self.work.shards
+        inside = np.diff(self.work.lines(self.chosen, line)[0].astype(np.int64)) > 0
+        return [records[inside[records["number"]]] for records in self.work.shards]
 
-    def _sorted(self, parts: list[I64]) -> I64:
-        """All times, ascending: those of each shard on a thread, then their runs are merged."""
-        runs = self._bound.context.map(np.sort, parts)
-        return np.sort(np.concatenate(runs), kind="stable")
+    def peaks(self, line: int) -> tuple[I64, I64, I64]:
+        """The most online in each bucket; when first (-1: never); ms that all were online in it."""
+        context = self._bound.context
+        sinks: list[Online] = self.work.sinks
+        held = 0
+        if not sinks:
+            parts = self._of_line(line)
+            held = BYTES_AN_INTERVAL * sum(map(len, parts))
+            context.charge(held)
+            sinks = context.map(self._counted, parts)
+        found = online_peaks(sinks, context.flag, context.map)
+        context.release(held)
+        return found
 
-    def peaks(self, line: int, edges: I64) -> tuple[I64, I64]:
-        """The most online in each bucket, and when first."""
-        found = self._of_line(line)
-        edges = np.ascontiguousarray(edges)
-        return online_peaks(found.starts, found.ends, edges, self._bound.context.flag)
+    def _counted(self, records: Records) -> Online:
+        online = self._none()
+        online.add(records, self._bound.context.flag)
+        return online
 
-    def cells(self, line: int, edges: I64) -> list[list[Any]]:
-        """peak, peak_at, average of each bucket."""
+    def cells(self, line: int) -> tuple[list[list[Any]], list[Any]]:
+        """peak, peak_at, average of each bucket, and of the range."""
         tz = self._bound.range.tz
-        peak, at = self.peaks(line, edges)
-        found = self._of_line(line)
-        # Σ over intervals of what lies before each edge, each ms being [ms, ms + 1).
-        before = _before(found.starts, edges) - _before(found.ends + 1, edges)
-        online = np.diff(before) / np.diff(edges)
-        return [
-            [p, None if p == 0 else calendars.format_instant(when, tz), mean]
-            for p, when, mean in zip(peak.tolist(), at.tolist(), online.tolist(), strict=True)
+        peak, at, area = self.peaks(line)
+
+        def told(p: int, when: int, mean: float) -> list[Any]:
+            return [p, None if p == 0 else calendars.format_instant(when, tz), mean]
+
+        means = area / np.diff(self._edges)
+        cells = [
+            told(*cell) for cell in zip(peak.tolist(), at.tolist(), means.tolist(), strict=True)
         ]
+        most = int(np.argmax(peak))
+        span = self._edges[-1] - self._edges[0]
+        return cells, told(int(peak[most]), int(at[most]), float(area.sum() / span))
 
     def at(self, line: int, at: int) -> list[U32]:
         """Ordinals online at an instant, by shard."""
-        found = self._of_line(line)
-        there = (found.start <= at) & (found.end >= at)
-        return [
-            found.user[there & (found.shard == shard)].astype(np.uint32)
-            for shard in range(len(self.work.shards))
-        ]
-
-
-def _before(points: I64, edges: I64) -> I64:
-    """Σ max(0, edge − point) for each edge; points ascend. O(n)."""
-    ordered = points - edges[0]
-    sums = np.concatenate([np.zeros(1, np.int64), np.cumsum(ordered)])
-    count = np.searchsorted(ordered, edges - edges[0], side="left")
-    found: I64 = count * (edges - edges[0]) - sums[count]
-    return found
+        r, tail = self._bound.range, self._bound.query.body.tail_ms
+        found = []
+        for records in self._of_line(line):
+            self._bound.context.check()
+            there = (records["start"] <= at) & (records["end"] + tail >= at)
+            users: U32 = np.unique(records["user"][there]).astype(np.uint32)
+            found.append(users if r.from_ms <= at < r.to_ms else users[:0])
+        return found
 
 
 MODEL = Model(ConcurrencyQuery, ConcurrencyPick, scans, answer, users)

@@ -1,13 +1,15 @@
 """Session: how many sessions start in each bucket, how long and how deep they are.
 
 Semantics: docs/models/session.md. One walk per shard makes a record of every session
-(:mod:`session_work`), one pass over the records the cells; percentiles look at the records of a
-cell. Memory: 32 bytes a session, 64 a cell and shard.
+(:mod:`session_work`), one pass over the records the cells, as they come where nothing else needs
+them; percentiles look at the records of a cell. Memory: 64 bytes a cell and shard, and with a
+breakdown or percentiles 32 a session.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,17 +24,16 @@ from zuji.engine.query.analyses.session_query import (
     SessionPick,
     SessionQuery,
 )
-from zuji.engine.query.analyses.session_work import SessionWork, session_scans
+from zuji.engine.query.analyses.session_work import ONE_LINE, SessionWork, session_scans
 from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
-from zuji.engine.query.breakdown import line_values
-from zuji.engine.query.kernels._sessions import session_cells
+from zuji.engine.query.breakdown import line_values, one_line
+from zuji.engine.query.kernels._sessions import SessionTally
 from zuji.engine.query.result import ColumnInfo
 
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.session_query import SessionBody
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Chosen
-    from zuji.engine.query.kernels.session import SessionCells
     from zuji.engine.query.plan import Scan
     from zuji.engine.types import F64, I64, U32
 
@@ -78,16 +79,21 @@ def scans(bound: Bound) -> list[Scan]:
 def answer(bound: Bound) -> Answer:
     """Rows: by…, bucket, interval (with a distribution), measures, complete."""
     body: SessionBody = bound.query.body
-    work = SessionWork(bound, body.session, body.events, last=body.attr == "last")
-    buckets, slots, chosen = ranges.buckets(bound.range), slots_of(body.distribution), work.choose()
+    buckets, slots = ranges.buckets(bound.range), slots_of(body.distribution)
     n_slots = 1 if slots is None else len(slots.labels)
-    size = max(chosen.lines, 1) * len(buckets.labels) * n_slots
-    if size > MAX_CELLS:
-        raise QueryBudgetExceeded(
-            f"{size:,} cells are too many; show fewer groups ('top'), a coarser 'grain' or fewer "
-            "edges"
-        )
-    bound.context.charge(72 * size * bound.view.shards + 150 * size)
+    again = bool(bound.query.by) or any(QUANTILE.fullmatch(name) for name in body.measure)
+    if not again:
+        _charge_cells(bound, len(buckets.labels) * n_slots)
+    work = SessionWork(
+        bound,
+        body.session,
+        body.events,
+        last=body.attr == "last",
+        into=None if again else partial(_tally, bound, one_line(), buckets.edges, slots),
+    )
+    chosen = work.choose()
+    if again:
+        _charge_cells(bound, max(chosen.lines, 1) * len(buckets.labels) * n_slots)
     cells, totals = _cells(bound, work, chosen, buckets.edges, slots)
     cells = cells[:, :, :n_slots]
     open_ = cells[..., OPEN].sum(axis=2)
@@ -168,26 +174,46 @@ def _cells(
     bound: Bound, work: SessionWork, chosen: Chosen, edges: I64, slots: Slots | None
 ) -> tuple[I64, I64]:
     """Numbers of cells int64[lines, buckets, slots, 7] and of lines over the whole range."""
-    mark = bound.view.watermark_ms
-    lines, gap = work.lines(chosen), bound.query.body.session.gap.ms
 
-    def one(records: Any) -> SessionCells:
-        return session_cells(
-            records,
-            edges=np.ascontiguousarray(edges),
-            lines=lines,
-            n_lines=chosen.lines,
-            slots=None if slots is None else slots.lower,
-            by_depth=slots is not None and slots.of == "depth",
-            open_ms=1 << 62 if mark is None else mark - gap,
-            cancel=bound.context.flag,
-        )
+    def one(records: Any) -> SessionTally:
+        tally = _tally(bound, chosen, edges, slots, work.lines(chosen))
+        tally.add(records, bound.context.flag)
+        return tally
 
-    parts = bound.context.map(one, work.shards)
+    tallies: list[SessionTally] = work.sinks or bound.context.map(one, work.shards)
+    parts = [tally.found(chosen.lines) for tally in tallies]
     cells, totals = parts[0].cells, parts[0].totals
     for part in parts[1:]:
         cells, totals = cells + part.cells, totals + part.totals
     return cells, totals
+
+
+def _tally(
+    bound: Bound,
+    chosen: Chosen,
+    edges: I64,
+    slots: Slots | None,
+    lines: tuple[U32, U32] = ONE_LINE,
+) -> SessionTally:
+    """Cells of a shard, empty."""
+    mark, gap = bound.view.watermark_ms, bound.query.body.session.gap.ms
+    return SessionTally(
+        edges=np.ascontiguousarray(edges),
+        lines=lines,
+        n_lines=chosen.lines,
+        slots=None if slots is None else slots.lower,
+        by_depth=slots is not None and slots.of == "depth",
+        open_ms=1 << 62 if mark is None else mark - gap,
+    )
+
+
+def _charge_cells(bound: Bound, size: int) -> None:
+    if size > MAX_CELLS:
+        raise QueryBudgetExceeded(
+            f"{size:,} cells are too many; show fewer groups ('top'), a coarser 'grain' or fewer "
+            "edges"
+        )
+    bound.context.charge(72 * size * bound.view.shards + 150 * size)
 
 
 def _column(name: str) -> ColumnInfo:

@@ -1,8 +1,9 @@
 """The sessions of a range as records, shard by shard: for the models that count sessions.
 
 Sessions are cut over all events of a user. A session lies where its first event does; it counts
-when it has an event that counts. Records are 32 bytes a session, charged to the query. When events
-outside of the partitions that were read may belong to a session, more are read.
+when it has an event that counts. Records are 32 bytes a session, charged to the query; who needs
+each but once has them handed over as they come. When events outside of the partitions that were
+read may belong to a session, more are read.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ from zuji.engine.storage.feeds import SCRATCH_BYTES, Feeds
 from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from zuji.engine.query.analyses.session_query import SessionSpec
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.filter_ast import Filter
+    from zuji.engine.query.kernels._sessions import Online, SessionTally
     from zuji.engine.query.kernels.session import SessionRecords
     from zuji.engine.query.model import Events
     from zuji.engine.query.walks import Around
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
     Records = np.ndarray[Any, np.dtype[Any]]
 
 
+ONE_LINE = np.array([0, 1], np.uint32), np.zeros(1, np.uint32)
+"""Lines of the one number that there is without a breakdown."""
 FLAGS = 8
 """Codes of rows are below it."""
 
@@ -67,13 +72,18 @@ class SessionWork:
         *,
         last: bool = False,
         alive_ms: int | None = None,
+        into: Callable[[], SessionTally | Online] | None = None,
     ) -> None:
-        """``alive_ms``: sessions that began before the range, too, with an event then or later."""
+        """``alive_ms``: sessions that began before the range, too, with an event then or later.
+        ``into``: makes what takes the records of a shard, which are not kept then (``sinks``).
+        """
         self.bound, self.context = bound, bound.context
         self._spec, self._events, self._last = spec, events, last
         self.groups = PathGroups(bound)
         self._wide = bool(bound.query.by) or spec.start is not None or spec.end is not None
         self._alive_ms = alive_ms
+        self._into = into
+        self.sinks: list[Any] = []
         self.shards = self._all()
 
     def _all(self) -> list[Records]:
@@ -87,6 +97,7 @@ class SessionWork:
             shards = list(range(self.bound.view.shards))
             # Groups are numbered while rows are read: all of them before the first walk.
             steps = self.context.map(self._steps, shards)
+            self.sinks = [] if self._into is None else [self._into() for _ in shards]
             found: list[SessionRecords] = self.context.map(
                 partial(self._records, rule, steps), shards
             )
@@ -206,11 +217,12 @@ class SessionWork:
                 memory_bytes=self.context.memory_bytes,
                 allowed=crowd,
                 cancel=self.context.flag,
+                into=self.sinks[shard] if self.sinks else None,
             )
         except ValueError:
             feeds.check()
             raise
-        self.context.charge(found.records.nbytes)
+        self.context.charge(found.records.nbytes + (self.sinks[shard].nbytes if self.sinks else 0))
         self.context.release(held)
         return found
 
@@ -231,5 +243,5 @@ class SessionWork:
     def lines(self, chosen: Chosen, only: int = -1) -> tuple[U32, U32]:
         """Lines of each number, as kernels take them. ``only``: a line that is then line 0."""
         if not self.bound.query.by:
-            return np.array([0, 1], np.uint32), np.zeros(1, np.uint32)
+            return ONE_LINE
         return self.groups.lines(chosen, only)

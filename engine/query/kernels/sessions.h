@@ -4,7 +4,7 @@
  * row that starts a session, and after one that ends it. With starts, only they and midnights begin a
  * session, and rows outside of one belong to none. A session is noted when its first row lies in the
  * range and it has a row that counts. Rows are bytes (0: does not count) or items of eight bytes whose
- * code is 1 + flags. O(rows).
+ * code is 1 + flags. Records are kept, or handed to a sink as they come. O(rows).
  */
 #ifndef ZUJI_SESSIONS_H
 #define ZUJI_SESSIONS_H
@@ -20,6 +20,11 @@ typedef struct {
     uint32_t alone;     /* it has one row */
 } zs_record;
 
+/* Takes records of whole users, by user and time; those of a user may come in several calls. */
+typedef int (*zs_sink)(void *into, const zs_record *record, size_t n);
+
+#define ZS_SOME 1024 /* records handed on at once */
+
 typedef struct {
     int64_t gap, from_ms, to_ms;
     int64_t since_ms, reach_ms; /* rows before, and from then on, were not given */
@@ -28,6 +33,9 @@ typedef struct {
     int64_t alive_ms;           /* sessions must have a row then or later */
     int starts, ends, wide, last;
     int whole;                  /* sessions are wanted that begin before what was given */
+    int every;                  /* all rows count */
+    zs_sink sink;               /* or NULL */
+    void *into;
     zs_record *record;
     size_t n, room, limit; /* limit: of records */
     int beyond, before;    /* rows that were not given may belong to a session, after or before */
@@ -37,9 +45,18 @@ ZJ_INLINE uint32_t zs_flags(const zs_taker *t, const zp_block *b, uint32_t row) 
     return t->wide ? (uint32_t)zp_get(b->code, row, 8) - 1 : b->code[row] ? ZS_COUNTS : 0;
 }
 
+/* What is noted goes to the sink. */
+static int zs_hand_on(zs_taker *t) {
+    const size_t n = t->n;
+    t->n = 0;
+    return n && t->sink ? t->sink(t->into, t->record, n) : ZJ_OK;
+}
+
+/* Room for one more. */
 static int zs_reserve(zs_taker *t) {
     if (t->n < t->room) return ZJ_OK;
-    const size_t room = t->room ? 2 * t->room : 4096;
+    if (t->sink && t->room) return zs_hand_on(t);
+    const size_t room = t->sink ? ZS_SOME : t->room ? 2 * t->room : 4096;
     if (t->n >= t->limit) return ZJ_NO_MEMORY;
     void *p = realloc(t->record, (room < t->limit ? room : t->limit) * sizeof(zs_record));
     if (p == NULL) return ZJ_NO_MEMORY;
@@ -52,13 +69,13 @@ static int zs_reserve(zs_taker *t) {
 ZJ_INLINE int zs_note(zs_taker *t, const zp_block *b, uint32_t from, uint32_t to, uint32_t end, uint32_t user) {
     const int64_t start = b->time[from];
     if (start < t->from_ms || start >= t->to_ms || b->time[to - 1] < t->alive_ms) return ZJ_OK;
-    uint32_t depth = 0, chosen = from;
-    for (uint32_t r = from; r < to; r++) {
+    uint32_t depth = t->every ? to - from : 0, chosen = from;
+    for (uint32_t r = from; r < to && !t->every; r++) {
         if (!(zs_flags(t, b, r) & ZS_COUNTS)) continue;
         if (depth++ == 0 || t->last) chosen = r;
     }
     if (depth == 0) return ZJ_OK;
-    if (zs_reserve(t) != ZJ_OK) return ZJ_NO_MEMORY;
+    if (t->n == t->room && zs_reserve(t) != ZJ_OK) return ZJ_NO_MEMORY;
     zs_record *r = &t->record[t->n++];
     r->start = start;
     r->end = b->time[to - 1];

@@ -3,11 +3,12 @@
  * A line is a shown group; a record's number stands in the lines that `lines` gives it (a list puts a
  * session in several). A slot is an interval of a length or depth, left-closed; one more is for sessions
  * without a length. Records of a user stand together, so a cell need only know whom it counted last.
- * O(records * lines of a number * log(buckets + slots)).
+ * O(records * lines of a number * log(slots)).
  */
 #ifndef ZUJI_SESSIONS_CELLS_H
 #define ZUJI_SESSIONS_CELLS_H
 
+#include "bins.h"
 #include "buckets.h"
 #include "sessions.h"
 
@@ -18,8 +19,7 @@ typedef struct {
 } zs_cell;
 
 typedef struct {
-    const int64_t *edges; /* [buckets + 1] */
-    int32_t buckets;
+    zj_bins bins;         /* of the buckets */
     const uint32_t *line_at, *lines; /* as in zp_cells */
     uint32_t numbers;
     const int64_t *slot;  /* [slots - 1] lower edges, or NULL: one slot */
@@ -49,22 +49,22 @@ ZJ_INLINE int32_t zs_slot(const zs_cells *c, const zs_record *r) {
     return zj_bucket_search(c->slot, c->slots - 2, value);
 }
 
-static int zs_add(zs_cells *c, const zs_record *record, size_t n, zj_guard *guard) {
-    int32_t bucket = 0;
+/* Adds records (a zs_sink). */
+static int zs_add(void *into, const zs_record *record, size_t n) {
+    zs_cells *c = (zs_cells *)into;
+    const int64_t *edges = c->bins.edges;
+    const size_t buckets = (size_t)c->bins.count;
     for (size_t i = 0; i < n; i++) {
         const zs_record *r = &record[i];
-        if ((i & 4095) == 0 && zj_stop(guard, 4096)) return ZJ_CANCELLED;
-        if (r->start < c->edges[bucket] || r->start >= c->edges[bucket + 1])
-            bucket = zj_bucket_search(c->edges, c->buckets, r->start);
-        if (bucket < 0 || bucket >= c->buckets || r->number >= c->numbers) return ZJ_REJECTED;
+        if (r->start < edges[0] || r->start >= edges[buckets] || r->number >= c->numbers) return ZJ_REJECTED;
+        const size_t bucket = (size_t)zj_bin(&c->bins, r->start);
         const int32_t slot = zs_slot(c, r);
         const int open = r->end >= c->open_ms;
         for (uint32_t l = c->line_at[r->number]; l < c->line_at[r->number + 1]; l++) {
             const size_t line = c->lines[l];
             zs_add_to(&c->total[line], r, open);
             if (slot < 0) continue;
-            const size_t at = (line * (size_t)c->buckets + (size_t)bucket) * (size_t)c->slots + (size_t)slot;
-            zs_add_to(&c->cell[at], r, open);
+            zs_add_to(&c->cell[(line * buckets + bucket) * (size_t)c->slots + (size_t)slot], r, open);
         }
     }
     return ZJ_OK;
