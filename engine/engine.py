@@ -20,6 +20,8 @@ from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.defining import Defined
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
+from zuji.engine.people.cohort_members import looked_up
+from zuji.engine.people.cohorts import Cohorts
 from zuji.engine.people.graph import Graph, Node, graph_of
 from zuji.engine.people.items import Items
 from zuji.engine.people.marking import Marking
@@ -31,8 +33,8 @@ from zuji.engine.query.bind import column_kind
 from zuji.engine.query.context import Cancel, Context
 from zuji.engine.query.crew import Crew
 from zuji.engine.query.daybits import DayBitsKept
-from zuji.engine.query.execute import execute, explain_query, users_of
-from zuji.engine.query.mark_names import TAG
+from zuji.engine.query.execute import execute, explain_query, ordinals_of, users_of
+from zuji.engine.query.mark_names import COHORT, TAG
 from zuji.engine.query.timeline import timeline
 from zuji.engine.query.view import ProfilesKept, View, newest
 from zuji.engine.query.walks import most_frequent, paths_of_sessions
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.result import Result
     from zuji.engine.query.scope import Scope
     from zuji.engine.replaying import Mend
-    from zuji.engine.types import Kind
+    from zuji.engine.types import I64, U8, U32, Kind
     from zuji.engine.writer import Writer
 
 
@@ -216,7 +218,17 @@ class Engine:
         self._tags = Tags(
             host, writer.files, writer.directory, self._columns, writable=lock is not None
         )
-        self._marking = Marking({TAG: self._tags.kept})
+        self._cohorts = Cohorts(
+            host,
+            writer.files,
+            writer.directory,
+            self._columns,
+            lookup=self._look_up,
+            picked=self._ordinals,
+            threads=config.threads,
+            writable=lock is not None,
+        )
+        self._marking = Marking({TAG: self._tags.kept, COHORT: self._cohorts.kept})
         self._people = People(writer, self._pin, writable=lock is not None)
         self._items = Items(writer, defined, self._known)
 
@@ -540,11 +552,36 @@ class Engine:
 
     def _graph(self) -> Graph:
         """What is made of what."""
-        return Graph({**graph_of(self._defined.now.used()), **self._tags.made_of()})
+        marks = {**self._tags.made_of(), **self._cohorts.made_of()}
+        return Graph({**graph_of(self._defined.now.used()), **marks})
 
     def _remove_node(self, node: Node) -> None:
         if node[0] == "property":
             self._defined.remove([node[1]])
+        elif node[0] == "cohort":
+            self._cohorts.drop([node[1]])
+        else:
+            self._tags.delete(node[1], cascade=True)
+
+    # -- cohorts -------------------------------------------------------------------------------
+
+    @property
+    def cohorts(self) -> Cohorts:
+        """The project's cohorts (docs/cohorts.md)."""
+        self._check()
+        return self._cohorts
+
+    def _look_up(self, data: U8, offsets: I64) -> tuple[I64, I64]:
+        """Places of many ids, -1 where nobody has one."""
+        writer = self._writer
+        with writer.lock:
+            salt = writer.manifest.state.project.hash_salt
+            return looked_up(writer.identity, salt, data, offsets)
+
+    def _ordinals(self, query: Any, pick: Mapping[str, Any], scope: Scope | None) -> list[U32]:
+        """The ordinals by shard behind a cell of an answer."""
+        with self._context(None, None, None, None) as context:
+            return ordinals_of(self._pin(), query, pick, scope, context)
 
     # -- virtual events and properties ---------------------------------------------------------
 

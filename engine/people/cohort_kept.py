@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.view import View
     from zuji.engine.storage.cache import ColumnCache
-    from zuji.engine.types import U8
+    from zuji.engine.types import I64, U8, U32
 
 
 class KeptCohort:
@@ -101,7 +101,7 @@ class KeptCohorts:
         """uint8[users] of a shard of the view: 1 = a member of a version. Read-only."""
         number = cohort.files[place]
         mask: U8
-        if _moved(view):
+        if moved(view):
             key = ("cohort", number, shard)
             mask = view.cached(key, lambda: self._mask(view, shard, cohort, place))
         else:
@@ -123,24 +123,38 @@ class KeptCohorts:
         """Ordinals of a shard of the view who are members of a version."""
         blob = self.state.blob(cohort.files[place])
         own = members_of(blob, shard) if shard < blob.sections else BitMap()
-        if not _moved(view):
+        if not moved(view):
             return own
-        linked: Any = view
-        merged = linked.merged
-        found = own - BitMap(merged[shard])
+        found = own - nobody(view, shard)
         for other in range(min(view.shards, blob.sections)):
             there = own if other == shard else members_of(blob, other)
-            moved = ordinals_of(there & BitMap(merged[other]))
-            if len(moved):
-                shards, ordinals = linked.owners(other, moved)
-                found |= BitMap(ordinals[np.asarray(shards) == shard])
-        return found
+            gone = ordinals_of(there & nobody(view, other))
+            if len(gone):
+                shards, ordinals = owners_of(view, other, gone)
+                found |= BitMap(ordinals[shards == shard].tolist())
+        return found - nobody(view, shard)
 
 
-def _moved(view: View) -> bool:
-    """Whether somebody is somebody else's by now."""
-    merged: Any = getattr(view, "merged", None)
-    if not merged or getattr(view, "owners", None) is None:
-        return False
-    shards = merged.values() if isinstance(merged, dict) else merged
-    return any(len(one) for one in shards)
+def nobody(view: View, shard: int) -> BitMap:
+    """Ordinals of a shard that are no users any more."""
+    linked: Any = view
+    if not hasattr(linked, "nobody"):
+        return BitMap()
+    found: BitMap = view.cached(
+        ("nobody bitmap", shard), lambda: BitMap(linked.nobody(shard).tolist())
+    )
+    return found
+
+
+def moved(view: View) -> bool:
+    """Whether somebody is nobody, or somebody else's, by now."""
+    return any(nobody(view, shard) for shard in range(view.shards))
+
+
+def owners_of(view: View, shard: int, ordinals: U32) -> tuple[I64, I64]:
+    """Whose the rows of some ordinals are by now: shards and ordinals; themselves as a rule."""
+    linked: Any = view
+    if getattr(linked, "owners", None) is None:
+        return np.full(len(ordinals), shard, np.int64), ordinals.astype(np.int64)
+    shards, found = linked.owners(shard, ordinals)
+    return np.asarray(shards, np.int64), np.asarray(found, np.int64)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pyroaring import BitMap
 
 from zuji.engine.people.cohort_files import bitmap_of
+from zuji.engine.people.cohort_kept import nobody
 from zuji.engine.people.cohort_rules import Question
 from zuji.engine.people.tags.moment import known_by
 from zuji.engine.query.audience import AllUsers, AnyUsers, InCohort, NotUsers
@@ -108,9 +109,7 @@ def set_algebra(rule: Audience, view: View, kept: KeptCohorts) -> Callable[[int]
 
 
 def _everybody(view: View, shard: int) -> BitMap:
-    merged: Any = getattr(view, "merged", None)
-    found = BitMap(range(view.users[shard]))
-    return found - BitMap(merged[shard]) if merged else found
+    return BitMap(range(view.users[shard])) - nobody(view, shard)
 
 
 @dataclass(frozen=True, slots=True)

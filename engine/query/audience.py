@@ -21,7 +21,7 @@ from zuji.engine.query.filter_ast import (
     operator_and_value,
     operator_and_value_to,
 )
-from zuji.engine.query.mark_names import TAG
+from zuji.engine.query.mark_names import COHORT, TAG
 from zuji.engine.query.problems import Problem, array, mapping, nearest, only, shown, unknown, whole
 from zuji.engine.query.properties import EVENT, USER, check_property
 from zuji.engine.query.ranges import check_range_text
@@ -71,6 +71,11 @@ class InCohort(Audience):
 
     name: str
     as_of: str | None = None
+
+    @property
+    def p(self) -> str:
+        """The cohort as a property of users."""
+        return f"{USER}.{COHORT}{self.name}" + ("" if self.as_of is None else f"@{self.as_of}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +293,8 @@ def _tag(document: dict[str, Any], path: str) -> HasTag:
 def _cohort(document: dict[str, Any], path: str) -> InCohort:
     only(document, ("cohort", "as_of"), path)
     name, as_of = _name(document["cohort"], f"{path}.cohort"), document.get("as_of")
+    if "@" in name:
+        raise Problem("the name of a cohort has no '@'; 'as_of' says when", f"{path}.cohort")
     if as_of is not None:
         try:
             check_range_text(_name(as_of, f"{path}.as_of"))

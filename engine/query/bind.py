@@ -17,12 +17,11 @@ from msgspec.structs import replace
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX, Catalog
 from zuji.engine.query.audience import AllUsers
-from zuji.engine.query.crowd import check_audience
 from zuji.engine.query.filter_ast import both
 from zuji.engine.query.mark_names import undated
 from zuji.engine.query.marks import check_marks, parts_of
 from zuji.engine.query.properties import COLUMNS
-from zuji.engine.query.properties_used import audiences, event_places, measured, used
+from zuji.engine.query.properties_used import event_places, measured, used
 from zuji.engine.query.ranges import resolve_range, shift_range
 from zuji.engine.types import Kind
 
@@ -92,8 +91,6 @@ def bind(query: Envelope, view: View, context: Context, scope: Scope | None) -> 
             places.setdefault(part, places[p])
     if scope is not None:
         scope.check(places)
-    for path, audience in audiences(query):
-        check_audience(audience, path)
     _warn_events(query, view.catalog, context)
     _warn_properties(places, view.catalog, context)
     for path, p, wants in [*query.property_places(), *measured(query)]:

@@ -1,8 +1,8 @@
 """The audience of a query in one shard: which ordinals count, as one byte each.
 
-Leaves: user properties, tags (read as properties), did, did_not, sequence. A user of the project is
-anybody with an ordinal; "not" and "did_not" are complements within them. Cohorts have their place
-here and say clearly that they are not there yet.
+Leaves: user properties, tags and cohorts (read as properties), did, did_not, sequence. A user of
+the project is anybody with an ordinal, but for those whom nobody is any more; "not" and "did_not"
+are complements within them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.audience import (
     AllUsers,
     AnyUsers,
@@ -46,16 +45,6 @@ if TYPE_CHECKING:
     from zuji.engine.types import F64, U8, U32, Column
 
 _RECORD_BYTES = 16
-
-
-def check_audience(audience: Audience, path: str) -> None:
-    """Raises InvalidQuery for leaves that cannot be answered."""
-    for leaf in audience_leaves(audience):
-        if isinstance(leaf, InCohort):
-            raise InvalidQuery(
-                f"there is no cohort {leaf.name!r}: this release has no stored cohorts",
-                path,
-            )
 
 
 def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
@@ -114,6 +103,9 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
         return _mask(node.item, bound, reader) ^ np.uint8(1)
     if isinstance(node, UserIs):
         return reader.user_mask(node.where)
+    if isinstance(node, InCohort):
+        member = reader.profile(node.p.partition(".")[2])
+        return np.zeros(reader.users, np.uint8) if member is None else member.values.view(np.uint8)
     if isinstance(node, HasTag):
         return reader.user_mask(Leaf(node.p, node.op, node.v))
     if isinstance(node, DidSequence):

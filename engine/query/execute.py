@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.context import Context
     from zuji.engine.query.scope import Scope
     from zuji.engine.query.view import View
+    from zuji.engine.types import U32
 
 SMALL_ROWS = 100_000
 """A project with fewer rows is read on one thread: handing over costs more than it gives."""
@@ -64,15 +65,7 @@ def users_of(
     view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None, context: Context
 ) -> Result:
     """The users behind a cell: ``user_id``, ``device_id``, sorted by id."""
-    context.small = view.rows < SMALL_ROWS
-    typed = _named(_parsed(query), view)
-    chosen = parse.parse_pick(dict(pick), typed)
-    bound = bind(expanded(typed, view.definitions), view, context, scope)
-    if chosen.range != "current":
-        other = other_side(bound)
-        if other is None:
-            raise InvalidQuery("the query compares with nothing", "$.pick.range")
-        bound = other
+    typed, chosen, bound = _picked(view, query, pick, scope, context)
     by_shard = ANALYSES[typed.model].users(bound, chosen)
     total = sum(len(ordinals) for ordinals in by_shard)
     context.charge(200 * total)
@@ -86,6 +79,30 @@ def users_of(
     meta = {"total": total, "elapsed_ms": context.elapsed_ms, "warnings": context.warnings}
     query_echo = {"query": _echo(typed, bound), "pick": parse.echo(chosen)}
     return Result(columns=columns, rows=rows, totals={"users": total}, meta=meta, query=query_echo)
+
+
+def ordinals_of(
+    view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None, context: Context
+) -> list[U32]:
+    """The ordinals behind a cell, one array a shard."""
+    typed, chosen, bound = _picked(view, query, pick, scope, context)
+    by_shard: list[U32] = ANALYSES[typed.model].users(bound, chosen)
+    return by_shard
+
+
+def _picked(
+    view: View, query: Any, pick: Mapping[str, Any], scope: Scope | None, context: Context
+) -> tuple[Envelope, Any, Bound]:
+    context.small = view.rows < SMALL_ROWS
+    typed = _named(_parsed(query), view)
+    chosen = parse.parse_pick(dict(pick), typed)
+    bound = bind(expanded(typed, view.definitions), view, context, scope)
+    if chosen.range != "current":
+        other = other_side(bound)
+        if other is None:
+            raise InvalidQuery("the query compares with nothing", "$.pick.range")
+        bound = other
+    return typed, chosen, bound
 
 
 def explain_query(view: View, query: Any, scope: Scope | None, context: Context) -> dict[str, Any]:

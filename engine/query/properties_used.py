@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zuji.engine.query.audience import Did, DidSequence, HasTag, UserIs, audience_leaves
+from zuji.engine.query.audience import (
+    Did,
+    DidSequence,
+    HasTag,
+    InCohort,
+    UserIs,
+    audience_leaves,
+)
 from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.model import EventPlace, PropertyPlace
 
@@ -65,7 +72,7 @@ def used(query: Envelope) -> dict[str, str]:
                     found.setdefault(p, path)
             elif isinstance(leaf, Did) and leaf.measure is not None:
                 found.setdefault(leaf.measure[1], path)
-            elif isinstance(leaf, HasTag):
+            elif isinstance(leaf, HasTag | InCohort):
                 found.setdefault(leaf.p, path)
     for at in query.property_places():
         found.setdefault(at.p, at.path)
