@@ -25,6 +25,7 @@ from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
+from zuji.server.api.people import People
 from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
 from zuji.server.api.quarantine import Quarantine
 from zuji.server.api.timeline import Timelines
@@ -70,6 +71,7 @@ class Api:
             *Defining(self).routes(),
             *Governing(self).routes(),
             *Quarantine(self).routes(),
+            *People(self).routes(),
             *Watching(self).routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),

@@ -14,13 +14,15 @@ _DEFINITIONS = {
 _PLAN = {"type": "object", "description": "a tracking plan: docs/plan.md"}
 
 
-def _parameter(name: str, what: str, kind: str = "string") -> dict[str, Any]:
+def parameter(name: str, what: str, kind: str = "string") -> dict[str, Any]:
+    """A parameter of the query string."""
     return {"name": name, "in": "query", "description": what, "schema": {"type": kind}}
 
 
-def _route(
+def route(
     what: str, name: str, parameters: list[dict[str, Any]] | None = None, **more: Any
 ) -> dict[str, Any]:
+    """An operation: what it is for and its name."""
     kind = more.pop("kind", "application/json")
     schema = {"type": "object"} if kind == "application/json" else {"type": "string"}
     content = {kind: {"schema": schema}}
@@ -33,14 +35,15 @@ def _route(
     }
 
 
-def _body(schema: dict[str, Any]) -> dict[str, Any]:
+def body(schema: dict[str, Any]) -> dict[str, Any]:
+    """A body of JSON."""
     return {"required": True, "content": {"application/json": {"schema": schema}}}
 
 
 _WHICH = [
-    _parameter("reason", "only those with this code"),
-    _parameter("from_ms", "received then or later, ms since 1970", "integer"),
-    _parameter("to_ms", "received before, ms since 1970", "integer"),
+    parameter("reason", "only those with this code"),
+    parameter("from_ms", "received then or later, ms since 1970", "integer"),
+    parameter("to_ms", "received before, ms since 1970", "integer"),
 ]
 _NAMES = {"type": "object", "additionalProperties": {"type": "string"}}
 _REPLAY = {
@@ -67,73 +70,73 @@ _REPLAY = {
 
 def paths() -> dict[str, Any]:
     """Paths of the document."""
-    days = [_parameter("from", "first day, 2026-10-01"), _parameter("to", "last day, included")]
+    days = [parameter("from", "first day, 2026-10-01"), parameter("to", "last day, included")]
     return {
         "/v1/definitions": {
-            "get": _route("Virtual events and properties", "definitions"),
-            "patch": _route(
+            "get": route("Virtual events and properties", "definitions"),
+            "patch": route(
                 "Define or change virtual events and properties (admin key)",
                 "define",
-                requestBody=_body(_DEFINITIONS),
+                requestBody=body(_DEFINITIONS),
             ),
-            "delete": _route(
+            "delete": route(
                 "Remove definitions (admin key)",
                 "undefine",
-                [_parameter("name", "an event, or event.NAME of a property; repeatable")],
+                [parameter("name", "an event, or event.NAME of a property; repeatable")],
             ),
         },
         "/v1/plan": {
-            "get": _route(
+            "get": route(
                 "The tracking plan that counts",
                 "plan",
-                [_parameter("version", "an older one", "integer")],
+                [parameter("version", "an older one", "integer")],
             ),
-            "put": _route(
+            "put": route(
                 "Set the tracking plan (admin key)",
                 "set_plan",
                 [
-                    _parameter("expected", "version that it was made from", "integer"),
-                    _parameter("note", "why, in a line"),
+                    parameter("expected", "version that it was made from", "integer"),
+                    parameter("note", "why, in a line"),
                 ],
-                requestBody=_body(_PLAN),
+                requestBody=body(_PLAN),
             ),
         },
         "/v1/plan/history": {
-            "get": _route("Versions of the plan, newest first, with changes", "plan_history")
+            "get": route("Versions of the plan, newest first, with changes", "plan_history")
         },
         "/v1/quality": {
-            "get": _route("What was found, by day, SDK and app version", "quality", days)
+            "get": route("What was found, by day, SDK and app version", "quality", days)
         },
         "/v1/rejected": {
-            "get": _route(
+            "get": route(
                 "Events in the quarantine, oldest first",
                 "rejected",
                 [
                     *_WHICH,
-                    _parameter("after", "id of the last one of the page before"),
-                    _parameter("limit", "100 if not given, at most 1,000", "integer"),
+                    parameter("after", "id of the last one of the page before"),
+                    parameter("limit", "100 if not given, at most 1,000", "integer"),
                 ],
             ),
-            "delete": _route(
+            "delete": route(
                 "Discard events of the quarantine for good (admin key)",
                 "discard_rejected",
-                [_parameter("id", "of one of them; repeatable"), *_WHICH],
+                [parameter("id", "of one of them; repeatable"), *_WHICH],
             ),
         },
         "/v1/rejected/replay": {
-            "post": _route(
+            "post": route(
                 "Store events of the quarantine that can be stored now (admin key)",
                 "replay_rejected",
-                requestBody=_body(_REPLAY),
+                requestBody=body(_REPLAY),
             )
         },
         "/v1/live": {
-            "get": _route(
+            "get": route(
                 "Events as they are stored or refused, as server-sent events",
                 "live",
                 [
-                    _parameter("device", "only events of this device"),
-                    _parameter("user", "only events of this user"),
+                    parameter("device", "only events of this device"),
+                    parameter("user", "only events of this user"),
                 ],
                 kind="text/event-stream",
             )

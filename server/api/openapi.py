@@ -18,6 +18,7 @@ import zuji
 from zuji.engine.query.schema import json_schema
 from zuji.server.api.forms import FORMS
 from zuji.server.api.governing_doc import paths as governing_paths
+from zuji.server.api.people_doc import paths as people_paths
 from zuji.server.api.timeline import paths as timeline_paths
 
 _PAGE = """<!doctype html>
@@ -192,6 +193,7 @@ def document() -> dict[str, Any]:
             },
             **timeline_paths(),
             **governing_paths(),
+            **people_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},
             "/metrics": {"get": _health("Counters in Prometheus' form", text)},

@@ -8,6 +8,7 @@ import typer
 from zuji.server.cli.commands import (
     definitions,
     files,
+    people,
     plans,
     projects,
     queries,
@@ -57,6 +58,9 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "scrub": projects.scrub,
     "status": projects.status,
     "export": files.export,
+    "erase": people.erase,
+    "export-user": people.export_user,
+    "ttl": people.ttl,
     "demo": projects.demo,
     "serve": serving.serve,
     "quality": plans.quality,

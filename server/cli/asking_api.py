@@ -17,7 +17,7 @@ _SECONDS = 60
 
 
 def opened(url: str, method: str, path: str, key: str, body: object = None) -> HTTPResponse:
-    """An answer to read from.
+    """An answer to read from. ``body``: bytes as they are, anything else as JSON.
 
     Raises:
         InvalidInput: a wrong address or key. NotFound, Overloaded. StorageFailed: no answer.
@@ -28,7 +28,7 @@ def opened(url: str, method: str, path: str, key: str, body: object = None) -> H
     kind = HTTPSConnection if parts.scheme == "https" else _Plain
     connection = kind(parts.hostname, parts.port, timeout=_SECONDS)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    data = None if body is None else json.dumps(body)
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body)
     try:
         connection.request(method, parts.path.rstrip("/") + path, data, headers)
         answer = connection.getresponse()
