@@ -155,14 +155,15 @@ class Dimension:
         return known[1]
 
     def _of_numbers(self, values: Values, kind: Kind) -> U32:
-        found, inverse = np.unique(values, return_inverse=True)
+        found, inverse = _distinct(values)
         texts: list[Any] = found.tolist()
         if kind == Kind.BOOL:
             texts = [bool(v) for v in texts]
         elif kind == Kind.DATETIME:
             texts = [calendars.format_instant(v, self._tz) for v in texts]
         keyed = self._intern(texts)
-        return keyed[inverse.reshape(-1)]
+        coded: U32 = keyed[inverse]
+        return coded
 
     def _of_buckets(self, values: Values) -> U32:
         """Left-closed buckets: ``[b0, b1)``, …, below the first and from the last on."""
@@ -174,6 +175,22 @@ class Dimension:
         table = np.zeros(len(labels), dtype=np.uint32)
         table[used] = self._intern([labels[i] for i in used])
         return table[at]
+
+
+def _distinct(values: Values) -> tuple[Values, Values]:
+    """The different values, ascending, and which of them each is. O(n) for whole numbers that are
+    near each other, else O(n log n).
+    """
+    if len(values) and values.dtype.kind in "iu":
+        low, high = int(values.min()), int(values.max())
+        if high - low < min(_DENSE, 4 * len(values) + 256):
+            at = values.astype(np.int64) - low
+            seen = np.zeros(high - low + 1, np.bool_)
+            seen[at] = True
+            number = np.cumsum(seen) - 1
+            return (np.flatnonzero(seen) + low).astype(values.dtype), number[at]
+    found, inverse = np.unique(values, return_inverse=True)
+    return found, inverse.reshape(-1)
 
 
 def bucket_labels(bounds: Sequence[float] | F64) -> list[str]:

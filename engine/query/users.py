@@ -3,8 +3,9 @@
 A profile record is a row of ``$profile_set``, ``$profile_increment``, …; its columns are
 ``$user.NAME``; a removal is the list ``$user.$unset``. The value of a user at a moment is what the
 records at or before it make in the order (time, arrival): :mod:`folding`.
-Histories are built once for the sources that hold profile records: a view that differs only in
-other sources, as beside an ingest of events, goes on with those of the view before. Thread-safety:
+The present values (:mod:`profile_now`) need no history; one is built where a moment is asked for,
+once for the sources that hold profile records: a view that differs only in other sources, as beside
+an ingest of events, goes on with those of the view before. Thread-safety:
 pure functions over immutable sources; the caches have their own locks.
 """
 
@@ -16,21 +17,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
-from zuji.engine.query.folding import NOTHING, OPS, folded
+from zuji.engine.index.catalog import PROFILE_EVENTS, USER_PREFIX
 from zuji.engine.query.kernels._events import expand_users
 from zuji.engine.query.kernels._streams import asof
 from zuji.engine.query.mark_names import mark_of
 from zuji.engine.query.marks import mark_column, mark_rows
+from zuji.engine.query.profile_now import present_column
+from zuji.engine.query.profile_records import EMPTY, Words, folded_records
 from zuji.engine.query.virtual.evaluate import evaluated
-from zuji.engine.types import PROFILE_DELETE, Column, Kind
+from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.view import View
-    from zuji.engine.storage.segment import Run, Source
+    from zuji.engine.storage.segment import Source
     from zuji.engine.types import I64, U8, U32, Values
 
 
@@ -77,7 +79,7 @@ def user_column(view: View, shard: int, name: str) -> Column | None:
         lambda: view.profiles.of(
             ("now", shard, name),
             _profile_sources(view, shard),
-            lambda: _now(view, shard, name),
+            lambda: present_column(view, shard, USER_PREFIX + name, _profile_sources(view, shard)),
         ),
     )
     return None if column is None else fitted(column, view.users[shard])
@@ -196,15 +198,6 @@ def _shorter(column: Column, users: int) -> Column:
     return Column(column.kind, column.values[: offsets[-1]], present, column.dictionary, offsets)
 
 
-def _now(view: View, shard: int, name: str) -> Column | None:
-    past = history(view, shard, name)
-    if past is None:
-        return None
-    last = np.full(view.users[shard], -1, dtype=np.int64)
-    last[past.users] = np.arange(len(past.users))  # sorted: the last assignment of a user stays
-    return pick(past, last)
-
-
 def pick(past: History, index: I64) -> Column:
     """What was after each of some records; -1: nothing."""
     known = index >= 0
@@ -218,111 +211,19 @@ def pick(past: History, index: I64) -> Column:
 
 def _pick_lists(past: History, at: I64, present: U8) -> Column:
     lists = past.values  # object array of uint32 arrays
-    chosen = [lists[i] if p else _EMPTY for i, p in zip(at, present, strict=True)]
+    chosen = [lists[i] if p else EMPTY for i, p in zip(at, present, strict=True)]
     offsets = np.zeros(len(chosen) + 1, dtype=np.uint32)
     np.cumsum([len(c) for c in chosen], out=offsets[1:])
-    values = np.concatenate(chosen).astype(np.uint32) if chosen else _EMPTY
+    values = np.concatenate(chosen).astype(np.uint32) if chosen else EMPTY
     return Column(Kind.LIST, values, None if present.all() else present, past.dictionary, offsets)
-
-
-_EMPTY: U32 = np.empty(0, dtype=np.uint32)
-
-
-_Part = tuple["U32", "I64", "U32", "Values", "U8"]
-"""Records: ordinals, times, order keys, values, what they do (:mod:`folding`)."""
 
 
 def _history(view: View, shard: int, name: str) -> History | None:
     stored = USER_PREFIX + name
     kind = view.catalog.kind_of(stored)
-    if kind is None:
+    words = Words()
+    made = None if kind is None else folded_records(view, shard, stored, kind, words)
+    if made is None or kind is None:
         return None
-    codes: dict[str, int] = {}
-    parts: list[_Part] = []
-    for order, source in enumerate(view.sources[shard], start=1):
-        for event in PROFILE_EVENTS:
-            run = source.runs.get(event)
-            if run is not None:
-                parts += _records(run, stored, name, kind, order, codes)
-    if not parts:
-        return None
-    users = np.concatenate([p[0] for p in parts])
-    times = np.concatenate([p[1] for p in parts])
-    later = np.concatenate([p[2] for p in parts])
-    values = np.concatenate([p[3] for p in parts])
-    ops = np.concatenate([p[4] for p in parts])
-    rank = np.lexsort((later, times, users))
-    users = users[rank]
-    values, present = folded(kind, users, ops[rank], values[rank])
-    return History(kind, users, times[rank], values, present, list(codes) if codes else None)
-
-
-def _records(
-    run: Run, stored: str, name: str, kind: Kind, order: int, codes: dict[str, int]
-) -> list[_Part]:
-    """Records of one run that are about a property."""
-    value_column = run.column(stored) if stored in run.props else None
-    unset_column = run.column(UNSET_LIST) if UNSET_LIST in run.props else None
-    if value_column is None and unset_column is None and run.event != PROFILE_DELETE:
-        return []
-    run_users, offsets = run.users()
-    users = np.repeat(run_users, np.diff(offsets))
-    times = run.times().astype(np.int64) + run.base_ms
-    ties = run.ties()
-    later = np.full(run.rows, order << 16, dtype=np.uint32)
-    if ties is not None:
-        later += ties
-    parts: list[_Part] = []
-
-    def remove(rows: I64) -> None:
-        ops = np.full(len(rows), NOTHING, np.uint8)
-        parts.append((users[rows], times[rows], later[rows], _nothing(kind, len(rows)), ops))
-
-    if value_column is not None:
-        rows = (
-            np.arange(run.rows)
-            if value_column.present is None
-            else np.flatnonzero(value_column.present)
-        )
-        values = _own_codes(value_column, codes)[rows]
-        ops = np.full(len(rows), OPS[run.event], np.uint8)
-        parts.append((users[rows], times[rows], later[rows], values, ops))
-    if unset_column is not None and unset_column.offsets is not None:
-        dictionary = list(unset_column.dictionary or ())
-        if name in dictionary:
-            hits = np.flatnonzero(unset_column.values == dictionary.index(name))
-            remove(np.searchsorted(unset_column.offsets, hits, side="right") - 1)
-    if run.event == PROFILE_DELETE:
-        remove(np.arange(run.rows))
-    return parts
-
-
-def _nothing(kind: Kind, rows: int) -> Values:
-    if kind == Kind.LIST:
-        return np.array([_EMPTY] * rows + [None], dtype=object)[:-1]
-    return np.zeros(rows, dtype=_DTYPES[kind])
-
-
-_DTYPES = {
-    Kind.BOOL: np.uint8,
-    Kind.INT: np.int64,
-    Kind.FLOAT: np.float64,
-    Kind.DATETIME: np.int64,
-    Kind.STRING: np.uint32,
-}
-
-
-def _own_codes(column: Column, codes: dict[str, int]) -> Values:
-    """Values of the column; string codes are rewritten to the history's own dictionary."""
-    if column.kind not in (Kind.STRING, Kind.LIST):
-        return column.values
-    texts = list(column.dictionary or ())
-    own = np.array([codes.setdefault(t, len(codes)) for t in texts] or [0], dtype=np.uint32)
-    mapped = own[column.values] if len(column.values) else column.values
-    if column.kind == Kind.STRING:
-        return mapped
-    assert column.offsets is not None
-    lists = np.empty(column.rows, dtype=object)
-    for i in range(column.rows):
-        lists[i] = mapped[column.offsets[i] : column.offsets[i + 1]]
-    return lists
+    texts = words.dictionary if kind in (Kind.STRING, Kind.LIST) else None
+    return History(kind, *made, texts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import zuji
+from zuji.engine.query import profile_now
 from zuji.engine.query import users as profiles
 
 TIME_MS = 1_790_784_000_000
@@ -48,14 +49,43 @@ def test_new_users_have_no_value_until_they_get_one(engine, p, value, op, v, mon
     engine.flush()
     assert users_where(engine, p, op, v) == 1
     made = []
-    history = profiles._history
-    monkeypatch.setattr(profiles, "_history", lambda *args: made.append(args) or history(*args))
+    make = profiles.present_column
+    monkeypatch.setattr(profiles, "present_column", lambda *args: made.append(args) or make(*args))
     engine.append(opened("u1", *(f"new{i}" for i in range(200))))
     assert users_where(engine, p, op, v) == 1
     assert not made  # only events came in
     engine.append([profile("new7", **value)])
     assert users_where(engine, p, op, v) == 2
     assert made
+
+
+@pytest.mark.parametrize("kind", ["profile_set", "profile_set_once", "profile_unset"])
+def test_a_write_reads_the_records_of_its_users_alone(engine, kind, monkeypatch):
+    """Neither a write nor its flush makes the values of all users anew; a merge may."""
+    engine.append([profile(f"u{n}", city="Fuzhou") for n in range(300)])
+    engine.append(opened(*(f"u{n}" for n in range(300))))
+    engine.flush()
+    assert users_where(engine, "user.city", "eq", "Fuzhou") == 300
+    whole, some = [], []
+    all_users, folded = profile_now._last_values, profile_now.folded_records
+    monkeypatch.setattr(
+        profile_now, "_last_values", lambda *args: whole.append(args) or all_users(*args)
+    )
+    monkeypatch.setattr(
+        profile_now, "folded_records", lambda *args: some.append(len(args[-1])) or folded(*args)
+    )
+    value = True if kind == "profile_unset" else "Xiamen"
+    one = {**profile("u7", city=value), "type": kind, "time": TIME_MS + 1}
+    engine.append([one])
+    expected = 300 if kind == "profile_set_once" else 299
+    assert users_where(engine, "user.city", "eq", "Fuzhou") == expected
+    assert some == [1]
+    engine.flush()
+    assert users_where(engine, "user.city", "eq", "Fuzhou") == expected
+    assert some == [1, 1]
+    assert not whole
+    engine.compact()
+    assert users_where(engine, "user.city", "eq", "Fuzhou") == expected
 
 
 def test_a_later_profile_counts_after_merging(engine):
