@@ -32,6 +32,7 @@ from zuji.server.logs import set_up
 from zuji.server.meta import open_store
 from zuji.server.metrics import Metrics
 from zuji.server.projects import Projects
+from zuji.server.refreshing import Refreshing
 from zuji.server.settings import Settings, address
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class _Process:
         tasks: list[asyncio.Task[Any]] = []
         servers: list[asyncio.Server] = []
         asked: _Api | None = None
+        refreshing = Refreshing(projects)
         try:
             if settings.collect:
                 server = await self._listen(watch)
@@ -97,6 +99,7 @@ class _Process:
             _spare_collections()
             sys.setswitchinterval(SWITCH_S)
             collector.ready = api.ready = True
+            refreshing.start()
             if started is not None:
                 started(addresses)
             log.info("serving %s", " ".join(f"{k}={v}" for k, v in addresses.items()))
@@ -116,6 +119,7 @@ class _Process:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await asyncio.to_thread(refreshing.stop)
             await asyncio.to_thread(collector.close)
             await asyncio.to_thread(projects.close)
             store.close()

@@ -28,6 +28,7 @@ from zuji.server.api.openapi import docs_routes
 from zuji.server.api.people import People
 from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
 from zuji.server.api.quarantine import Quarantine
+from zuji.server.api.tags import Tagging
 from zuji.server.api.timeline import Timelines
 from zuji.server.auth import Kind, bearer
 
@@ -69,6 +70,7 @@ class Api:
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
             *Defining(self).routes(),
+            *Tagging(self, _gone).routes(),
             *Governing(self).routes(),
             *Quarantine(self).routes(),
             *People(self).routes(),

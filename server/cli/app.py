@@ -14,6 +14,7 @@ from zuji.server.cli.commands import (
     queries,
     rejected,
     serving,
+    tags,
     timelines,
 )
 
@@ -83,6 +84,23 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "property": definitions.define_property,
             "set": definitions.define_set,
             "remove": definitions.define_remove,
+        },
+    ),
+    "tag": (
+        "Tags: values that a project gives its users.",
+        {
+            "list": tags.tag_list,
+            "show": tags.tag_show,
+            "set": tags.tag_set,
+            "refresh": tags.tag_refresh,
+            "values": tags.tag_values,
+            "user": tags.tag_user,
+            "give": tags.tag_give,
+            "load": tags.tag_load,
+            "graph": tags.tag_graph,
+            "archive": tags.tag_archive,
+            "restore": tags.tag_restore,
+            "delete": tags.tag_delete,
         },
     ),
     "plan": (

@@ -14,7 +14,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine import calendars
-from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound
+from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, QueryBudgetExceeded
 from zuji.engine.people.graph import Node, told
 from zuji.engine.people.store import Store
 from zuji.engine.people.tags.days import day_of, due_days, span
@@ -305,9 +305,26 @@ class Tags:
         ]
 
     def refresh_due(self, cancel: Cancel | None = None) -> list[Document]:
-        """Makes what :meth:`due` says. Errors as :meth:`refresh`."""
+        """Makes what :meth:`due` says. A tag that cannot be made has an ``error`` (``code``,
+        ``message``) in its entry, and so have those made of it; the others go on. Errors of storage
+        and QueryCancelled are raised as by :meth:`refresh`.
+        """
+        found: list[Document] = []
+        failed: set[tuple[Node, date]] = set()
         with self._writing:
-            return self._refreshed(self.due(), cancel, None)
+            graph = self._host.graph()
+            for name, day in self.due():
+                node = ("tag", name)
+                bad = [one for one in sorted(graph.parts_of(node)) if (one, day) in failed]
+                try:
+                    if bad:
+                        raise InvalidInput(f"{told(bad[0])} could not be made")  # noqa: TRY301
+                    found += self._refreshed([(name, day)], cancel, None)
+                except (InvalidQuery, InvalidInput, QueryBudgetExceeded) as error:
+                    failed.add((node, day))
+                    said = {"code": error.code, "message": str(error)}
+                    found.append({"tag": name, "day": day.isoformat(), "error": said})
+        return found
 
     def _chosen(self, names: Iterable[str] | None) -> set[str]:
         if names is None:

@@ -1,0 +1,75 @@
+"""Tags made on schedule: one thread that looks at all open projects, a minute after it last did.
+
+A tag that cannot be made is logged with its error's code and tried again later; the others go on.
+Stopping ends a refresh at once: what was made by then is durable.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from zuji.engine.errors import QueryCancelled, ZujiError
+from zuji.engine.query.context import Cancel
+
+if TYPE_CHECKING:
+    from zuji.server.projects import Project, Projects
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 60.0
+AGAIN_S = 600.0
+"""A project in which something failed is looked at again after so long."""
+
+
+class Refreshing:
+    """Call :meth:`start` once all projects are open and :meth:`stop` before they are closed."""
+
+    def __init__(self, projects: Projects, look_s: float = LOOK_S) -> None:
+        self._projects = projects
+        self._look_s = look_s
+        self._ending = threading.Event()
+        self._cancel = Cancel()
+        self._not_before: dict[str, float] = {}
+        self._thread = threading.Thread(target=self._run, name="zuji-refreshing", daemon=True)
+
+    def start(self) -> None:
+        """Begins to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends what is being made, and waits for it."""
+        self._ending.set()
+        self._cancel.cancel()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._ending.wait(self._look_s):
+            for project in self._projects.all():
+                if time.monotonic() >= self._not_before.get(project.name, 0.0):
+                    self.look(project)
+
+    def look(self, project: Project) -> None:
+        """Makes what the schedules of one project want by now."""
+        try:
+            made = project.engine.tags.refresh_due(self._cancel)
+        except QueryCancelled:
+            return
+        except ZujiError as error:
+            log.warning("tags project=%s code=%s", project.name, error.code)
+            self._not_before[project.name] = time.monotonic() + AGAIN_S
+            return
+        except Exception:  # a bug must not end the schedule of all other projects
+            log.exception("tags project=%s", project.name)
+            self._not_before[project.name] = time.monotonic() + AGAIN_S
+            return
+        for one in made:
+            if "error" in one:
+                code = one["error"]["code"]
+                log.warning("tag=%s day=%s code=%s", one["tag"], one["day"], code)
+                self._not_before[project.name] = time.monotonic() + AGAIN_S
+            else:
+                log.info("tag=%s day=%s users=%d", one["tag"], one["day"], one["users"])
