@@ -43,10 +43,13 @@ Step = tuple[Any, ...]
 
 @dataclass
 class History(Case):
-    """Steps in their order. ``shared``: the project's setting of that name."""
+    """Steps in their order. ``shared``: the project's setting of that name. ``tied``: records of
+    different ids at one instant, whose order nobody promises: only their owners are to be compared.
+    """
 
     steps: list[Step] = field(default_factory=list)
     shared: str = "device"
+    tied: bool = False
 
 
 def history(seed: int) -> History:
@@ -61,6 +64,9 @@ def history(seed: int) -> History:
     people = PEOPLE[: rng.choice([1, 2, 2, 3, 4])]
     devices = DEVICES[: rng.choice([1, 1, 2, 3, 5])]
     rows = (_story if rng.random() < 0.5 else _chaos)(rng, instants, people, devices)
+    made.tied = rng.random() < 0.2
+    if not made.tied:
+        _untie(rows)
     _arrival(rng, rows)
     made.steps = list(_steps(rng, rows, instants, people, devices))
     made.batches = [(step[1], step[2]) for step in made.steps if step[0] == "append"]
@@ -68,6 +74,8 @@ def history(seed: int) -> History:
 
 
 def _row(rng: random.Random, at: int, ids: dict[str, str]) -> dict[str, Any]:
+    if "user_id" not in ids and rng.random() < 0.9:  # of one instant, rows of two ids have no order
+        at += 1 + DEVICES.index(ids["device_id"])
     row = event_of(rng, [at], [ids])
     if "type" not in row and rng.random() < (0.12 if len(ids) == 2 else 0.02):
         row["event"] = UNBIND
@@ -108,6 +116,17 @@ def _story(
         if rng.random() < 0.2:
             rows.append({**named, "event": UNBIND, "time": at})
     return rows
+
+
+def _untie(rows: list[dict[str, Any]]) -> None:
+    """At each instant there are records of one id alone."""
+    taken: dict[int, tuple[str, str]] = {}
+    for row in rows:
+        name = "user_id" if "user_id" in row else "device_id"
+        at = sort_time(row["time"])
+        while taken.setdefault(at, (name, row[name])) != (name, row[name]):
+            at += 1
+            row["time"] = at
 
 
 def _arrival(rng: random.Random, rows: list[dict[str, Any]]) -> None:
