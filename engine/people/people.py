@@ -207,7 +207,8 @@ class People:
         if not entries:
             return {"entries": 0, "erased": 0, "rejected": 0}
         wanted = {bytes.fromhex(text) for entry in entries for text in entry["hashes"]}
-        group = [whom for whom in self._known() if self._ledger.hash(whom.key) in wanted]
+        hashed = self._ledger.hash
+        group = [Whom.named(key) for key in self._known() if hashed(key) in wanted]
         full, _ = self._all_ids(group)
 
         def named(text: str) -> bool:
@@ -224,8 +225,8 @@ class People:
         log.info("ledger replayed entries=%d erased=%d", len(entries), erased)
         return {"entries": len(entries), "erased": erased, "rejected": len(carrying)}
 
-    def _known(self) -> Iterator[Whom]:
-        """Everybody with an id."""
+    def _known(self) -> Iterator[bytes]:
+        """Keys of all ids there are."""
         for table in self._writer.identity.tables():
             for first in range(0, len(table), _KEYS):
                 with self._writer.lock:
@@ -233,7 +234,7 @@ class People:
                 raw, cuts = data.tobytes(), offsets.tolist()
                 for start, end in pairwise(cuts):
                     if start < end and raw[start]:
-                        yield Whom.named(raw[start:end])
+                        yield raw[start:end]
 
     def _applied(self) -> int:
         return self._writer.identity.erased.applied

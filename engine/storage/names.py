@@ -39,6 +39,7 @@ QUARANTINE_DIR = "quarantine"
 PEOPLE_DIR = "people"
 DIRECTORIES = (WAL_DIR, SEGMENT_DIR, IDS_DIR, DEDUP_DIR, QUARANTINE_DIR)
 TMP_SUFFIX = ".tmp"
+DAMAGED_SUFFIX = ".damaged"
 
 _MANIFEST = re.compile(r"MANIFEST-(\d{8,})\Z")
 _WAL = re.compile(r"(\d{8,})\.wal\Z")
@@ -107,7 +108,7 @@ def people_blob(kind: str, number: int) -> str:
 
 def damaged(name: str, offset: int) -> str:
     """Copy of the bytes of file ``name`` that could not be read, from byte ``offset``."""
-    return f"{QUARANTINE_DIR}/{name.replace('/', '-')}.at-{offset}.damaged"
+    return f"{QUARANTINE_DIR}/{name.replace('/', '-')}.at-{offset}{DAMAGED_SUFFIX}"
 
 
 def temporary(name: str) -> str:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import logging
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
-from zuji.engine.errors import ZujiError
+from zuji.engine.errors import Corruption, ZujiError
 from zuji.engine.storage import names
 from zuji.engine.storage.fewer import Fewer, has_any
 from zuji.engine.storage.manifest import Edit
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+AT_ONCE: Final = 2
+"""Segments that are written anew beside each other."""
+
 
 class Forgets(Protocol):
     """Somebody who keeps something by ordinal: members of cohorts, values of tags."""
@@ -50,13 +54,16 @@ class Forgets(Protocol):
 
 @dataclass(slots=True)
 class Purged:
-    """What a purge did. ``bytes``: how much smaller the files are."""
+    """What a purge did. ``damaged``: copies of damaged bytes, which nobody can search, removed.
+    ``bytes``: how much smaller the segments are.
+    """
 
     users: int = 0
     rows: int = 0
     segments: int = 0
     id_files: int = 0
     kept_things: int = 0
+    damaged: int = 0
     bytes: int = 0
 
 
@@ -138,6 +145,7 @@ class Eraser:
             self._rewrite_segments(ordinals, done, progress)
         for keeper in self.forgets:
             done.kept_things += keeper.forget(ordinals)
+        self._remove_damaged(done)
         self._rewrite_ids(ordinals, done)
         with state.lock:
             self._loads -= loads
@@ -164,19 +172,25 @@ class Eraser:
     ) -> None:
         mine = [s for s in self._state.segments if s.shard in ordinals]
         problem: ZujiError | None = None
-        for number, segment in enumerate(mine):
-            users = ordinals[segment.shard]
+        with ThreadPoolExecutor(min(AT_ONCE, self._state.config.threads)) as pool:
+            work = [pool.submit(self._without, s, ordinals[s.shard], done) for s in mine]
             try:
-                if has_any(segment, users):
-                    self._replace(segment, Fewer(segment, users), done)
-            except ZujiError as raised:
-                if raised.code != "corruption":
-                    raise
-                problem = problem or raised
-            if progress is not None:
-                progress(number + 1, len(mine))
+                for number, future in enumerate(work):
+                    try:
+                        future.result()
+                    except Corruption as raised:  # others can be written
+                        problem = problem or raised
+                    if progress is not None:
+                        progress(number + 1, len(mine))
+            finally:
+                for future in work:
+                    future.cancel()
         if problem is not None:
             raise problem
+
+    def _without(self, segment: Segment, users: U32, done: Purged) -> None:
+        if has_any(segment, users):
+            self._replace(segment, Fewer(segment, users), done)
 
     def _replace(self, segment: Segment, fewer: Fewer, done: Purged) -> None:
         """Puts what is left of a segment in its place."""
@@ -207,9 +221,19 @@ class Eraser:
             state.failed("a purge", problem, known=known)
             raise
         self._remove([segment.meta.file])
-        done.segments += 1
-        done.rows += fewer.dropped
-        done.bytes += segment.meta.bytes - sum(m.bytes for m in added)
+        with state.lock:
+            done.segments += 1
+            done.rows += fewer.dropped
+            done.bytes += segment.meta.bytes - sum(m.bytes for m in added)
+
+    def _remove_damaged(self, done: Purged) -> None:
+        """Copies of damaged bytes may hold anybody's."""
+        files = self._state.files
+        folder = self._state.path(names.QUARANTINE_DIR)
+        for file in files.list(folder):
+            if file.endswith(names.DAMAGED_SUFFIX):
+                files.remove(names.path(folder, file))
+                done.damaged += 1
 
     def _rewrite_ids(self, ordinals: Ordinals, done: Purged) -> None:
         """Chunks of ids without those of erased users; the same edit says that all is done."""
