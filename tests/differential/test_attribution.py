@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -221,6 +222,41 @@ def test_long_look_backs_agree_with_the_twin(seed):
     assert added.whole.tolist() == got.whole.tolist()
     assert added.part.tolist() == got.part.tolist()
     assert added.users.tolist() == got.users.tolist()
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_one_cell_of_named_touches_agrees_with_the_twin(seed):
+    """Counted by the number of touches: few or hundreds of them, of one instant or of none."""
+    rng = random.Random(seed)
+    span, rows = rng.choice([(40, 8), (4_000, 30), (100_000, 200)])
+    target = random_lanes(rng, lanes=rng.randint(1, 2), rows=rng.randint(1, 60), users=3, span=span)
+    touch = random_lanes(
+        rng, lanes=rng.randint(1, 5), rows=rng.randint(0, rows), users=3, span=span
+    )
+    touch = [replace(lane, mask=None) for lane in touch]
+    names = [rng.randrange(NAMES) for _ in touch]
+    models = [model for model in EVERY if model[0] not in ("last_non_direct", "time_decay")]
+    cuts = np.array([rng.randrange(span // 2), span], np.int64)
+    lookback = rng.choice([0, span // 20, span])
+    allowed = rng.choice([None, np.array([1, 0, 1], np.uint8)])
+    got = attribution_cells(
+        target,
+        None,
+        1,
+        None,
+        touch,
+        names,
+        NAMES,
+        edges=cuts,
+        lookback_ms=lookback,
+        models=models,
+        allowed=allowed,
+    )
+    keys = (None, None)
+    found = twins.conversions(
+        target, None, 1, None, touch, names, NAMES, cuts, lookback, False, *keys, allowed
+    )
+    agree(got, found, 1, 1, models, [0] * NAMES, False)
 
 
 def test_thirds_add_up_to_one_and_the_last_touch_has_the_rest():

@@ -1,214 +1,200 @@
-/* Attribution of users whose touch lanes have a name each: the look-backs of all conversions at once.
- *
- * Per touch lane two merges, of the conversions and of their look-backs' starts with the lane's rows, run side
- * by side without a branch that depends on the data. What the general way does row by row is then a
- * subtraction. Decay weighs each touch once, relative to the user's first one, and sums what is in the
- * look-back; users whose touches span too many half-lives take the general way.
- * REQUIRES: no matching, touches serve any number of conversions, rows of a touch lane all pass.
- */
+/* All conversions of a user at once, where touch lanes have a name each (attribution_sums.h). */
 #ifndef ZUJI_ATTRIBUTION_FAST_H
 #define ZUJI_ATTRIBUTION_FAST_H
 
-#include "attribution_cells.h"
+#include "attribution_trails.h"
 
-#define ZJ_MOST_HALVINGS 200.0 /* exponents are rounded: beyond this credit would be good to 13 digits only */
-
-typedef struct {
-    uint32_t *row;    /* [n] rows of the conversions in their lane */
-    int32_t *bucket;  /* [n] */
-    uint32_t *until, *since; /* [n + 1] conversions, and their look-backs' starts, in ms of a touch lane */
-    uint32_t *hi, *lo; /* [trails * (n + 1)] places in the lane's rows of this user */
-    uint32_t *times;   /* rows of a lane of this user, and one that comes after all */
-    double *weight;    /* [decay models, rows of all lanes] */
-    size_t room, times_room, weight_room, places_room;
-} zj_fast;
-
-static void zj_fast_close(zj_fast *f) {
-    free(f->row);
-    free(f->bucket);
-    free(f->until);
-    free(f->since);
-    free(f->hi);
-    free(f->lo);
-    free(f->times);
-    free(f->weight);
-}
-
-/* Room for `want` items whose old contents do not matter. False when memory is short. */
-#define ZJ_ROOM(array, room, want)                                  \
-    ((want) <= (room) || (free(array), ((array) = malloc(2 * (want) * sizeof *(array))) != NULL))
-
-/* Room for n conversions, the rows of `trails` lanes, and `weights` numbers. */
-static int zj_fast_reserve(zj_fast *f, size_t n, size_t trails, size_t rows, size_t weights) {
-    const size_t places = trails * (n + 1);
-    if (!ZJ_ROOM(f->row, f->room, n + 1) || !ZJ_ROOM(f->bucket, f->room, n + 1) || !ZJ_ROOM(f->until, f->room, n + 1) ||
-        !ZJ_ROOM(f->since, f->room, n + 1) || !ZJ_ROOM(f->hi, f->places_room, places) ||
-        !ZJ_ROOM(f->lo, f->places_room, places) || !ZJ_ROOM(f->times, f->times_room, rows + 1) ||
-        !ZJ_ROOM(f->weight, f->weight_room, weights))
-        return 0;
-    if (n + 1 > f->room) f->room = 2 * (n + 1);
-    if (places > f->places_room) f->places_room = 2 * places;
-    if (rows + 1 > f->times_room) f->times_room = 2 * (rows + 1);
-    if (weights > f->weight_room) f->weight_room = 2 * weights;
+/* All conversions of a user, whose rows are [a, b) of target lane l, the fast way. False: not for this user. */
+static int zj_convert_fast(const zj_attribution *q, zj_attribution_work *w, zj_credits *out, int l, uint32_t a, uint32_t b,
+                           const zj_buckets *buckets, zj_guard *guard, int *wanted, uint32_t *work, int *status) {
+    zj_fast *f = &w->fast;
+    zj_window *win = &w->win;
+    const zj_lane *lane = &q->target[l];
+    const uint32_t trails = (uint32_t)w->trails;
+    size_t rows = 0;
+    int64_t begin = INT64_MAX, end = INT64_MIN;
+    uint32_t n = 0;
+    if (trails > ZJ_FAST_SLOTS || out->models > ZJ_FAST_MODELS || q->line_at[l]) return 0;
+    for (uint32_t i = 0; i < trails; i++) {
+        const zj_trail *t = &w->trail[i];
+        if (t->end == t->start) continue;
+        const int64_t first = t->lane->base + (int64_t)t->lane->times[t->start];
+        const int64_t last = t->lane->base + (int64_t)t->lane->times[t->end - 1];
+        if (t->lane->times[t->end - 1] == 0xFFFFFFFFu) return 0; /* what ends a merge */
+        rows += t->end - t->start;
+        begin = first < begin ? first : begin;
+        end = last > end ? last : end;
+    }
+    for (int m = 0; rows && m < out->models; m++)
+        if (out->model[m].kind == ZJ_DECAY && (double)(end - begin) > ZJ_MOST_HALVINGS * out->model[m].half_life) return 0;
+    if (!zj_fast_reserve(f, b - a, trails, rows, rows * (size_t)out->decays)) {
+        *status = ZJ_NO_MEMORY;
+        return 1;
+    }
+    for (uint32_t r = a; r < b; r++) {
+        const int32_t bucket = zj_bucket(buckets, lane->times[r]);
+        f->row[n] = r;
+        f->bucket[n] = bucket;
+        n += bucket >= 0 && bucket < (int32_t)out->buckets && zj_passes(lane, r);
+    }
+    if (n == 0) return 1;
+    int plain = w->one.usable;
+    if (plain && !zj_plain_begin(&w->one, n)) {
+        *status = ZJ_NO_MEMORY;
+        return 1;
+    }
+    for (uint32_t i = 0; i < trails; i++) {
+        const zj_trail *t = &w->trail[i];
+        const uint32_t m = t->end - t->start;
+        const int64_t shift = lane->base - t->lane->base;
+        const int known = i > 0 && t->lane->base == w->trail[i - 1].lane->base;
+        for (uint32_t c = 0; !known && c < n; c++) {
+            const int64_t until = shift + (int64_t)lane->times[f->row[c]], since = until - q->lookback;
+            f->until[c] = until < 0 ? 0 : until > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)until;
+            f->since[c] = since < 0 ? 0 : since > 0xFFFFFFFFll ? 0xFFFFFFFFu : (uint32_t)since;
+        }
+        f->until[n] = f->since[n] = 0;
+        memcpy(f->times, t->lane->times + t->start, m * sizeof(uint32_t));
+        f->times[m] = 0xFFFFFFFFu;
+        uint32_t *hi = f->hi + (size_t)i * (n + 1), *lo = f->lo + (size_t)i * (n + 1);
+        zj_merge_two(f->times, f->until, f->since, n, hi, lo);
+        for (uint32_t c = 0; c < n; c++) { /* touches of the very instant, sent before */
+            if (f->times[hi[c]] != f->until[c] || hi[c] == m) continue;
+            const uint64_t order = zj_row_order(lane, f->row[c]);
+            if (shift + (int64_t)lane->times[f->row[c]] != (int64_t)f->until[c]) continue;
+            while (hi[c] < m && f->times[hi[c]] == f->until[c] && zj_row_order(t->lane, t->start + hi[c]) < order) hi[c]++;
+        }
+        plain = plain && zj_plain_lane(&w->one, q->fixed[t->l], t->lane->base, f->times, lo, hi, n);
+    }
+    *work += n * (trails + 1);
+    if (plain && zj_plain_end(&w->one, n)) return 1;
+    double *weight = f->weight;
+    for (int m = 0; m < out->models; m++) {
+        if (out->model[m].kind != ZJ_DECAY) continue;
+        for (uint32_t i = 0; i < trails; i++) {
+            const zj_trail *t = &w->trail[i];
+            zj_weights(t->lane->times + t->start, t->end - t->start, (double)(t->lane->base - begin),
+                       1.0 / out->model[m].half_life, weight);
+            weight += t->end - t->start;
+        }
+    }
+    zj_fast_sums *sums = &w->sums;
+    int slot_of[ZJ_FAST_SLOTS];
+    sums->slots = 0;
+    for (uint32_t i = 0; i < trails; i++) {
+        const uint32_t name = q->fixed[w->trail[i].l];
+        int s = 0;
+        while (s < sums->slots && sums->slot[s].name != name) s++;
+        if (s == sums->slots) sums->slot[sums->slots++].name = name;
+        slot_of[i] = s;
+    }
+    const int slots = sums->slots;
+    const double *values = q->value ? q->value[l] : NULL;
+    const uint32_t *lines = q->line[l];
+    zj_fast_empty(sums, out->models);
+    for (uint32_t c = 0; c < n; c++) {
+        int64_t count[ZJ_FAST_SLOTS + 1], share[ZJ_FAST_SLOTS + 1];
+        for (int s = 0; s < slots; s++) count[s] = 0;
+        int64_t total = 0, first_time = INT64_MAX, last_time = INT64_MIN;
+        int first = 0, last = 0, source = 0, tied = out->sources;
+        const uint32_t line = lines ? lines[f->row[c]] : 0;
+        if (line >= out->lines) continue;
+        if (line != sums->line || f->bucket[c] != sums->bucket || !sums->any) {
+            zj_fast_flush(out, sums);
+            sums->line = line;
+            sums->bucket = f->bucket[c];
+            sums->any = 1;
+        }
+        for (uint32_t i = 0; i < trails; i++) {
+            const uint32_t *times = w->trail[i].lane->times + w->trail[i].start;
+            const int64_t base = w->trail[i].lane->base;
+            const uint32_t lo = f->lo[(size_t)i * (n + 1) + c], hi = f->hi[(size_t)i * (n + 1) + c];
+            if (hi == lo) continue;
+            const int64_t from = base + (int64_t)times[lo], to = base + (int64_t)times[hi - 1];
+            count[slot_of[i]] += hi - lo;
+            total += hi - lo;
+            tied |= (from == first_time) | (to == last_time);
+            first = from < first_time ? slot_of[i] : first;
+            first_time = from < first_time ? from : first_time;
+            last = to > last_time ? slot_of[i] : last;
+            last_time = to > last_time ? to : last_time;
+        }
+        if (tied && total) { /* the order within an instant, or each touch matters */
+            for (uint32_t i = 0; i < trails; i++) {
+                zj_trail *t = &w->trail[i];
+                t->lo = t->start + f->lo[(size_t)i * (n + 1) + c];
+                t->hi = t->start + f->hi[(size_t)i * (n + 1) + c];
+                t->any = t->hi > t->lo;
+                t->last = t->hi - 1;
+            }
+            zj_ends_of_trails(q, w, out->sources);
+            for (int s = 0; s < slots; s++) {
+                first = sums->slot[s].name == win->first ? s : first;
+                last = sums->slot[s].name == win->last ? s : last;
+                source = sums->slot[s].name == win->source ? s : source;
+            }
+        }
+        const double value = values && !isnan(values[f->row[c]]) ? values[f->row[c]] : 0.0;
+        if (out->valued) zj_credit_add(&sums->worth, value);
+        if (q->picking && !*wanted && (q->pick_line < 0 || q->pick_line == (int64_t)line) &&
+            (q->pick_bucket < 0 || q->pick_bucket == f->bucket[c])) {
+            *wanted = q->pick_name < 0 || (q->pick_name == (int64_t)out->names && total == 0);
+            for (int s = 0; s < slots; s++) *wanted |= count[s] && q->pick_name == (int64_t)sums->slot[s].name;
+        }
+        if (total == 0) {
+            zj_fast_slot *none = &sums->slot[slots];
+            none->conversions++;
+            for (int m = 0; m < out->models; m++) {
+                none->credit[m] += ZJ_WHOLE;
+                if (out->valued) zj_credit_add(&none->value[m], value);
+            }
+            continue;
+        }
+        sums->touched++;
+        for (int s = 0; s < slots; s++) {
+            sums->slot[s].touches += count[s];
+            sums->slot[s].conversions += count[s] > 0;
+            sums->slot[s].assisted += (count[s] > 0) & (s != last);
+        }
+        weight = f->weight;
+        for (int m = 0; m < out->models; m++) {
+            if (out->model[m].kind != ZJ_DECAY) {
+                zj_fast_share(&out->model[m], count, slots, total, first, last, source, share);
+                for (int s = 0; s < slots; s++) sums->slot[s].credit[m] += share[s];
+                for (int s = 0; out->valued && s < slots; s++)
+                    if (share[s]) zj_credit_add(&sums->slot[s].value[m], value * ((double)share[s] * ZJ_SHARE));
+                continue;
+            }
+            double of[ZJ_FAST_SLOTS + 1], sum = 0.0;
+            int64_t left = ZJ_WHOLE;
+            for (int s = 0; s < slots; s++) of[s] = 0.0;
+            for (uint32_t i = 0; i < trails; i++) {
+                const uint32_t lo = f->lo[(size_t)i * (n + 1) + c], hi = f->hi[(size_t)i * (n + 1) + c];
+                if (hi > lo) of[slot_of[i]] += zj_sum(weight + lo, hi - lo);
+                weight += w->trail[i].end - w->trail[i].start;
+            }
+            for (int s = 0; s < slots; s++) sum += of[s];
+            for (int s = 0; s < slots; s++) {
+                const double ratio = of[s] / sum;
+                int64_t part = (int64_t)(ratio * (double)ZJ_WHOLE);
+                part = part > left ? left : part;
+                left -= part;
+                sums->slot[s].credit[m] += part;
+                if (out->valued && ratio != 0.0) zj_credit_add(&sums->slot[s].value[m], value * ratio);
+            }
+            sums->slot[last].credit[m] += left;
+            *work += (uint32_t)(total / 8);
+        }
+        if (*work >= ZJ_POLL_ROWS) {
+            if (zj_stop(guard, *work)) {
+                *status = ZJ_CANCELLED;
+                return 1;
+            }
+            *work = 0;
+        }
+    }
+    zj_fast_flush(out, sums);
     return 1;
-}
-
-/* hi[c], lo[c]: rows before until[c] and since[c]. times[rows] = 2^32 - 1 ends both; until[n] and since[n] are 0.
- * A function of its own, so that all of it stays in registers. */
-__attribute__((noinline)) static void zj_merge_two(const uint32_t *restrict times, const uint32_t *restrict until, const uint32_t *restrict since,
-                         uint32_t n, uint32_t *restrict hi, uint32_t *restrict lo) {
-    uint32_t h = 0, c = 0, l = 0, d = 0;
-    while (c + d < 2 * n) {
-        const uint32_t up = (uint32_t)(times[h] < until[c]), at = (uint32_t)(times[l] < since[d]);
-        hi[c] = h;
-        lo[d] = l;
-        h += up;
-        l += at;
-        c += (up ^ 1u) & (uint32_t)(c < n);
-        d += (at ^ 1u) & (uint32_t)(d < n);
-    }
-}
-
-/* out[i] = 2^((times[i] + shift) * scale), exponents 0 … ZJ_MOST_HALVINGS; to 2 ulp. */
-ZJ_CLONES static void zj_weights(const uint32_t *restrict times, uint32_t n, double shift, double scale,
-                                 double *restrict out) {
-    for (uint32_t i = 0; i < n; i++) {
-        const double x = ((double)times[i] + shift) * scale;
-        const int32_t whole = (int32_t)x;
-        const double r = (x - (double)whole - 0.5) * 0.69314718055994530942; /* |r| <= 0.35 */
-        double p = 1.0 / 6227020800.0;
-        p = p * r + 1.0 / 479001600.0;
-        p = p * r + 1.0 / 39916800.0;
-        p = p * r + 1.0 / 3628800.0;
-        p = p * r + 1.0 / 362880.0;
-        p = p * r + 1.0 / 40320.0;
-        p = p * r + 1.0 / 5040.0;
-        p = p * r + 1.0 / 720.0;
-        p = p * r + 1.0 / 120.0;
-        p = p * r + 1.0 / 24.0;
-        p = p * r + 1.0 / 6.0;
-        p = p * r + 0.5;
-        p = p * r + 1.0;
-        p = p * r + 1.0;
-        union {
-            uint64_t bits;
-            double value;
-        } power;
-        power.bits = (uint64_t)(int64_t)(whole + 1023) << 52;
-        out[i] = p * power.value * 1.41421356237309504880;
-    }
-}
-
-ZJ_CLONES static double zj_sum(const double *x, uint32_t n) {
-    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
-    uint32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        a += x[i];
-        b += x[i + 1];
-        c += x[i + 2];
-        d += x[i + 3];
-    }
-    for (; i < n; i++) a += x[i];
-    return (a + b) + (c + d);
-}
-
-#define ZJ_FAST_SLOTS 16
-#define ZJ_FAST_MODELS 8
-
-/* Sums of one user, cell and name on their way to the cell. */
-typedef struct {
-    uint32_t name;
-    int64_t touches, conversions, assisted;
-    __int128 credit[ZJ_FAST_MODELS];
-    zj_credit_value value[ZJ_FAST_MODELS];
-} zj_fast_slot;
-
-typedef struct {
-    zj_fast_slot slot[ZJ_FAST_SLOTS + 1]; /* [slots] is "no touch" */
-    int slots;
-    int64_t touched;
-    zj_credit_value worth;
-    uint32_t line;
-    int32_t bucket;
-    int any;
-} zj_fast_sums;
-
-static void zj_fast_empty(zj_fast_sums *f, int models) {
-    for (int s = 0; s <= f->slots; s++) {
-        zj_fast_slot *slot = &f->slot[s];
-        slot->touches = slot->conversions = slot->assisted = 0;
-        for (int m = 0; m < models; m++) {
-            slot->credit[m] = 0;
-            slot->value[m] = (zj_credit_value){0.0, 0.0};
-        }
-    }
-    f->touched = 0;
-    f->worth = (zj_credit_value){0.0, 0.0};
-    f->any = 0;
-}
-
-ZJ_INLINE void zj_credit_join(zj_credit_value *to, const zj_credit_value *from) {
-    zj_credit_add(to, from->sum);
-    to->lost += from->lost;
-}
-
-/* Adds the sums to their cells and empties them. */
-static void zj_fast_flush(zj_credits *out, zj_fast_sums *f) {
-    if (!f->any) return;
-    const size_t m = (size_t)out->models, place = (size_t)f->line * out->buckets + (size_t)f->bucket;
-    const size_t base = place * ((size_t)out->names + 1);
-    zj_credit_cell *whole = &out->whole[place];
-    whole->conversions += f->touched + f->slot[f->slots].conversions;
-    whole->touches += f->touched;
-    zj_credit_user(whole, out->stamp);
-    out->line_users[f->line] += out->line_stamp[f->line] != out->stamp;
-    out->line_stamp[f->line] = out->stamp;
-    if (out->valued) zj_credit_join(&out->worth[place], &f->worth);
-    for (int s = 0; s <= f->slots; s++) {
-        const zj_fast_slot *slot = &f->slot[s];
-        const size_t at = base + (s == f->slots ? out->names : slot->name);
-        zj_credit_cell *c = &out->cell[at];
-        if (slot->conversions == 0) continue;
-        c->touches += slot->touches;
-        c->conversions += slot->conversions;
-        c->assisted += slot->assisted;
-        zj_credit_user(c, out->stamp);
-        for (size_t i = 0; i < m; i++) {
-            out->credit[at * m + i] += slot->credit[i];
-            if (out->valued) zj_credit_join(&out->value[at * m + i], &slot->value[i]);
-        }
-    }
-    zj_fast_empty(f, out->models);
-}
-
-/* WHOLE / n. */
-static int64_t zj_linear_table[1024];
-
-static void zj_linear_open(void) {
-    for (int n = 1; n < 1024; n++) zj_linear_table[n] = ZJ_WHOLE / n;
-}
-
-/* Shares of the slots of one conversion under one model but decay. REQUIRES: total > 0. */
-ZJ_INLINE void zj_fast_share(const zj_credit_model *model, const int64_t *count, int slots, int64_t total, int first,
-                             int last, int source, int64_t *share) {
-    int64_t each = 0, head = 0, tail = 0;
-    for (int s = 0; s < slots; s++) share[s] = 0;
-    switch (model->kind) {
-    case ZJ_FIRST: share[first] = ZJ_WHOLE; return;
-    case ZJ_LAST: share[last] = ZJ_WHOLE; return;
-    case ZJ_LAST_SOURCE: share[source] = ZJ_WHOLE; return;
-    case ZJ_PARTICIPATION:
-        for (int s = 0; s < slots; s++) share[s] = count[s] ? ZJ_WHOLE : 0;
-        return;
-    case ZJ_LINEAR:
-        each = total < 1024 ? zj_linear_table[total] : ZJ_WHOLE / total;
-        tail = ZJ_WHOLE - each * total;
-        break;
-    default: zj_position(model, total, &each, &head, &tail);
-    }
-    for (int s = 0; s < slots; s++) share[s] = each * count[s];
-    share[first] += head;
-    share[last] += tail;
 }
 
 #endif
