@@ -44,6 +44,8 @@ TEXT_OPS: Final = ("contains", "starts_with", "ends_with", "matches")
 LIST_OPS: Final = ("has", "has_any", "has_all")
 EXACT_OPS: Final = ("eq", "in", *LIST_OPS)
 """Operators that only the very texts they name satisfy."""
+FEW_CODES: Final = 3
+"""So many codes are looked for one by one: comparing takes a ninth of the time of a look-up."""
 _INT64: Final = (-(2**63), 2**63 - 1)
 
 
@@ -245,8 +247,12 @@ class _Evaluation:
         if hits == len(table) and column.present is None:
             return True
         codes: Any = np.ascontiguousarray(column.values)  # of 1, 2 or 4 bytes
-        if hits == 1 and len(table) <= np.iinfo(codes.dtype).max:
-            return _filter.equal(codes, column.present, int(np.argmax(table)))
+        if hits <= FEW_CODES and len(table) <= np.iinfo(codes.dtype).max:
+            first, *others = np.flatnonzero(table).tolist()
+            mask = _filter.equal(codes, column.present, first)
+            for code in others:
+                _filter.or_into(mask, _filter.equal(codes, column.present, code))
+            return mask
         return _filter.lookup(codes, column.present, table)
 
     def empty(self, leaf: Leaf, column: Column) -> Mask:
