@@ -57,6 +57,9 @@ class Limits:
     project_event_names: int = _limit(
         2_000, "names", "event names in a project: ids used as names would make a run for each"
     )
+    project_property_names: int = _limit(
+        10_000, "names", "property names of a project, of events and users: each may be a column"
+    )
     event_property_names: int = _limit(
         1_000, "names", "property names of one event: each is a column in every segment"
     )

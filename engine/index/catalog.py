@@ -30,6 +30,7 @@ class Catalog:
     """Names ↔ codes, kinds, and the (event, property) pairs seen."""
 
     __slots__ = (
+        "_kind_codes",
         "_pairs",
         "_shape",
         "changes",
@@ -49,6 +50,7 @@ class Catalog:
         self.kinds: list[Kind] = []
         self._pairs: U8 = np.zeros((64, 256), dtype=np.uint8)
         self._shape = (64, 256)
+        self._kind_codes: U8 = np.empty(0, np.uint8)
         self.changes = 0
         self.virtual: dict[str, Kind] = {}
         """Kinds of properties that the project defines, by stored name; of copies for queries."""
@@ -88,6 +90,12 @@ class Catalog:
             self.kinds.append(kind)
             self.changes += 1
         return code
+
+    def kind_codes(self) -> U8:
+        """uint8[props]: the kind of each property. Not to be written to."""
+        if len(self._kind_codes) != len(self.kinds):
+            self._kind_codes = np.array(self.kinds, np.uint8)
+        return self._kind_codes
 
     def kind_of(self, stored_name: str) -> Kind | None:
         """Kind of a property, None when it is neither defined nor seen."""
@@ -159,5 +167,12 @@ class Catalog:
         return catalog
 
     def copy(self) -> Catalog:
-        """A copy that later changes do not reach."""
-        return Catalog.load(self.dump())
+        """A copy that later changes do not reach. Who holds up others meanwhile makes one and then
+        dumps that.
+        """
+        other = Catalog()
+        other.events, other.event_codes = list(self.events), dict(self.event_codes)
+        other.props, other.prop_codes = list(self.props), dict(self.prop_codes)
+        other.kinds = list(self.kinds)
+        other._pairs, other._shape = self.pairs().copy(), self._shape
+        return other

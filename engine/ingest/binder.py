@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from zuji.engine.ingest.interned import Interned
     from zuji.engine.limits import Limits
     from zuji.engine.storage.memtable import Memtable
-    from zuji.engine.types import I32, U8, Flags
+    from zuji.engine.types import I32, Flags
 
 
 class Binder:
@@ -34,7 +34,6 @@ class Binder:
         self._identity = identity
         self._dedup = dedup
         self._by_column = ColumnBinder(catalog, identity, dedup, limits)
-        self._kinds: U8 = np.empty(0, np.uint8)
         codes = [catalog.event_codes[name] for name in PROFILE_EVENTS]
         self._profile_events: I32 = np.array([-1, *codes], np.int32)
 
@@ -56,20 +55,15 @@ class Binder:
         bound = self._by_column.bind(table.decoder.columns(), table, received_ms, raw)
         if bound.chunk is None:
             return Taken(0, bound.rejected, bound.repeated)
-        table.adopt(bound.chunk, self._prop_kinds(), mem.strings)
+        table.adopt(bound.chunk, self._catalog.kind_codes(), mem.strings)
         mem.add(bound.chunk)
         return Taken(bound.chunk.n, bound.rejected, bound.repeated)
-
-    def _prop_kinds(self) -> U8:
-        if len(self._kinds) != len(self._catalog.kinds):
-            self._kinds = np.array(self._catalog.kinds, dtype=np.uint8)
-        return self._kinds
 
     def _regular(self, table: Interned, received_ms: int, mem: Memtable) -> Taken | None:
         batch, regular, catalog = table.decoder, table.regular, self._catalog
         events_of, props_of = table.grow_names()
         pairs = catalog.pairs()
-        known = (self._profile_events, self._prop_kinds(), pairs)
+        known = (self._profile_events, catalog.kind_codes(), pairs)
         if not regular.codes(events_of, props_of, *known):
             return None
         rows, repeated = batch.n, list[int]()

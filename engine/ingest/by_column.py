@@ -9,6 +9,7 @@ natively (``binder.py``), with the same result. Thread-safety: the writer's lock
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 NULL_CELL = 0
 """``cell_kind`` of an explicit null in a profile record."""
+DROPPED = -2
+"""Property code of a cell that is not stored, while codes are looked for."""
 
 
 class ColumnBinder:
@@ -56,6 +59,8 @@ class ColumnBinder:
         refused: dict[int, tuple[str, str, str]] = {}
         scope = (batch.kind != 0).astype(np.uint8)
         event = self._bind_events(batch, table, events_of, scope, refused)
+        if len(refused) == n:
+            return Bound(None, list(batch.rejected) + rejects(batch, refused, raw))
         row_of_cell = np.repeat(np.arange(n, dtype=np.int64), np.diff(batch.cell_start))
         kinds, values, lists = batch.cell_kind.copy(), batch.cell_value.copy(), Lists(batch)
         if scope.any():
@@ -171,37 +176,52 @@ class ColumnBinder:
         user_cells = scope[row_of_cell] == 1 if scope.any() else None
         if user_cells is not None:
             prop[user_cells] = props_of[1][batch.cell_prop[user_cells]]
-        prop[kinds == NULL_CELL] = -2
-        for cell in np.flatnonzero(prop == UNKNOWN).tolist():
-            if int(row_of_cell[cell]) in refused:  # it leaves no names, and costs no more
-                prop[cell] = -2
+        prop[kinds == NULL_CELL] = DROPPED
+        unknown = np.flatnonzero(prop == UNKNOWN)
+        rows = row_of_cell[unknown]
+        for first, end in pairwise(np.flatnonzero(np.diff(rows, prepend=-1, append=-1)).tolist()):
+            row, cells = int(rows[first]), unknown[first:end]
+            if row in refused:  # it leaves no names, and costs no more
+                prop[cells] = DROPPED
                 continue
-            in_user = user_cells is not None and bool(user_cells[cell])
-            name_code = int(batch.cell_prop[cell])
-            mapped = props_of[in_user]
-            if mapped[name_code] == UNKNOWN:
-                name = table.names.get(name_code).decode()
-                if not in_user and (name.startswith(USER_PREFIX) or name == DEVICE_ID):
-                    refused[int(row_of_cell[cell])] = (
-                        "reserved_name",
-                        f"properties.{name}",
-                        f"the property name {name!r} is reserved",
-                    )
-                    prop[cell] = -2
-                    continue
-                stored = USER_PREFIX + name if in_user else name
-                if stored not in self.catalog.prop_codes and len(self.catalog.props) >= 65_000:
-                    refused[int(row_of_cell[cell])] = (
-                        "too_many_property_names",
-                        f"properties.{name}",
-                        "the project has 65,000 property names",
-                    )
-                    prop[cell] = -2
-                    continue
-                mapped[name_code] = self.catalog.add_prop(stored, Kind(int(kinds[cell])))
-            prop[cell] = mapped[name_code]
-        prop[prop == -2] = -1
+            in_user = user_cells is not None and bool(user_cells[cells[0]])
+            codes, mapped = batch.cell_prop[cells], props_of[in_user]
+            problem = self._add_props(
+                table, codes.tolist(), kinds[cells].tolist(), mapped, in_user=in_user
+            )
+            if problem is None:
+                prop[cells] = mapped[codes]
+            else:
+                refused[row] = problem
+                prop[cells] = DROPPED
+        prop[prop == DROPPED] = -1
         return prop
+
+    def _add_props(
+        self, table: Interned, codes: list[int], kinds: list[int], mapped: I32, *, in_user: bool
+    ) -> tuple[str, str, str] | None:
+        """Gives names of one event, unknown to its decoder so far, their codes in the project, new
+        ones to new names; or says why the event is refused, and adds none.
+        """
+        known, new = self.catalog.prop_codes, list[tuple[int, str, int]]()
+        room = self._limits.project_property_names - len(self.catalog.props)
+        for code, kind in zip(codes, kinds, strict=True):
+            name = table.names.get(code).decode()
+            if not in_user and (name.startswith(USER_PREFIX) or name == DEVICE_ID):
+                text = f"the property name {name!r} is reserved"
+                return "reserved_name", f"properties.{name}", text
+            stored = USER_PREFIX + name if in_user else name
+            if stored in known:
+                mapped[code] = known[stored]
+            elif len(new) >= room:
+                most = self._limits.project_property_names
+                text = f"the project has {most:,} property names; {name!r} would be one more"
+                return "too_many_property_names", f"properties.{name}", text
+            else:
+                new.append((code, stored, kind))
+        for code, stored, kind in new:
+            mapped[code] = self.catalog.add_prop(stored, Kind(kind))
+        return None
 
     def _bind_kinds(
         self,
@@ -214,8 +234,9 @@ class ColumnBinder:
         lists: Lists,
         refused: dict[int, tuple[str, str, str]],
     ) -> None:
-        stored_kinds = np.array([0, *self.catalog.kinds], dtype=np.uint8)
-        wanted = stored_kinds[prop + 1]
+        stored_kinds = self.catalog.kind_codes()
+        wanted = np.zeros(len(prop), np.uint8)
+        wanted[prop >= 0] = stored_kinds[prop[prop >= 0]]
         wrong = np.flatnonzero((wanted != kinds) & (prop >= 0))
         if not len(wrong):
             return

@@ -14,7 +14,7 @@ import numpy as np
 from zuji.engine.storage._rows import user_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from zuji.engine.storage.build import Packed, SortedProp, SortedRows
     from zuji.engine.storage.dictionary import Dictionary
@@ -30,14 +30,18 @@ class PropBlocks(Protocol):
     def dictionary(self) -> Dictionary | None:
         """Strings that codes stand for; None when it has none."""
 
-    def has(self, run: int) -> bool:
-        """Whether any row of the run has a value."""
+    def runs(self) -> Sequence[int]:
+        """Runs of which any row has a value, ascending."""
 
     def presence(self, run: int) -> Iterator[U8] | None:
-        """uint8: whether each row has a value; None when every one has. REQUIRES: ``has(run)``."""
+        """uint8: whether each row has a value; None when every one has. REQUIRES: the run has
+        some.
+        """
 
     def blocks(self, run: int) -> Iterator[Packed]:
-        """Presence and values; with or without presence throughout. REQUIRES: ``has(run)``."""
+        """Presence and values; with or without presence throughout. REQUIRES: the run has
+        some.
+        """
 
 
 class RowBlocks(Protocol):
@@ -142,7 +146,7 @@ class WholeProp:
     def __init__(self, of: SortedProp) -> None:
         self.kind = of.kind
         self.dictionary = of.dictionary
-        self.has = of.has
+        self.runs = of.runs
         self._of = of
         self._run = -1
         self._packed: Packed | None = None

@@ -66,13 +66,13 @@ class SortedProp(Protocol):
     def dictionary(self) -> Dictionary | None:
         """Strings that codes stand for; None when it has none."""
 
-    def has(self, run: int) -> bool:
-        """Whether any row of the run has a value."""
+    def runs(self) -> Sequence[int]:
+        """Runs of which any row has a value, ascending."""
 
     def run(self, run: int) -> Packed:
         """Its values in one run, codes being those of :attr:`dictionary`.
 
-        REQUIRES: ``has(run)``.
+        REQUIRES: any row of it has a value.
         """
 
 
@@ -204,7 +204,7 @@ class SortedFrame(OrderedRows):
 
     def kinds_of(self, run: int) -> dict[str, Kind]:
         """Properties that a row of the run has, sorted by name."""
-        return {name: kind for name, kind in self.kinds.items() if self.prop(name).has(run)}
+        return {name: kind for name, kind in self.kinds.items() if self.prop(name).count(run)}
 
     def prop(self, name: str) -> FrameProp:
         """See :class:`SortedRows`."""
@@ -234,9 +234,12 @@ class FrameProp:
         if column.rows is not None:
             self._position = positions(np.ascontiguousarray(column.rows), owner.rows)
 
-    def has(self, run: int) -> bool:
+    def runs(self) -> Sequence[int]:
         """See :class:`SortedProp`."""
-        return self._counts is None or bool(self._counts[run])
+        if self._counts is None:
+            return range(len(self._owner.names))
+        having: list[int] = np.flatnonzero(self._counts).tolist()
+        return having
 
     def count(self, run: int) -> int:
         """Rows of the run that have a value."""

@@ -162,11 +162,13 @@ class SortedCells(OrderedRows):
         self._table = table
         self._lock = threading.Lock()
         self._runs: list[_Emitted | None] = [None] * len(self.names)
+        self._places: dict[str, int] | None = None
+        self._having: dict[int, list[int]] | None = None
 
     @property
     def kinds(self) -> dict[str, Kind]:
         """See :class:`~zuji.engine.storage.build.SortedRows`. Reads all cells."""
-        return self._named({code for run in range(len(self.names)) for code in self._codes(run)})
+        return self._named(self._runs_by_code())
 
     def kinds_of(self, run: int) -> dict[str, Kind]:
         """Properties that a row of the run has, sorted by name. Reads the run's cells alone."""
@@ -174,7 +176,25 @@ class SortedCells(OrderedRows):
 
     def prop(self, name: str) -> CellProp:
         """See :class:`~zuji.engine.storage.build.SortedRows`."""
-        return CellProp(self, self._table, self._table.prop_names.index(name))
+        places = self._places
+        if places is None:
+            places = {known: code for code, known in enumerate(self._table.prop_names)}
+            self._places = places
+        return CellProp(self, self._table, places[name])
+
+    def having(self, code: int) -> list[int]:
+        """Runs of which a row has a value of a property. Reads all cells."""
+        return self._runs_by_code().get(code, [])
+
+    def _runs_by_code(self) -> dict[int, list[int]]:
+        having = self._having
+        if having is None:
+            having = {}
+            for run in range(len(self.names)):
+                for code in self._codes(run):
+                    having.setdefault(code, []).append(run)
+            self._having = having
+        return having
 
     def emitted(self, run: int) -> _Emitted:
         """Cells of a run in final order; read once."""
@@ -186,10 +206,8 @@ class SortedCells(OrderedRows):
                     found = self._runs[run] = self._emit(run)
         return found
 
-    def _codes(self, run: int) -> list[int]:
-        starts = self.emitted(run).starts
-        codes: list[int] = np.flatnonzero(starts[1:] > starts[:-1]).tolist()
-        return codes
+    def _codes(self, run: int) -> Iterable[int]:
+        return self.emitted(run).places
 
     def _named(self, codes: Iterable[int]) -> dict[str, Kind]:
         names, kinds = self._table.prop_names, self._table.prop_kinds
@@ -199,22 +217,41 @@ class SortedCells(OrderedRows):
         table = self._table
         rows = self.rows_of(run)
         props = len(table.prop_names)
-        return _Emitted(
-            *emit_cells(rows, table.cell_start, table.cell_prop, table.cell_value, props)
+        starts, values, presence, present = emit_cells(
+            rows, table.cell_start, table.cell_prop, table.cell_value, props
         )
+        codes = np.flatnonzero(starts[1:] > starts[:-1])
+        places = {code: place for place, code in enumerate(codes.tolist())}
+        cuts = np.append(starts[codes], starts[-1])
+        return _Emitted(places, cuts, values, presence[codes], present)
 
 
 @dataclass(frozen=True, slots=True)
 class _Emitted:
-    """Cells of one run: see :func:`~zuji.engine.storage._pivot.emit_cells`."""
+    """Cells of one run: see :func:`~zuji.engine.storage._pivot.emit_cells`. Of the properties that
+    it has only: a project has many more, and many runs. ``places``: codes, ascending, and where
+    they are in ``starts`` and ``presence``.
+    """
 
+    places: dict[int, int]
     starts: I64
     values: I64
     presence: I64
     present: U8
 
+    def count(self, code: int) -> int:
+        place = self.places.get(code)
+        return 0 if place is None else int(self.starts[place + 1] - self.starts[place])
+
     def values_of(self, code: int) -> I64:
-        return self.values[self.starts[code] : self.starts[code + 1]]
+        place = self.places.get(code)
+        if place is None:
+            return self.values[:0]
+        return self.values[self.starts[place] : self.starts[place + 1]]
+
+    def presence_of(self, code: int) -> int:
+        place = self.places.get(code)
+        return -1 if place is None else int(self.presence[place])
 
 
 class CellProp:
@@ -236,7 +273,7 @@ class CellProp:
     def _strings(self) -> tuple[Dictionary, U32]:
         """The dictionary, and uint32 code in the table -> code in it."""
         if self._sorted is None:
-            self._sorted = self._strings_of(range(len(self._owner.names)))
+            self._sorted = self._strings_of(self.runs())
         return self._sorted
 
     def _strings_of(self, runs: Iterable[int]) -> tuple[Dictionary, U32]:
@@ -248,14 +285,13 @@ class CellProp:
             mark_codes(values, used)
         return sort_used(self._table.strings, used)
 
-    def has(self, run: int) -> bool:
+    def runs(self) -> list[int]:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
-        return self.count(run) > 0
+        return self._owner.having(self._code)
 
     def count(self, run: int) -> int:
         """Rows of the run that have a value."""
-        starts = self._owner.emitted(run).starts
-        return int(starts[self._code + 1] - starts[self._code])
+        return self._owner.emitted(run).count(self._code)
 
     def run(self, run: int) -> Packed:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
@@ -282,7 +318,7 @@ class CellProp:
         emitted = self._owner.emitted(run)
         values: Any = emitted.values_of(self._code)
         present: U8 | None = None
-        at = int(emitted.presence[self._code])
+        at = emitted.presence_of(self._code)
         if at >= 0:
             rows = int(self._owner.starts[run + 1] - self._owner.starts[run])
             present = emitted.present[at : at + rows]

@@ -184,9 +184,9 @@ class GatheredProp:
         """The strings that are used, sorted; None when it has none."""
         return self._all_texts()[0] if self._coded else None
 
-    def has(self, run: int) -> bool:
+    def runs(self) -> list[int]:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
-        return self.count(run) > 0
+        return [run for run in range(len(self._owner.names)) if self.count(run)]
 
     def count(self, run: int) -> int:
         """Rows of the run that have a value."""

@@ -79,13 +79,18 @@ class MergedRows:
         self._tie: U16 | None = None
         self._cuts: dict[int, list[I64]] = {}  # of the blocks of each run
         self.kinds: dict[str, Kind] = {}
-        for source in sources:
-            for run in source.runs.values():
-                for name, kind in run.props.items():
+        self.having: dict[str, list[int]] = {}  # runs by property
+        for place, event in enumerate(self.names):
+            mine: set[str] = set()
+            for props in [s.runs[event].props for s in sources if event in s.runs]:
+                mine.update(props)
+                for name, kind in props.items():
                     if self.kinds.setdefault(name, kind) != kind:
                         raise ValueError(
                             f"property {name!r} has two kinds in the sources of one merge"
                         )
+            for name in mine:
+                self.having.setdefault(name, []).append(place)
         self.kinds = dict(sorted(self.kinds.items()))
 
     def walk(self, *, keys: bool = True) -> Iterator[tuple[U16, U64 | None]]:
@@ -195,10 +200,9 @@ class MergedProp:
                 if not _is_identity(lut):
                     self._luts[i] = lut
 
-    def has(self, run: int) -> bool:
+    def runs(self) -> list[int]:
         """See :class:`PropBlocks`."""
-        event = self._owner.names[run]
-        return any(event in s.runs and self._name in s.runs[event].props for s in self._sources)
+        return self._owner.having[self._name]
 
     def presence(self, run: int) -> Iterator[U8] | None:
         """See :class:`PropBlocks`."""

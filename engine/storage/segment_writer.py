@@ -353,7 +353,7 @@ class _SegmentWriter:
         columns: list[list[ColumnMeta]] = [[] for _ in rows.names]
         for name, kind in rows.kinds.items():
             prop = rows.prop(name)
-            having = [i for i in range(len(rows.names)) if prop.has(i)]
+            having = prop.runs()
             for i in having:
                 columns[i].append(self._column(len(props), kind, prop, i))
             if having:

@@ -218,7 +218,7 @@ class Flusher:
         with state.lock:  # the tables may not grow while they are read
             new_ids = state.identity.take(grown.users)
             # As it is now: names only grow, and what is stored may be newer than the freeze point.
-            catalog = state.catalog.dump()
+            catalog = state.catalog.copy()
             generation = state.oldest_generation(without=grown)
             erased = state.identity.erased.dump()  # goes with the ids: one may be among them
         assert grown.keys is not None
@@ -238,7 +238,7 @@ class Flusher:
             write_quarantine(state.files, state.path(name), grown.kept)
             quarantine.append([name, len(grown.kept), grown.kept[-1].id])
         return {
-            "catalog": catalog,
+            "catalog": catalog.dump(),
             "ids": ids,
             "dedup": keys,
             "erased": erased,

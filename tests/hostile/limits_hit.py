@@ -316,6 +316,18 @@ def project_event_names(_world):
     )
 
 
+def project_property_names(_world):
+    names = (f"p{n}" for n in itertools.count())
+
+    def wide(count):
+        fresh = list(itertools.islice(names, count if count == L.project_property_names else 1))
+        return [
+            event(event=part[0], properties=dict.fromkeys(part, 1)) for part in _cut(fresh, 250)
+        ]
+
+    return at_and_over(wide, L.project_property_names)
+
+
 def event_property_names(_world):
     names = (f"p{n}" for n in itertools.count())
 
@@ -489,7 +501,13 @@ OWNERS = {
     "limits": (
         *(batch_bytes, batch_events, batch_items, event_depth, event_properties, string_bytes),
         *(name_bytes, id_bytes, list_values, time_min_ms, time_max_ms, project_event_names),
-        *(event_property_names, query_bytes, query_depth, query_list_values),
+        *(
+            project_property_names,
+            event_property_names,
+            query_bytes,
+            query_depth,
+            query_list_values,
+        ),
     ),
     "config": (query_memory,),
     "plan": (back_days, ahead_hours),
