@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import msgpack
 
@@ -20,6 +21,7 @@ from tests.scripts.script import BadScript, Block, Table
 from zuji.engine import calendars
 from zuji.engine.engine import create_project, open_project
 from zuji.engine.errors import ZujiError
+from zuji.engine.export import read_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,13 +43,15 @@ class Run:
         self.state, self.folder, self.show = state, folder, show
         options: dict[str, str] = {}
         if blocks[0].word == "project":
-            options = blocks[0].options(("zone", "now", "shards"))
+            options = blocks[0].options(("zone", "now", "shards", "shared"))
             blocks = blocks[1:]
         self.blocks = blocks
         self.zone = options.get("zone", ZONE)
         self.now = calendars.parse_instant(options.get("now", NOW))
         create_project(folder, "default", tz=self.zone, shards=int(options.get("shards", "2")))
         self.engine = self._open()
+        if "shared" in options:
+            self.engine.identity.set_shared_device(options["shared"])
         self.wrong: list[str] = []
         self.query: Any = None
         self.answer: Result | ZujiError | None = None
@@ -61,6 +65,10 @@ class Run:
             "load": self._load,
             "query": self._ask,
             "expect": self._expect,
+            "bind": self._say_of_ids,
+            "unbind": self._say_of_ids,
+            "undo": self._say_of_ids,
+            "whose": self._whose,
         }
         try:
             for block in self.blocks:
@@ -86,11 +94,45 @@ class Run:
             refused -= self._append(events)
         if refused:
             raise BadScript(f"{block.place}: {-refused} more events were refused than expected")
+        self._settle()
+
+    def _settle(self) -> None:
         if self.state == "compacted":
             self.engine.flush()
             self.engine.compact()
             self.engine.close()
             self.engine = self._open()
+
+    def _say_of_ids(self, block: Block) -> None:
+        self._unexpected()
+        self.query = None
+        said = block.options(("user", "device", "time"))
+        user, device = said.get("user"), said["device"]
+        if block.word == "undo":
+            assert user is not None
+            self.engine.identity.undo(user, device)
+        else:
+            time = script.instant(said["time"], self.zone)
+            say = self.engine.identity.bind if block.word == "bind" else self.engine.identity.unbind
+            say(user, device, time)
+        self._settle()
+
+    def _whose(self, block: Block) -> None:
+        """All events, by time: the user that each belongs to, and the device that it came with."""
+        self._unexpected()
+        self.query = None
+        table = block.table()
+        names = [script.COLUMNS.get(name, name) for name in table.columns]
+        rows = [row for part in read_events(self.engine) for row in part.to_pylist()]
+        rows.sort(key=lambda row: (row["time"], row["event"]))
+        for row in rows:
+            local = row["time"].astimezone(ZoneInfo(self.zone)).replace(tzinfo=None)
+            row["time"] = local.isoformat(" ", "seconds").removesuffix(":00")
+        given = [[row.get(name) for name in names] for row in rows]
+        if self.show:
+            self.show(f"{block.place}\n{_table(table.columns, given)}")
+        if len(given) != len(table.rows) or not all(map(_same, table.rows, given)):
+            self._say(block, "they are\n" + _table(table.columns, given))
 
     def _append(self, events: list[dict[str, Any]]) -> int:
         return len(self.engine.append_batch(msgpack.packb({"events": events})).rejected)

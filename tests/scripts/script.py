@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NULL = "-"
-WORDS = ("project", "load", "query", "expect")
+WORDS = ("project", "load", "query", "expect", "bind", "unbind", "undo", "whose")
 COLUMNS = {"user": "user_id", "device": "device_id"}
 FIELDS = ("user_id", "device_id", "event", "time", "type", "insert_id")
 EXPECTS = ("some", "totals", "columns", "users", "error", "warning")
@@ -75,9 +75,14 @@ class Block:
 
 def read(path: Path) -> list[Block]:
     """The blocks of a file, in order."""
+    return blocks(path.read_text(encoding="utf-8"), path.name)
+
+
+def blocks(text: str, name: str) -> list[Block]:
+    """The blocks of a text, in order. ``name``: what it is called in errors."""
     found: list[Block] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        place = f"{path.name}:{number}"
+    for number, line in enumerate(text.splitlines(), 1):
+        place = f"{name}:{number}"
         if not line.strip() or line.startswith("#"):
             continue
         if line[0].isspace():
@@ -89,8 +94,8 @@ def read(path: Path) -> list[Block]:
         if word not in WORDS:
             raise BadScript(f"{place}: a block begins with one of {', '.join(WORDS)}, not {word!r}")
         found.append(Block(place, word, rest.strip(), []))
-    if not any(block.word == "expect" for block in found):
-        raise BadScript(f"{path.name}: nothing is expected")
+    if not any(block.word in ("expect", "whose") for block in found):
+        raise BadScript(f"{name}: nothing is expected")
     return found
 
 
@@ -122,7 +127,7 @@ def events(block: Block, zone: str) -> list[dict[str, Any]]:
 def _event(row: dict[str, str], zone: str) -> dict[str, Any]:
     given = {name: value(text) for name, text in row.items() if text != NULL}
     event = {name: given.pop(name) for name in FIELDS if name in given}
-    event["time"] = _instant(row["time"], zone)
+    event["time"] = instant(row["time"], zone)
     return {**event, "properties": given}
 
 
@@ -134,7 +139,7 @@ def value(text: str) -> Any:
         return text
 
 
-def _instant(text: str, zone: str) -> int:
+def instant(text: str, zone: str) -> int:
     """``2026-10-01 09:00`` in the project's zone, or with an offset of its own; ms UTC."""
     moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if moment.tzinfo is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,13 @@ from tests.scripts.script import BadScript
 
 FOLDER = Path(__file__).parent
 FILES = sorted(FOLDER.glob("*.test"))
+DOCS = FOLDER.parents[1] / "docs"
+STORIES = re.findall(
+    r"^### ([^\n]+)\n(?:(?!^### ).)*?^```story\n(.*?)^```$",
+    (DOCS / "identity.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+TITLES = [title for title, _ in STORIES]
 LOAD = """\
 load
   user | event | time             | n | tags
@@ -30,6 +38,20 @@ query
 def test_answers_are_as_the_script_says(path, state, tmp_path):
     wrong = Run(script.read(path), state, tmp_path / "p").run()
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("number", range(len(STORIES)), ids=TITLES)
+def test_the_stories_of_the_page_about_identity(number, state, tmp_path):
+    blocks = script.blocks(STORIES[number][1], TITLES[number])
+    wrong = Run(blocks, state, tmp_path / "p").run()
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_story_of_the_page_is_run():
+    told = (DOCS / "identity.md").read_text(encoding="utf-8").partition("\n## Stories\n")[2]
+    told = told.partition("\n## ")[0]
+    assert len(STORIES) == told.count("\n### ") == 6
 
 
 def wrong_of(text, tmp_path, state="appended"):
