@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine server -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
+.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -94,6 +94,11 @@ bench-attacks: dev  ## good clients beside each of the attacks: their p99, the s
 MINUTES ?= 20
 soak: dev        ## MINUTES=20 at full rate: memory, freshness, merges; up to 30 GB of disk, removed afterwards
 	$(BIN)/python -m bench.soak --minutes $(MINUTES)
+
+PAIRS ?= 1000
+SEED ?= 1
+campaign: dev    ## PAIRS=1000 random projects and queries of every model against the oracle, from SEED=1
+	$(BIN)/python -m tests.property.campaign --model all --thin --pairs $(PAIRS) --seed $(SEED)
 
 check: lint types test sdk-test  ## ruff, mypy strict, import-linter, stubtest, tests, the Python SDK's
 
