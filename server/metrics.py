@@ -62,7 +62,8 @@ class Metrics:
         requests: int = 1,
     ) -> None:
         """A request was stored, or several together; ``refused``: what of it was not even an
-        event. Called on the loop's thread only, as :meth:`refused`: there are many requests, and
+        event; records of items among it are counted as events. Called on the loop's thread only,
+        as :meth:`refused`: there are many requests, and
         these are plain sums.
         """
         taken = self._taken[protocol, project]
@@ -76,7 +77,10 @@ class Metrics:
             for one in result.rejected:
                 self._rejected[project, one.reason] += 1
         for one in refused:
-            self._rejected[project, one.reason] += 1
+            if one.reason == "kept_item":
+                taken.events += 1
+            else:
+                self._rejected[project, one.reason] += 1
 
     def refused(self, protocol: str, code: str) -> None:
         """A request was answered with an error."""

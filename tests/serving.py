@@ -150,6 +150,12 @@ class Live:
         with zuji.open(self.data, "app", mode="r") as engine:
             return list(engine.rejected())
 
+    def items(self, item_type):
+        """Properties of the items of a type, by id. Stops the server."""
+        self.stop()
+        with zuji.open(self.data, "app", mode="r") as engine:
+            return dict(engine.items.all(item_type))
+
 
 def _present(row):
     return {name: value for name, value in row.items() if value is not None}

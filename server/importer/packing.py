@@ -6,12 +6,15 @@ into an engine does not come here.
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import msgspec
+import msgpack
 import numpy as np
 import pyarrow as pa
 
+from zuji.engine.batch._decode import count_items
 from zuji.engine.errors import InvalidInput
 from zuji.server.importer.normalise import (
     DEVICE,
@@ -23,7 +26,7 @@ from zuji.server.importer.normalise import (
     TIME,
     USER,
 )
-from zuji.server.importer.parcels import Packed, kept_item
+from zuji.server.importer.parcels import Packed
 from zuji.server.importer.readers.base import Reject, row_values
 
 if TYPE_CHECKING:
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
     from zuji.server.importer.mapping import Resolved, RowKind
 
-_JSON = msgspec.json.Encoder()
 _MOST_BYTES = 1 << 30
 """Of the events of a chunk; chunks of parcels are a megabyte of text, or 262,144 rows."""
 _PART = {
@@ -74,7 +76,7 @@ def packed_rows(
                 message = "an item has an item_id and an item_type"
                 rejects.append(Reject(number, "missing_id", message, show(number)))
             else:
-                yield Packed(number, kept_item(raw), 8, show, kept=True)
+                yield Packed(number, raw, count_items(raw), show)
         return
     data, ends, items = _packed(_batch(table, resolved, kind, now_ms))
     ordered = kind == "profile"
@@ -135,23 +137,35 @@ def _one(column: Any) -> pa.Array:
 
 
 def _items(table: pa.Table, now_ms: int) -> Iterator[bytes | None]:
-    """Records of items as Sensors Analytics has them; None where one lacks an id or a type."""
+    """Records of items (docs/format/batch.md); None where one lacks an id or a type."""
     names = [name for name in table.column_names if name not in SYSTEM]
     for row in table.to_pylist():
         if not (row[ITEM_ID] and row[ITEM_TYPE]):
             yield None
             continue
         time = row.get(TIME)
-        yield _JSON.encode(
+        yield msgpack.packb(
             {
                 "type": _TYPE["item"],
-                "time_free": True,
                 "time": now_ms if time is None else time,
                 "item_type": row[ITEM_TYPE],
                 "item_id": row[ITEM_ID],
                 "properties": {name: row[name] for name in names if row[name] is not None},
-            }
+            },
+            datetime=True,
+            default=_plain,
         )
+
+
+def _plain(value: Any) -> Any:
+    """A value that msgpack does not carry: a date at midnight UTC, a datetime without a zone as one
+    of UTC, any other as text.
+    """
+    if isinstance(value, datetime):
+        return msgpack.Timestamp.from_datetime(value.replace(tzinfo=UTC))
+    if isinstance(value, date):
+        return msgpack.Timestamp.from_datetime(datetime(*value.timetuple()[:3], tzinfo=UTC))
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 class _Shown:

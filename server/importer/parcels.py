@@ -28,12 +28,14 @@ EVENT_BYTES = 2 << 20
 """Larger events are refused here; no event that the engine takes is as large."""
 _SHOWN = 500
 KEPT_ITEM = "kept_item"
-"""Reason under which the quarantine has items: the engine has no place for them yet."""
+"""Marks records of items for the engine, which stores them; those of details, and events of items,
+stay in its quarantine under this reason.
+"""
 
 
 class About(NamedTuple):
-    """An event for people. ``number``: of its row. ``kept``: that the engine refuses it is no
-    refusal, since it keeps it aside (items).
+    """An event for people. ``number``: of its row. ``kept``: that the engine refuses it with
+    ``kept_item`` is no refusal, since it keeps it aside (details).
     """
 
     number: int
@@ -124,7 +126,7 @@ def batch_of(key: str, start: int, part: int, count: int, data: bytes) -> bytes:
 
 def kept_item(raw: bytes) -> bytes:
     """What stands in a batch for an item. ``raw``: its record, in the JSON of Sensors Analytics."""
-    return refusal(KEPT_ITEM, "type", "items are kept aside until there is a place for them", raw)
+    return refusal(KEPT_ITEM, "type", "there is no place for details and events of items", raw)
 
 
 def _about(events: Sequence[Packed], index: int) -> About:

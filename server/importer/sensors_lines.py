@@ -6,8 +6,9 @@ one result a line, each line goes through alone, so that a broken one spoils no 
 object an event.
 
 Times are as they stand (``time_free``): what is imported was sent long ago, and neither old times
-nor clocks are put right. Items and details have no place in the engine yet: they are put into the
-batch as they are, the engine keeps them in its quarantine, and they count as kept, not as refused.
+nor clocks are put right. Records of items are put into the batch as they are, and the engine stores
+them; details have no place in it: it keeps them in its quarantine, and they count as kept, not as
+refused.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zuji.server.importer.ahead import Ahead
+from zuji.server.importer.parcels import KEPT_ITEM
 from zuji.server.importer.readers.base import Reject
 from zuji.server.importer.run import Progress
 
@@ -151,7 +152,7 @@ def _note(
         for one in result.rejected:
             assert parcel.event is not None
             about = parcel.event(one.index)
-            if about.kept:
+            if about.kept and one.reason == KEPT_ITEM:
                 state.kept += 1
             else:
                 refused.append(Reject(about.number, one.reason, one.message, about.values))

@@ -1,4 +1,4 @@
-"""Zuji's own protocol: ``POST /v1/events`` and ``/v1/profiles`` with a native batch.
+"""Zuji's own protocol: ``POST /v1/events``, ``/v1/profiles`` and ``/v1/items`` with a native batch.
 
 The body is msgpack, JSON, JSON lines or an Arrow stream, told apart by its first bytes
 (docs/format/batch.md, ``columnar.py``), so no Content-Type is wrong. Where headers cannot be set
@@ -132,7 +132,7 @@ def failed(_request: Request, error: ZujiError) -> Answer:
 
 NATIVE = Protocol(
     name="native",
-    paths={"/v1/events": ("POST",), "/v1/profiles": ("POST",)},
+    paths={"/v1/events": ("POST",), "/v1/profiles": ("POST",), "/v1/items": ("POST",)},
     key=_key,
     convert=_convert,
     stored=_stored,

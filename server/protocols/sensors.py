@@ -65,7 +65,8 @@ MESSAGES: Final[dict[str, str]] = {
     "profile_set_once, profile_increment, profile_append, profile_unset, profile_delete, item_set, "
     "item_delete, detail_set and detail_delete",
     "bad_properties": "properties is an object",
-    "kept_item": "items are kept here until Zuji has a place for them",
+    "kept_item": "items are stored as such; details and events of items have no place yet and are "
+    "kept here",
     "no_item": "an item needs item_id and item_type (schema 2.0: id and schema)",
     "bad_value": "ids are texts or whole numbers; lib and identities are objects",
     "bad_name": "event is a text",

@@ -87,7 +87,11 @@ def test_all_fourteen_types_find_their_way(tmp_path):
         for parcel in source(tmp_path, lines_of(*whole)).parcels(KEY, 0):
             result = engine.append_batch(parcel.batch)
             assert all(parcel.event(r.index).kept for r in result.rejected), result
-        assert [one["reason"] for one in engine.rejected()] == ["kept_item"] * 4
+        assert [one["event"]["type"] for one in engine.rejected()] == [
+            "detail_set",
+            "detail_delete",
+        ]
+        assert engine.items.types()[0]["items"] == 0  # set, and deleted at the same time
 
 
 def test_times_are_as_they_stand(tmp_path):
