@@ -48,12 +48,16 @@ class Listener:
 
 
 @contextmanager
-def listening(settings=None, *, hold=False, sweep=False):
+def listening(settings=None, *, hold=False, sweep=False, buffers=0):
+    """``buffers``: bytes that the kernel holds of a connection each way, else up to 32 MiB."""
     listener = Listener(settings, hold)
     loop, ready = listener.loop, threading.Event()
 
     async def main():
         server = await loop.create_server(listener.watch.protocol, "127.0.0.1", 0)
+        if buffers:  # connections have those of the socket that they come in by
+            for which in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+                server.sockets[0].setsockopt(socket.SOL_SOCKET, which, buffers)
         listener.port = server.sockets[0].getsockname()[1]
         listener.end = loop.create_future()
         sweeping = loop.create_task(listener.watch.sweep()) if sweep else None
@@ -75,9 +79,13 @@ def listening(settings=None, *, hold=False, sweep=False):
         loop.close()
 
 
+WAIT_S = 60
+"""Of what comes at once on a machine that has nothing else to do."""
+
+
 def connected(port):
-    client = socket.create_connection(("127.0.0.1", port), 10)
-    client.settimeout(10)
+    client = socket.create_connection(("127.0.0.1", port), WAIT_S)
+    client.settimeout(WAIT_S)
     return client
 
 

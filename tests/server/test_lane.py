@@ -18,7 +18,7 @@ import msgpack
 import pytest
 
 import zuji
-from tests.server.listening import all_of, connected
+from tests.server.listening import WAIT_S, all_of, connected
 from zuji.engine.errors import InvalidEvent, StorageFailed
 from zuji.server.auth import KeyRing, Kind, make_key, revoke_key
 from zuji.server.collector import app
@@ -31,7 +31,6 @@ from zuji.server.protocols._sensors import hash_code
 from zuji.server.settings import Settings
 
 NOON = 1_790_827_200_000
-WAIT_S = 20
 
 
 class Live:
