@@ -1,0 +1,157 @@
+"""Unlinking: what the links of a project know of people who are erased.
+
+A device that is one erased customer's for ever goes with him: its key becomes a blank. Of a device
+that others are on, too, only what was said of the erased one goes, and that not before the rows
+that are his by it are gone: until then they must be known as his. Both follow from the ordinals
+that the manifest names, so that files of links may know more than they should until the next purge
+writes them anew. REQUIRES: the writer's lock, but for :func:`rewritten`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pyroaring import BitMap
+
+from zuji.engine.index.identity import gather_bytes
+from zuji.engine.index.link_files import read_links, write_links
+from zuji.engine.index.links import place_of
+from zuji.engine.index.owners import ITSELF
+from zuji.engine.storage import names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from zuji.engine.index.erased import Erased, Ordinals
+    from zuji.engine.index.link_store import LinkStore
+    from zuji.engine.index.links import Links
+    from zuji.engine.types import I64
+
+
+def places_in(ordinals: Ordinals) -> I64:
+    """Users as numbers."""
+    found = [place_of(shard, 0) | mine.astype(np.int64) for shard, mine in ordinals.items()]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
+def belongings(links: Links, places: I64) -> tuple[list[bytes], int]:
+    """Keys of the devices that are for ever one of some customers', and how many devices they are
+    on that are others', too. O(linked devices).
+    """
+    wanted = set(places.tolist())
+    one, whole, shared = _of(links, places, wanted)
+    return [links.devices.get(at) for at in (*one.tolist(), *whole)], shared
+
+
+def _of(links: Links, places: I64, wanted: set[int]) -> tuple[I64, list[int], int]:
+    one = np.flatnonzero(np.isin(links._owner[: len(links.devices)], places))
+    several = [at for at, facts in links.facts.items() if wanted & facts.pairs.keys()]
+    whole = []
+    for at in several:
+        owner = links.owners_of(at).owner
+        if len(owner) == 1 and owner[0] in wanted:
+            whole.append(at)
+    return one, whole, len(several) - len(whole)
+
+
+def forget(links: Links, ordinals: Ordinals) -> None:
+    """Forgets devices that are erased people's for ever. ``ordinals``: these people's."""
+    if not ordinals:
+        return
+    places = places_in(ordinals)
+    for shard, mine in ordinals.items():
+        gone = BitMap(mine)
+        links.linked[shard] -= gone
+        links.called[shard] -= gone
+        links._touched[shard] = [
+            (number, some[~np.isin(some, mine)]) for number, some in links._touched[shard]
+        ]
+    if not len(links):
+        return
+    one, whole, _ = _of(links, places, set(places.tolist()))
+    at = np.concatenate([one, np.array(whole, np.int64)])
+    links.devices.blank(at.astype(np.uint32))
+    links._owner[at] = ITSELF
+    for each in whole:
+        del links.facts[each]
+        links._owners.pop(each, None)
+    links._changed = [some[~np.isin(some, at)] for some in links._changed]
+    links.number += 1
+    links.resets += 1
+
+
+def part(links: Links, ordinals: Ordinals) -> None:
+    """Forgets what was said of erased people and devices that others are on. REQUIRES: no row is
+    theirs by it any more.
+    """
+    gone = set(places_in(ordinals).tolist())
+    for at, facts in links.facts.items():
+        for place in gone & (facts.pairs.keys() | facts.before.keys()):
+            facts.pairs.pop(place, None)
+            facts.before.pop(place, None)
+            links._owners.pop(at, None)
+    links.number += 1
+    links.resets += 1
+
+
+def loaded(links: Links, erased: Erased) -> None:
+    """After links were loaded from files that may know people who are erased."""
+    nobody, hidden = erased.nobody(), erased.hidden()
+    forget(links, nobody)
+    gone = {
+        shard: np.setdiff1d(mine, hidden.get(shard, mine[:0])) for shard, mine in nobody.items()
+    }
+    if nobody:
+        part(links, gone)
+
+
+def unsay(store: LinkStore, ids: Collection[str]) -> bool:
+    """Takes what was said by hand of some ids out of the log. Whether there was anything."""
+    left = [
+        entry
+        for entry in store.log
+        if entry.get("user_id") not in ids and entry.get("device_id") not in ids
+    ]
+    found = len(left) < len(store.log)
+    store.log[:] = left
+    return found
+
+
+def rewritten(
+    store: LinkStore, ordinals: Ordinals, new_name: Callable[[], str]
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """Writes the files anew that know of erased people; what the manifest shall say, for
+    :meth:`LinkStore.saved`, and the files that it names no more. O(devices in files).
+    """
+    gone = set(places_in(ordinals).tolist())
+    places = np.array(sorted(gone), np.int64)
+    held, dropped = [], []
+    for name, size in store._names:
+        read = read_links(store._files, names.path(store._root, name))
+        keep = np.flatnonzero(~np.isin(read.owner, places))
+        facts = [left for entry in read.facts if (left := _left(entry, gone)) is not None]
+        if len(keep) == len(read.owner) and facts == read.facts:
+            held.append((name, size))
+            continue
+        dropped.append(name)
+        if len(keep) or facts:
+            data, offsets = gather_bytes(read.data, read.offsets, keep)
+            columns = {k: getattr(read, k)[keep] for k in ("owner", "first", "number")}
+            fresh = new_name()
+            path = names.path(store._root, fresh)
+            content = replace(read, data=data, offsets=offsets, facts=facts, **columns)
+            held.append((fresh, write_links(store._files, path, content)))
+    state = {**store._stored, "log": list(store.log), "files": [list(one) for one in held]}
+    said = bool(held or store.log or store._stored)
+    return (state if said else None), dropped
+
+
+def _left(entry: Mapping[str, Any], gone: set[int]) -> dict[str, Any] | None:
+    """Facts of a device without erased people; None: they were all."""
+    pairs = [pair for pair in entry["pairs"] if pair[0] not in gone]
+    if len(pairs) == len(entry["pairs"]):
+        return dict(entry)
+    before = [one for one in entry["before"] if one[0] not in gone]
+    return {**entry, "pairs": pairs, "before": before} if pairs else None
