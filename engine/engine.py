@@ -23,11 +23,12 @@ from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USE
 from zuji.engine.people.cohort_members import looked_up
 from zuji.engine.people.cohorts import Cohorts
 from zuji.engine.people.graph import Graph, Node, graph_of
+from zuji.engine.people.identities import Identities
 from zuji.engine.people.items import Items
+from zuji.engine.people.people import People
 from zuji.engine.people.marking import Marking
 from zuji.engine.people.tags.host import Host
 from zuji.engine.people.tags.tags import Tags
-from zuji.engine.people.people import People
 from zuji.engine.quarantine import Wanted
 from zuji.engine.query.bind import column_kind
 from zuji.engine.query.context import Cancel, Context
@@ -212,6 +213,7 @@ class Engine:
         self._replaying = threading.Lock()
         self._view: tuple[Any, View, int] | None = None
         self._defined = defined
+        self._people = People(writer, self._pin, writable=lock is not None)
         host = Host(
             writer.tz, self.running, writer.find, writer.now_ms, self._graph, self._remove_node
         )
@@ -229,8 +231,8 @@ class Engine:
             writable=lock is not None,
         )
         self._marking = Marking({TAG: self._tags.kept, COHORT: self._cohorts.kept})
-        self._people = People(writer, self._pin, writable=lock is not None)
         self._items = Items(writer, defined, self._known)
+        self._identities = Identities(writer, writable=lock is not None)
 
     # -- events in -----------------------------------------------------------------------------
 
@@ -490,7 +492,7 @@ class Engine:
                 now_ms=0,
                 watermark_ms=None,
                 names=self._writer.external,
-                pending=self._writer.identity.pending,
+                merged=self._writer.merged,
                 day_bits=self._day_bits,
                 profiles=self._profiles,
                 newest_ms=newest(sources),
@@ -643,6 +645,11 @@ class Engine:
         self._check()
         return self._people
 
+    @property
+    def identity(self) -> Identities:
+        """Which ids are whose, and saying so by hand: docs/identity.md."""
+        return self._identities
+
     # -- the quarantine ------------------------------------------------------------------------
 
     def rejected(
@@ -751,7 +758,7 @@ class Engine:
             "events": len(view.catalog.events) - len(PROFILE_EVENTS),
             "properties": len(view.catalog.props),
             "rejected": sum(one[1] for one in quarantined) + len(writer.quarantine.in_memory()),
-            "pending_merges": sum(len(p) for p in view.pending.values()),
+            "pending_merges": sum(writer.resolved.pending()),
             "watermark_ms": view.watermark_ms,
             "flushes": writer.flushes,
             "compactions": writer.compactions,

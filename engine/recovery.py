@@ -152,6 +152,7 @@ def _remove_strays(files: Files, directory: str, writer: Writer) -> None:
     state = writer.manifest.state
     named = {meta.file for meta in state.segments}
     named |= {chunk[0] for shard in state.extra.get("ids", []) for chunk in shard}
+    named |= {entry[0] for entry in state.extra.get("links", {}).get("files", [])}
     named |= {entry[0] for entry in state.extra.get("dedup", [])}
     named |= {entry[0] for entry in state.extra.get("items", [])}
     named |= {entry[0] for entry in state.extra.get("quarantine", [])}

@@ -1,10 +1,8 @@
 """Ids to users: which (shard, ordinal) an event belongs to, and back.
 
-Today one id is one user: an event with a ``user_id`` belongs to that customer, an event with only a
-``device_id`` to that device's own user; the raw device id is kept with the event. Late links (an
-anonymous user turns out to be a customer) will be edges kept beside this index;
-:attr:`Identity.pending` is the place of the bitmap of ordinals whose merge is not yet physical,
-which queries take out of the main pass. It is empty for now, and every query asks for it.
+An event is stored under the id that it came with: with a ``user_id`` under that customer, with only
+a ``device_id`` under the device. Whose it is, :mod:`links` know, and :mod:`resolved` sees to it
+that queries find it there.
 
 A key is ``u`` + user id or ``d`` + device id (UTF-8). The shard is the low bits of a salted hash of
 the key. Ordinals are dense in a shard, in the order of first arrival. Files:
@@ -33,10 +31,16 @@ if TYPE_CHECKING:
     from zuji.engine.storage.files import Files
     from zuji.engine.types import I64, U8, U16, U32
 
+    Resolved = Callable[[U8, I64, U16, U32], None]
+
 IdChunk = tuple[str, int, int]
 """File name in the project, first ordinal, number of ids."""
 _LOAD_THREADS = 2
 _USER = ord("u")
+
+
+def _nothing(data: U8, offsets: I64, shard: U16, ordinal: U32) -> None:
+    """Nobody wants to know."""
 
 
 class Identity:
@@ -55,6 +59,8 @@ class Identity:
         self.erased = erased or Erased(shards)
         self.epoch = 0
         """Changes when ids that were resolved before may be other users now."""
+        self.resolved: Resolved = _nothing
+        """Called with keys and the users that they were resolved to, some of them new."""
         self._files = files
         self._root = root
         self._salt = salt
@@ -62,11 +68,6 @@ class Identity:
         self._tables: list[StringTable] | None = None
         self._saved = [sum(c[2] for c in chunk) for chunk in self._chunks]
         self._load_lock = threading.Lock()
-
-    @property
-    def pending(self) -> dict[int, U32]:
-        """Ordinals by shard whose users are merged logically, not yet physically: none so far."""
-        return {}
 
     def counts(self) -> list[int]:
         """Number of users in each shard."""
@@ -145,6 +146,10 @@ class Identity:
             text = raw[start + 1 : end].decode()
             found.append((text, None) if raw[start] == _USER else (None, text))
         return found
+
+    def is_saved(self, shard: int, ordinal: int) -> bool:
+        """Whether the manifest names the id of an ordinal."""
+        return ordinal < self._saved[shard]
 
     def unsaved(self) -> list[int]:
         """Number of users in each shard, to be handed to :meth:`save` later (a freeze point)."""

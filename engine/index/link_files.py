@@ -115,14 +115,20 @@ def read_links(files: Files, path: str) -> LinkFile:
 
 
 def merged(parts: Sequence[LinkFile]) -> LinkFile:
-    """Files as one: of a device, what the last one says."""
+    """Files as one: of a device, what was said last, and of that what the later file says."""
     last: dict[bytes, tuple[int, int]] = {}  # part, and row (of one customer) or -1 - entry
+    said: dict[bytes, int] = {}
     keys = [_keys(part) for part in parts]
+
+    def take(key: bytes, change: int, place: tuple[int, int]) -> None:
+        if change >= said.get(key, 0):
+            said[key], last[key] = change, place
+
     for number, part in enumerate(parts):
-        for row, key in enumerate(keys[number]):
-            last[key] = (number, row)
+        for row, (key, change) in enumerate(zip(keys[number], part.number.tolist(), strict=True)):
+            take(key, change, (number, row))
         for entry, fact in enumerate(part.facts):
-            last[fact["key"]] = (number, -1 - entry)
+            take(fact["key"], fact["number"], (number, -1 - entry))
     simple = [(number, row) for number, row in last.values() if row >= 0]
     facts = [parts[number].facts[-1 - row] for number, row in last.values() if row < 0]
     held = [keys[number][row] for number, row in simple]

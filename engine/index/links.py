@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zuji.engine.index.identity import Identity
-    from zuji.engine.types import I64, U8, U16, U32
+    from zuji.engine.index.link_files import LinkFile
+    from zuji.engine.types import I64, U8, U16, U32, Flags
 
     Recall = Callable[[bytes, int, int | None], list[int]]
     """Moments at which stored rows hold a device's key and a customer's place together, of those
@@ -71,6 +72,7 @@ class Links:
         """Ordinals of customers who were bound when nothing was known of them."""
         self.number = 0
         """Of the last change."""
+        self._said: I64 = np.empty(0, np.int64)  # while files are read: numbers of devices
         self._touched: list[list[tuple[int, U32]]] = [[] for _ in range(identity.shards)]
         self._changed: list[I64] = []
         self.resets = 0
@@ -88,12 +90,13 @@ class Links:
 
     # -- what is said --------------------------------------------------------------------------
 
-    def together(self, data: U8, offsets: I64, place: I64, time: I64) -> None:
+    def together(self, data: U8, offsets: I64, place: I64, time: I64) -> Flags:
         """Devices (keys ``d…`` end to end, int64[n+1]) were seen with customers, int64[n] places,
-        at moments ms UTC, int64[n], in any order. O(n), and more for devices of several customers.
+        at moments ms UTC, int64[n], in any order. Whether seeing the same again, at that moment or
+        later, says nothing new, bool[n]. O(n), and more for devices of several customers.
         """
         if not len(place):
-            return
+            return np.empty(0, np.bool_)
         before = len(self.devices)
         at = self.devices.intern_bulk(data, offsets).astype(np.int64)
         self._grow()
@@ -101,12 +104,16 @@ class Links:
         if fresh.any():
             self._begin(at[fresh], place[fresh], time[fresh])
         known = (self._owner[at] == place) & (time >= self._first[at])
-        every = self.shared == "last_login"
-        for i in np.flatnonzero(~known).tolist():
-            self._together(int(at[i]), int(place[i]), int(time[i]), every=every)
-        if every:
-            for i in np.flatnonzero(known).tolist():
-                self._together(int(at[i]), int(place[i]), int(time[i]), every=True)
+        left = np.flatnonzero(~known)
+        if self.shared == "last_login" and len(left):  # of these devices every moment may count
+            left = np.flatnonzero(np.isin(at, at[left]))
+        for i in left.tolist():
+            self._together(int(at[i]), int(place[i]), int(time[i]))
+        skip: Flags = known.copy()
+        for i in left.tolist():
+            facts = self.facts.get(int(at[i]))
+            skip[i] = facts is None or not facts.every
+        return skip
 
     def _begin(self, at: I64, place: I64, time: I64) -> None:
         """Devices seen for the first time, perhaps several times: of one customer each."""
@@ -117,7 +124,7 @@ class Links:
         self._first[at[first]] = time[first]
         self._touch(at[first])
 
-    def _together(self, at: int, place: int, time: int, *, every: bool) -> None:
+    def _together(self, at: int, place: int, time: int) -> None:
         if self._owner[at] == place:
             if time < self._first[at]:
                 self._first[at] = time  # one customer for ever: the owner stays
@@ -128,7 +135,7 @@ class Links:
         came = pair is None
         if pair is None:
             pair = facts.pairs[place] = Pair()
-            if every and not facts.every:
+            if self.shared == "last_login":
                 self._recall_all(at, facts)
         if pair.add(time, every=facts.every) or came:
             self._other_owners(at)
@@ -266,6 +273,25 @@ class Links:
         at = self.devices.find(device)
         return None if at < 0 else self._facts(at)
 
+    def periods_of(self, device: bytes) -> Owners | None:
+        """Periods of a device (its key), None when nothing was said of it."""
+        at = self.devices.find(device)
+        return None if at < 0 else self.owners_of(at)
+
+    def devices_of(self, place: int) -> list[tuple[str, int]]:
+        """Devices that were ever together with a customer, and since when. O(devices)."""
+        one = np.flatnonzero(self._owner[: len(self.devices)] == place).tolist()
+        found = [(self.devices.get(at)[1:].decode(), int(self._first[at])) for at in one]
+        for at, facts in self.facts.items():
+            pair = facts.pairs.get(place)
+            if pair is not None and pair.together:
+                found.append((self.devices.get(at)[1:].decode(), pair.together[0]))
+        return sorted(found)
+
+    def name(self, place: int) -> str:
+        """The id of a place."""
+        return self._name(place)[1:].decode()
+
     # -- saving --------------------------------------------------------------------------------
 
     def take(self) -> I64:
@@ -280,7 +306,7 @@ class Links:
         self._changed.append(at)
 
     def dump(self, some: Iterable[int]) -> list[dict[str, Any]]:
-        """Facts of devices by number, to be given to :meth:`load`."""
+        """Facts of devices by number, as a file has them."""
         found = []
         for at in some:
             facts = self._facts(at)
@@ -292,6 +318,7 @@ class Links:
             found.append(
                 {
                     "key": self.devices.get(at),
+                    "number": self.number,
                     "pairs": pairs,
                     "apart": facts.apart,
                     "every": facts.every,
@@ -310,30 +337,35 @@ class Links:
         data, offsets = self.devices.gather(at.astype(np.uint32))
         return data, offsets, self._owner[at], self._first[at]
 
-    def load_simple(self, data: U8, offsets: I64, owner: I64, first: I64) -> None:
-        """What :meth:`dump_simple` gave; later ones replace earlier ones."""
-        at = self.devices.intern_bulk(data, offsets).astype(np.int64)
+    def load(self, read: LinkFile) -> None:
+        """Content of a file; of a device, what was said last counts, and of that the later file."""
+        at = self.devices.intern_bulk(read.data, read.offsets).astype(np.int64)
+        others = [self.devices.intern(entry["key"]) for entry in read.facts]
         self._grow()
-        self._owner[at], self._first[at] = owner, first
-
-    def load(self, entries: Iterable[dict[str, Any]]) -> None:
-        """What :meth:`dump` gave; later ones replace earlier ones."""
-        for entry in entries:
-            at = self.devices.intern(entry["key"])
-            self._grow()
-            self._owner[at] = ITSELF
-            self.facts[at] = Facts(
-                {place: Pair(*rest) for place, *rest in entry["pairs"]},
-                entry["apart"],
-                entry["every"],
-                dict(entry["before"]),
-            )
+        known = np.zeros(len(self.devices), np.int64)
+        known[: len(self._said)] = self._said
+        self._said = known
+        newer = read.number >= known[at]
+        at, known[at[newer]] = at[newer], read.number[newer]
+        self._owner[at], self._first[at] = read.owner[newer], read.first[newer]
+        for one in self.facts.keys() & set(at.tolist()) if self.facts else ():
+            del self.facts[one]
+        for one, entry in zip(others, read.facts, strict=True):
+            if entry["number"] >= known[one]:
+                known[one] = entry["number"]
+                self._owner[one] = ITSELF
+                self.facts[one] = Facts(
+                    {place: Pair(*rest) for place, *rest in entry["pairs"]},
+                    entry["apart"],
+                    entry["every"],
+                    dict(entry["before"]),
+                )
 
     def loaded(self, numbers: Sequence[tuple[int, U8, I64]], last: int) -> None:
         """After everything was loaded. ``numbers``: (change, keys) of devices that changed, whose
         rows and owners are to be looked at again; ``last``: number of the last change.
         """
-        self.number = last
+        self.number, self._said = last, np.empty(0, np.int64)
         data, offsets = self.devices.dump()
         for shard, ordinals in self._found(data, offsets):
             self.linked[shard] |= BitMap(ordinals)
@@ -379,6 +411,7 @@ class Links:
         if facts.every:
             return
         facts.every = True
+        self.resets += 1
         key = self.devices.get(at)
         for place, pair in facts.pairs.items():
             for time in self.recall(key, place, pair.undone_ms):

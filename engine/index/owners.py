@@ -97,14 +97,12 @@ def owners(facts: Facts, shared: str, name_of: Callable[[int], bytes]) -> Owners
     inside: dict[int, tuple[int, int]] = {}  # place: since when, and when together last
     first = True
     for time in sorted(said):
-        for together, place in said[time]:
-            if together:
-                continue
-            if place is None:
+        for together, who in said[time]:
+            if not together and who is None:
                 inside.clear()
-            else:
-                inside.pop(place, None)
-        came = [place for together, place in said[time] if together and place is not None]
+            elif not together and who is not None:
+                inside.pop(who, None)
+        came = [who for together, who in said[time] if together and who is not None]
         new = [place for place in came if place not in inside]
         for place in came:
             inside[place] = (inside[place][0] if place in inside else time, time)

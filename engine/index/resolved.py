@@ -13,6 +13,7 @@ it. Thread-safe: links are asked under the writer's lock, rows are read without 
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
     from zuji.engine.storage.source import Source
     from zuji.engine.types import I64, U32, Column, Flags
 
-MOVED_RANK = 1 << 50
-"""Rank of gathered rows: at one instant, a user's own rows come first."""
+_Place = tuple[int, int, int]
+"""Shard, partition, and the rank of the last source there that is not younger."""
 TRIES = 3
 """Passes over the sources before links have to wait for one."""
 
@@ -64,7 +65,7 @@ class Rows:
     """
 
     left: list[Source]
-    gathered: list[tuple[int, Gathered]]
+    gathered: list[Gathered]
     number: int
 
 
@@ -88,7 +89,7 @@ class Resolved:
         self._written = written
         self._working = threading.Lock()
         self._seen: dict[int, tuple[Source, _Seen]] = {}  # by id, of the sources given last
-        self._gathered: dict[tuple[int, int], tuple[list[Picked], MemorySource]] = {}
+        self._gathered: dict[_Place, tuple[list[Picked], MemorySource]] = {}
         self._edges: dict[int, I64] = {}
 
     def sources(self, given: Sequence[Sequence[Source]]) -> list[list[Source]]:
@@ -120,8 +121,11 @@ class Resolved:
                     partitions[source.partition] = partition_of(source)
         gathered = {}
         for (to, month), picked in goes.items():
-            gathered[to, month] = self._gather(to, partitions[month], picked)
-            found[to].append(gathered[to, month][1])
+            ranks = [source.rank for source in given[to] if source.partition == month]
+            for age, mine in _by_age(picked, ranks).items():
+                place = (to, month, age)
+                gathered[place] = self._gather(place, partitions[month], mine)
+                found[to].append(gathered[place][1])
         self._seen, self._gathered = looked, gathered
         for sources_ in found:
             sources_.sort(key=lambda source: (source.partition, source.rank))
@@ -133,22 +137,27 @@ class Resolved:
             number = self._links.number
         left: list[Source] = []
         goes: dict[int, list[Picked]] = {}
-        for age, segment in enumerate(group):
-            seen = self._seen_of(segment, _users(segment), number, age, Rewritten)
+        for segment in group:
+            seen = self._seen_of(segment, _users(segment), number, Rewritten)
             if seen.left.rows:
                 left.append(seen.left)
             for to, picked in seen.picked.items():
                 goes.setdefault(to, []).extend(picked)
         partition = partition_of(group[0])
-        gathered = [(to, Gathered(to, partition, picked, True)) for to, picked in goes.items()]
+        gathered = [Gathered(to, partition, picked, True) for to, picked in goes.items()]
         return Rows(left, gathered, number)
 
-    def waiting(self, segment: Segment) -> int:
-        """Rows of a segment that stand with somebody else than they belong to; as of the last time
-        that somebody looked.
+    def waiting(self, segment: Segment) -> float:
+        """Share of a segment's users some of whose rows may stand with somebody else than they
+        belong to.
         """
+        if not len(self._links):
+            return 0.0
         known = self._seen.get(id(segment))
-        return 0 if known is None else segment.rows - known[1].left.rows
+        everybody = _users(segment) if known is None else known[1].everybody
+        with self._lock:
+            moved = self._links.moved_since(segment.shard, self._written.get(segment.meta.id, 0))
+            return moved.intersection_cardinality(everybody) / max(1, len(everybody))
 
     def pending(self) -> list[int]:
         """Users of each shard whose rows wait to be written anew."""
@@ -160,45 +169,40 @@ class Resolved:
     # -- one source ----------------------------------------------------------------------------
 
     def _look(self, source: Source) -> _Seen:
-        seen = self._seen.get(source)
-        if seen is not None:
+        known = self._seen.get(id(source))
+        if known is None or known[0] is not source:
             with self._lock:
                 number = self._links.number
-                changed = (
-                    self._links.moved_since(source.shard, seen.number)
-                    if number > seen.number
-                    else BitMap()
-                )
-            if changed.isdisjoint(seen.everybody):
-                seen.number = number
+            return self._seen_of(source, _users(source), number, Without)
+        seen = known[1]
+        with self._lock:
+            number = self._links.number
+            if number == seen.number:
                 return seen
-            everybody = seen.everybody
-        else:
-            everybody = _users(source)
-            with self._lock:
-                number = self._links.number
-        seen = self._seen_of(source, everybody, number, 0, Without)
-        self._seen[source] = seen
-        return seen
+            changed = self._links.moved_since(source.shard, seen.number)
+        if changed.isdisjoint(seen.everybody):
+            seen.number = number
+            return seen
+        return self._seen_of(source, seen.everybody, number, Without)
 
     def _seen_of(
         self,
         source: Source,
         everybody: BitMap,
         number: int,
-        age: int,
         without: Callable[[Source, U32], Without],
     ) -> _Seen:
-        since = self._written.get(source.meta.id, 0) if isinstance(source, Segment) else 0
+        stored = source.base if isinstance(source, Without) else source
+        since = self._written.get(stored.meta.id, 0) if isinstance(stored, Segment) else 0
         with self._lock:
             moved = everybody & self._links.moved_since(source.shard, since)
         if not moved:
             return _Seen(everybody, number, moved, source, {})
         gone = np.array(moved.to_array(), np.uint32)
-        picked = self._picked(source, gone, age)
+        picked = self._picked(source, gone)
         return _Seen(everybody, number, moved, without(source, gone), picked)
 
-    def _picked(self, source: Source, gone: U32, age: int) -> dict[int, list[Picked]]:
+    def _picked(self, source: Source, gone: U32) -> dict[int, list[Picked]]:
         """The rows of some users of a source by the shard that each belongs to."""
         ids = _Ids(self._identity, self._lock, source.shard, gone)
         found: dict[int, list[Picked]] = {}
@@ -226,22 +230,23 @@ class Resolved:
                         (place[mine] & 0xFFFF_FFFF).astype(np.uint32),
                         codes[mine],
                         ids.devices,
-                        age,
+                        source.rank,
                     )
                 )
         return found
 
     def _gather(
-        self, to: int, partition: Partition, picked: list[Picked]
+        self, place: _Place, partition: Partition, picked: list[Picked]
     ) -> tuple[list[Picked], MemorySource]:
-        known = self._gathered.get((to, partition.id))
+        known = self._gathered.get(place)
         if known is not None and _same(known[0], picked):
             return known
         edges = self._edges.get(partition.id)
         if edges is None:
             edges = day_edges(self._tz, partition.start_ms, partition.end_ms)
             self._edges[partition.id] = edges
-        return picked, MemorySource(Gathered(to, partition, picked), MOVED_RANK, edges)
+        rank = max(part.age for part in picked)
+        return picked, MemorySource(Gathered(place[0], partition, picked), rank, edges)
 
 
 class _Ids:
@@ -312,6 +317,18 @@ class _Ids:
             self._known |= {key: len(self._known) + i for i, key in enumerate(new)}
             self._devices = None
         return np.array([self._known[key] for key in keys], np.uint32)
+
+
+def _by_age(picked: list[Picked], ranks: list[int]) -> dict[int, list[Picked]]:
+    """Picked rows by the youngest of some sources, by rank, that is not younger than they are: so
+    the rows of an id keep their order, wherever they lie.
+    """
+    ranks = sorted(ranks)
+    found: dict[int, list[Picked]] = {}
+    for part in picked:
+        at = bisect_right(ranks, part.age)
+        found.setdefault(ranks[at - 1] if at else -1, []).append(part)
+    return found
 
 
 def _same(some: list[Picked], others: list[Picked]) -> bool:

@@ -143,9 +143,17 @@ def rewritten(
             path = names.path(store._root, fresh)
             content = replace(read, data=data, offsets=offsets, facts=facts, **columns)
             held.append((fresh, write_links(store._files, path, content)))
-    state = {**store._stored, "log": list(store.log), "files": [list(one) for one in held]}
-    said = bool(held or store.log or store._stored)
-    return (state if said else None), dropped
+    return said(store, held), dropped
+
+
+def said(store: LinkStore, held: list[tuple[str, int]] | None = None) -> dict[str, Any] | None:
+    """What the manifest is to say of links as they are stored, with the log as it is now. ``held``:
+    the files, when they are others.
+    """
+    files = store._names if held is None else held
+    if not (files or store.log or store._stored):
+        return None
+    return {**store._stored, "log": list(store.log), "files": [list(one) for one in files]}
 
 
 def _left(entry: Mapping[str, Any], gone: set[int]) -> dict[str, Any] | None:

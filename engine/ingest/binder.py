@@ -14,12 +14,14 @@ import numpy as np
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, Catalog
 from zuji.engine.ingest.by_column import ColumnBinder
 from zuji.engine.ingest.chunks import Taken
+from zuji.engine.ingest.seen import UNBIND, see
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.batch.columns import EventBatch
     from zuji.engine.index.dedup import Dedup
     from zuji.engine.index.identity import Identity
+    from zuji.engine.index.links import Links
     from zuji.engine.ingest.interned import Interned
     from zuji.engine.limits import Limits
     from zuji.engine.storage.memtable import Memtable
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 class Binder:
     """Binds batches against one project's catalog, identity index and dedup window."""
 
-    def __init__(self, catalog: Catalog, identity: Identity, dedup: Dedup, limits: Limits) -> None:
+    def __init__(
+        self, catalog: Catalog, identity: Identity, dedup: Dedup, limits: Limits, links: Links
+    ) -> None:
+        self._links = links
         self._catalog = catalog
         self._identity = identity
         self._dedup = dedup
@@ -57,6 +62,7 @@ class Binder:
             return Taken(0, bound.rejected, bound.repeated)
         table.adopt(bound.chunk, self._catalog.kind_codes(), mem.strings)
         mem.add(bound.chunk)
+        self._see(table, bound.keep)
         return Taken(bound.chunk.n, bound.rejected, bound.repeated)
 
     def _regular(self, table: Interned, received_ms: int, mem: Memtable) -> Taken | None:
@@ -66,19 +72,29 @@ class Binder:
         known = (self._profile_events, catalog.kind_codes(), pairs)
         if not regular.codes(events_of, props_of, *known):
             return None
-        rows, repeated = batch.n, list[int]()
+        rows, repeated, keep = batch.n, list[int](), None
         keys = regular.insert_keys(*self._dedup.salts)
         if keys is not None:
             new = self._dedup.add(*keys)
             if regular.drop_repeats(new):
-                repeated = _positions(batch.columns(), new == 0)
+                columns = batch.columns()
+                repeated = _positions(columns, new == 0)
                 rows -= len(repeated)
+                keep = np.ones(batch.n, np.bool_)
+                keep[np.flatnonzero(np.diff(columns.insert_start) > 0)[new == 0]] = False
         if rows:
             device = -1
-            if regular.both_ids():
+            if both := regular.both_ids():
                 device, pairs = catalog.add_prop(DEVICE_ID, Kind.STRING), catalog.pairs()
             table.take(self._identity, mem, received_ms, device, pairs)
+            if both or UNBIND in catalog.event_codes or table.says_typed():
+                self._see(table, keep)
         return Taken(rows, batch.rejected, repeated)
+
+    def _see(self, table: Interned, keep: Flags | None) -> None:
+        columns = table.decoder.columns()
+        kept = np.ones(columns.n, np.bool_) if keep is None else keep
+        see(table, columns, kept, self._catalog, self._links)
 
 
 def _positions(columns: EventBatch, which: Flags) -> list[int]:

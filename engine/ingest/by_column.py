@@ -99,7 +99,7 @@ class ColumnBinder:
             code = self.catalog.add_prop(DEVICE_ID, Kind.STRING)
             self.catalog.pairs()[chunk.event[both], code] = 1
             chunk = with_devices(chunk, both, code, batch.device[keep][both])
-        return Bound(chunk, rejected, repeated)
+        return Bound(chunk, rejected, repeated, keep)
 
     def _bind_events(
         self,

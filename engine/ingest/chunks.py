@@ -31,11 +31,14 @@ class Taken:
 
 @dataclass(slots=True)
 class Bound:
-    """A batch bound by column: rows to store (or None), rejected events, positions of repeats."""
+    """A batch bound by column: rows to store (or None), rejected events, positions of repeats, and
+    which rows of the batch are stored, bool[n] (None without rows).
+    """
 
     chunk: BoundChunk | None
     rejected: list[Rejected] = field(default_factory=list)
     repeated: list[int] = field(default_factory=list)
+    keep: Flags | None = None
 
 
 class Lists:

@@ -26,6 +26,7 @@ from zuji.engine.ingest._bind import (
     put_users,
     rows_of,
 )
+from zuji.engine.ingest.seen import SeenBefore
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from zuji.engine.limits import Limits
     from zuji.engine.storage.memtable import Memtable
     from zuji.engine.storage.row_log import BoundChunk, RowLog
-    from zuji.engine.types import I32, U8, U16, U32
+    from zuji.engine.types import I32, I64, U8, U16, U32
 
 _T = TypeVar("_T", bound=np.generic)
 
@@ -57,6 +58,7 @@ class Interned:
         "events",
         "names",
         "regular",
+        "seen",
         "strings",
     )
 
@@ -65,6 +67,7 @@ class Interned:
         self.strings = StringTable(salt=salt)
         self.decoder = Decoder(limits, self.names, self.strings)
         self.regular = Regular(self.decoder)
+        self.seen = SeenBefore()
         self.events: I32 = np.full(256, UNKNOWN, dtype=np.int32)
         self._props: list[I32] = [np.full(256, UNKNOWN, dtype=np.int32) for _ in range(2)]
         self._epoch = 0  # of the identity index when ids were resolved
@@ -107,6 +110,15 @@ class Interned:
             self._shard[1],
             self._ordinal[1],
         )
+
+    def places(self, codes: U32) -> I64:
+        """Customers of ids that were resolved, as ``shard << 32 | ordinal``, int64[n]."""
+        found: I64 = self._shard[0][codes].astype(np.int64) << 32
+        return found | self._ordinal[0][codes]
+
+    def says_typed(self) -> bool:
+        """Whether a name that was met is that of a typed id."""
+        return self.seen.any_typed(self.names)
 
     def adopt(self, chunk: BoundChunk, prop_kinds: U8, target: StringTable) -> None:
         """Turns the chunk's string codes into those of ``target``, in place. O(rows + cells)."""
@@ -156,9 +168,9 @@ class Interned:
             self._ordinal = [_grown(a, size, 0) for a in self._ordinal]
 
     def _resolve(self, identity: Identity, codes: U32, is_device: U8) -> None:
-        shard, ordinal = identity.resolve(
-            *keys_of(self.strings, codes, is_device, ord("u"), ord("d"))
-        )
+        keys = keys_of(self.strings, codes, is_device, ord("u"), ord("d"))
+        shard, ordinal = identity.resolve(*keys)
+        identity.resolved(*keys, shard, ordinal)
         put_users(codes, is_device, shard, ordinal, self._shard, self._ordinal)
 
     def _aim(self, target: StringTable) -> None:

@@ -56,7 +56,16 @@ def members(audience: Audience | None, bound: Bound, reader: ShardReader) -> U8 
     """As :func:`allowed`, of any audience of the query."""
     if audience is None:
         return None
-    return np.ascontiguousarray(_mask(audience, bound, reader), dtype=np.uint8)
+    mask = np.array(_mask(audience, bound, reader), dtype=np.uint8, order="C")
+    mask[bound.view.nobody(reader.shard)] = 0
+    return mask
+
+
+def everybody(bound: Bound, reader: ShardReader) -> U8:
+    """uint8[users] of the shard: 1 for those who are users, rows or not."""
+    mask = np.ones(reader.users, np.uint8)
+    mask[bound.view.nobody(reader.shard)] = 0
+    return mask
 
 
 def audience_scans(bound: Bound) -> list[Scan]:

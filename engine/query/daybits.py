@@ -19,6 +19,7 @@ import numpy as np
 
 from zuji.engine.query.kernels._bits import set_bits
 from zuji.engine.storage.segment import Segment
+from zuji.engine.storage.without import Without
 
 if TYPE_CHECKING:
     from zuji.engine.storage.days import Days
@@ -70,7 +71,7 @@ class DayBitsKept:
         days) the first time.
         """
         key = None
-        if isinstance(source, Segment):
+        if isinstance(source, Segment | Without):
             key = (source.serial, None if run is None else run.event)
             with self._lock:
                 found = self._kept.get(key)

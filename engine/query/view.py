@@ -12,8 +12,11 @@ import weakref
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.query.virtual.definitions import Definitions
+from zuji.engine.storage.segment import shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from zuji.engine.types import U32
 
 
+_NOBODY = np.empty(0, np.uint32)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A pinned state of a project.
@@ -31,8 +37,10 @@ class View:
     ``sources[shard]`` are ordered by (partition, rank). ``users[shard]`` is the number of ordinals.
     ``watermark_ms`` is the time of the newest event, at most now; None when there is no event.
     ``newest_ms``: the same without looking at the clock. ``rows``: of all sources.
-    ``definitions``: the virtual events and properties. ``marks``: tags and the like, by the prefix
-    of their names (:mod:`marks`).
+    ``merged``: of a shard, ordinals that are no users (all their rows are somebody else's, or they
+    were erased), and those that are users only if they have rows. ``definitions``: the virtual
+    events and properties. ``marks``: tags and the like, by the prefix of their names
+    (:mod:`marks`).
     """
 
     project: str
@@ -43,7 +51,7 @@ class View:
     now_ms: int
     watermark_ms: int | None
     names: Callable[[int, U32], list[tuple[str | None, str | None]]]
-    pending: dict[int, U32] = field(default_factory=dict)
+    merged: Callable[[int], tuple[U32, U32]] = lambda shard: (_NOBODY, _NOBODY)
     newest_ms: int | None = None
     rows: int = 0
     definitions: Definitions = field(default_factory=Definitions)
@@ -64,6 +72,19 @@ class View:
     def shards(self) -> int:
         """Number of shards."""
         return len(self.sources)
+
+    def nobody(self, shard: int) -> U32:
+        """Ordinals of a shard that are no users, ascending. O(users), the first time."""
+        found: U32 = self.cached(("nobody", shard), lambda: self._nobody(shard))
+        return found
+
+    def _nobody(self, shard: int) -> U32:
+        never, perhaps = self.merged(shard)
+        if len(perhaps):
+            runs = [run for source in self.sources[shard] for run in source.runs.values()]
+            for run in runs:
+                perhaps = np.setdiff1d(perhaps, shared(run).users()[0], assume_unique=True)
+        return np.union1d(never, perhaps) if len(perhaps) else never
 
     def cached(self, key: Any, make: Callable[[], Any]) -> Any:
         """The value of ``key``, made once. Two threads may make it at the same time; one wins."""
@@ -91,6 +112,14 @@ class ProfilesKept:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: dict[Any, tuple[tuple[weakref.ref[Source], ...], Any]] = {}
+
+    def last(self, key: Any, sources: tuple[Source, ...]) -> Any:
+        """The value of ``key`` that is held, when it was made of some of these sources; or None."""
+        with self._lock:
+            held = self._kept.get(key)
+        if held is None or not all(any(ref() is one for one in sources) for ref in held[0]):
+            return None
+        return held[1]
 
     def of(self, key: Any, sources: tuple[Source, ...], make: Callable[[], Any]) -> Any:
         """The value of ``key`` made of exactly these sources."""

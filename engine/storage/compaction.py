@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from zuji.engine.storage.blocks import WholeRows
 from zuji.engine.storage.cache import machine_bytes
 from zuji.engine.storage.merge import MergedRows
 from zuji.engine.storage.partition import Partition, day_edges
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.storage.files import Files
+    from zuji.engine.storage.gathered import Gathered
     from zuji.engine.storage.manifest import SegmentMeta
     from zuji.engine.storage.segment import Source
 
@@ -146,4 +148,24 @@ def merge(
         segment_id=segment_id,
         file=file,
         rank=min(source.rank for source in group),
+    )
+
+
+def write_gathered(
+    files: Files, rows: Gathered, path: str, *, segment_id: int, file: str, tz: str
+) -> SegmentMeta:
+    """Writes rows that were gathered from several sources as one segment at ``path``, as old as
+    the oldest of them; as :func:`merge`.
+    """
+    partition = rows.partition
+    return write_segment(
+        files,
+        path,
+        WholeRows(rows.sorted()),
+        shard=rows.shard,
+        partition=partition,
+        day_edges=day_edges(tz, partition.start_ms, partition.end_ms),
+        segment_id=segment_id,
+        file=file,
+        rank=min(part.age for part in rows.picked),
     )

@@ -242,6 +242,16 @@ class Manifest:
             self._roll_if_long()
             return state
 
+    def renew(self) -> None:
+        """Replace the log by one that says the present state and nothing of what was before. What
+        fails is tried again with a later commit. Raises as :meth:`check`.
+        """
+        with self._lock:
+            self._check()
+            if self._file is None:
+                raise ReadOnly("the project is open read-only")
+            self._roll()
+
     def close(self) -> None:
         """Close; nothing is pending. Closing twice is harmless."""
         with self._lock:
@@ -281,8 +291,11 @@ class Manifest:
     def _roll_if_long(self) -> None:
         """Replace a long log. The edit is durable already: what fails here must not fail it."""
         log = self._log
-        if log.edits < ROLL_EDITS and log.end < max(ROLL_BYTES, 2 * log.snapshot_end):
-            return
+        if log.edits >= ROLL_EDITS or log.end >= max(ROLL_BYTES, 2 * log.snapshot_end):
+            self._roll()
+
+    def _roll(self) -> None:
+        log = self._log
         number = log.number + 1
         path = names.path(self._root, names.manifest(number))
         try:

@@ -9,6 +9,7 @@
       wal/00000001.wal            write-ahead log                    docs/format/wal.md
       segments/00000001.zseg      immutable columnar file            docs/format/segment.md
       ids/00000001.zids           chunk of the id dictionary of a shard
+      ids/00000001.zlnk           which ids were seen together     docs/format/links.md
       dedup/00000001.zded         keys of batches and events seen
       items/00000001.zitm         records of items                   docs/format/items.md
       quarantine/…                damaged bytes and rejected events, kept for inspection
@@ -45,6 +46,7 @@ _MANIFEST = re.compile(r"MANIFEST-(\d{8,})\Z")
 _WAL = re.compile(r"(\d{8,})\.wal\Z")
 _SEGMENT = re.compile(r"(\d{8,})\.zseg\Z")
 _IDS = re.compile(r"(\d{8,})\.zids\Z")
+_LINKS = re.compile(r"(\d{8,})\.zlnk\Z")
 _DEDUP = re.compile(r"(\d{8,})\.zded\Z")
 _BLOB = re.compile(r"(\d{8,})\.zblob\Z")
 _ITEMS = re.compile(r"(\d{8,})\.zitm\Z")
@@ -74,6 +76,11 @@ def segment(identifier: int) -> str:
 def ids(identifier: int) -> str:
     """Chunk of an id dictionary."""
     return f"{IDS_DIR}/{identifier:08d}.zids"
+
+
+def links(identifier: int) -> str:
+    """Which ids were seen together."""
+    return f"{IDS_DIR}/{identifier:08d}.zlnk"
 
 
 def dedup(identifier: int) -> str:
@@ -137,7 +144,9 @@ def segment_id(name: str) -> int | None:
 
 
 def ids_id(name: str) -> int | None:
-    """Id of an id-dictionary chunk, from its file name in ``ids/``."""
+    """Id of an id-dictionary chunk or a file of links, from its file name in ``ids/``."""
+    if (number := _number(_LINKS, name)) is not None:
+        return number
     return _number(_IDS, name)
 
 

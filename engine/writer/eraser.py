@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Final, Protocol
 import numpy as np
 
 from zuji.engine.errors import Corruption, ZujiError
+from zuji.engine.index import unlinking
 from zuji.engine.storage import names
 from zuji.engine.storage.fewer import Fewer, has_any
 from zuji.engine.storage.manifest import Edit
+from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.rewriting import rewrite
 from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.without import Without
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from zuji.engine.index.erased import Ordinals
     from zuji.engine.storage.manifest import SegmentMeta
@@ -83,20 +85,23 @@ class Eraser:
         self._flusher = flusher
         self._merger = merger
         self._loads: set[int] = set()  # that may bring rows of users erased while they ran
-        self._seen: weakref.WeakKeyDictionary[Segment, _Seen] = weakref.WeakKeyDictionary()
+        self._seen: weakref.WeakKeyDictionary[Source, _Seen] = weakref.WeakKeyDictionary()
         self.forgets: list[Forgets] = []
 
     # -- at once -------------------------------------------------------------------------------
 
-    def erase(self, ordinals: Ordinals, applied: int) -> None:
+    def erase(self, ordinals: Ordinals, applied: int, ids: Collection[str]) -> None:
         """See :meth:`Flusher.erase`."""
-        self._flusher.erase(ordinals, applied)
+        self._flusher.erase(ordinals, applied, ids)
         with self._state.lock:
             self._loads |= set(self._state.loading)
 
-    def seen(self, sources: Iterable[list[Source]]) -> list[list[Source]]:
+    def seen(
+        self, sources: Iterable[Sequence[Source]], *, gathered: bool = False
+    ) -> list[list[Source]]:
         """Sources by shard without the rows of erased users. O(1) a source that was asked for
-        before and since which nobody was erased.
+        before and since which nobody was erased. ``gathered``: they were resolved, so that rows
+        in memory may be theirs, too; else a memtable is flushed before its users are erased.
         """
         with self._state.lock:
             erased = self._state.identity.erased
@@ -104,12 +109,15 @@ class Eraser:
         found = []
         for shard, mine in enumerate(sources):
             gone = hidden.get(shard)
-            found.append(mine if gone is None else [self._shown(s, gone, version) for s in mine])
+            if gone is None:
+                found.append(list(mine))
+                continue
+            kinds = (Segment, MemorySource) if gathered else (Segment,)
+            shown = (self._shown(s, gone, version) if isinstance(s, kinds) else s for s in mine)
+            found.append([source for source in shown if source.rows])
         return found
 
     def _shown(self, source: Source, gone: U32, version: int) -> Source:
-        if not isinstance(source, Segment):
-            return source  # a memtable is flushed before its users are erased
         known = self._seen.get(source)
         if known is None or known.version != version:
             made = Without(source, gone) if has_any(source, gone) else None
@@ -141,6 +149,10 @@ class Eraser:
             return done
         self._flusher.flush_frozen()
         self._await(loads)
+        with state.lock:
+            shared = unlinking.belongings(state.links, unlinking.places_in(ordinals))[1]
+        if shared:  # rows that are theirs by a device that others are on, too
+            self._merger.settle()
         with self._merger.turn:
             self._rewrite_segments(ordinals, done, progress)
         for keeper in self.forgets:
@@ -199,23 +211,16 @@ class Eraser:
         written: list[str] = []
         committing = False
         try:
-            added: tuple[SegmentMeta, ...] = ()
+            meta: SegmentMeta | None = None
             if fewer.rows:
                 number = state.number()
                 file = state.new(names.segment(number), written)
                 path = state.path(file)
                 meta = rewrite(state.files, fewer, path, segment_id=number, file=file, tz=state.tz)
                 state.files.sync_dir(state.path(names.SEGMENT_DIR))
-                added = (meta,)
-            fresh = tuple(Segment(state.files, state.path(m.file), m) for m in added)
             with state.lock:
                 committing = True
-                gone = (segment.meta.id,)
-                state.manifest.commit(Edit(add=added, remove=gone, next_id=state.next_id))
-                kept = [s for s in state.segments if s is not segment]
-                state.segments = (*kept, *fresh)
-                state.changes += 1
-                state.merged_bytes += sum(m.bytes for m in added)
+                state.replace([(segment, meta)])
         except BaseException as problem:
             known = state.discard_unless_unknown(written, problem, committing=committing)
             state.failed("a purge", problem, known=known)
@@ -224,7 +229,7 @@ class Eraser:
         with state.lock:
             done.segments += 1
             done.rows += fewer.dropped
-            done.bytes += segment.meta.bytes - sum(m.bytes for m in added)
+            done.bytes += segment.meta.bytes - (0 if meta is None else meta.bytes)
 
     def _remove_damaged(self, done: Purged) -> None:
         """Copies of damaged bytes may hold anybody's."""
@@ -245,26 +250,30 @@ class Eraser:
                 chunks, gone = state.identity.rewritten(
                     ordinals, lambda: state.new(names.ids(state.number()), written)
                 )
+                links, unlinked = unlinking.rewritten(
+                    state.link_store,
+                    ordinals,
+                    lambda: state.new(names.links(state.number()), written),
+                )
                 state.files.sync_dir(state.path(names.IDS_DIR))
                 with state.lock:
                     erased = state.identity.erased.copy()
                     erased.gone(ordinals)
                     committing = True
-                    state.manifest.commit(
-                        Edit(
-                            next_id=state.next_id,
-                            extra_updates={"ids": chunks, "erased": erased.dump()},
-                        )
-                    )
+                    extra = {"ids": chunks, "links": links, "erased": erased.dump()}
+                    state.manifest.commit(Edit(next_id=state.next_id, extra_updates=extra))
                     state.identity.saved(chunks)
+                    state.link_store.saved(links)
                     state.identity.erased.gone(ordinals)
+                    unlinking.part(state.links, ordinals)
                     state.changes += 1
             except BaseException as problem:
                 known = state.discard_unless_unknown(written, problem, committing=committing)
                 state.failed("a purge", problem, known=known)
                 raise
-        self._remove(gone)
-        done.id_files = len(gone)
+        self._remove([*gone, *unlinked])
+        state.manifest.renew()  # its edits may name ids that were said by hand
+        done.id_files = len(gone) + len(unlinked)
 
     def _remove(self, files: Iterable[str]) -> None:
         for file in files:  # queries that still read them hold their own mappings

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import StorageFull
+from zuji.engine.index import unlinking
 from zuji.engine.quarantine import write_quarantine
 from zuji.engine.storage import names
 from zuji.engine.storage.manifest import Edit
@@ -22,7 +23,7 @@ from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.segment_writer import write_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from concurrent.futures import Executor
 
     from zuji.engine.index.erased import Ordinals
@@ -49,6 +50,7 @@ class _Erasing:
     def done(self, state: State) -> None:
         """It says so. REQUIRES: the lock."""
         state.identity.erase(self.ordinals, self.applied)
+        unlinking.forget(state.links, self.ordinals)
         state.changes += 1
 
 
@@ -82,6 +84,7 @@ class Flusher:
         grown.next_seq = state.wal.next_seq
         grown.keys = state.dedup.freeze()
         grown.users = state.identity.unsaved()
+        grown.links = state.link_store.freeze()
         state.catalog.changes = 0
         state.frozen = (*state.frozen, grown)
         state.active = state.grow()
@@ -101,9 +104,10 @@ class Flusher:
             while frozen := self._state.frozen:
                 self._flush_one(frozen[0], quietly=quietly and len(frozen) == 1)
 
-    def erase(self, ordinals: Ordinals, applied: int) -> None:
+    def erase(self, ordinals: Ordinals, applied: int, ids: Collection[str] = ()) -> None:
         """Makes ordinals nobody's and their rows invisible, durable on return, all or nothing.
-        ``applied``: number of the entry of the ledger that says so.
+        ``applied``: number of the entry of the ledger that says so. ``ids``: texts; what was said
+        of them by hand is said no more.
 
         What was appended before is flushed, so that no record that is replayed names an id that is
         no more: most of it first; then, while appending waits, the few rows that came meanwhile.
@@ -123,6 +127,7 @@ class Flusher:
             state.identity.tables()
             with state.lock:
                 state.check_open()
+                unlinking.unsay(state.link_store, ids)
                 self.freeze()
                 while len(state.frozen) > 1:
                     self._flush_one(state.frozen[0], quietly=False)
@@ -136,8 +141,10 @@ class Flusher:
         state = self._state
         state.manifest.check()
         try:
-            erased = erasing.after(state)
-            state.manifest.commit(Edit(extra_updates={"erased": erased}))
+            links = unlinking.said(state.link_store)
+            extra = {"erased": erasing.after(state), "links": links}
+            state.manifest.commit(Edit(extra_updates=extra))
+            state.link_store.saved(links)
             erasing.done(state)
         except BaseException as problem:
             state.failed("an erasure", problem, known=isinstance(problem, StorageFull))
@@ -173,6 +180,7 @@ class Flusher:
                 state.changes += 1
                 state.identity.saved(extra["ids"])
                 state.dedup.saved(extra["dedup"])
+                old = state.link_store.saved(extra["links"])
                 if erasing is not None:
                     erasing.done(state)
                 state.last_error = None
@@ -186,6 +194,7 @@ class Flusher:
         assert state.wal is not None
         state.wal.trim(grown.wal_floor)
         state.let_go(before, extra["items"])
+        state.discard(state.path(name) for name in old)
 
     def write_segments(
         self,
@@ -226,6 +235,10 @@ class Flusher:
         keys = state.dedup.save(
             grown.keys, lambda: state.new(names.dedup(state.number()), written), generation
         )
+        assert grown.links is not None
+        links = state.link_store.save(
+            grown.links, lambda: state.new(names.links(state.number()), written)
+        )
         stored = state.manifest.state.extra
         items = state.items.save(
             grown.items,
@@ -244,5 +257,6 @@ class Flusher:
             "erased": erased,
             "generation": generation,
             "items": items,
+            "links": links,
             "quarantine": quarantine,
         }

@@ -14,15 +14,23 @@ from __future__ import annotations
 import struct
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgpack
 import numpy as np
 
 from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, ZujiError
 from zuji.engine.ingest import Interned
 from zuji.engine.quarantine import opened, packed_rejected, unpacked_rejected
 from zuji.engine.storage.log_format import pack, pack_batch
-from zuji.engine.writer.state import KIND_BATCH, KIND_REFUSED, KIND_REPLAYED, AppendResult
+from zuji.engine.writer import saying
+from zuji.engine.writer.state import (
+    KIND_BATCH,
+    KIND_REFUSED,
+    KIND_REPLAYED,
+    KIND_SAID,
+    AppendResult,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -113,6 +121,23 @@ class Intake:
             self._give_back(table)
         return result, seq
 
+    def say(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Says something of ids by hand (:mod:`saying`); durable on return. What is noted of it."""
+        state = self._state
+        received = state.now_ms()
+        record = pack(_BATCH.pack(received) + bytes(msgpack.packb(entry)))
+        with state.lock:
+            state.check_open()
+            self._await_room()
+            assert state.wal is not None
+            saying.check(state, entry)
+            seq = state.wal.append_packed(KIND_SAID, record)
+            with self._applying(len(record[0])):
+                saying.apply(state, entry, received, seq)
+            noted = state.link_store.log[-1]
+        self._acknowledge(seq)
+        return noted
+
     def _keep(self, refused: Sequence[Rejected]) -> int:
         """Refused events in the log and the quarantine, not synced; the record's number."""
         state = self._state
@@ -175,6 +200,10 @@ class Intake:
         if kind == KIND_REFUSED:
             state.active.logged += len(payload)
             self._keep_or_take(unpacked_rejected(raw), state.active, received, seq)
+            return 0
+        if kind == KIND_SAID:
+            state.active.logged += len(payload)
+            saying.apply(state, msgpack.unpackb(raw), received, seq)
             return 0
         table = self._borrow()
         try:

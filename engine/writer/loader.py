@@ -104,6 +104,7 @@ class Loader:
                     state.changes += 1
                     state.identity.saved(extra["ids"])
                     state.dedup.saved(extra["dedup"])
+                    old = state.link_store.saved(extra["links"])
                     state.flushes += 1
                     state.stored_bytes += sum(meta.bytes for meta in metas)
                     self._finish_turn(ticket)
@@ -118,8 +119,11 @@ class Loader:
                     # Nothing of the frame is stored. Its names and users stay known, which harms
                     # nobody; its keys must go, or sending it again would be taken for a repeat.
                     self._forget_from(ticket, problem)
+                    if grown.links is not None:
+                        state.link_store.thaw(grown.links)
                 self._finish_turn(ticket)
             raise
+        state.discard(state.path(name) for name in old)
         self._maintain(crowd(state.segments, state.config.compact_after))
 
     def _bind(
@@ -147,6 +151,7 @@ class Loader:
                 if failed is not None:
                     failed.append(problem)
         grown.users = state.identity.unsaved()
+        grown.links = state.link_store.freeze()
         state.catalog.changes = 0
         return frame, more, grown
 

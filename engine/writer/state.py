@@ -15,28 +15,33 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import EngineClosed, ReadOnly, StorageFailed, StorageFull, ZujiError
+from zuji.engine.index import unlinking
 from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.erased import Erased
 from zuji.engine.index.identity import Identity
+from zuji.engine.index.link_store import LinkStore
+from zuji.engine.index.resolved import Resolved
 from zuji.engine.ingest import Binder
 from zuji.engine.items import ItemTables
 from zuji.engine.priority import give_way
 from zuji.engine.quarantine import Kept
 from zuji.engine.storage import names
+from zuji.engine.storage.manifest import Edit
 from zuji.engine.storage.memtable import Memtable
 from zuji.engine.storage.segment import Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.config import Config
     from zuji.engine.index.dedup import Frozen
+    from zuji.engine.index.link_store import Changed
     from zuji.engine.items import ItemRecord
     from zuji.engine.storage.files import Files
-    from zuji.engine.storage.manifest import Manifest
+    from zuji.engine.storage.manifest import Manifest, SegmentMeta
     from zuji.engine.storage.wal import WalWriter
 
 log = logging.getLogger(__name__)
@@ -47,7 +52,9 @@ KIND_REFUSED = 2
 """WAL record: events that somebody before the engine refused, for the quarantine."""
 KIND_REPLAYED = 3
 """WAL record: a batch of events from the quarantine; what is refused again is not kept again."""
-KINDS = (KIND_BATCH, KIND_REFUSED, KIND_REPLAYED)
+KIND_SAID = 4
+"""WAL record: what was said of ids by hand."""
+KINDS = (KIND_BATCH, KIND_REFUSED, KIND_REPLAYED, KIND_SAID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Growing:
     wal_floor: int = 0
     next_seq: int = 0
     keys: Frozen | None = None
+    links: Changed | None = None
     users: list[int] = field(default_factory=list)
 
     def keep(self, refused: Iterable[tuple[int, Rejected]], received_ms: int, seq: int) -> None:
@@ -132,7 +140,14 @@ class State:
             extra.get("generation", 0),
         )
         self.items = ItemTables(files, directory, extra.get("items", []))
-        self.binder = Binder(self.catalog, self.identity, self.dedup, config.limits)
+        self.link_store = LinkStore(files, directory, self.identity, self.salt, extra)
+        self.links = self.link_store.links
+        unlinking.loaded(self.links, erased)
+        self.lock = threading.RLock()
+        self.resolved = Resolved(
+            self.links, self.identity, self.tz, self.lock, self.link_store.written
+        )
+        self.binder = Binder(self.catalog, self.identity, self.dedup, config.limits, self.links)
         self.segments: tuple[Segment, ...] = tuple(
             Segment(files, self.path(meta.file), meta) for meta in state.segments
         )
@@ -150,7 +165,6 @@ class State:
         self.changes = 0
         self.next_id = state.next_id
         self.closing = False
-        self.lock = threading.RLock()
         self.room = threading.Condition(self.lock)
         self.maintenance = threading.Lock()
         self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="zuji-write")
@@ -247,6 +261,39 @@ class State:
         """
         left = {one[0] for one in now}
         self.discard(self.path(one[0]) for one in before if one[0] not in left)
+
+    def replace(
+        self,
+        pairs: Sequence[tuple[Segment, SegmentMeta | None]],
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Puts segments that hold a part of others' rows (None: no rows are left) in their place,
+        in one edit. REQUIRES: the lock. The caller removes the files.
+        """
+        known = self.link_store.written
+        linked = dict(known)
+        for old, meta in pairs:
+            number = linked.pop(old.meta.id, None)
+            if number is not None and meta is not None:
+                linked[meta.id] = number
+        more = {} if linked == known else {"linked": {str(k): n for k, n in linked.items()}}
+        added = [meta for _, meta in pairs if meta is not None]
+        fresh = [Segment(self.files, self.path(meta.file), meta) for meta in added]
+        gone = {old.meta.id for old, _ in pairs}
+        self.manifest.commit(
+            Edit(
+                add=tuple(added),
+                remove=tuple(gone),
+                next_id=self.next_id,
+                extra_updates={**more, **(extra or {})},
+            )
+        )
+        known.clear()
+        known.update(linked)
+        kept = [segment for segment in self.segments if segment.meta.id not in gone]
+        self.segments = (*kept, *fresh)
+        self.changes += 1
+        self.merged_bytes += sum(meta.bytes for meta in added)
 
     def discard(self, written: Iterable[str]) -> None:
         """Removes what a failed flush left; what cannot be removed is removed at the next start."""

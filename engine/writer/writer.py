@@ -28,6 +28,7 @@ from zuji.engine.writer.intake import Intake
 from zuji.engine.writer.loader import Loader
 from zuji.engine.writer.merger import Merger
 from zuji.engine.writer.quarantining import Quarantine
+from zuji.engine.writer.saying import recall
 from zuji.engine.writer.state import KIND_REPLAYED, AppendResult, State
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Writer(State):
     ) -> None:
         super().__init__(files, directory, manifest, config, now_ms)
         self._flusher = Flusher(self)
-        self._merger = Merger(self)
+        self._merger = Merger(self, self._flusher.flush)
         self._intake = Intake(self, self._flusher, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self.quarantine = Quarantine(self, self._flusher)
@@ -82,13 +83,15 @@ class Writer(State):
         self._threads: list[threading.Thread] = []
         self._held_catalog: Catalog | None = None
         self._pinning = threading.Lock()  # taken before ``lock``
+        self.links.recall = partial(recall, self)
 
     # -- state that readers take ---------------------------------------------------------------
 
     def version(self) -> tuple[int, ...]:
         """Changes whenever a new view would differ."""
         with self.lock:
-            return (self.changes, self.active.mem.rows, len(self.segments), len(self.frozen))
+            rows, segments = self.active.mem.rows, len(self.segments)
+            return (self.changes, rows, segments, len(self.frozen), self.links.number)
 
     def external(self, shard: int, ordinals: U32) -> list[tuple[str | None, str | None]]:
         """(user_id, device_id) of ordinals."""
@@ -99,6 +102,18 @@ class Writer(State):
         """Shard and ordinal of an id (``u…`` a user's, ``d…`` a device's), None when unknown."""
         with self.lock:
             return self.identity.find(key)
+
+    def merged(self, shard: int) -> tuple[U32, U32]:
+        """See :class:`~zuji.engine.query.view.View`."""
+        with self.lock:
+            never, perhaps = self.links.merged(shard)
+            erased = self.identity.erased.all[shard]
+            called = self.links.called[shard]
+        if erased:
+            never = np.union1d(never, np.array(erased.to_array(), np.uint32))
+        if called:
+            perhaps = np.union1d(perhaps, np.array(called.to_array(), np.uint32))
+        return never, perhaps
 
     def pinned(self) -> tuple[tuple[int, ...], list[list[Source]], Catalog, list[int]]:
         """One consistent view: sources by shard ordered by (partition, rank), catalog, users a
@@ -118,7 +133,8 @@ class Writer(State):
             sources = sources_of(segments, mems, pins, self.shards, tidied=tidied)
             if tidied and any(mem.crowded for mem in mems):
                 self._to_tidy.set()
-            return version, self.eraser.seen(sources), catalog, users
+            resolved = self.resolved.sources(self.eraser.seen(sources))
+            return version, self.eraser.seen(resolved, gathered=True), catalog, users
 
     def _catalog_now(self) -> Catalog:
         """A copy of the catalog, the same while nothing changes. REQUIRES: the lock."""
@@ -211,6 +227,14 @@ class Writer(State):
         self._loader.load(make, bound, failed)
 
     # -- upkeep --------------------------------------------------------------------------------
+
+    def say(self, entry: dict[str, Any]) -> dict[str, Any]:
+        """Says something of ids by hand: :mod:`saying`. Durable on return; what is noted of it.
+
+        Raises:
+            NotFound: there is nothing to undo. StorageFull, StorageFailed.
+        """
+        return self._intake.say(entry)
 
     def flush(self) -> None:
         """Writes everything appended so far to segments. Returns when the manifest names them."""

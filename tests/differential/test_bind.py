@@ -12,6 +12,7 @@ from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import PROFILE_EVENTS, Catalog
 from zuji.engine.index.dedup import Dedup
 from zuji.engine.index.identity import Identity
+from zuji.engine.index.links import Links
 from zuji.engine.ingest import Binder, Interned
 from zuji.engine.limits import Limits
 from zuji.engine.storage.files import Files
@@ -29,7 +30,8 @@ class World:
         self.catalog = Catalog()
         self.identity = Identity(Files(), "", 4, SALT, [])
         self.dedup = Dedup(Files(), "", SALT, 1000, [])
-        self.binder = Binder(self.catalog, self.identity, self.dedup, Limits())
+        links = Links(self.identity, SALT)
+        self.binder = Binder(self.catalog, self.identity, self.dedup, Limits(), links)
         self.table = Interned(SALT, Limits())
         self.start_memtable()
         self.regular = 0

@@ -1,6 +1,9 @@
 """Makes answers-v1.json: events, queries of version 1 and their answers. Run once, when a model is
 new: answers that stand in the file are never made again, for they are what users were told.
 
+Devices that come alone have names of their own there: since ids are resolved, a device that was
+seen with a customer is his, and what users were told of these events was true of devices of nobody.
+
 ``python -m tests.golden.answers_v1``
 """
 

@@ -94,13 +94,14 @@ def instants_near(rng: random.Random, middle: int, reach: int, tz: str) -> list[
 
 def _users(rng: random.Random) -> list[dict[str, str]]:
     names = ["u1", "u2", "用户三", "ü4", "🙂", "u6", "u7", "u8"]
-    devices = ["d1", "d2", "u1"]
+    devices, alone = ["d1", "d2", "u2"], ["l1", "l2", "u1"]
     found: list[dict[str, str]] = []
     for name in names[: rng.choice([1, 2, 4, 8])]:
         found.append({"user_id": name})
         if rng.random() < 0.2:
             found.append({"user_id": name, "device_id": rng.choice(devices)})
-    lonely = devices[: rng.choice([0, 0, 1, 3])]
+    # No device of theirs: at one instant, rows of two ids of one person have no order.
+    lonely = alone[: rng.choice([0, 0, 1, 3])]
     return found + [{"device_id": device} for device in lonely]
 
 

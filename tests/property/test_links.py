@@ -88,8 +88,7 @@ class Both:
         write_links(FILES, path, content)
         read = read_links(FILES, path)
         self.links = self._fresh()
-        self.links.load_simple(read.data, read.offsets, read.owner, read.first)
-        self.links.load(read.facts)
+        self.links.load(read)
         self.links.loaded([], links.number)
         assert [list(one) for one in self.links.linked] == [list(one) for one in links.linked]
 
@@ -171,14 +170,14 @@ def test_of_several_files_the_last_counts() -> None:
         return LinkFile(np.frombuffer(b"".join(keys), np.uint8), offsets, some, some, some, facts)
 
     parts = [
-        file([b"da", b"db"], 1, [{"key": b"dc", "n": 1}]),
+        file([b"da", b"db"], 1, [{"key": b"dc", "number": 1}]),
         file([b"dc"], 2, []),
-        file([], 3, [{"key": b"da", "n": 3}]),
+        file([b"db"], 0, [{"key": b"da", "number": 3}]),
     ]
     one = merged(parts)
     assert one.data.tobytes() == b"dbdc"
     assert one.owner.tolist() == [1, 2]
-    assert one.facts == [{"key": b"da", "n": 3}]
+    assert one.facts == [{"key": b"da", "number": 3}]
     assert [to_merge(sizes) for sizes in ([], [5], [9, 9, 9], [9, 9, 9, 9], [900, 9, 9, 9, 9])] == [
         *(0, 0, 0),
         *(4, 4),

@@ -100,7 +100,8 @@ def test_a_bulk_load_wakes_merging_when_there_is_a_crowd():
 
 
 def test_of_several_wishes_the_smallest_fan_in_counts():
-    merger = Merger(SimpleNamespace(config=SimpleNamespace(threads=1, compact_after=4)))
+    state = SimpleNamespace(config=SimpleNamespace(threads=1, compact_after=4))
+    merger = Merger(state, flush=lambda: None)
     done = []
     merger.merge_some = lambda *, fan_in: done.append(fan_in)
     for wishes in ([32], [32, 0], [0, 32], []):

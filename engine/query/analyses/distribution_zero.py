@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import structs
 
 from zuji.engine.query.active import ActiveUsers, unpacked
+from zuji.engine.query.crowd import everybody
 from zuji.engine.query.placed import groups_of_users, lines_of, spread
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
@@ -51,7 +52,7 @@ def populations(
         bound.context.charge(2 * users)
         fixed = None
         if active is None:
-            fixed = np.ones(users, np.uint8) if mine.allowed is None else mine.allowed
+            fixed = everybody(bound, mine.reader) if mine.allowed is None else mine.allowed
         elif zero == "active_in_range":
             fixed = unpacked(active.bits(0, len(edges) - 1), users)
         made = Population(mine, active, fixed, len(edges) - 1)

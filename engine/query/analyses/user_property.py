@@ -31,6 +31,7 @@ from zuji.engine.query.analyses.user_property_values import (
 from zuji.engine.query.answer import Answer, Model, by_columns
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, one_line
+from zuji.engine.query.crowd import everybody as project_users
 from zuji.engine.query.crowd import allowed, members
 from zuji.engine.query.entries import Entries
 from zuji.engine.query.grouping import Dimension
@@ -161,7 +162,7 @@ class _Work:
         bound, context = self.bound, self.context
         reader = ShardReader(bound.view, shard, context)
         context.charge(4 * reader.users)
-        everybody = np.ones(reader.users, np.uint8)
+        everybody = project_users(bound, reader)
         for scan in self.plan:
             lanes = [chosen.lane for chosen in reader.select(scan)]
             flag = context.flag
