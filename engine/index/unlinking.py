@@ -17,7 +17,7 @@ from pyroaring import BitMap
 
 from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.link_files import read_links, write_links
-from zuji.engine.index.links import place_of
+from zuji.engine.index.links import place_of, split
 from zuji.engine.index.owners import ITSELF
 from zuji.engine.storage import names
 
@@ -87,13 +87,19 @@ def part(links: Links, ordinals: Ordinals) -> None:
     theirs by it any more.
     """
     gone = set(places_in(ordinals).tolist())
-    for at, facts in links.facts.items():
-        for place in gone & (facts.pairs.keys() | facts.before.keys()):
+    for at, facts in list(links.facts.items()):
+        if not gone & (facts.pairs.keys() | facts.before.keys()):
+            continue
+        for place in gone:
             facts.pairs.pop(place, None)
+        links._other_owners(at)
+        for place in gone:
             facts.before.pop(place, None)
-            links._owners.pop(at, None)
-    links.number += 1
-    links.resets += 1
+        for place in facts.pairs:  # rows that stand with others may be somebody else's now
+            shard, ordinal = split(place)
+            facts.before[place] = links.number
+            links._touched[shard].append((links.number, np.array([ordinal], np.uint32)))
+        links.resets += 1
 
 
 def loaded(links: Links, erased: Erased) -> None:
@@ -128,10 +134,11 @@ def rewritten(
     gone = set(places_in(ordinals).tolist())
     places = np.array(sorted(gone), np.int64)
     held, dropped = [], []
+    number = store.links.number + 1
     for name, size in store._names:
         read = read_links(store._files, names.path(store._root, name))
         keep = np.flatnonzero(~np.isin(read.owner, places))
-        facts = [left for entry in read.facts if (left := _left(entry, gone)) is not None]
+        facts = [left for entry in read.facts if (left := _left(entry, gone, number)) is not None]
         if len(keep) == len(read.owner) and facts == read.facts:
             held.append((name, size))
             continue
@@ -143,7 +150,8 @@ def rewritten(
             path = names.path(store._root, fresh)
             content = replace(read, data=data, offsets=offsets, facts=facts, **columns)
             held.append((fresh, write_links(store._files, path, content)))
-    return said(store, held), dropped
+    state = said(store, held)
+    return (state and {**state, "number": number}), dropped
 
 
 def said(store: LinkStore, held: list[tuple[str, int]] | None = None) -> dict[str, Any] | None:
@@ -156,10 +164,14 @@ def said(store: LinkStore, held: list[tuple[str, int]] | None = None) -> dict[st
     return {**store._stored, "log": list(store.log), "files": [list(one) for one in files]}
 
 
-def _left(entry: Mapping[str, Any], gone: set[int]) -> dict[str, Any] | None:
-    """Facts of a device without erased people; None: they were all."""
+def _left(entry: Mapping[str, Any], gone: set[int], number: int) -> dict[str, Any] | None:
+    """Facts of a device without erased people; None: they were all. Those that change have the
+    ``number`` of this change: rows may be others' now.
+    """
     pairs = [pair for pair in entry["pairs"] if pair[0] not in gone]
     if len(pairs) == len(entry["pairs"]):
         return dict(entry)
-    before = [one for one in entry["before"] if one[0] not in gone]
-    return {**entry, "pairs": pairs, "before": before} if pairs else None
+    before = {place: n for place, n in entry["before"] if place not in gone}
+    before |= {pair[0]: number for pair in pairs}
+    changed = {"pairs": pairs, "before": [list(one) for one in before.items()], "number": number}
+    return {**entry, **changed} if pairs else None

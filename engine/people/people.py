@@ -14,7 +14,11 @@ import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import numpy as np
+
 from zuji.engine.errors import InvalidInput, NotFound, ReadOnly
+from zuji.engine.index.links import place_of, split
+from zuji.engine.index.unlinking import belongings
 from zuji.engine.people.carrying import carriers, carries
 from zuji.engine.people.holding import Holding, Holds
 from zuji.engine.people.ledger import Ledger, read_copy, written
@@ -182,23 +186,34 @@ class People:
 
     def _all_ids(self, named: Iterable[Whom]) -> tuple[list[Whom], int]:
         """All ids of people, those named first, and how many of those are not known."""
-        found: dict[Whom, None] = {}
+        writer = self._writer
+        found = dict.fromkeys(named)
+        places: set[int] = set()
         unknown = 0
-        for whom in named:
-            mine = self._ids_of(whom)
-            unknown += not any(self._writer.find(one.key) for one in mine)
-            found.update(dict.fromkeys(mine))
+        with writer.lock:
+            for whom in tuple(found):
+                place = writer.find(whom.key)
+                owner = writer.links.for_ever(whom.key)
+                if owner is not None:
+                    places.add(owner)
+                elif place is not None:
+                    places.add(place_of(*place))
+                unknown += place is None and owner is None
+            for user in places:
+                shard, ordinal = split(user)
+                names = writer.identity.external(shard, np.array([ordinal], np.uint32))
+                found.update(dict.fromkeys(_named(*names[0])))
+            devices, _ = belongings(writer.links, np.array(sorted(places), np.int64))
+        found.update(dict.fromkeys(map(Whom.named, devices)))
         return list(found), unknown
-
-    def _ids_of(self, whom: Whom) -> list[Whom]:
-        return [whom]
 
     def _carry_out(self, group: Iterable[Whom], number: int, carrying: list[Key]) -> int:
         """Makes ids nobody's; how many were somebody's."""
         if carrying:
             self._writer.quarantine.remove(carrying)
         places = {place for whom in group if (place := self._writer.find(whom.key)) is not None}
-        self._writer.eraser.erase(by_shard(places), number)
+        ids = {whom.key[1:].decode() for whom in group}
+        self._writer.eraser.erase(by_shard(places), number, ids)
         return len(places)
 
     def _carry_out_open(self) -> dict[str, Any]:
@@ -258,12 +273,18 @@ class People:
             InvalidInput: names nobody. NotFound: nobody is known by this id. Corruption.
         """
         whom = Whom.of(person)
-        group = self._ids_of(whom)
+        group, _ = self._all_ids([whom])
         places = {place for one in group if (place := self._writer.find(one.key)) is not None}
         carrying = [kept for _, kept in carriers(self._writer.quarantine.entries(), group)]
         if not places and not carrying:
             raise NotFound(f"nobody is known by this {whom.kind}")
         return Holding(self._pin(), self._holds).everything(group, sorted(places), carrying)
+
+
+def _named(user: str | None, device: str | None) -> list[Whom]:
+    if user is not None:
+        return [Whom("user_id", user)]
+    return [] if device is None else [Whom.named(b"d" + device.encode())]
 
 
 def _check_text(name: str, text: str) -> None:

@@ -19,9 +19,7 @@ from zuji.engine.errors import InvalidInput, ReadOnly
 from zuji.engine.people.store import Store
 from zuji.engine.storage import names
 from zuji.engine.storage.fewer import Fewer
-from zuji.engine.storage.manifest import Edit
 from zuji.engine.storage.rewriting import rewrite
-from zuji.engine.storage.segment import Segment
 from zuji.engine.types import PROFILE_EVENTS
 
 if TYPE_CHECKING:
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.query.view import View
     from zuji.engine.storage.manifest import SegmentMeta
+    from zuji.engine.storage.segment import Segment
     from zuji.engine.storage.source import Run, Source
     from zuji.engine.writer import Writer
 
@@ -163,13 +162,14 @@ class TimeToLive:
                 chosen.append((segment, names_gone))
         events: dict[str, int] = {}
         written: list[str] = []
-        added: list[SegmentMeta] = []
+        pairs: list[tuple[Segment, SegmentMeta | None]] = []
         committing = False
         try:
             for number, (segment, names_gone) in enumerate(chosen):
                 for name in names_gone:
                     events[name] = events.get(name, 0) + segment.runs[name].rows
                 fewer = Fewer(segment, events=names_gone)
+                meta = None
                 if fewer.rows:
                     ident = state.number()
                     file = state.new(names.segment(ident), written)
@@ -177,7 +177,7 @@ class TimeToLive:
                     meta = rewrite(
                         state.files, fewer, path, segment_id=ident, file=file, tz=state.tz
                     )
-                    added.append(meta)
+                pairs.append((segment, meta))
                 if progress is not None:
                     progress(number + 1, len(chosen))
             state.files.sync_dir(state.path(names.SEGMENT_DIR))
@@ -188,26 +188,14 @@ class TimeToLive:
                 "settings": settings.to_dict(),
                 "before": self._before(settings, now_ms),
                 "rows": sum(events.values()),
-                "bytes": before - sum(meta.bytes for meta in added),
+                "bytes": before - sum(meta.bytes for _, meta in pairs if meta is not None),
                 "segments": len(chosen),
                 "events": events,
                 "partitions": sorted({_label(segment.partition) for segment, _ in chosen}),
             }
-            fresh = [Segment(state.files, state.path(meta.file), meta) for meta in added]
-            out = {segment.meta.id for segment, _ in chosen}
             with state.lock:
-                noted = [*self.applied(), note][-NOTED:]
-                edit = Edit(
-                    add=tuple(added),
-                    remove=tuple(out),
-                    next_id=state.next_id,
-                    extra_updates={"ttl_applied": noted},
-                )
                 committing = True
-                state.manifest.commit(edit)
-                kept = [s for s in state.segments if s.meta.id not in out]
-                state.segments = (*kept, *fresh)
-                state.changes += 1
+                state.replace(pairs, {"ttl_applied": [*self.applied(), note][-NOTED:]})
         except BaseException as problem:
             known = state.discard_unless_unknown(written, problem, committing=committing)
             state.failed("time to live", problem, known=known)
