@@ -117,7 +117,11 @@ def defined(tmp_path_factory):
         (["give", "spend", "1", "u1", "--who", "lin"], 2, "is not given by hand"),
         (["load", "agency", "agency.csv", "--value-column", "x"], 2, "no column 'x'"),
         (["load", "vip", "agency.csv"], 2, "is not imported"),
-        (["load", "agency", "agency.csv", "--id", "%"], 2, "expected the type of the ids"),
+        (
+            ["load", "agency", "agency.csv", "--id", "%", "--id-column", "user_id"],
+            2,
+            "expected the type of the ids",
+        ),
         (["user", "u9"], 3, "nobody has the user_id"),
         (["set", "q.json"], 2, "rule"),
         (["archive", "nope"], 3, "there is no tag"),
