@@ -11,6 +11,7 @@ import numpy as np
 from zuji.engine.arrow_values import Plain, Refusals, in_kind
 from zuji.engine.bulk._keys import id_keys
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, PROFILE_SET
+from zuji.engine.ingest.seen import see_frame
 from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage.build import taken
 from zuji.engine.storage.frame import Frame, FrameColumn
@@ -67,6 +68,7 @@ def bind_table(
         },
     )
     _note_pairs(writer, frame)
+    see_frame(frame, keys, writer.identity, writer.links)
     return frame, refused.listed(), duplicates
 
 

@@ -88,6 +88,11 @@ class Links:
         touched = sum(200 + some.nbytes for mine in self._touched for _, some in mine)
         return int(self.devices.nbytes) + own + touched
 
+    @property
+    def every_moment(self) -> bool:
+        """Whether of some devices every moment counts at which they are seen with a customer."""
+        return self.shared == "last_login" or any(facts.every for facts in self.facts.values())
+
     # -- what is said --------------------------------------------------------------------------
 
     def together(self, data: U8, offsets: I64, place: I64, time: I64) -> Flags:
@@ -106,7 +111,8 @@ class Links:
         known = (self._owner[at] == place) & (time >= self._first[at])
         left = np.flatnonzero(~known)
         if self.shared == "last_login" and len(left):  # of these devices every moment may count
-            left = np.flatnonzero(np.isin(at, at[left]))
+            more = np.isin(at, at[left]) & known
+            left = np.append(left, np.flatnonzero(more))  # last: they are kept from now on
         for i in left.tolist():
             self._together(int(at[i]), int(place[i]), int(time[i]))
         skip: Flags = known.copy()

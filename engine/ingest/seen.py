@@ -13,17 +13,24 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from zuji.engine.batch.columns import NONE
+from zuji.engine.index.catalog import USER_PREFIX
+from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.links import DEVICE
 from zuji.engine.ingest._bind import keys_of
+from zuji.engine.storage.dictionary import as_dictionary
+from zuji.engine.storage.gathered import DEVICE_ID
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
     from zuji.engine.batch.columns import EventBatch
     from zuji.engine.index._strings import StringTable
     from zuji.engine.index.catalog import Catalog
+    from zuji.engine.index.identity import Identity
     from zuji.engine.index.links import Links
     from zuji.engine.ingest.interned import Interned
-    from zuji.engine.types import I64, U32, Flags
+    from zuji.engine.storage.dictionary import Dictionary
+    from zuji.engine.storage.frame import Frame
+    from zuji.engine.types import I64, U8, U32, Flags
 
 UNBIND: Final = "$UnbindID"
 """Event that parts its device from its customer, or from everybody when it has none."""
@@ -138,3 +145,73 @@ def _typed(
         if text:
             found.append((bytes([DEVICE]) + name + b"+" + text, row))
     return found
+
+
+def see_frame(frame: Frame, keys: tuple[U8, I64], identity: Identity, links: Links) -> None:
+    """As :func:`see`, for the rows of a bulk load, of which all have a column for their device only
+    when they have a customer, too. ``keys``: of the rows, as they were resolved.
+    """
+    data, offsets = keys
+    device = data[offsets[:-1]] == DEVICE if frame.n else np.zeros(0, np.bool_)
+    if device.any():
+        mine = np.flatnonzero(device)
+        some = gather_bytes(data, offsets, mine)
+        identity.resolved(*some, frame.shard[mine], frame.ordinal[mine])
+    place = frame.shard.astype(np.int64) << 32 | frame.ordinal.astype(np.int64)
+    parts = np.zeros(frame.n, np.bool_)
+    if UNBIND in frame.event_names:
+        parts = frame.event == frame.event_names.index(UNBIND)
+    apart: list[tuple[int, bytes]] = [
+        (row, data[offsets[row] : offsets[row + 1]].tobytes())
+        for row in np.flatnonzero(parts & device).tolist()
+    ]
+    together: list[tuple[I64, I64, Dictionary, bytes]] = []
+    for name, column in frame.columns.items():
+        bare = name.removeprefix(USER_PREFIX)
+        typed = bare.startswith(TYPED) and bare not in UNTYPED
+        if column.kind != Kind.STRING or not (typed or name == DEVICE_ID):
+            continue
+        rows = np.arange(frame.n) if column.rows is None else column.rows.astype(np.int64)
+        strings = as_dictionary(column.dictionary)
+        codes = np.asarray(column.values, np.int64)
+        filled = (np.diff(strings.offsets) > 0)[codes] & ~device[rows]
+        rows, codes = rows[filled], codes[filled]
+        prefix = b"d" + bare.encode() + b"+" if typed else b"d"
+        apart += [
+            (int(row), prefix + strings.bytes_at(int(code)))
+            for row, code in zip(rows[parts[rows]], codes[parts[rows]], strict=True)
+        ]
+        together.append((rows[~parts[rows]], codes[~parts[rows]], strings, prefix))
+    for row, key in apart:  # first: of these devices every moment counts from now on
+        links.apart(key, None if device[row] else int(place[row]), int(frame.time[row]))
+    for rows, codes, strings, prefix in together:
+        rows, codes = _telling(rows, codes, place, frame.time, links.every_moment)
+        used, at = np.unique(codes, return_inverse=True)
+        texts = prefixed(strings.pick(used.astype(np.uint32)), prefix)
+        links.together(*gather_bytes(*texts, at), place[rows], frame.time[rows])
+
+
+def _telling(rows: I64, codes: I64, place: I64, time: I64, every: bool) -> tuple[I64, I64]:
+    """Of rows with the same device and customer, the earliest; ``every``: one for each moment."""
+    order = np.lexsort((time[rows], place[rows], codes))
+    rows, codes = rows[order], codes[order]
+    new = (np.diff(codes, prepend=-1) != 0) | (np.diff(place[rows], prepend=-1) != 0)
+    if every:
+        new |= np.diff(time[rows], prepend=0) != 0
+    return rows[new], codes[new]
+
+
+def prefixed(strings: Dictionary, prefix: bytes) -> tuple[U8, I64]:
+    """Strings behind a prefix each, end to end. O(bytes)."""
+    n, size = len(strings), len(prefix)
+    lengths = np.diff(strings.offsets)
+    offsets = np.zeros(n + 1, np.int64)
+    np.cumsum(lengths + size, out=offsets[1:])
+    data = np.empty(int(offsets[-1]), np.uint8)
+    for place, byte in enumerate(prefix):
+        data[offsets[:-1] + place] = byte
+    rest = np.ones(len(data), np.bool_)
+    for place in range(size):
+        rest[offsets[:-1] + place] = False
+    data[rest] = strings.data[int(strings.offsets[0]) : int(strings.offsets[-1])]
+    return data, offsets
