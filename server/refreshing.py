@@ -1,6 +1,7 @@
-"""Tags made on schedule: one thread that looks at all open projects, a minute after it last did.
+"""Tags and cohorts made on schedule: one thread that looks at all open projects, a minute after it
+last did.
 
-A tag that cannot be made is logged with its error's code and tried again later; the others go on.
+What cannot be made is logged with its error's code and tried again later; the others go on.
 Stopping ends a refresh at once: what was made by then is durable.
 """
 
@@ -56,6 +57,7 @@ class Refreshing:
         """Makes what the schedules of one project want by now."""
         try:
             made = project.engine.tags.refresh_due(self._cancel)
+            self._cohorts(project)
         except QueryCancelled:
             return
         except ZujiError as error:
@@ -73,3 +75,11 @@ class Refreshing:
                 self._not_before[project.name] = time.monotonic() + AGAIN_S
             else:
                 log.info("tag=%s day=%s users=%d", one["tag"], one["day"], one["users"])
+
+    def _cohorts(self, project: Project) -> None:
+        for one in project.engine.cohorts.refresh_due(self._cancel):
+            if "code" in one:
+                log.warning("cohort=%s code=%s", one["cohort"], one["code"])
+                self._not_before[project.name] = time.monotonic() + AGAIN_S
+            else:
+                log.info("cohort=%s users=%d", one["cohort"], one["users"])

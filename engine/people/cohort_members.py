@@ -7,6 +7,7 @@ Functions over a pinned view: thread-safe.
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypedDict
@@ -25,7 +26,7 @@ from zuji.engine.query.users import user_column
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from zuji.engine.index.identity import Identity
     from zuji.engine.query.context import Context
@@ -84,6 +85,30 @@ def check_id_type(id_type: str) -> None:
             "a type of id is 'user_id', 'device_id' or a typed id such as '$identity_mobile', got "
             f"{id_type[:100]!r}"
         )
+
+
+def ids_of_csv(lines: Iterable[str], column: str | None, id_type: str) -> Iterator[str]:
+    """The ids of a CSV text with a line of names: of ``column``; None: of the one that is called
+    ``id_type``, or of the only one.
+
+    Raises:
+        InvalidInput: the column is not there, or a line is too short.
+    """
+    reader = csv.reader(lines)
+    names = [name.strip().lstrip("\ufeff") for name in next(reader, [])]
+    wanted = column or id_type
+    if column is None and wanted not in names and len(names) == 1:
+        wanted = names[0]
+    if wanted not in names:
+        there = ", ".join(names) or "nothing"
+        raise InvalidInput(f"the file has no column {wanted!r}; its first line names {there}")
+    at = names.index(wanted)
+    for row in reader:
+        if not row:
+            continue
+        if len(row) <= at:
+            raise InvalidInput(f"line {reader.line_num} has {len(row)} columns, not {len(names)}")
+        yield row[at]
 
 
 def found_by(lookup: Lookup, view: View, ids: Iterable[str], id_type: str) -> Found:

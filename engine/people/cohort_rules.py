@@ -96,11 +96,13 @@ def definition_to(definition: Definition) -> dict[str, Any]:
 
 def check_name(name: str, path: str = "$.name") -> None:
     """Raises InvalidQuery for what cannot be the name of a cohort."""
-    odd = not name.strip() or name != name.strip() or not name.isprintable() or "@" in name
+    odd = (
+        not name.strip() or name != name.strip() or not name.isprintable() or set("@/") & set(name)
+    )
     if odd or len(name) > MAX_NAME:
         raise InvalidQuery(
-            f"a cohort's name has 1 to {MAX_NAME} printable characters, no '@', no blank at its "
-            f"ends; got {name[:MAX_NAME]!r}",
+            f"a cohort's name has 1 to {MAX_NAME} printable characters, no '@' or '/', no blank "
+            f"at its ends; got {name[:MAX_NAME]!r}",
             path,
         )
 

@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from zuji.engine.errors import InvalidQuery, NotFound, ZujiError
 from zuji.engine.query.context import Cancel
 from zuji.server.api.asking import Desk
+from zuji.server.api.cohorts import Grouping
 from zuji.server.api.defining import Defining
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
@@ -71,6 +72,7 @@ class Api:
             Route("/v1/status", self.status),
             *Defining(self).routes(),
             *Tagging(self, _gone).routes(),
+            *Grouping(self, _gone).routes(),
             *Governing(self).routes(),
             *Quarantine(self).routes(),
             *People(self).routes(),

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 
 import zuji
 from zuji.engine.query.schema import json_schema
+from zuji.server.api.cohorts_doc import paths as cohort_paths
 from zuji.server.api.forms import FORMS
 from zuji.server.api.governing_doc import paths as governing_paths
 from zuji.server.api.people_doc import paths as people_paths
@@ -196,6 +197,7 @@ def document() -> dict[str, Any]:
             **governing_paths(),
             **tag_paths(),
             **people_paths(),
+            **cohort_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},
             "/metrics": {"get": _health("Counters in Prometheus' form", text)},

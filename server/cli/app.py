@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from zuji.server.cli.commands import (
+    cohorts,
     definitions,
     files,
     people,
@@ -84,6 +85,22 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "property": definitions.define_property,
             "set": definitions.define_set,
             "remove": definitions.define_remove,
+        },
+    ),
+    "cohort": (
+        "Cohorts: groups of users by rule, from a file or from an answer.",
+        {
+            "list": cohorts.cohort_list,
+            "show": cohorts.cohort_show,
+            "set": cohorts.cohort_set,
+            "estimate": cohorts.cohort_estimate,
+            "refresh": cohorts.cohort_refresh,
+            "load": cohorts.cohort_load,
+            "save": cohorts.cohort_save,
+            "members": cohorts.cohort_members,
+            "has": cohorts.cohort_has,
+            "overlap": cohorts.cohort_overlap,
+            "delete": cohorts.cohort_delete,
         },
     ),
     "tag": (
