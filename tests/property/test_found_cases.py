@@ -70,6 +70,23 @@ CASES = {
             "body": {"e": "pay", "measure": {"max": "event.a"}, "buckets": {"width": 2}},
         },
     ),
+    # Credit is in whole shares, and what the division by three leaves over goes to the first touch,
+    # though it has 0 %: of 2⁵³ that is 0.125, which the oracle's fractions had not.
+    "a_share_left_over_goes_to_the_first_touch": (
+        [
+            [{**event("view", i), "properties": {"c": f"touch {i}"}} for i in range(5)]
+            + [{**event("pay", 9), "properties": {"n": 2.0**53}}]
+        ],
+        {
+            "model": "attribution",
+            "time": {"from": "2018-10-31", "to": "2018-11-30", "tz": "UTC", "grain": "all"},
+            "body": {
+                "target": {"e": "pay", "value": "event.n"},
+                "touches": [{"e": "view", "as": "v", "name": "event.c"}],
+                "models": [{"position": [0, 100, 0]}],
+            },
+        },
+    ),
 }
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 GRAINS = None
 COORDINATES = ("touch", "name", "is_direct")
+SHARES = 2**56
 Name = tuple[str, Any]
 """Label of the touch, and the value of its property."""
 DIRECT: Name = ("", None)
@@ -135,15 +136,18 @@ class Conversion:
         elif model == "linear":
             one = [Fraction(1, n)] * n
         elif model == "position" or "position" in model:
-            head, middle, tail = (40, 20, 40) if model == "position" else model["position"]
+            head, _, tail = (40, 20, 40) if model == "position" else model["position"]
             if n == 1:
                 one = [Fraction(1)]
             elif n == 2:
                 ends = head + tail
                 one = [Fraction(head, ends), Fraction(tail, ends)] if ends else [Fraction(1, 2)] * 2
             else:
-                between = [Fraction(middle, 100 * (n - 2))] * (n - 2)
-                one = [Fraction(head, 100), *between, Fraction(tail, 100)]
+                # Whole shares; what is left over goes to the first touch, also to one of 0 %.
+                last = SHARES * tail // 100
+                each = (SHARES - SHARES * head // 100 - last) // (n - 2)
+                shares = [SHARES - last - each * (n - 2), *[each] * (n - 2), last]
+                one = [Fraction(share, SHARES) for share in shares]
         else:
             half = {"n": 7, "unit": "day"} if model == "time_decay" else model["time_decay"]
             length = half["n"] * UNIT_MS[half["unit"]]
