@@ -90,14 +90,14 @@ class Items:
             raise NotFound(f"there are no items of type {item_type!r}")
         return [(item_id, _plain(one)) for item_id, one in found]
 
-    def all(self, item_type: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Every item of a type; none when there is no such type. Items that come or go meanwhile
-        may be among them or not.
+    def all(
+        self, item_type: str, *, after: str | None = None
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Every item of a type (behind the item ``after``), in the order of :meth:`page`. Items
+        that come or go meanwhile may be among them or not. Errors as there.
         """
-        after = None
-        while page := self._writer.items.page(item_type, after, PAGE):
-            for item_id, one in page:
-                yield item_id, _plain(one)
+        while page := self.page(item_type, after=after, limit=PAGE):
+            yield from page
             after = page[-1][0]
 
     # -- what changes ----------------------------------------------------------------------------

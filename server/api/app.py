@@ -24,6 +24,7 @@ from zuji.server.api.cohorts import Grouping
 from zuji.server.api.defining import Defining
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
+from zuji.server.api.items import ItemRoutes
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
 from zuji.server.api.people import People
@@ -71,6 +72,7 @@ class Api:
             Route("/v1/schema", self.schema),
             Route("/v1/status", self.status),
             *Defining(self).routes(),
+            *ItemRoutes(self).routes(),
             *Tagging(self, _gone).routes(),
             *Grouping(self, _gone).routes(),
             *Governing(self).routes(),

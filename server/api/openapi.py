@@ -19,6 +19,7 @@ from zuji.engine.query.schema import json_schema
 from zuji.server.api.cohorts_doc import paths as cohort_paths
 from zuji.server.api.forms import FORMS
 from zuji.server.api.governing_doc import paths as governing_paths
+from zuji.server.api.items import item_paths
 from zuji.server.api.people_doc import paths as people_paths
 from zuji.server.api.tags_doc import paths as tag_paths
 from zuji.server.api.timeline import paths as timeline_paths
@@ -198,6 +199,7 @@ def document() -> dict[str, Any]:
             **tag_paths(),
             **people_paths(),
             **cohort_paths(),
+            **item_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},
             "/metrics": {"get": _health("Counters in Prometheus' form", text)},

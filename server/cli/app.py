@@ -9,6 +9,7 @@ from zuji.server.cli.commands import (
     cohorts,
     definitions,
     files,
+    items,
     people,
     plans,
     projects,
@@ -85,6 +86,18 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "property": definitions.define_property,
             "set": definitions.define_set,
             "remove": definitions.define_remove,
+        },
+    ),
+    "item": (
+        "Items (products, outlets, content), and the properties that name them.",
+        {
+            "types": items.item_types,
+            "list": items.item_list,
+            "show": items.item_show,
+            "set": items.item_set,
+            "delete": items.item_delete,
+            "join": items.item_join,
+            "unjoin": items.item_unjoin,
         },
     ),
     "cohort": (
