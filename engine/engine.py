@@ -230,6 +230,7 @@ class Engine:
             threads=config.threads,
             writable=lock is not None,
         )
+        self._people.keeps(self._tags)
         self._marking = Marking({TAG: self._tags.kept, COHORT: self._cohorts.kept})
         self._items = Items(writer, defined, self._known)
         self._identities = Identities(writer, writable=lock is not None)

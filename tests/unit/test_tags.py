@@ -541,3 +541,48 @@ def test_forgotten_users_leave_no_byte(engine):
     assert tags.of_user("bob")["level"] == "high"
     assert list(tags.scrub()) == []
     assert tags.forget({shard: np.array([ordinal], np.uint32)}) == 0
+
+
+def test_a_value_of_a_device_is_its_owners_who_has_none(engine, monkeypatch):
+    tags = engine.tags
+    for device in ("d1", "d2"):
+        event = paid("x", 9, 1) | {"device_id": device}
+        del event["user_id"]
+        engine.append([event])
+    tags.load("agency", [("d1", 5), ("d2", 6)], id_type="device_id", day="2026-10-18")
+    tags.load("agency", [("bob", 7)], day="2026-10-18", add=True)
+    counted = dict(tags.values("agency")["rows"])
+    assert counted == {5: 1, 6: 1, 7: 1}
+    places = {key: engine._writer.find(key) for key in (b"dd1", b"dd2", b"uann", b"ubob")}
+    engine.append(
+        [paid("ann", 10, 1) | {"device_id": "d1"}, paid("bob", 10, 1) | {"device_id": "d2"}]
+    )
+
+    def owners_of(view, shard, ordinals):
+        found = [(shard, int(one)) for one in ordinals]
+        owner = {places[b"dd1"]: places[b"uann"], places[b"dd2"]: places[b"ubob"]}
+        found = [owner.get(one, one) for one in found]
+        return tuple(np.array([one[i] for one in found], np.int64) for i in (0, 1))
+
+    from zuji.engine.people.tags import kept
+
+    monkeypatch.setattr(kept, "owners_of", owners_of)
+    assert tags.of_user("ann")["agency"] == 5
+    assert tags.of_user("bob")["agency"] == 7
+    assert dict(tags.values("agency")["rows"]) == {5: 1, 7: 1}
+
+
+def test_an_export_holds_the_values_and_who_gave_them(engine, clock):
+    tags = engine.tags
+    tags.refresh(["level"], from_="2026-10-01", day="2026-10-02")
+    tags.give("vip", [("bob", "gold")], "lin")
+    place = engine._writer.find(b"ubob")
+    assert list(tags.held(*place)) == [
+        {"kind": "tag", "tag": "level", "values": [{"day": "2026-10-02", "value": "high"}]},
+        {"kind": "tag", "tag": "spend", "values": [{"day": "2026-10-02", "value": 100.0}]},
+        {
+            "kind": "tag",
+            "tag": "vip",
+            "values": [{"time_ms": clock.now, "value": "gold", "who": "lin"}],
+        },
+    ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
+from zuji.engine.people.cohort_kept import owners_of
 from zuji.engine.people.tags.format import column_of
 from zuji.engine.people.tags.given import Edit, edits_of, histories
 from zuji.engine.people.tags.rules import Manual, definition_from, parts_of_rule
@@ -182,26 +183,37 @@ def _gathered(kind: Kind, parts: list[tuple[Any, Column]], owner: Any) -> Column
 
 
 def _owned(view: View, shard: int, column: Callable[[int], Column | None]) -> Column | None:
-    """The column with the values of users who belong to somebody of this shard by now, for owners
-    who have none of their own.
+    """The column with nothing for who is no user any more, and with the values of those who are
+    somebody of this shard by now, for owners who have none of their own.
     """
-    merged: Any = getattr(view, "merged", None)
-    owners: Any = getattr(view, "owners", None)
     own = column(shard)
-    if not merged or owners is None:
+    if not any(len(view.nobody(other)) for other in range(view.shards)):
         return own
+    found = _blank(own, view.nobody(shard))
     for other in range(view.shards):
-        moved = np.asarray(merged[other], np.uint32)
-        there = own if other == shard else column(other) if len(moved) else None
-        if there is None or not len(moved):
+        gone = view.nobody(other)
+        there = own if other == shard else column(other) if len(gone) else None
+        if there is None or not len(gone):
             continue
         if there.present is not None:
-            moved = moved[there.present[moved] == 1]
-        shards, ordinals = owners(other, moved)
-        mine = shards == shard
+            gone = gone[there.present[gone] == 1]
+        shards, ordinals = owners_of(view, other, gone)
+        mine = (shards == shard) & ((ordinals != gone) | (shards != other))
         if mine.any():
-            own = _given(own, view.users[shard], ordinals[mine], there, moved[mine])
-    return own
+            found = _given(found, view.users[shard], ordinals[mine], there, gone[mine])
+    return found
+
+
+def _blank(column: Column | None, gone: Any) -> Column | None:
+    """The column without the values of some ordinals."""
+    if column is None or not len(gone):
+        return column
+    has = np.ones(column.rows, np.uint8) if column.present is None else column.present.copy()
+    if not has[gone].any():
+        return column
+    has[gone] = 0
+    values: Any = column.values
+    return Column(column.kind, values * has, has, column.dictionary) if has.any() else None
 
 
 def _given(own: Column | None, users: int, to: Any, there: Column, source: Any) -> Column:

@@ -548,27 +548,32 @@ class Tags:
         Raises:
             NotFound, Corruption, EngineClosed.
         """
-        tag = self._tag(name)
+        self._tag(name)
         with self._host.running() as (view, _):
             shard, ordinal = self._place(own_id, id_type)
-            kept = self.kept()
-            if tag.manual:
-                return [
-                    {
-                        "time_ms": one.time_ms,
-                        "value": told_value(one.value, tag.kind, view.tz),
-                        "who": one.who,
-                    }
-                    for one in sorted(kept.all_edits(name), key=lambda e: e.time_ms)
-                    if (one.shard, one.ordinal) == (shard, ordinal)
-                ]
+            return self._history(self.kept(), view, name, shard, ordinal)
+
+    def _history(
+        self, kept: KeptTags, view: View, name: str, shard: int, ordinal: int
+    ) -> list[Document]:
+        tag = kept.tags[name]
+        if tag.manual:
             return [
                 {
-                    "day": day.isoformat(),
-                    "value": value_of(kept.of_day(view, shard, name, day), ordinal, view.tz),
+                    "time_ms": one.time_ms,
+                    "value": told_value(one.value, tag.kind, view.tz),
+                    "who": one.who,
                 }
-                for day in tag.days
+                for one in sorted(kept.all_edits(name), key=lambda e: e.time_ms)
+                if (one.shard, one.ordinal) == (shard, ordinal)
             ]
+        return [
+            {
+                "day": day.isoformat(),
+                "value": value_of(kept.of_day(view, shard, name, day), ordinal, view.tz),
+            }
+            for day in tag.days
+        ]
 
     def made_of(self) -> dict[Node, frozenset[Node]]:
         """What each tag reads, for the project's graph."""
@@ -593,6 +598,21 @@ class Tags:
 
         with self._writing:
             return forgotten(self._store, self.kept(), ordinals)
+
+    def held(self, shard: int, ordinal: int) -> Iterator[Document]:
+        """What is kept of a user, for an export: ``{"kind": "tag", "tag", "values"}`` for each tag
+        that ever had a value, its values as :meth:`history` gives them.
+        """
+        with self._host.running() as (view, _):
+            kept = self.kept()
+            for name in sorted(kept.tags):
+                rows = [
+                    one
+                    for one in self._history(kept, view, name, shard, ordinal)
+                    if one["value"] is not None or "who" in one
+                ]
+                if rows:
+                    yield {"kind": "tag", "tag": name, "values": rows}
 
     # -- pieces --------------------------------------------------------------------------------
 
