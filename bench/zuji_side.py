@@ -110,7 +110,8 @@ class Zuji:
 
         def once() -> tuple[list[Any], int | None]:
             results = [ask(self._engine, query) for query in form]
-            return results, sum(int(r.meta["bytes_read"]) for r in results if hasattr(r, "meta"))
+            read = [int(r.meta.get("bytes_read", 0)) for r in results if hasattr(r, "meta")]
+            return results, sum(read)
 
         run = timed(once)
         run.answer[:] = [_dicts(result) for result in run.answer]
@@ -122,7 +123,9 @@ class Zuji:
 
 
 def ask(engine: Any, query: dict[str, Any]) -> Any:
-    """Answer of one query. Session paths have no model yet, but a private seam."""
+    """Answer of one query. Whole session paths have no model, but a private seam."""
+    if "timeline" in query:
+        return engine.timeline(query["timeline"])
     if "session_paths" in query:
         with engine.snapshot() as snapshot:
             return snapshot._session_paths(**query["session_paths"])[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from bench.questions import (
     actives,
     attribution,
+    clicks,
     funnels,
     groups,
     ltv,
@@ -22,6 +23,7 @@ from bench.questions import (
     profiles,
     retention,
     sessions,
+    timelines,
     trends,
 )
 
@@ -56,5 +58,7 @@ def questions(shape: Shape) -> list[Question]:
         periods.stickiness(shape),
         periods.rfm(shape),
         profiles.persona(shape),
+        clicks.elements(shape),
+        timelines.first_page(shape),
         *own,
     ]
