@@ -117,10 +117,19 @@ class Dimension:
             return self.coded(rows_of(column), column.rows)
         known = self._maps.get(id(column.entries))
         if known is None or known[0] is not column.entries:
-            table, _ = self.codes(column.entries, len(column.entries.values))
+            table = self._entries(column.entries)
             known = self._maps[id(column.entries)] = (column.entries, table)
         codes = np.ascontiguousarray(column.key.values)
         return RowGroups(codes, known[1], column.key.present, 0), None
+
+    def _entries(self, column: Column) -> U32:
+        if column.kind != Kind.STRING or self._texts is None:
+            return self.codes(column, column.rows)[0]
+        codes = self._texts.entries(column)
+        top = int(codes.max(initial=0))
+        with self._lock:
+            self._top = max(self._top, top)
+        return codes
 
     def _intern(self, values: Sequence[Any]) -> U32:
         with self._lock:
@@ -203,6 +212,37 @@ def _short(number: float) -> str:
     return str(int(number)) if float(number).is_integer() else repr(float(number))
 
 
+class _Packed:
+    """Numbers of int64 keys, in the order in which they were met first. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._known: I64 = np.empty(0, np.int64)
+        self._numbers: U32 = np.empty(0, np.uint32)
+
+    def numbers(self, keys: I64) -> tuple[U32, I64]:
+        """Number of each key, and where those stand that were not known, in order of their new
+        numbers. O(keys · log known), and O(known) when there are new ones.
+        """
+        at = np.searchsorted(self._known, keys)
+        hit = np.zeros(len(keys), np.bool_)
+        inside = at < len(self._known)
+        hit[inside] = self._known[at[inside]] == keys[inside]
+        out = np.empty(len(keys), np.uint32)
+        out[hit] = self._numbers[at[hit]]
+        others = np.flatnonzero(~hit)
+        if not len(others):
+            return out, others
+        fresh, first, inverse = np.unique(keys[others], return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        number = np.empty(len(fresh), np.uint32)
+        number[order] = len(self._known) + np.arange(len(fresh), dtype=np.uint32)
+        out[others] = number[inverse.reshape(-1)]
+        places = np.searchsorted(self._known, fresh)
+        self._known = np.insert(self._known, places, fresh)
+        self._numbers = np.insert(self._numbers, places, number)
+        return out, others[first[order]]
+
+
 class Groups:
     """Group numbers of combinations of dimension codes."""
 
@@ -212,6 +252,8 @@ class Groups:
         self.dimensions = tuple(dimensions)
         self._check = check
         self.keys: list[tuple[int, ...]] = []
+        self._bits = 63 // max(1, len(self.dimensions))
+        self._packed: _Packed | None = _Packed()
         self._numbers: dict[tuple[int, ...], int] = {}
         self._lock = threading.Lock()
 
@@ -333,20 +375,37 @@ class Groups:
                 [self._numbered([d[at : at + NUMBERED_AT_ONCE] for d in digits]) for at in pieces]
             )
         self._check()
-        keys = list(zip(*(d.tolist() for d in digits), strict=True))
         with self._lock:
-            out = np.empty(len(keys), dtype=np.uint32)
-            for i, key in enumerate(keys):
-                number = self._numbers.get(key)
-                if number is None:
-                    number = self._numbers[key] = len(self.keys)
-                    self.keys.append(key)
-                out[i] = number
+            if self._packed is not None and any(d.max(initial=0) >> self._bits for d in digits):
+                self._packed = None
+                self._numbers = {key: number for number, key in enumerate(self.keys)}
+            out = self._one_by_one(digits) if self._packed is None else self._at_once(digits)
             if len(self.keys) > MAX_GROUPS:
                 raise QueryBudgetExceeded(
                     f"more than {MAX_GROUPS:,} groups; group by fewer properties or add a filter"
                 )
             return out
+
+    def _at_once(self, digits: Sequence[U32 | I64]) -> U32:
+        """Numbers of combinations whose codes fit one int64 together."""
+        assert self._packed is not None
+        mixed = digits[0].astype(np.int64)
+        for digit in digits[1:]:
+            mixed = mixed << self._bits | digit.astype(np.int64)
+        out, new = self._packed.numbers(mixed)
+        self.keys.extend(zip(*(digit[new].tolist() for digit in digits), strict=True))
+        return out
+
+    def _one_by_one(self, digits: Sequence[U32 | I64]) -> U32:
+        keys = list(zip(*(d.tolist() for d in digits), strict=True))
+        out = np.empty(len(keys), dtype=np.uint32)
+        for i, key in enumerate(keys):
+            number = self._numbers.get(key)
+            if number is None:
+                number = self._numbers[key] = len(self.keys)
+                self.keys.append(key)
+            out[i] = number
+        return out
 
     def values(self, group: int) -> list[Any]:
         """The ``by`` values of a group."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from zuji.engine.query.analyses.interval_spread import spread
 from zuji.engine.query.kernels._interval import numbered
+from zuji.engine.query.kernels._spread import tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,13 +63,12 @@ def cells_of(context: Context, shards: Sequence[Pairing], cells: int, *, over_us
     """Everything that cells need of the pairs of all shards."""
 
     def work(shard: Pairing) -> tuple[I64, I64, tuple[U32, F64]]:
-        pairs = np.bincount(shard.cell, minlength=cells)
-        number, first = numbered(shard.user, shard.cell, cells)
-        mine = shard.cell[first]
-        users = np.bincount(mine, minlength=cells)
+        pairs, users = tally(shard.user, shard.cell, cells)
         if not over_users:
             return pairs, users, (shard.cell, shard.gap.astype(np.float64))
-        return pairs, users, (mine, np.bincount(number, shard.gap) / np.bincount(number))
+        number, first = numbered(shard.user, shard.cell, cells)
+        means = np.bincount(number, shard.gap) / np.bincount(number)
+        return pairs, users, (shard.cell[first], means)
 
     context.charge(24 * sum(len(shard.gap) for shard in shards))
     found = context.map(work, shards, light=sum(len(s.gap) for s in shards) < SMALL_PAIRS)
@@ -91,9 +91,7 @@ def merged(
         if count == 1:
             changes = np.count_nonzero(shard.user[1:] != shard.user[:-1])
             return np.array([changes + 1 if len(shard.user) else 0])
-        label = shard.cell // np.uint32(width)
-        _, first = numbered(shard.user, label, count)
-        return np.bincount(label[first], minlength=count)
+        return tally(shard.user, shard.cell // np.uint32(width), count)[1]
 
     light = sum(len(s.gap) for s in shards) < SMALL_PAIRS
     users: I64 = np.sum(context.map(people, shards, light=light), axis=0)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from zuji.engine.query.kernels._spread import binned, members
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -130,28 +132,25 @@ class Binned:
         self._upto = np.cumsum(flat)
         self._base = np.cumsum(self.counts) - self.counts
 
-    def _counted(self, part: Part) -> tuple[I64, I64]:
+    def _counted(self, part: Part) -> tuple[U32, I64]:
         cell, value = part
-        key = (value.view(np.int64) >> BIN_SHIFT) - self._first
-        key += cell.astype(np.int64) * self._bins
-        return key, np.bincount(key, minlength=self._cells * self._bins)
+        return binned(cell, value, self._cells, BIN_SHIFT, self._first, self._bins)
 
-    def _members(self, bins: Any) -> tuple[I64, F64]:
+    def _members(self, bins: Any) -> tuple[U32, F64]:
         """Bin and value of the values of some bins, in order of both."""
         wanted = np.zeros((self._cells, self._width, self._bins), np.bool_)
         wanted[bins // self._bins, :, bins % self._bins] = True
-        table = wanted.ravel()
+        table = wanted.ravel().view(np.uint8)
 
-        def work(number: int) -> tuple[I64, F64]:
-            key = self._keys[number]
-            hits = np.flatnonzero(table[key])
-            return key[hits], self._parts[number][1][hits]
+        def work(number: int) -> tuple[U32, F64]:
+            return members(table, self._keys[number], self._parts[number][1])
 
         found = self._context.map(work, list(range(len(self._parts))))
         key = np.concatenate([k for k, _ in found])
         value = np.concatenate([v for _, v in found])
         if self._width > 1:
-            key = key // (self._width * self._bins) * self._bins + key % self._bins
+            bins_of = np.uint32(self._bins)
+            key = key // np.uint32(self._width * self._bins) * bins_of + key % bins_of
         order = np.lexsort((value, key))
         return key[order], value[order]
 
