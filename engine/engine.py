@@ -20,7 +20,6 @@ from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.defining import Defined
 from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
-from zuji.engine.people.cohort_members import looked_up
 from zuji.engine.people.cohorts import Cohorts
 from zuji.engine.people.graph import Graph, Node, graph_of
 from zuji.engine.people.identities import Identities
@@ -60,7 +59,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.result import Result
     from zuji.engine.query.scope import Scope
     from zuji.engine.replaying import Mend
-    from zuji.engine.types import I64, U8, U32, Kind
+    from zuji.engine.types import U32, Kind
     from zuji.engine.writer import Writer
 
 
@@ -225,12 +224,13 @@ class Engine:
             writer.files,
             writer.directory,
             self._columns,
-            lookup=self._look_up,
+            lookup=writer.look_up,
             picked=self._ordinals,
             threads=config.threads,
             writable=lock is not None,
         )
         self._people.keeps(self._tags)
+        self._people.keeps(self._cohorts)
         self._marking = Marking({TAG: self._tags.kept, COHORT: self._cohorts.kept})
         self._items = Items(writer, defined, self._known)
         self._identities = Identities(writer, writable=lock is not None)
@@ -494,6 +494,7 @@ class Engine:
                 watermark_ms=None,
                 names=self._writer.external,
                 merged=self._writer.merged,
+                owned=self._writer.owners,
                 day_bits=self._day_bits,
                 profiles=self._profiles,
                 newest_ms=newest(sources),
@@ -573,13 +574,6 @@ class Engine:
         """The project's cohorts (docs/cohorts.md)."""
         self._check()
         return self._cohorts
-
-    def _look_up(self, data: U8, offsets: I64) -> tuple[I64, I64]:
-        """Places of many ids, -1 where nobody has one."""
-        writer = self._writer
-        with writer.lock:
-            salt = writer.manifest.state.project.hash_salt
-            return looked_up(writer.identity, salt, data, offsets)
 
     def _ordinals(self, query: Any, pick: Mapping[str, Any], scope: Scope | None) -> list[U32]:
         """The ordinals by shard behind a cell of an answer."""

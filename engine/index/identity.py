@@ -134,6 +134,18 @@ class Identity:
         ordinal = self.tables()[shard].find(key)
         return None if ordinal < 0 else (shard, int(ordinal))
 
+    def look_up(self, data: U8, offsets: I64) -> tuple[I64, I64]:
+        """Shards and ordinals of keys (end to end, int64[n+1]), -1 where unknown. O(bytes)."""
+        shards = hash_bulk(data, offsets, self._salt) & np.uint64(self.shards - 1)
+        found: I64 = shards.astype(np.int64)
+        ordinals: I64 = np.full(len(found), -1, dtype=np.int64)
+        for shard, table in enumerate(self.tables()):
+            mine = np.flatnonzero(found == shard)
+            if len(mine):
+                ordinals[mine] = table.find_bulk(*gather_bytes(data, offsets, mine))
+        found[ordinals < 0] = -1
+        return found, ordinals
+
     def external(self, shard: int, ordinals: U32) -> list[tuple[str | None, str | None]]:
         """(user_id, device_id) of each ordinal; one of the two is None, both of an erased one."""
         data, offsets = self.tables()[shard].gather(np.ascontiguousarray(ordinals, np.uint32))

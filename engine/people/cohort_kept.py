@@ -137,11 +137,8 @@ class KeptCohorts:
 
 def nobody(view: View, shard: int) -> BitMap:
     """Ordinals of a shard that are no users any more."""
-    linked: Any = view
-    if not hasattr(linked, "nobody"):
-        return BitMap()
     found: BitMap = view.cached(
-        ("nobody bitmap", shard), lambda: BitMap(linked.nobody(shard).tolist())
+        ("nobody bitmap", shard), lambda: BitMap(view.nobody(shard).tolist())
     )
     return found
 
@@ -153,8 +150,4 @@ def moved(view: View) -> bool:
 
 def owners_of(view: View, shard: int, ordinals: U32) -> tuple[I64, I64]:
     """Whose the rows of some ordinals are by now: shards and ordinals; themselves as a rule."""
-    linked: Any = view
-    if getattr(linked, "owners", None) is None:
-        return np.full(len(ordinals), shard, np.int64), ordinals.astype(np.int64)
-    shards, found = linked.owners(shard, ordinals)
-    return np.asarray(shards, np.int64), np.asarray(found, np.int64)
+    return view.owners(shard, ordinals)

@@ -131,7 +131,8 @@ def estimated(asked: Asked, seconds: float, threads: int) -> Estimate:
     those that were: a shard holds the users of a part of all hashes. At least one is answered.
     """
     began = time.perf_counter()
-    users, shards = asked.view.users, asked.view.shards
+    view, shards = asked.view, asked.view.shards
+    users = [view.users[shard] - len(view.nobody(shard)) for shard in range(shards)]
     found = looked = done = 0
     while done < shards:
         batch = range(done, min(done + threads, shards))

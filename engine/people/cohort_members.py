@@ -16,9 +16,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from zuji.engine.errors import InvalidInput
-from zuji.engine.index._strings import hash_bulk
 from zuji.engine.index.catalog import DEVICE_ID
-from zuji.engine.index.identity import gather_bytes
 from zuji.engine.people.cohort_files import ordinals_of
 from zuji.engine.people.cohort_kept import nobody, owners_of
 from zuji.engine.people.whom import TYPED
@@ -28,7 +26,6 @@ from zuji.engine.types import Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from zuji.engine.index.identity import Identity
     from zuji.engine.query.context import Context
     from zuji.engine.query.view import View
     from zuji.engine.types import I64, U8, U32, Column
@@ -62,19 +59,6 @@ class Found:
     given: int
     found: int
     examples: list[str]
-
-
-def looked_up(identity: Identity, salt: int, data: U8, offsets: I64) -> tuple[I64, I64]:
-    """Places of keys: a :data:`Lookup` for somebody who holds the writer's lock. O(bytes)."""
-    count = len(offsets) - 1
-    shards = (hash_bulk(data, offsets, salt) & np.uint64(identity.shards - 1)).astype(np.int64)
-    ordinals = np.full(count, -1, dtype=np.int64)
-    for shard, table in enumerate(identity.tables()):
-        mine = np.flatnonzero(shards == shard)
-        if len(mine):
-            ordinals[mine] = table.find_bulk(*gather_bytes(data, offsets, mine))
-    shards[ordinals < 0] = -1
-    return shards, ordinals
 
 
 def check_id_type(id_type: str) -> None:

@@ -11,6 +11,7 @@ import logging
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from pyroaring import BitMap
 
 from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
@@ -334,11 +335,12 @@ class Cohorts(Catalogue):
         key = Whom.of(whom).key
         with self._host.running() as (view, _):
             cohort, place = self._version(name, view, as_of)
-            found = self._host.find(key)
-            if found is None:
+            bounds = np.array([0, len(key)], dtype=np.int64)
+            shards, ordinals = self._lookup(np.frombuffer(key, dtype=np.uint8), bounds)
+            if shards[0] < 0:
                 return False
             kept = self.kept()
-            shard, ordinal = place_in(view, *found)
+            shard, ordinal = place_in(view, int(shards[0]), int(ordinals[0]))
             mine = kept.members(view, shard, cohort, place)
             return ordinal in mine
 

@@ -97,19 +97,25 @@ def _did_scan(leaf: Did, bound: Bound) -> Scan:
     )
 
 
-def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
+def _mask(node: Audience, bound: Bound, reader: ShardReader, among: U8 | None = None) -> U8:
+    """uint8[users]; of users who are not ``among`` those given it says nothing that counts."""
     if isinstance(node, AllUsers):
-        out = np.ones(reader.users, dtype=np.uint8)
-        for item in node.items:
-            out &= _mask(item, bound, reader)
+        out = np.ones(reader.users, dtype=np.uint8) if among is None else among.copy()
+        for item in sorted(node.items, key=_cost):
+            if not out.any():
+                break
+            out &= _mask(item, bound, reader, out)
         return out
     if isinstance(node, AnyUsers):
+        left = np.ones(reader.users, dtype=np.uint8) if among is None else among.copy()
         out = np.zeros(reader.users, dtype=np.uint8)
-        for item in node.items:
-            out |= _mask(item, bound, reader)
+        for item in sorted(node.items, key=_cost):
+            found = _mask(item, bound, reader, left) & left
+            out |= found
+            left ^= found
         return out
     if isinstance(node, NotUsers):
-        return _mask(node.item, bound, reader) ^ np.uint8(1)
+        return _mask(node.item, bound, reader, among) ^ np.uint8(1)
     if isinstance(node, UserIs):
         return reader.user_mask(node.where)
     if isinstance(node, InCohort):
@@ -118,12 +124,25 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader) -> U8:
     if isinstance(node, HasTag):
         return reader.user_mask(Leaf(node.p, node.op, node.v))
     if isinstance(node, DidSequence):
-        return _sequence(node, bound, reader)
+        return _sequence(node, bound, reader, among)
     assert isinstance(node, Did)
-    return _did(node, bound, reader)
+    return _did(node, bound, reader, among)
 
 
-def _sequence(node: DidSequence, bound: Bound, reader: ShardReader) -> U8:
+def _cost(node: Audience) -> int:
+    """Leaves that look at few things come first, so that the others look at fewer users."""
+    if isinstance(node, AllUsers | AnyUsers):
+        return max(map(_cost, node.items), default=0)
+    if isinstance(node, NotUsers):
+        return _cost(node.item)
+    if isinstance(node, DidSequence):
+        return 4
+    if isinstance(node, Did):
+        return 3 if node.measure is not None else 1 if node.events.where is None else 2
+    return 0
+
+
+def _sequence(node: DidSequence, bound: Bound, reader: ShardReader, among: U8 | None) -> U8:
     """Who did the steps in order, all in the range: the last step of the best chain."""
     scan = _sequence_scan(node, bound)
     lanes: list[Lane] = []
@@ -164,16 +183,17 @@ def _sequence(node: DidSequence, bound: Bound, reader: ShardReader) -> U8:
         to_ms=scan.to_ms,
         trend_edges=None,
         cancel=reader.context.flag,
+        allowed=among,
     )
     found = np.zeros(reader.users, dtype=np.uint8)
     found[chains.user[(chains.reached >> np.uint32(last)) & 1 == 1]] = 1
     return found
 
 
-def _did(node: Did, bound: Bound, reader: ShardReader) -> U8:
+def _did(node: Did, bound: Bound, reader: ShardReader, among: U8 | None) -> U8:
     scan = _did_scan(node, bound)
     if node.measure is not None:
-        users, values = _values(scan, *node.measure, reader)
+        users, values = _values(scan, *node.measure, reader, among)
         hit = np.zeros(reader.users, dtype=np.bool_)
         hit[users[_satisfied(node, values)]] = True
     else:
@@ -189,7 +209,7 @@ def _satisfied(node: Did, numbers: U32 | F64) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _values(scan: Scan, op: str, p: str, reader: ShardReader) -> tuple[U32, F64]:
+def _values(scan: Scan, op: str, p: str, reader: ShardReader, among: U8 | None) -> tuple[U32, F64]:
     """Users with a value of ``p`` in the scan, each once, and the aggregate of their values."""
     context = reader.context
     selected = reader.select(scan)
@@ -205,6 +225,7 @@ def _values(scan: Scan, op: str, p: str, reader: ShardReader) -> tuple[U32, F64]
         value_masks=[present for _, present in columns],
         most=room // _RECORD_BYTES,
         cancel=context.flag,
+        allowed=among,
     )
     context.charge(_RECORD_BYTES * len(found.user))
     return found.user, found.value

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zuji.engine.index.catalog import Catalog
     from zuji.engine.query.marks import Marks
     from zuji.engine.storage.segment import Source
-    from zuji.engine.types import U32
+    from zuji.engine.types import I64, U32
 
 
 _NOBODY = np.empty(0, np.uint32)
@@ -52,6 +52,7 @@ class View:
     watermark_ms: int | None
     names: Callable[[int, U32], list[tuple[str | None, str | None]]]
     merged: Callable[[int], tuple[U32, U32]] = lambda shard: (_NOBODY, _NOBODY)
+    owned: Callable[[int, U32], tuple[I64, I64]] | None = None
     newest_ms: int | None = None
     rows: int = 0
     definitions: Definitions = field(default_factory=Definitions)
@@ -72,6 +73,14 @@ class View:
     def shards(self) -> int:
         """Number of shards."""
         return len(self.sources)
+
+    def owners(self, shard: int, ordinals: U32) -> tuple[I64, I64]:
+        """Shards and ordinals of whose the rows of some users of a shard are by now; themselves
+        where nobody else has them.
+        """
+        if self.owned is None:
+            return np.full(len(ordinals), shard, np.int64), ordinals.astype(np.int64)
+        return self.owned(shard, ordinals)
 
     def nobody(self, shard: int) -> U32:
         """Ordinals of a shard that are no users, ascending. O(users), the first time."""

@@ -18,6 +18,8 @@ import numpy as np
 from zuji.engine.errors import NotFound, StorageFailed, ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
+from zuji.engine.index.identity import gather_bytes
+from zuji.engine.index.links import place_of
 from zuji.engine.items.files import read_items
 from zuji.engine.quarantine import read_quarantine
 from zuji.engine.storage.manifest import Manifest
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from zuji.engine.storage.memtable import Memtable, PinnedRows
     from zuji.engine.storage.segment import Segment, Source
     from zuji.engine.storage.wal import WalWriter
-    from zuji.engine.types import U32
+    from zuji.engine.types import I64, U8, U32
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,31 @@ class Writer(State):
         """Shard and ordinal of an id (``u…`` a user's, ``d…`` a device's), None when unknown."""
         with self.lock:
             return self.identity.find(key)
+
+    def owners(self, shard: int, ordinals: U32) -> tuple[I64, I64]:
+        """Shards and ordinals of whose the rows of some users of a shard are by now: of a device
+        that is a customer's, him; else themselves. O(ordinals).
+        """
+        with self.lock:
+            data, offsets = self.identity.tables()[shard].gather(ordinals)
+            known = self.links.find(data, offsets)
+            place = self.links.resolve(known, np.zeros(len(known), np.int64))
+        own = place_of(shard, 0) + ordinals.astype(np.int64)
+        place = np.where(place >= 0, place, own)
+        return place >> 32, place & 0xFFFFFFFF
+
+    def look_up(self, data: U8, offsets: I64) -> tuple[I64, I64]:
+        """Shards and ordinals of ids (``u…``, ``d…``, end to end, int64[n+1]), -1 where nobody has
+        one. A device that never had rows of its own is its first customer's. O(bytes).
+        """
+        with self.lock:
+            shards, ordinals = self.identity.look_up(data, offsets)
+            rest = np.flatnonzero(shards < 0)
+            known = self.links.find(*gather_bytes(data, offsets, rest))
+            place = self.links.resolve(known, np.zeros(len(known), np.int64))
+        hit = place >= 0
+        shards[rest[hit]], ordinals[rest[hit]] = place[hit] >> 32, place[hit] & 0xFFFFFFFF
+        return shards, ordinals
 
     def merged(self, shard: int) -> tuple[U32, U32]:
         """See :class:`~zuji.engine.query.view.View`."""

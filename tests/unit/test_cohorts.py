@@ -484,3 +484,45 @@ def test_what_else_is_refused(engine):
         with pytest.raises(error, match=text):
             call()
     assert [one["name"] for one in cohorts.all()] == ["all", "list"]
+
+
+# --------------------------------------------------------------------------------------- identity
+
+
+def test_a_member_who_turns_out_to_be_a_customer_is_the_customer(engine):
+    """Raw ids are kept: the list follows whoever the device turns out to be."""
+    look = {"event": "look", "time": "2026-10-02T00:00:00Z"}
+    engine.append([{"device_id": f"phone-{i}", **look} for i in range(3)])
+    engine.cohorts.load("phones", ["phone-0", "phone-1"], "device_id")
+    assert engine.cohorts.contains("phones", {"device_id": "phone-0"})
+    assert not engine.cohorts.contains("phones", {"user_id": "u7"})
+    bound = {"event": "login", "time": "2026-10-03T00:00:00Z"}
+    engine.append([{"user_id": "u7", "device_id": "phone-0", **bound}])
+    assert engine.cohorts.contains("phones", {"user_id": "u7"})
+    assert engine.cohorts.contains("phones", {"device_id": "phone-0"})
+    assert names(engine, "phones") == ["u7"]
+    assert engine.cohorts.members("phones")["total"] == 2
+    body = {"series": [{"e": "look", "measure": "users"}]}
+    for _ in range(2):
+        answer = engine.query(users_query(audience={"cohort": "phones"}, body=body))
+        assert answer.rows[0][-1] == 2
+        by = [{"p": "user.$cohort.phones"}]
+        rows = engine.query(users_query(by=by, body=body)).rows
+        assert {row[2]: row[-1] for row in rows} == {True: 2, False: 1}
+        engine.flush()
+        engine.compact()
+    engine.cohorts.define({"name": "others", "rule": {"not": {"cohort": "phones"}}})
+    everybody = engine.cohorts.estimate({"all": []})
+    assert everybody["users"] == everybody["of"] == 62
+    assert engine.cohorts.show("others")["users"] == 60
+    assert engine.cohorts.load("again", ["phone-0"], "device_id")["found"] == 1
+    assert names(engine, "again") == ["u7"]
+
+
+def test_a_device_without_events_is_its_customer(engine):
+    at = "2026-10-03T00:00:00Z"
+    engine.append([{"user_id": "u7", "device_id": "tablet", "event": "login", "time": at}])
+    told = engine.cohorts.load("tablets", ["tablet", "unknown"], "device_id")
+    assert (told["found"], told["examples"]) == (1, ["unknown"])
+    assert names(engine, "tablets") == ["u7"]
+    assert engine.cohorts.contains("tablets", {"device_id": "tablet"})
