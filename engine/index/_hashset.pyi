@@ -15,8 +15,12 @@ class Set128:
     def __new__(cls, salt: int | None = None) -> Self: ...
     def __len__(self) -> int: ...
     @property
+    def moving(self) -> bool:
+        """Whether keys are on their way to more slots, of which some go with each one added."""
+
+    @property
     def nbytes(self) -> int:
-        """Bytes of memory held: 16 a slot."""
+        """Bytes of memory held: 16 a slot; half as much again while keys move."""
     def reserve(self, keys: int) -> None:
         """Makes room for so many more keys at once. Raises MemoryError."""
     def add_bulk(self, hi: U64, lo: U64) -> U8:

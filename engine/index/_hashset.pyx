@@ -2,7 +2,8 @@
 """Set128: a set of 128-bit keys for deduplication, filled and asked in bulk.
 
 The C is in ``hashset128.h``. 16 bytes a slot at a load of at most 5/8; add and look up are O(1)
-expected, with the cache misses of 16 keys overlapped.
+expected, with the cache misses of 16 keys overlapped. Growing moves keys a few at a time, so no call
+takes much longer than others.
 
 Threads: not thread-safe. The caller holds a lock; bulk calls release the GIL, and a call that finds
 the set in use by another thread raises RuntimeError.
@@ -26,6 +27,8 @@ cdef extern from "index/hashset128.h" nogil:
         uint64_t capacity
         uint64_t count
         int has_zero
+        zj_key128 *old
+        uint64_t old_capacity
 
     int zj_set128_init(zj_set128 *t, uint64_t salt) noexcept
     void zj_set128_free(zj_set128 *t) noexcept
@@ -73,7 +76,11 @@ cdef class Set128:
 
     @property
     def nbytes(self):
-        return self.table.capacity * sizeof(zj_key128)
+        return (self.table.capacity + self.table.old_capacity) * sizeof(zj_key128)
+
+    @property
+    def moving(self):
+        return self.table.old != NULL
 
     def reserve(self, uint64_t keys):
         self._begin_write()
@@ -167,6 +174,12 @@ cdef void _copy_keys(
     with nogil:
         for i in range(table.capacity):
             key = table.slots[i]
+            if key.hi | key.lo:
+                hi[at] = key.hi
+                lo[at] = key.lo
+                at += 1
+        for i in range(table.old_capacity):
+            key = table.old[i]
             if key.hi | key.lo:
                 hi[at] = key.hi
                 lo[at] = key.lo

@@ -364,3 +364,35 @@ def test_an_empty_string_that_is_appended_is_a_blank():
     assert table.find(b"") == count + 2
     table.blank(np.array([1, 2, count + 2], np.uint32))
     assert table.find(b"") == -1
+
+
+def test_a_set_grows_a_little_with_each_call():
+    """Moving all keys at once stopped the writer for a quarter of a second at four million."""
+    table, chance = Set128(salt=3), np.random.default_rng(3)
+    sent = chance.integers(0, 2**63, (2, 60_000), np.uint64)
+    grew = 0
+    for at in range(0, 60_000, 100):
+        before = table.nbytes
+        assert table.add_bulk(*sent[:, at : at + 100].copy()).all()
+        if table.nbytes > before and at > 1_000:
+            grew += 1
+            assert table.moving
+            assert not table.add_bulk(*sent[:, :100].copy()).any()
+        if table.moving:
+            assert table.contains_bulk(*sent[:, : at + 100].copy()).all()
+            assert len(table.keys()[0]) == len(table) == at + 100
+    assert grew >= 5
+    hi, lo = table.keys()
+    assert set(zip(hi.tolist(), lo.tolist(), strict=True)) == set(zip(*sent.tolist(), strict=True))
+
+
+def test_keys_are_taken_back_while_a_set_grows():
+    table = Set128(salt=4)
+    hi, lo = np.arange(50_000, dtype=np.uint64), np.full(50_000, 7, np.uint64)
+    at = 0
+    while not (table.moving and at > 2_000):
+        table.add_bulk(hi[at : at + 50], lo[at : at + 50])
+        at += 50
+    assert table.discard_bulk(hi[: at - 100], lo[: at - 100]).all()
+    assert not table.moving
+    assert table.contains_bulk(hi[:at], lo[:at]).tolist() == [0] * (at - 100) + [1] * 100
