@@ -1,1 +1,1 @@
-# For other kernels alone: nothing here is seen from Python.
+__pyx_capi__: dict[str, object]  # how Cython modules find each other's functions
