@@ -243,14 +243,19 @@ class Manifest:
             return state
 
     def renew(self) -> None:
-        """Replace the log by one that says the present state and nothing of what was before. What
-        fails is tried again with a later commit. Raises as :meth:`check`.
+        """Replace the log by one that says the present state and nothing of what was before.
+
+        Raises ``StorageFull`` (the old one holds), ``ReadOnly``, and as :meth:`check`.
         """
         with self._lock:
             self._check()
             if self._file is None:
                 raise ReadOnly("the project is open read-only")
+            before = self._log.number
             self._roll()
+            self._check()
+            if self._log.number == before:
+                raise StorageFull("there was no room for a new manifest log")
 
     def close(self) -> None:
         """Close; nothing is pending. Closing twice is harmless."""

@@ -241,7 +241,9 @@ class Eraser:
                 done.damaged += 1
 
     def _rewrite_ids(self, ordinals: Ordinals, done: Purged) -> None:
-        """Chunks of ids without those of erased users; the same edit says that all is done."""
+        """Chunks of ids, files of links and the manifest itself without erased users; then an edit
+        that says that all is done.
+        """
         state = self._state
         written: list[str] = []
         committing = False
@@ -257,22 +259,24 @@ class Eraser:
                 )
                 state.files.sync_dir(state.path(names.IDS_DIR))
                 with state.lock:
-                    erased = state.identity.erased.copy()
-                    erased.gone(ordinals)
                     committing = True
-                    extra = {"ids": chunks, "links": links, "erased": erased.dump()}
+                    extra = {"ids": chunks, "links": links}
                     state.manifest.commit(Edit(next_id=state.next_id, extra_updates=extra))
                     state.identity.saved(chunks)
                     state.link_store.saved(links)
-                    state.identity.erased.gone(ordinals)
-                    unlinking.part(state.links, ordinals)
-                    state.changes += 1
             except BaseException as problem:
                 known = state.discard_unless_unknown(written, problem, committing=committing)
                 state.failed("a purge", problem, known=known)
                 raise
-        self._remove([*gone, *unlinked])
-        state.manifest.renew()  # its edits may name ids that were said by hand
+            self._remove([*gone, *unlinked])
+            state.manifest.renew()  # its edits may name ids that were said by hand
+            with state.lock:
+                erased = state.identity.erased.copy()
+                erased.gone(ordinals)
+                state.manifest.commit(Edit(extra_updates={"erased": erased.dump()}))
+                state.identity.erased.gone(ordinals)
+                unlinking.part(state.links, ordinals)
+                state.changes += 1
         done.id_files = len(gone) + len(unlinked)
 
     def _remove(self, files: Iterable[str]) -> None:

@@ -93,14 +93,14 @@ def table() -> pa.Table:
 MAPPING = {"event_name": "order", "user": "u", "time": "t"}
 
 
-def found(root: str) -> set[str]:
+def found(root: str, marks=MARKS) -> set[str]:
     """Names of marks that some file holds, and of files that do."""
     hits = set()
     for folder, _, files in os.walk(root):
         for file in files:
             with open(os.path.join(folder, file), "rb") as handle:
                 data = handle.read()
-            for mark in MARKS.values():
+            for mark in marks.values():
                 # Packed texts may be cut anywhere: half of a mark is as good as a mark.
                 if mark.encode() in data or mark[:8].encode() in data or mark[8:].encode() in data:
                     hits.add(os.path.relpath(os.path.join(folder, file), root))
@@ -172,12 +172,81 @@ def test_nothing_of_a_person_is_left_in_any_byte(fast_path, steps, reopen):
     engine.close()
 
 
+DEVICES = {"own": "Rk4eP7zLw2Hc9Xu1", "shared": "tablet", "typed": "Ub6nV3qJs8Ty5Gm0"}
+MOBILE = f"$identity_mobile+{DEVICES['typed']}"
+
+
+def visit(n: int, user: str = "", device: str = "") -> dict:
+    event = {"event": "visit", "time": START + n * MONTH // 9, "properties": {"n": n}}
+    if user:
+        event["user_id"] = user
+    if device:
+        event["device_id"] = device
+    return event
+
+
+def visits(engine, steps: str) -> None:
+    """A phone of mine alone, a tablet that bob is on later, a number that was bound by hand."""
+    me, own = MARKS["user"], DEVICES["own"]
+    parts = [
+        [visit(1, device=own), visit(2, me, own), visit(3, device=own), visit(4, "bob")],
+        [visit(1, device="tablet"), visit(5, me, "tablet"), visit(6, device="tablet")],
+        [visit(7, "bob", "tablet"), visit(8, device="tablet"), visit(9, device=MOBILE)],
+        [visit(10, me), visit(11, device=own), visit(12, device="other"), visit(13, "bob")],
+    ]
+    engine.identity.bind(me, MOBILE, START, by="clerk", why=MARKS["value"])
+    for events, step in zip(parts, steps, strict=True):
+        engine.append(events)
+        if step != "a":
+            engine.flush() if step == "f" else engine.compact()
+
+
+@pytest.mark.parametrize("steps", ["aaaa", "ffff", "fffc", "fcac", "cccc"])
+@pytest.mark.parametrize("reopen", [False, True])
+def test_nothing_is_left_of_devices_and_of_what_was_said_by_hand(fast_path, steps, reopen):
+    marks = {**MARKS, **DEVICES}
+    del marks["shared"]
+    engine = opened(fast_path)
+    visits(engine, steps)
+    engine.flush()
+    assert found(fast_path, marks)
+    assert totals(engine) == [14, 4]  # me, bob, the tablet itself, the other device
+    things = list(engine.people.export({"device_id": DEVICES["own"]}))
+    mine = sorted(t["properties"]["n"] for t in things if t["kind"] == "event")
+    assert mine == [1, 1, 2, 3, 5, 6, 9, 10, 11]
+    done = engine.people.erase({"$identity_mobile": DEVICES["typed"]})
+    assert done["unknown"] == 0
+    assert totals(engine) == [5, 3]
+    if reopen:
+        engine.close()
+        engine = opened(fast_path)
+    assert totals(engine) == [5, 3]
+    engine.people.purge()
+    assert found(fast_path, marks) == set()
+    # On the tablet nobody but bob ever was: what it did alone is his.
+    assert totals(engine) == [5, 2]
+    engine.compact()
+    if reopen:
+        engine.close()
+        engine = opened(fast_path)
+    assert totals(engine) == [5, 2]
+    assert list(engine.scrub()) == []
+    engine.append(
+        [visit(14, device=DEVICES["own"]), visit(15, MARKS["user"]), visit(2, "", MOBILE)]
+    )
+    assert totals(engine) == [8, 5]
+    engine.close()
+
+
 def script(files: Files, root: str, ack) -> None:
     """What is killed: filling, erasing, purging."""
     engine = opened(root, files)
     fill(engine, "aafaaf")
     engine.append_table(table(), MAPPING)
     engine.append_batch(batch(7))
+    engine.identity.bind(MARKS["user"], MARKS["device"], START, why=MARKS["value"])
+    engine.identity.bind("user-0", "tablet", START)
+    engine.identity.bind(MARKS["user"], "tablet", START)
     ack(1)
     engine.people.erase(ME, by="clerk")
     ack(2)
