@@ -24,8 +24,8 @@ from zuji.engine.people.cohorts import Cohorts
 from zuji.engine.people.graph import Graph, Node, graph_of
 from zuji.engine.people.identities import Identities
 from zuji.engine.people.items import Items
-from zuji.engine.people.people import People
 from zuji.engine.people.marking import Marking
+from zuji.engine.people.people import People
 from zuji.engine.people.tags.host import Host
 from zuji.engine.people.tags.tags import Tags
 from zuji.engine.quarantine import Wanted
@@ -385,7 +385,7 @@ class Engine:
         self._check()
         view = self._pin()
         with self._context(cancel, None, None, None) as context:
-            return timeline(view, query, scope, context, self._writer.find)
+            return timeline(view, query, scope, context, self._writer.find_owner)
 
     def explain(
         self,

@@ -54,6 +54,12 @@ class Regular:
     def both_ids(self) -> int:
         """Kept rows that have a user id and a device id."""
 
+    def unseen(self, user_known: U32, time_known: I64, parting: int) -> tuple[U32, U32, I64] | None:
+        """Of kept rows with both ids, those whose device was last seen with another customer than
+        ``user_known`` says, or only later than ``time_known``, both by code of the device: their
+        devices, customers and times. None: a kept row is of the event ``parting`` (-1: none is).
+        """
+
     def take(
         self,
         ends: tuple[int, int, int, int],

@@ -140,6 +140,36 @@ cdef class Regular:
     def both_ids(self):
         return zj_both_ids(self.decoder.out, &self._keep[0])
 
+    def unseen(self, const uint32_t[::1] user_known not None, const int64_t[::1] time_known not None, int parting):
+        cdef const zj_columns *b = self.decoder.out
+        cdef int64_t i, count = 0, known = min(user_known.shape[0], time_known.shape[0]), parted = 0
+        cdef bint bad = False
+        cdef uint32_t none = <uint32_t>-1
+        cdef uint32_t[::1] dv, uv
+        cdef int64_t[::1] tv
+        with nogil:
+            for i in range(<int64_t>b.rows):
+                if not self._keep[i]:
+                    continue
+                parted += self._event[i] == parting
+                if b.user[i] == none or b.device[i] == none:
+                    continue
+                if b.device[i] >= known:
+                    bad = True
+                    break
+                if user_known[b.device[i]] != b.user[i] or b.time[i] < time_known[b.device[i]]:
+                    self._fresh[count] = <uint32_t>i
+                    count += 1
+        if bad:
+            raise ValueError("an id code is out of range")
+        if parted:
+            return None
+        device, user, time = np.empty(count, np.uint32), np.empty(count, np.uint32), np.empty(count, np.int64)
+        dv, uv, tv = device, user, time
+        for i in range(count):
+            dv[i], uv[i], tv[i] = b.device[self._fresh[i]], b.user[self._fresh[i]], b.time[self._fresh[i]]
+        return device, user, time
+
     @property
     def cells(self):
         return self.decoder.out.cells

@@ -14,7 +14,7 @@ import numpy as np
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, Catalog
 from zuji.engine.ingest.by_column import ColumnBinder
 from zuji.engine.ingest.chunks import Taken
-from zuji.engine.ingest.seen import UNBIND, see
+from zuji.engine.ingest.seen import UNBIND, see, see_regular
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class Binder:
             if both := regular.both_ids():
                 device, pairs = catalog.add_prop(DEVICE_ID, Kind.STRING), catalog.pairs()
             table.take(self._identity, mem, received_ms, device, pairs)
-            if both or UNBIND in catalog.event_codes or table.says_typed():
+            says = both or UNBIND in catalog.event_codes or table.says_typed()
+            if says and not see_regular(table, catalog, self._links):
                 self._see(table, keep)
         return Taken(rows, batch.rejected, repeated)
 

@@ -78,6 +78,29 @@ class SeenBefore:
         return self._any
 
 
+def see_regular(table: Interned, catalog: Catalog, links: Links) -> bool:
+    """As :func:`see`, of the regular batch that ``table`` has taken; False: it says more than which
+    devices and customers were together, and must be seen row by row.
+    """
+    known = table.seen
+    known.grow(len(table.strings), table.names, links.resets)
+    if known.any_typed(table.names):
+        return False
+    news = table.regular.unseen(known.user, known.time, catalog.event_codes.get(UNBIND, -1))
+    if news is None:
+        return False
+    if len(news[0]):
+        _see_news(table, *news, links)
+    return True
+
+
+def _see_news(table: Interned, device: U32, user: U32, time: I64, links: Links) -> None:
+    known = table.seen
+    data, offsets = keys_of(table.strings, device, None, DEVICE, DEVICE)
+    skip = links.together(data, offsets, table.places(user), time)
+    known.user[device[skip]], known.time[device[skip]] = user[skip], time[skip]
+
+
 def see(table: Interned, batch: EventBatch, keep: Flags, catalog: Catalog, links: Links) -> None:
     """Tells ``links`` what the kept rows of a bound batch say. ``keep`` bool[n]."""
     known = table.seen
@@ -91,10 +114,7 @@ def see(table: Interned, batch: EventBatch, keep: Flags, catalog: Catalog, links
         device, user, time = batch.device[rows], batch.user[rows], batch.time[rows]
         news = (known.user[device] != user) | (time < known.time[device])
         if news.any():
-            device, user, time = device[news], user[news], time[news]
-            data, offsets = keys_of(table.strings, device, None, DEVICE, DEVICE)
-            skip = links.together(data, offsets, table.places(user), time)
-            known.user[device[skip]], known.time[device[skip]] = user[skip], time[skip]
+            _see_news(table, device[news], user[news], time[news], links)
     typed = _typed(table, batch, keep & has_user, catalog) if known.any_typed(table.names) else []
     together = [(key, row) for key, row in typed if not parts[row]]
     if together:

@@ -24,6 +24,7 @@ from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.query.users import history
 from zuji.engine.query.view import ProfilesKept
 from zuji.engine.storage import point
+from zuji.engine.storage.gathered import ORIGIN
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -84,7 +85,8 @@ class Holding:
             start, end = run.start + at, run.start + min(at + BLOCK_ROWS, run.rows)
             times = point.times_of(run.run, start, end).tolist()
             received = point.received_of(run.run, start, end).tolist()
-            columns = {name: point.column_of(run.run, name, start, end) for name in run.props}
+            shown = (name for name in run.props if name != ORIGIN)
+            columns = {name: point.column_of(run.run, name, start, end) for name in shown}
             for row, time in enumerate(times):
                 properties = {}
                 for name, column in columns.items():

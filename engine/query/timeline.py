@@ -33,6 +33,7 @@ from zuji.engine.query.result import ColumnInfo, Result
 from zuji.engine.query.virtual.evaluate import evaluated
 from zuji.engine.query.virtual.expand import expanded
 from zuji.engine.storage import point
+from zuji.engine.storage.gathered import ORIGIN
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
@@ -332,7 +333,7 @@ class _UserRows:
             columns = [
                 (name, point.column_of(run, name, first, last))
                 for name in sorted(filter(shows, run.props))
-                if f"event.{name}" not in made
+                if name != ORIGIN and f"event.{name}" not in made
             ]
             columns += [(p.partition(".")[2], self._column(part, p)) for p in made]
             for name, column in columns:

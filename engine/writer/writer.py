@@ -19,7 +19,8 @@ from zuji.engine.errors import NotFound, StorageFailed, ZujiError
 from zuji.engine.index.dedup import read_keys
 from zuji.engine.index.id_files import read_ids
 from zuji.engine.index.identity import gather_bytes
-from zuji.engine.index.links import place_of
+from zuji.engine.index.link_files import read_links
+from zuji.engine.index.links import place_of, split
 from zuji.engine.items.files import read_items
 from zuji.engine.quarantine import read_quarantine
 from zuji.engine.storage.manifest import Manifest
@@ -104,6 +105,12 @@ class Writer(State):
         """Shard and ordinal of an id (``u…`` a user's, ``d…`` a device's), None when unknown."""
         with self.lock:
             return self.identity.find(key)
+
+    def find_owner(self, key: bytes) -> tuple[int, int] | None:
+        """As :meth:`find`; of a device all of whose rows are a customer's, him."""
+        with self.lock:
+            place = self.links.for_ever(key) if key[:1] == b"d" else None
+            return self.identity.find(key) if place is None else split(place)
 
     def owners(self, shard: int, ordinals: U32) -> tuple[I64, I64]:
         """Shards and ordinals of whose the rows of some users of a shard are by now: of a device
@@ -295,6 +302,8 @@ class Writer(State):
                 checks.append((name, partial(read_ids, self.files, path, shard, first, count)))
         for name, _, count in extra.get("dedup", []):
             checks.append((name, partial(read_keys, self.files, self.path(name), count)))
+        for name, _ in extra.get("links", {}).get("files", []):
+            checks.append((name, partial(read_links, self.files, self.path(name))))
         for name, count in extra.get("items", []):
             checks.append(
                 (name, lambda n=name, c=count: list(read_items(self.files, self.path(n), c)))  # type: ignore[misc]
@@ -320,6 +329,7 @@ class Writer(State):
         named = (
             *chunks,
             *(one for k in ("dedup", "items", "quarantine") for one in extra.get(k, [])),
+            *extra.get("links", {}).get("files", []),
         )
         return {one[0] for one in named}
 
