@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.query.view import View
-    from zuji.engine.types import U32
+    from zuji.engine.types import U32, Column
 
 MAX_TEXTS = 2_000_000
 KEPT_BYTES = max(128 << 20, min(1 << 30, machine_bytes() // 16))
 """Of dictionaries and their tables; a dropped one is made again when it is asked for. Segments
 keep theirs anyway.
 """
+ENTRIES_BYTES = 64 << 20
+"""Of codes of the entries of dictionaries: what the items that they name are worth."""
 
 
 class Texts:
@@ -38,6 +40,8 @@ class Texts:
         self._lock = threading.Lock()
         self._tables: dict[int, tuple[Sequence[str], U32]] = {}  # the last asked for at the end
         self._nbytes = 0
+        self._entries: dict[int, tuple[Column, U32]] = {}  # the last asked for at the end
+        self._entries_bytes = 0
         self.over = False
         """Whether there were too many strings; other queries then go on with another one."""
 
@@ -73,6 +77,27 @@ class Texts:
                 dropped = as_dictionary(old)
                 self._nbytes -= dropped.data.nbytes + dropped.offsets.nbytes + other.nbytes
             return codes
+
+    def entries(self, column: Column) -> U32:
+        """Code of each value of a column of strings, 0 where it has none, uint32[rows]; kept as
+        long as the column is asked for. Errors as :meth:`codes`.
+        """
+        with self._lock:
+            known = self._entries.pop(id(column), None)
+            if known is not None:
+                self._entries[id(column)] = known
+                return known[1]
+        table = self.codes(column.dictionary)
+        made: U32 = table[column.values] if len(table) else np.zeros(column.rows, np.uint32)
+        if column.present is not None:
+            made[column.present == 0] = 0
+        with self._lock:
+            self._entries[id(column)] = (column, made)
+            self._entries_bytes += made.nbytes
+            while self._entries_bytes > ENTRIES_BYTES and len(self._entries) > 1:
+                _, other = self._entries.pop(next(iter(self._entries)))
+                self._entries_bytes -= other.nbytes
+        return made
 
     def text(self, code: int) -> str | None:
         """The string of a code."""
