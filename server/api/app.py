@@ -24,6 +24,7 @@ from zuji.server.api.cohorts import Grouping
 from zuji.server.api.defining import Defining
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
+from zuji.server.api.identity import Identity
 from zuji.server.api.items import ItemRoutes
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
@@ -78,6 +79,7 @@ class Api:
             *Governing(self).routes(),
             *Quarantine(self).routes(),
             *People(self).routes(),
+            *Identity(self).routes(),
             *Watching(self).routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),

@@ -19,6 +19,7 @@ from zuji.engine.query.schema import json_schema
 from zuji.server.api.cohorts_doc import paths as cohort_paths
 from zuji.server.api.forms import FORMS
 from zuji.server.api.governing_doc import paths as governing_paths
+from zuji.server.api.identity_doc import paths as identity_paths
 from zuji.server.api.items import item_paths
 from zuji.server.api.people_doc import paths as people_paths
 from zuji.server.api.tags_doc import paths as tag_paths
@@ -196,8 +197,9 @@ def document() -> dict[str, Any]:
             },
             **timeline_paths(),
             **governing_paths(),
-            **tag_paths(),
             **people_paths(),
+            **identity_paths(),
+            **tag_paths(),
             **cohort_paths(),
             **item_paths(),
             "/livez": {"get": _health("The process runs", text)},

@@ -9,6 +9,7 @@ from zuji.server.cli.commands import (
     cohorts,
     definitions,
     files,
+    identity,
     items,
     people,
     plans,
@@ -86,6 +87,18 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "property": definitions.define_property,
             "set": definitions.define_set,
             "remove": definitions.define_remove,
+        },
+    ),
+    "id": (
+        "Ids: which are one customer's, and saying otherwise by hand.",
+        {
+            "show": identity.id_show,
+            "bind": identity.id_bind,
+            "unbind": identity.id_unbind,
+            "undo": identity.id_undo,
+            "log": identity.id_log,
+            "conflicts": identity.id_conflicts,
+            "shared": identity.id_shared,
         },
     ),
     "item": (

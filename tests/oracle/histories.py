@@ -44,7 +44,8 @@ Step = tuple[Any, ...]
 @dataclass
 class History(Case):
     """Steps in their order. ``shared``: the project's setting of that name. ``tied``: records of
-    different ids at one instant, whose order nobody promises: only their owners are to be compared.
+    several ids, or several of a device, at one instant, whose order nobody promises: only their
+    owners are to be compared.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -119,12 +120,12 @@ def _story(
 
 
 def _untie(rows: list[dict[str, Any]]) -> None:
-    """At each instant there are records of one id alone."""
-    taken: dict[int, tuple[str, str]] = {}
-    for row in rows:
-        name = "user_id" if "user_id" in row else "device_id"
+    """At each instant there are records of one customer alone, or one of a device."""
+    taken: dict[int, str | int] = {}
+    for number, row in enumerate(rows):
+        who = row.get("user_id", number)
         at = sort_time(row["time"])
-        while taken.setdefault(at, (name, row[name])) != (name, row[name]):
+        while taken.setdefault(at, who) != who:
             at += 1
             row["time"] = at
 

@@ -1,0 +1,274 @@
+"""``python -m bench.identity``: many ids of many users: loading, looking up, linking, and queries
+with links that are not yet physical. Needs no peers.
+
+``ids``: the index alone: customers and devices become users, are looked up in another order, and
+each device is linked to its customer. ``late``: a project of nameless devices whose customers log
+in, a batch at a time, each followed by a query. ``pending``: a funnel and a retention with a share
+of the users pending, beside the same project without, in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench.measure import cpu_seconds, peak_rss_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    Bytes = npt.NDArray[np.uint8]
+    Ints = npt.NDArray[np.int64]
+
+PARTS = "ids,late,pending"
+BATCH = 100_000
+CUSTOMER_BYTES, DEVICE_BYTES = 12, 36
+START_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
+DAY_MS = 86_400_000
+DAYS = 30
+EVENTS = ("open", "view", "apply", "pay")
+ROWS_A_USER = 10
+ROUNDS = 7
+
+
+def keys(kind: str, numbers: Ints) -> tuple[Bytes, Ints]:
+    """Keys of the id index, end to end: ``u`` and 12 digits, or ``d`` and 36 as of a UUID."""
+    size = CUSTOMER_BYTES if kind == "u" else DEVICE_BYTES
+    made = np.full((len(numbers), size + 1), ord("0"), np.uint8)
+    made[:, 0] = ord(kind)
+    rest = numbers.copy()
+    for at in range(size, size - 12, -1):
+        rest, digit = np.divmod(rest, 10)
+        made[:, at] += digit.astype(np.uint8)
+    if kind == "d":
+        # The part that does not count differs, too: comparing is not over after a byte.
+        mixed = (numbers * np.int64(0x9E3779B97F4A7C1)).astype(np.uint64)
+        for at in range(1, 13):
+            made[:, at] = ord("a") + (mixed & np.uint64(15)).astype(np.uint8)
+            mixed >>= np.uint64(4)
+    return made.reshape(-1), np.arange(0, (size + 1) * (len(numbers) + 1), size + 1)
+
+
+def ids(users: int) -> dict[str, Any]:
+    """The id index and the links by themselves, one thread."""
+    from zuji.engine.config import DEFAULT_SHARDS
+    from zuji.engine.index.identity import Identity
+    from zuji.engine.index.links import Links, places
+    from zuji.engine.storage.files import Files
+
+    before = peak_rss_bytes()
+    identity = Identity(Files(), "", DEFAULT_SHARDS, 7, [[] for _ in range(DEFAULT_SHARDS)])
+    links = Links(identity, 7)
+    order = np.random.default_rng(1).permutation(users)
+    spent = {"new": 0.0, "look": 0.0, "link": 0.0}
+
+    def timed(what: str, run: Callable[..., Any], *given: Any) -> None:
+        began = cpu_seconds()
+        run(*given)
+        spent[what] += cpu_seconds() - began
+
+    for first in range(0, users, BATCH):
+        some = np.arange(first, min(first + BATCH, users))
+        for kind in "ud":
+            made = keys(kind, some)
+            timed("new", identity.resolve, *made)
+    ids_bytes = identity.nbytes
+    for first in range(0, users, BATCH):
+        some = order[first : first + BATCH]
+        for kind in "ud":
+            made = keys(kind, some)
+            timed("look", identity.resolve, *made)
+    for first in range(0, users, BATCH):
+        some = order[first : first + BATCH]
+        place = places(*identity.resolve(*keys("u", some)))
+        when = np.full(len(some), START_MS)
+        timed("link", links.together, *keys("d", some), place, when)
+    return {
+        "users": users,
+        "ids": 2 * users,
+        "new_ids_per_cpu_s": 2 * users / spent["new"],
+        "look_ups_per_cpu_s": 2 * users / spent["look"],
+        "links_per_cpu_s": users / spent["link"],
+        "id_bytes": ids_bytes / (2 * users),
+        "link_bytes": links.nbytes / users,
+        "resident_bytes_an_id": (peak_rss_bytes() - before) / (2 * users),
+    }
+
+
+# -- a project -----------------------------------------------------------------------------------
+
+
+def device_of(number: int) -> str:
+    """A device's id."""
+    return f"{number * 0x9E3779B97F4A7C15 % (1 << 64):016x}-{number:09d}"
+
+
+def browsing(first: int, users: int, seed: int) -> pa.Table:
+    """Rows of nameless devices: each user's in time order over a month."""
+    import pyarrow as pa
+
+    rng = np.random.default_rng(seed)
+    rows = users * ROWS_A_USER
+    user = np.repeat(np.arange(first, first + users), ROWS_A_USER)
+    when = START_MS + rng.integers(0, DAYS * DAY_MS, rows)
+    device = pa.array([device_of(n) for n in range(first, first + users)])
+    return pa.table(
+        {
+            "event": pa.array([EVENTS[i] for i in rng.choice(4, rows, p=[0.5, 0.3, 0.15, 0.05])]),
+            "time": pa.array(when, pa.timestamp("ms", "UTC")),
+            "device": device.take(pa.array(user - first)),
+        }
+    )
+
+
+def made(folder: Path, users: int) -> Any:
+    """An open project of nameless devices, in as few segments as there can be."""
+    import zuji
+
+    engine = zuji.open(folder, "bench", tz="Asia/Shanghai")
+    mapping = {"event": "event", "time": "time", "device": "device", "properties": {}}
+    for first in range(0, users, BATCH):
+        engine.append_table(browsing(first, min(BATCH, users - first), first), mapping)
+    engine.flush()
+    engine.compact()
+    return engine
+
+
+def logins(some: Ints) -> bytes:
+    """A batch in which customers log in on their devices, after all else."""
+    import msgpack
+
+    when = START_MS + DAYS * DAY_MS
+    events = [
+        {"event": "login", "time": when, "user_id": f"c{n}", "device_id": device_of(n)}
+        for n in some.tolist()
+    ]
+    blob: bytes = msgpack.packb({"events": events})
+    return blob
+
+
+RANGE = {"from": "2026-10-01", "to": "2026-10-31", "tz": "Asia/Shanghai"}
+PEOPLE = {
+    "model": "event",
+    "time": {**RANGE, "grain": "all"},
+    "body": {"series": [{"e": "*", "measure": "users"}]},
+}
+FUNNEL = {
+    "model": "funnel",
+    "time": RANGE,
+    "body": {
+        "steps": [{"e": "open"}, {"e": "view"}, {"e": "apply"}],
+        "window": {"n": 7, "unit": "day"},
+    },
+}
+RETENTION = {
+    "model": "retention",
+    "time": RANGE,
+    "body": {"start": {"e": "open"}, "return": {"e": "view"}, "periods": 14},
+}
+
+
+def late(users: int, batch: int, folder: Path) -> dict[str, Any]:
+    """Customers who log in on devices of which there are rows, a batch at a time; a query after
+    each, which must count everybody once.
+    """
+    engine = made(folder / "late", users)
+    order = np.random.default_rng(2).permutation(users)
+    batches = [logins(order[first : first + batch]) for first in range(0, users, batch)]
+    engine.query(PEOPLE)
+    acks, queries = [], []
+    for blob in batches:
+        began = time.perf_counter()
+        engine.append_batch(blob)
+        acks.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        answer = engine.query(PEOPLE)
+        queries.append(time.perf_counter() - began)
+        people = answer.rows[0][answer.names.index("value")]
+        assert people == users, f"{people:,} people, there are {users:,}"
+    status = engine.status()
+    began = time.perf_counter()
+    engine.flush()
+    engine.compact()
+    compacted = time.perf_counter() - began
+    engine.close()
+    return {
+        "links": users,
+        "rows": users * ROWS_A_USER,
+        "batch": batch,
+        "acks_s": sum(acks),
+        "queries_s": sum(queries),
+        "links_per_s": users / sum(acks),
+        "links_and_queries_per_s": users / (sum(acks) + sum(queries)),
+        "query_ms_first": queries[0] * 1000,
+        "query_ms_median": statistics.median(queries) * 1000,
+        "query_ms_most": max(queries) * 1000,
+        "pending": status["pending_merges"],
+        "compacted_s": compacted,
+    }
+
+
+def pending(users: int, share: float, folder: Path) -> dict[str, Any]:
+    """Queries with ``share`` of the users pending, beside the same rows without, in turns."""
+    without, beside = made(folder / "without", users), made(folder / "with", users)
+    some = np.random.default_rng(3).choice(users, int(users * share), replace=False)
+    for first in range(0, len(some), 4_000):
+        beside.append_batch(logins(some[first : first + 4_000]))
+        without.append_batch(
+            logins(some[first : first + 4_000] + users)
+        )  # of whom there is nothing
+    found: dict[str, Any] = {"users": users, "rows": users * ROWS_A_USER, "pending": len(some)}
+    for name, query in (("funnel", FUNNEL), ("retention", RETENTION), ("people", PEOPLE)):
+        taken: dict[str, list[float]] = {"without": [], "with": []}
+        answers = {}
+        for _ in range(ROUNDS + 1):
+            for side, engine in (("without", without), ("with", beside)):
+                began = time.perf_counter()
+                answers[side] = engine.query(query)
+                taken[side].append(time.perf_counter() - began)
+        medians = {side: statistics.median(one[1:]) * 1000 for side, one in taken.items()}
+        found[name] = {
+            **{f"{side}_ms": ms for side, ms in medians.items()},
+            "first_ms": taken["with"][0] * 1000,
+            "ratio": medians["with"] / medians["without"],
+        }
+        if name != "people":
+            assert answers["with"].rows == answers["without"].rows, f"{name}: other answers"
+    found["told_pending"] = beside.status()["pending_merges"]
+    without.close()
+    beside.close()
+    return found
+
+
+def main() -> int:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.identity", description=__doc__)
+    parser.add_argument("--users", type=lambda text: int(float(text)), default=3_500_000)
+    parser.add_argument("--batch", type=int, default=10_000, help="logins between two queries")
+    parser.add_argument("--share", type=float, default=0.01, help="of users pending")
+    parser.add_argument("--only", default=PARTS, help=f"parts to run, of {PARTS}")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        runs: dict[str, Callable[[], dict[str, Any]]] = {
+            "ids": lambda: ids(args.users),
+            "late": lambda: late(args.users, args.batch, Path(folder)),
+            "pending": lambda: pending(args.users, args.share, Path(folder)),
+        }
+        for part in args.only.split(","):
+            print(part, json.dumps(runs[part](), indent=1), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
