@@ -214,7 +214,12 @@ class Engine:
         self._defined = defined
         self._people = People(writer, self._pin, writable=lock is not None)
         host = Host(
-            writer.tz, self.running, writer.find, writer.now_ms, self._graph, self._remove_node
+            writer.tz,
+            self.running,
+            writer.find_owner,
+            writer.now_ms,
+            self._graph,
+            self._remove_node,
         )
         self._tags = Tags(
             host, writer.files, writer.directory, self._columns, writable=lock is not None

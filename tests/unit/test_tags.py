@@ -543,7 +543,7 @@ def test_forgotten_users_leave_no_byte(engine):
     assert tags.forget({shard: np.array([ordinal], np.uint32)}) == 0
 
 
-def test_a_value_of_a_device_is_its_owners_who_has_none(engine, monkeypatch):
+def test_a_value_of_a_device_is_its_owners_who_has_none(engine):
     tags = engine.tags
     for device in ("d1", "d2"):
         event = paid("x", 9, 1) | {"device_id": device}
@@ -551,25 +551,18 @@ def test_a_value_of_a_device_is_its_owners_who_has_none(engine, monkeypatch):
         engine.append([event])
     tags.load("agency", [("d1", 5), ("d2", 6)], id_type="device_id", day="2026-10-18")
     tags.load("agency", [("bob", 7)], day="2026-10-18", add=True)
-    counted = dict(tags.values("agency")["rows"])
-    assert counted == {5: 1, 6: 1, 7: 1}
-    places = {key: engine._writer.find(key) for key in (b"dd1", b"dd2", b"uann", b"ubob")}
-    engine.append(
-        [paid("ann", 10, 1) | {"device_id": "d1"}, paid("bob", 10, 1) | {"device_id": "d2"}]
-    )
-
-    def owners_of(view, shard, ordinals):
-        found = [(shard, int(one)) for one in ordinals]
-        owner = {places[b"dd1"]: places[b"uann"], places[b"dd2"]: places[b"ubob"]}
-        found = [owner.get(one, one) for one in found]
-        return tuple(np.array([one[i] for one in found], np.int64) for i in (0, 1))
-
-    from zuji.engine.people.tags import kept
-
-    monkeypatch.setattr(kept, "owners_of", owners_of)
+    assert dict(tags.values("agency")["rows"]) == {5: 1, 6: 1, 7: 1}
+    together = [("ann", "d1"), ("bob", "d2")]
+    engine.append([paid(user, 10, 1) | {"device_id": device} for user, device in together])
     assert tags.of_user("ann")["agency"] == 5
     assert tags.of_user("bob")["agency"] == 7
+    assert tags.of_user("d1", id_type="device_id")["agency"] == 5
     assert dict(tags.values("agency")["rows"]) == {5: 1, 7: 1}
+    assert asked(engine, audience={"tag": "agency", "op": "eq", "v": 5}) == [[5]]
+    engine.compact()
+    assert dict(tags.values("agency")["rows"]) == {5: 1, 7: 1}
+    tags.give("vip", [("d1", "gold")], "lin", id_type="device_id")
+    assert tags.of_user("ann")["vip"] == "gold"
 
 
 def test_an_export_holds_the_values_and_who_gave_them(engine, clock):

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
-from zuji.engine.people.cohort_kept import owners_of
 from zuji.engine.people.tags.format import column_of
 from zuji.engine.people.tags.given import Edit, edits_of, histories
 from zuji.engine.people.tags.rules import Manual, definition_from, parts_of_rule
@@ -197,7 +196,7 @@ def _owned(view: View, shard: int, column: Callable[[int], Column | None]) -> Co
             continue
         if there.present is not None:
             gone = gone[there.present[gone] == 1]
-        shards, ordinals = owners_of(view, other, gone)
+        shards, ordinals = view.owners(other, gone)
         mine = (shards == shard) & ((ordinals != gone) | (shards != other))
         if mine.any():
             found = _given(found, view.users[shard], ordinals[mine], there, gone[mine])
