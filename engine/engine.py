@@ -766,6 +766,7 @@ class Engine:
             "merged_bytes": writer.merged_bytes,
             "write_amplification": writer.write_amplification(),
             "cache": self._columns.status(),
+            "memory": writer.memory(),
             "wal_damage": [list(d) for d in writer.wal_damage],
             "read_only": writer.wal is None,
             "last_error": None if error is None else {"code": error.code, "message": str(error)},

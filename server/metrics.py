@@ -178,10 +178,17 @@ class _Sizes:
         waiting = GaugeMetricFamily(
             "zuji_waiting_bytes", "requests not stored yet", labels=["project"]
         )
+        memory = GaugeMetricFamily(
+            "zuji_project_memory_bytes", "memory by what holds it", labels=["project", "part"]
+        )
         for project in self._projects.all():
             status = project.engine.status()
+            parts = {**status["memory"], "columns": status["cache"]["bytes"]}
+            for part, size in parts.items():
+                memory.add_metric([project.name, part], size)
             for name, family in sizes.items():
                 family.add_metric([project.name], status[name])
             waiting.add_metric([project.name], project.gatherer.waiting_bytes)
         yield from sizes.values()
+        yield memory
         yield waiting

@@ -69,6 +69,12 @@ class Dedup:
         self._fresh: list[tuple[int, U64, U64]] = []
         self.salts = ((salt * 0x9E3779B97F4A7C15 + 0x632BE59BD9B4E019) & (2**64 - 1), salt)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory: of the window, and of the keys that no file has yet."""
+        sets = sum(keys.nbytes for keys in (self._sets or {}).values())
+        return sets + sum(hi.nbytes + lo.nbytes for _, hi, lo in self._fresh)
+
     def keys(self, data: U8, offsets: I64) -> tuple[U64, U64]:
         """128-bit keys of byte strings (``b…`` or ``i…``)."""
         hi, lo = self.salts

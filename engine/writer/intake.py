@@ -65,6 +65,11 @@ class Intake:
         self._tables: deque[Interned] = deque()  # idle; the last used is the warmest
         self._frozen = False  # a memtable was set aside, and nobody told the flush yet
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the string tables of idle decoders."""
+        return sum(table.nbytes for table in tuple(self._tables))
+
     def append(self, raw: bytes, kind: int = KIND_BATCH) -> AppendResult:
         """See :meth:`Writer.append_batch`; ``kind`` of its record: KIND_BATCH or KIND_REPLAYED."""
         result, seq = self._write(raw, kind)

@@ -101,6 +101,19 @@ class Writer(State):
         with self.lock:
             return self.identity.external(shard, ordinals)
 
+    def memory(self) -> dict[str, int]:
+        """Bytes of memory by what holds them: ``ids``, ``keys`` (the dedup window), ``memtables``
+        (with what was refused since the last flush), ``decoders``.
+        """
+        with self.lock:
+            growing = (*self.frozen, self.active)
+            return {
+                "ids": self.identity.nbytes,
+                "keys": self.dedup.nbytes,
+                "memtables": sum(one.mem.nbytes + one.kept_bytes for one in growing),
+                "decoders": self._intake.nbytes,
+            }
+
     def find(self, key: bytes) -> tuple[int, int] | None:
         """Shard and ordinal of an id (``u…`` a user's, ``d…`` a device's), None when unknown."""
         with self.lock:

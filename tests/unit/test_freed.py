@@ -107,3 +107,19 @@ def test_who_reads_a_run_keeps_its_file(tmp_path: Path) -> None:
         engine.compact()
         engine.query(QUERY)
         assert len(run.times()) == rows
+
+
+def test_status_says_what_holds_memory(tmp_path: Path) -> None:
+    with _filled(tmp_path, 0) as engine:
+        empty = engine.status()["memory"]
+        for turn in range(40):
+            engine.append(_events(turn * 50))
+        full = engine.status()["memory"]
+        assert full["memtables"] > empty["memtables"] + 2_000 * 40
+        assert full["keys"] > 2_000 * 16
+        assert full["ids"] > 0
+        assert full["decoders"] > 0
+        engine.flush()
+        flushed = engine.status()["memory"]
+        assert flushed["memtables"] <= full["memtables"] // 10
+        assert flushed["keys"] < full["keys"]  # those of the flush are in a file now, too
