@@ -9,6 +9,7 @@ import time
 from unittest.mock import Mock
 
 import msgpack
+import msgspec
 import pytest
 
 import zuji
@@ -295,7 +296,7 @@ def test_records_that_protocols_refuse_are_scrubbed_and_counted(tmp_path, store)
         governor = Governor("bank", engine, store, str(tmp_path))
         governor.append([], [refused(i, "kept_item", "no", raw) for i, raw in enumerate(raws)])
         kept = list(engine.rejected())
-    assert [one["reason"] for one in kept] == ["kept_item"] * 3
+    assert [one["reason"] for one in kept] == ["no_item", "kept_item", "kept_item"]
     assert kept[0]["event"]["type"] == "item_set"
     assert "$withheld" in kept[2]["event"]
     for path in tmp_path.rglob("*"):
@@ -304,6 +305,21 @@ def test_records_that_protocols_refuse_are_scrubbed_and_counted(tmp_path, store)
             assert b"eyJwaW4iOiJ4c2VjcmV0In0" not in path.read_bytes(), path
     governor.quality.flush()
     assert {(row.sdk, row.events) for row in counted(store, "bank")} == {("js 2", 1), ("", 2)}
+
+
+def test_items_pass_a_plan_that_knows_no_events_but_its_own(tmp_path, store):
+    from zuji.server.protocols.records import refused
+
+    PlanBook(store).put("bank", secrets(), "me")
+    head = {"type": "item_set", "item_type": "good", "properties": {"kind": "tea"}}
+    sent = [head | {"item_id": "p1"}, head | {"item_id": "p2", "time": 5}]
+    with zuji.open(tmp_path, "bank") as engine:
+        governor = Governor("bank", engine, store, str(tmp_path))
+        raw = msgspec.json.encode(head | {"item_id": "p3"})
+        (done,) = governor.append([msgpack.packb(sent)], [refused(0, "kept_item", "no", raw)])
+        assert (done.accepted, done.rejected) == (2, ())
+        assert dict(engine.items.all("good")) == {f"p{n}": {"kind": "tea"} for n in (3, 1, 2)}
+        assert list(engine.rejected()) == []
 
 
 def test_new_plans_are_taken_in_and_casts_left_to_the_engine(tmp_path, store, monkeypatch):
