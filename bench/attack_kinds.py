@@ -23,6 +23,8 @@ SLOW = 5000
 ADDRESSES = 4
 WORKERS = 8
 NOW = 1_790_827_200_000
+MOST_INFLATED = 4 << 20
+"""The server inflates no more of a body."""
 
 Write = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -221,6 +223,19 @@ async def new_names(aim: Aim) -> None:
 _WIDE = msgpack.packb([[1] * 60_000] * 16)
 _NESTED = b"\x91" * (1 << 20)
 _DEEP_EVENT = b'[{"event":"e","time":1,"user_id":"u","properties":{"a":' + b"[" * 500_000
+_DEEP = b"[" * (1 << 20)
+_DEEP_OTHERS = b'{"api_key":"k","batch":' + b"[" * 900_000
+_WIDE_OTHERS = b'{"api_key":"k","batch":[' + b"{}," * 250_000 + b"{}]}"
+INFLATED: dict[str, int] = {
+    "gzip bombs": MOST_INFLATED,
+    "large good bodies": len(_WIDE * 2),
+    "nested msgpack": len(_NESTED),
+    "wide msgpack": max(len(_WIDE), 1 << 20),
+    "deep JSON": len(_DEEP),
+    "deep JSON of others' SDKs": len(_DEEP_OTHERS),
+    "wide JSON of others' SDKs": len(_WIDE_OTHERS),
+}
+"""Bytes of the largest body of some attacks, inflated; the server has WORKERS of them at once."""
 ATTACKS: dict[str, Callable[[Aim], Coroutine[None, None, None]]] = {
     "slow headers": slow_headers,
     "slow bodies": slow_bodies,
@@ -231,11 +246,9 @@ ATTACKS: dict[str, Callable[[Aim], Coroutine[None, None, None]]] = {
     "large good bodies": _bodies(gzip.compress(_WIDE * 2, 1), coding="gzip"),
     "nested msgpack": _bodies(_NESTED),
     "wide msgpack": _bodies(_WIDE, b"\xdd\xff\xff\xff\xff" + bytes(1 << 20)),
-    "deep JSON": _bodies(b"[" * (1 << 20), _DEEP_EVENT),
-    "deep JSON of others' SDKs": _foreign("/batch", b'{"api_key":"k","batch":' + b"[" * 900_000),
-    "wide JSON of others' SDKs": _foreign(
-        "/batch", b'{"api_key":"k","batch":[' + b"{}," * 250_000 + b"{}]}"
-    ),
+    "deep JSON": _bodies(_DEEP, _DEEP_EVENT),
+    "deep JSON of others' SDKs": _foreign("/batch", _DEEP_OTHERS),
+    "wide JSON of others' SDKs": _foreign("/batch", _WIDE_OTHERS),
     "new names": new_names,
     "key guessing": key_guessing,
     "huge headers": huge_headers,

@@ -27,7 +27,8 @@ from typing import Any
 
 import msgpack
 
-from bench.attack_kinds import ATTACKS, NOW, SLOW, Aim
+from bench.attack_kinds import ATTACKS, INFLATED, NOW, SLOW, WORKERS, Aim
+from bench.measure import MIB
 from bench.serving import ROOT, Server, environment
 
 GOOD = 4
@@ -40,7 +41,9 @@ LEAD_S = 2.0
 
 @dataclass(slots=True)
 class Seen:
-    """What became of one attack. Times in ms, memory in MiB."""
+    """What became of one attack. Times in ms, memory in MiB. ``times_inflated``: the memory by the
+    size of the bodies that are there at once, inflated; 0 where there are none of a size.
+    """
 
     attack: str
     p99_alone: float = 0.0
@@ -48,6 +51,7 @@ class Seen:
     requests: int = 0
     refused: dict[str, int] = field(default_factory=dict)
     grown_mib: float = 0.0
+    times_inflated: float = 0.0
     alive: bool = False
 
 
@@ -169,6 +173,8 @@ def attacked(server: Server, name: str, seconds: float, slow: int = SLOW) -> See
             attack.kill()
             attack.communicate()
     seen.grown_mib = peak.grown_mib
+    if name in INFLATED:
+        seen.times_inflated = round(seen.grown_mib * MIB / (WORKERS * INFLATED[name]), 1)
     seen.p99_beside = _p99(said["times"])
     seen.requests = len(said["times"])
     seen.refused = {status: n for status, n in said["statuses"].items() if status != "200"}
@@ -227,7 +233,8 @@ def _say(seen: Seen) -> None:
     ratio = seen.p99_beside / max(seen.p99_alone, 0.1)
     print(
         f"{seen.attack:28} p99 {seen.p99_alone:7.1f} → {seen.p99_beside:7.1f} ms ({ratio:4.1f} ×) "
-        f" {seen.requests} requests, not taken {seen.refused or 'none'}, +{seen.grown_mib:.0f} MiB,"
+        f" {seen.requests} requests, not taken {seen.refused or 'none'}, +{seen.grown_mib:.0f} MiB"
+        f"{f' ({seen.times_inflated} × inflated)' if seen.times_inflated else ''},"
         f" {'answers afterwards' if seen.alive else 'DOES NOT ANSWER'}",
         flush=True,
     )
