@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from zuji.engine.engine import open_project
 from zuji.engine.errors import (
@@ -21,7 +23,7 @@ from zuji.engine.errors import (
 from zuji.engine.people.blob import Blob
 from zuji.engine.people.graph import Graph, graph_of
 from zuji.engine.people.tags.days import day_of, due_days
-from zuji.engine.people.tags.rules import Schedule, definition_from, definition_to
+from zuji.engine.people.tags.rules import Schedule, definition_from, definition_to, parts_of_rule
 from zuji.engine.query.context import Cancel
 from zuji.engine.query.scope import Scope
 from zuji.engine.storage.files import Files
@@ -458,6 +460,40 @@ def test_what_is_wrong_is_told_with_its_place(engine, change, path):
         engine.tags.define(document)
     assert told.value.path == path, told.value
     assert "new" not in [one["name"] for one in engine.tags.all()]
+
+
+WORDS = st.sampled_from(
+    [
+        *("name", "rule", "kind", "layers", "if", "v", "did", "e", "tag", "op", "eq", "all", "not"),
+        *("value", "aggregate", "rfm", "expression", "imported", "manual", "events", "measure"),
+        *("sum", "event.amount", "user.city", "as", "type", "string", "days", "buckets", "else"),
+        *("schedule", "every", "at", "02:00", "count", "take", "p", "first", "pay", "*", "level"),
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=5),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.dictionaries(WORDS, JSON, max_size=5),
+    st.sampled_from(["layers", "value", "aggregate", "rfm", "expression", "imported", "manual"]),
+    st.dictionaries(WORDS, JSON, max_size=4),
+)
+def test_nonsense_is_an_invalid_query(more, kind, rule):
+    document = {"name": "a", "rule": {"kind": kind, **rule}, **more}
+    path, made = "$", None
+    try:
+        made = definition_from(document)
+    except InvalidQuery as error:
+        path = error.path
+    assert path.startswith("$")
+    if made is not None:
+        assert definition_from(definition_to(made)) == made
+        parts_of_rule(made.rule)
 
 
 def test_a_definition_is_echoed_with_its_defaults():
