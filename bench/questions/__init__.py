@@ -47,6 +47,7 @@ def questions(shape: Shape) -> list[Question]:
         retention.filtered(shape),
         actives.actives(shape),
         actives.cohort(shape),
+        actives.five_rules(shape),
         funnels.filtered(shape),
         trends.twenty(shape),
         groups.urls(shape),

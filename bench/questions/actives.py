@@ -13,9 +13,10 @@ from bench.questions.question import (
     day_number,
     duck_day,
     envelope,
+    listed,
     within,
 )
-from bench.shape import city_name, event_name
+from bench.shape import DAY_MS, city_name, event_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 DID = event_name(5)
 NEVER = event_name(8)
 TIMES = 3
+PAID = event_name(6)
+CAME = event_name(2)
+ENOUGH = 100
+RICH = ("silver", "gold")
 CITY = city_name(0)
 
 
@@ -130,6 +135,73 @@ def cohort(shape: Shape) -> Question:
         zuji_cells=lambda answers: {"users": int(answers[0][0]["value"])},
         peer_cells=lambda answers: {"users": int(answers[0][0][0])},
     )
+
+
+def five_rules(shape: Shape) -> Question:
+    """Users of two levels who did one event often, paid enough, came lately, never did another."""
+    audience = {
+        "all": [
+            {"user": {"p": "user.level", "op": "in", "v": list(RICH)}},
+            {"did": {"e": DID, "count": {"op": "gte", "v": TIMES}}},
+            {
+                "did": {
+                    "e": PAID,
+                    "measure": {"sum": "event.amount"},
+                    "value": {"op": "gte", "v": ENOUGH},
+                }
+            },
+            {"did": {"e": CAME, "within": {"n": 7, "unit": "day"}}},
+            {"did_not": {"e": NEVER}},
+        ]
+    }
+    series = [{"e": DID, "measure": "users"}]
+    lately = shape.end_ms - 7 * DAY_MS
+    rich = f"SELECT user FROM {{users}} WHERE level IN ({listed(RICH)})"
+    chosen = f"event IN ({listed((DID, PAID, CAME, NEVER))}) AND {within(shape)}"
+
+    def sql(count_if: str, sum_if: str) -> tuple[str, ...]:
+        did, paid, never = (f"event = '{name}'" for name in (DID, PAID, NEVER))
+        came = f"event = '{CAME}' AND ts >= {lately}"
+        having = (
+            f"{count_if.format(did)} >= {TIMES} AND {sum_if.format(paid)} >= {ENOUGH} "
+            f"AND {count_if.format(came)} > 0 AND {count_if.format(never)} = 0"
+        )
+        grouped = f"SELECT user FROM {{events}} WHERE {chosen}"
+        return (
+            f"SELECT count(*) FROM ({grouped} AND user IN ({rich}) GROUP BY user HAVING {having})",
+            f"SELECT count(*) FROM ({grouped} GROUP BY user HAVING {having}) "
+            f"WHERE user IN ({rich})",
+        )
+
+    clickhouse = sql("countIf({0})", "sumIf(amount, {0})")
+    duckdb = sql("count(*) FILTER ({0})", "sum(amount) FILTER ({0})")
+    return Question(
+        name="cohort_five",
+        title="cohort of five rules: level, A ≥ 3 times, Σ amount of B, C in 7 days, never D",
+        goal_ms=300.0,
+        goal_ratio=10.0,
+        queries=(envelope(shape, "event", {"series": series}, "all", audience=audience),),
+        clickhouse=tuple((form,) for form in clickhouse),
+        duckdb=tuple((form,) for form in duckdb),
+        polars=(partial(_five_rules, shape),),
+        zuji_cells=lambda answers: {"users": int(answers[0][0]["value"])},
+        peer_cells=lambda answers: {"users": int(answers[0][0][0])},
+    )
+
+
+def _five_rules(shape: Shape, frames: Frames) -> list[Rows]:
+    import polars as pl
+
+    rich = frames.users.lazy().filter(pl.col("level").is_in(RICH)).select("user")
+    asked = {name: frames.asked(frames.events(name), shape) for name in (DID, PAID, CAME, NEVER)}
+    did = asked[DID].join(rich, on="user", how="semi").group_by("user").agg(pl.len().alias("n"))
+    often = did.filter(pl.col("n") >= TIMES).select("user")
+    sums = asked[PAID].group_by("user").agg(pl.col("amount").sum())
+    paid = sums.filter(pl.col("amount") >= ENOUGH).select("user")
+    came = asked[CAME].filter(pl.col("ts") >= shape.end_ms - 7 * DAY_MS).select("user")
+    found = often.join(paid, on="user", how="semi").join(came, on="user", how="semi")
+    found = found.join(asked[NEVER].select("user"), on="user", how="anti")
+    return [frames.rows(found.select(pl.len()))]
 
 
 def _cohort(shape: Shape, frames: Frames) -> list[Rows]:
