@@ -1,0 +1,173 @@
+"""Ids killed at any call, cut off from power: what was said and acknowledged is known, every row
+stands with its owner, and compaction neither loses nor doubles one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections import Counter
+
+import msgpack
+import pytest
+
+from tests.crash.disk import states
+from tests.crash.fault_files import KillFiles, RecordingFiles
+from tests.crash.process import apart, run_killed
+from tests.crash.scenario import CONFIG, START_MS, open_engine
+from tests.oracle.identity import OracleIdentity
+from zuji.engine.export import read_events
+from zuji.engine.index import link_files
+from zuji.engine.storage.files import Files
+
+pytestmark = pytest.mark.usefixtures("same_project", "_files_become_one")
+
+# a: batch, s: say by hand, f: flush, c: compact, o: close and open again
+STEPS = "aaafasafcaasofaacasfaaocasacaafo"
+PHONES, PEOPLE = ("p0", "p1", "p2"), ("ann", "bob", "cy")
+
+
+@pytest.fixture
+def _files_become_one(monkeypatch):
+    monkeypatch.setattr(link_files, "FILES_ALIKE", 2)
+
+
+def events(n):
+    """Rows of step ``n``: some of a device alone, some of a customer on it, one apart."""
+    rng = random.Random(f"step {n}")
+    found = []
+    for i in range(4):
+        time = START_MS + rng.randrange(8) * 86_400_000 * 7 + 8 * n + i
+        row = {"event": "view", "time": time, "properties": {"n": n, "i": i}}
+        row["device_id"] = rng.choice(PHONES)
+        if i % 2:
+            row["user_id"] = rng.choice(PEOPLE)
+            row["event"] = "$UnbindID" if rng.random() < 0.15 else "login"
+        found.append(row)
+    return found
+
+
+def saying(n):
+    """What is said by hand in step ``n``: (what, user, device, time)."""
+    rng = random.Random(f"said {n}")
+    time = START_MS + rng.randrange(8) * 86_400_000 * 7
+    return rng.choice(["bind", "unbind", "bind"]), rng.choice(PEOPLE), rng.choice(PHONES), time
+
+
+def run(files, root, ack, steps=STEPS):
+    """The client: each step is acknowledged before the next."""
+    engine = open_engine(files, root, CONFIG)
+    for n, step in enumerate(steps):
+        if step == "a":
+            engine.append_batch(msgpack.packb({"batch_id": f"b{n}", "events": events(n)}))
+            ack(n)
+        elif step == "s":
+            what, user, device, time = saying(n)
+            getattr(engine.identity, what)(user, device, time)
+            ack(n)
+        elif step == "f":
+            engine.flush()
+        elif step == "c":
+            engine.compact()
+        else:
+            engine.close()
+            engine = open_engine(files, root, CONFIG)
+    engine.close()
+
+
+def expected(steps):
+    """Rows with their owners after some steps."""
+    identity, rows = OracleIdentity(), []
+    for n in steps:
+        if STEPS[n] == "s":
+            what, user, device, time = saying(n)
+            (identity.together if what == "bind" else identity.apart)(device, user, time)
+            continue
+        for row in events(n):
+            rows.append(row)
+            if "user_id" in row:
+                apart_ = row["event"] == "$UnbindID"
+                say = identity.apart if apart_ else identity.together
+                say(row["device_id"], row["user_id"], row["time"])
+    found = Counter()
+    for row in rows:
+        kind, name = identity.owner(row.get("user_id"), row["device_id"], row["time"])
+        user = name if kind == "user" else None
+        found[row["event"], row["time"], user, row["device_id"]] += 1
+    return found
+
+
+def stored(engine):
+    found = Counter()
+    for table in read_events(engine):
+        for row in table.select(("event", "time", "user_id", "device_id")).to_pylist():
+            ms = round(row["time"].timestamp() * 1000)
+            found[row["event"], ms, row["user_id"], row["device_id"]] += 1
+    return found
+
+
+def check(root, acked):
+    """Whatever was acknowledged counts, and at most the step after it; also compacted."""
+    said = [n for n, step in enumerate(STEPS) if step in "as"]
+    assert said[: len(acked)] == acked
+    more = said[: len(acked) + 1]
+    engine = open_engine(Files(), root, CONFIG)
+    try:
+        found = stored(engine)
+        assert found in (expected(acked), expected(more)), (found, expected(acked))
+        engine.compact()
+        assert stored(engine) == found
+        assert list(engine.scrub()) == []
+    finally:
+        engine.close()
+    engine = open_engine(Files(), root, CONFIG)
+    try:
+        assert stored(engine) == found
+    finally:
+        engine.close()
+
+
+def calls_of(root):
+    def work():
+        files = RecordingFiles()
+        run(files, root, files.mark)
+        return files.ops
+
+    return apart(work)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_sampled_calls_leaves_every_row_with_its_owner(fast_path, half):
+    count = sum(op.kind != "mark" for op in calls_of(os.path.join(fast_path, "count")))
+    assert count > 150
+    rng = random.Random(f"identity {half}")
+    for site in sorted({*rng.sample(range(count), 20), count - 1}):
+        root = os.path.join(fast_path, str(site))
+        acked = run_killed(
+            lambda ack, r=root, s=site: run(KillFiles(s, half=half), r, ack), killed=None
+        )
+        if os.path.isdir(os.path.join(root, "default")):
+            try:
+                apart(lambda r=root, a=acked: check(r, a))
+            except AssertionError as error:
+                raise AssertionError(f"killed at site {site}: {error}") from None
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def test_sampled_states_after_a_power_cut_have_every_row_with_its_owner(fast_path):
+    root = os.path.join(fast_path, "run")
+    target = os.path.join(fast_path, "state")
+    seen = checked = 0
+    for state in states(calls_of(root), root, seed=1, limit=1):
+        seen += 1
+        if seen % 97 or "default" not in state.directories:
+            continue
+        state.write(target)
+        notes = sorted(set(state.notes))
+        try:
+            apart(lambda n=notes: check(target, n))
+        except AssertionError as error:
+            raise AssertionError(f"cut after call {state.cut}: {error}") from None
+        checked += 1
+    assert checked > 3
