@@ -210,7 +210,7 @@ def test_cases(text, row, expected):
         ("iff(event.a, 1, 2)", "unknown function"),
         ("if(event.vip, 1)", "takes 3 values"),
         ("substr('a')", "2 to 3 values"),
-        ("event.a.b", "no part of the language"),
+        ("event[0].b", "no part of the language"),
         ("[1, 2]", "no part of the language"),
         ("lambda: 1", "no part of the language"),
         ("event.a if event.vip else 2", "no part of the language"),
@@ -268,3 +268,9 @@ def test_what_is_read_is_known():
         "event.d",
         "event.a",
     ]
+
+
+def test_a_name_with_dots_is_a_property_as_anywhere_else():
+    """``event.product_id.category``: of the item that ``event.product_id`` names."""
+    assert list(reads(parsed("event.product_id.category"))) == ["event.product_id.category"]
+    assert parsed("user.a.b.c") == parsed('user["a.b.c"]')
