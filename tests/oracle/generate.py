@@ -62,8 +62,10 @@ def project(seed: int) -> Case:
     case.first, case.last = min(instants), max(instants)
     users = _users(rng)
     sent: list[tuple[str | None, list[dict[str, Any]]]] = []
+    taken: set[int] = set()
     for number in range(rng.choice([0, 1, 2, 4, 6, 8])):
         events = [event_of(rng, instants, users) for _ in range(rng.choice([1, 10, 20, 40]))]
+        untie(events, instants, taken)
         if rng.random() < 0.7:
             events.sort(key=lambda e: sort_time(e["time"]))
         sent.append((f"b{number}" if rng.random() < 0.5 else None, events))
@@ -71,6 +73,21 @@ def project(seed: int) -> Case:
             sent.append(rng.choice(sent))
     case.batches = sent
     return case
+
+
+def untie(rows: list[dict[str, Any]], instants: list[int], taken: set[int]) -> None:
+    """Nothing else happens at an instant at which a device alone is seen: nobody promises the order
+    of records of several ids at one instant. ``instants``: of customers; ``taken``: of devices.
+    """
+    busy = set(instants) | {sort_time(row["time"]) for row in rows if "user_id" in row}
+    for row in rows:
+        if "user_id" in row:
+            continue
+        at = sort_time(row["time"])
+        while at in busy or at in taken:
+            at += 1
+            row["time"] = at
+        taken.add(at)
 
 
 def sort_time(time: Any) -> int:

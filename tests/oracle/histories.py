@@ -23,6 +23,7 @@ from tests.oracle.generate import (
     event_of,
     instants_near,
     sort_time,
+    untie,
 )
 from tests.oracle.identity import SHARED
 from tests.oracle.project import UNBIND
@@ -44,8 +45,8 @@ Step = tuple[Any, ...]
 @dataclass
 class History(Case):
     """Steps in their order. ``shared``: the project's setting of that name. ``tied``: records of
-    several ids, or several of a device, at one instant, whose order nobody promises: only their
-    owners are to be compared.
+    devices stand at one instant with others, in an order that nobody promises: only their owners
+    are to be compared.
     """
 
     steps: list[Step] = field(default_factory=list)
@@ -67,7 +68,7 @@ def history(seed: int) -> History:
     rows = (_story if rng.random() < 0.5 else _chaos)(rng, instants, people, devices)
     made.tied = rng.random() < 0.2
     if not made.tied:
-        _untie(rows)
+        untie(rows, [], set())
     _arrival(rng, rows)
     made.steps = list(_steps(rng, rows, instants, people, devices))
     made.batches = [(step[1], step[2]) for step in made.steps if step[0] == "append"]
@@ -117,17 +118,6 @@ def _story(
         if rng.random() < 0.2:
             rows.append({**named, "event": UNBIND, "time": at})
     return rows
-
-
-def _untie(rows: list[dict[str, Any]]) -> None:
-    """At each instant there are records of one customer alone, or one of a device."""
-    taken: dict[int, str | int] = {}
-    for number, row in enumerate(rows):
-        who = row.get("user_id", number)
-        at = sort_time(row["time"])
-        while taken.setdefault(at, who) != who:
-            at += 1
-            row["time"] = at
 
 
 def _arrival(rng: random.Random, rows: list[dict[str, Any]]) -> None:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from tests.oracle.identity import OracleIdentity
 from tests.oracle.walltime import EPOCH, instant
 
 if TYPE_CHECKING:
-    from tests.oracle.identity import OracleIdentity, Owner
+    from tests.oracle.identity import Owner
 
 NULL = object()
 LIST_VALUES = 500
@@ -76,11 +77,11 @@ class Refused(Exception):
 @dataclass
 class OracleProject:
     """Everything that was accepted, and what was not. ``watermark``: time of the newest event.
-    ``identity``: None leaves every id a user of its own.
+    ``identity``: all that was said of ids.
     """
 
     tz: str = "Asia/Shanghai"
-    identity: OracleIdentity | None = None
+    identity: OracleIdentity = field(default_factory=OracleIdentity)
     event_kinds: dict[str, str] = field(default_factory=dict)
     user_kinds: dict[str, str] = field(default_factory=dict)
     refused: list[tuple[int, str]] = field(default_factory=list)
@@ -149,9 +150,8 @@ class OracleProject:
             self._inserts.add(insert)
         order = self._order
         self._order += 1
-        if self.identity is not None:
-            unbinds = not profile and event["event"] == UNBIND
-            self._said(user, device, time, unbinds, props)
+        unbinds = not profile and event["event"] == UNBIND
+        self._said(user, device, time, unbinds, props)
         if profile:
             op = kind.removeprefix("profile_").replace("unset", "set")
             made = [Profile(time, order, op, name, value) for name, value in props.items()]
@@ -175,7 +175,6 @@ class OracleProject:
         props: dict[str, Value | None],
     ) -> None:
         """What an accepted record says of its ids."""
-        assert self.identity is not None
         others = [] if device is None else [device]
         for name, value in props.items() if user is not None else ():
             typed_id = name.startswith(TYPED) and name not in UNTYPED
@@ -208,9 +207,7 @@ class OracleProject:
 
     def owner(self, user: str | None, device: str | None, time: int) -> Owner:
         """Whose a row with these ids is."""
-        if self.identity is not None:
-            return self.identity.owner(user, device, time)
-        return ("user", user) if user is not None else ("device", str(device))
+        return self.identity.owner(user, device, time)
 
     @property
     def profiles(self) -> dict[Owner, list[Profile]]:

@@ -160,7 +160,7 @@ def test_the_rows_of_a_project_have_the_same_owners_however_they_arrive():
         answers = []
         for _ in range(4):
             rng.shuffle(rows)
-            made = OracleProject(identity=OracleIdentity())
+            made = OracleProject()
             for row in rows:
                 made.append([row])
             whose = sorted((r.event, r.user, r.time, r.ids) for r in made.rows)
@@ -170,7 +170,7 @@ def test_the_rows_of_a_project_have_the_same_owners_however_they_arrive():
 
 
 def test_a_project_resolves_when_it_is_asked():
-    made = OracleProject(identity=OracleIdentity())
+    made = OracleProject()
     made.append([{"device_id": "d", "event": "open", "time": 1}])
     assert made.users() == [("device", "d")]
     made.append([{"type": "profile_set", "device_id": "d", "time": 2, "properties": {"n": 1}}])
@@ -187,7 +187,7 @@ def test_a_project_resolves_when_it_is_asked():
 
 
 def test_typed_ids_are_devices_of_another_name():
-    made = OracleProject(identity=OracleIdentity())
+    made = OracleProject()
     mobile = "$identity_mobile+138"
     made.append([{"device_id": mobile, "event": "call", "time": 1}])
     made.append(
@@ -201,7 +201,6 @@ def test_typed_ids_are_devices_of_another_name():
         ]
     )
     assert [row.user for row in made.rows] == [ANN]
-    assert made.identity is not None
     assert {said.device for said in made.identity.said} == {mobile}
     made.append(
         [

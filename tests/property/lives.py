@@ -74,20 +74,20 @@ class Lives:
             self.engine.append_batch(packed(events, batch_id))
         elif what == "bind":
             user, device, time = given
-            self._identity.together(device, user, time)
+            self.oracle.identity.together(device, user, time)
             self.engine.identity.bind(user, device, time)
         elif what == "unbind":
             user, device, time = given
-            self._identity.apart(device, user, time)
+            self.oracle.identity.apart(device, user, time)
             self.engine.identity.unbind(user, device, time)
         elif what == "undo":
             user, device = given
-            known = user in self._identity.customers_of(device)
+            known = user in self.oracle.identity.customers_of(device)
             try:
                 self.engine.identity.undo(user, device)
             except NotFound:
                 assert not known, f"there was something to undo of {user} and {device}"
-            self._identity.undo(device, user)
+            self.oracle.identity.undo(device, user)
         elif what == "flush":
             self.engine.flush()
         elif what == "compact":
@@ -95,11 +95,6 @@ class Lives:
         else:
             self._reopen(killed=what == "killed")
         self.oracle.resolve_again()
-
-    @property
-    def _identity(self) -> OracleIdentity:
-        assert self.oracle.identity is not None
-        return self.oracle.identity
 
     def _reopen(self, *, killed: bool) -> None:
         """Opens the files anew; killed: as a dead process leaves them, the WAL not in segments."""
@@ -163,7 +158,7 @@ class Lives:
             (c["device_id"], c["time"], tuple(c["user_ids"]))
             for c in self.engine.identity.conflicts()
         ]
-        wanted = [(c.device, c.time, c.customers) for c in self._identity.conflicts()]
+        wanted = [(c.device, c.time, c.customers) for c in self.oracle.identity.conflicts()]
         if told != wanted:
             yield f"conflicts: engine {told}, oracle {wanted}"
 
