@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 PARTS = "ids,late,pending"
 BATCH = 100_000
+BATCH_EVENTS = 2_000
 CUSTOMER_BYTES, DEVICE_BYTES = 12, 36
 START_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
 DAY_MS = 86_400_000
@@ -145,8 +146,8 @@ def made(folder: Path, users: int) -> Any:
     return engine
 
 
-def logins(some: Ints) -> bytes:
-    """A batch in which customers log in on their devices, after all else."""
+def logins(some: Ints) -> list[bytes]:
+    """Batches in which customers log in on their devices, after all else."""
     import msgpack
 
     when = START_MS + DAYS * DAY_MS
@@ -154,8 +155,10 @@ def logins(some: Ints) -> bytes:
         {"event": "login", "time": when, "user_id": f"c{n}", "device_id": device_of(n)}
         for n in some.tolist()
     ]
-    blob: bytes = msgpack.packb({"events": events})
-    return blob
+    return [
+        msgpack.packb({"events": events[first : first + BATCH_EVENTS]})
+        for first in range(0, len(events), BATCH_EVENTS)
+    ]
 
 
 RANGE = {"from": "2026-10-01", "to": "2026-10-31", "tz": "Asia/Shanghai"}
@@ -190,7 +193,7 @@ def late(users: int, batch: int, folder: Path) -> dict[str, Any]:
     acks, queries = [], []
     for blob in batches:
         began = time.perf_counter()
-        engine.append_batch(blob)
+        engine.append_many(blob)
         acks.append(time.perf_counter() - began)
         began = time.perf_counter()
         answer = engine.query(PEOPLE)
@@ -223,11 +226,8 @@ def pending(users: int, share: float, folder: Path) -> dict[str, Any]:
     """Queries with ``share`` of the users pending, beside the same rows without, in turns."""
     without, beside = made(folder / "without", users), made(folder / "with", users)
     some = np.random.default_rng(3).choice(users, int(users * share), replace=False)
-    for first in range(0, len(some), 4_000):
-        beside.append_batch(logins(some[first : first + 4_000]))
-        without.append_batch(
-            logins(some[first : first + 4_000] + users)
-        )  # of whom there is nothing
+    beside.append_many(logins(some))
+    without.append_many(logins(some + users))  # of whom there is nothing
     found: dict[str, Any] = {"users": users, "rows": users * ROWS_A_USER, "pending": len(some)}
     for name, query in (("funnel", FUNNEL), ("retention", RETENTION), ("people", PEOPLE)):
         taken: dict[str, list[float]] = {"without": [], "with": []}
