@@ -1,5 +1,5 @@
-"""Items against plain dicts: whatever order records arrive in, through flushes, reopening, replays of
-the log (a reader beside the writer) and files that are put together.
+"""Items against plain dicts: whatever order records arrive in, through flushes, reopening, replays
+of the log (a reader beside the writer) and files that are put together.
 """
 
 from __future__ import annotations

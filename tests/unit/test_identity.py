@@ -121,10 +121,6 @@ def test_a_damaged_chunk_names_its_file(make, new_name, tmp_path):
     assert caught.value.path.endswith(name)
 
 
-def test_nobody_is_pending_yet(make):
-    assert make().pending == {}
-
-
 @given(st.lists(st.binary(max_size=9), min_size=1, max_size=20), st.data())
 def test_gathered_strings_are_those_asked_for(strings, data):
     rows = data.draw(st.lists(st.integers(0, len(strings) - 1), max_size=30))

@@ -31,8 +31,8 @@ from zuji.engine.query.analyses.user_property_values import (
 from zuji.engine.query.answer import Answer, Model, by_columns
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, one_line
-from zuji.engine.query.crowd import everybody as project_users
 from zuji.engine.query.crowd import allowed, members
+from zuji.engine.query.crowd import everybody as project_users
 from zuji.engine.query.entries import Entries
 from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._events import count_by_user
