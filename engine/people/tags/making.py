@@ -13,8 +13,8 @@ import numpy as np
 from zuji.engine import calendars
 from zuji.engine.people.tags.behaviour import aggregated, taken
 from zuji.engine.people.tags.moment import Moment
-from zuji.engine.people.tags.rules import Aggregate, Derived, Layers, RfmTag, Taken, tree_of
-from zuji.engine.query.analyses.rfm import LAYERS, RfmBody, RfmQuery, Thresholds, cells_of_users
+from zuji.engine.people.tags.rules import Aggregate, Derived, Layers, ScoreTag, Taken, tree_of
+from zuji.engine.query.analyses.scoring import SCORES
 from zuji.engine.query.bind import Bound
 from zuji.engine.query.crowd import members
 from zuji.engine.query.model import Time
@@ -66,8 +66,8 @@ def _maker(rule: AnyRule, kind: Kind, moment: Moment) -> Callable[[int], Column 
         return lambda shard: taken(rule, kind, moment, shard)
     if isinstance(rule, Aggregate):
         return lambda shard: aggregated(rule, kind, moment, shard)
-    if isinstance(rule, RfmTag):
-        cells = cells_of_users(_rfm_question(rule, moment))
+    if isinstance(rule, ScoreTag):
+        cells = SCORES.of_users(_score_question(rule, moment))
         own = rule
         return lambda shard: _of_cells(own, *cells[shard], moment.view.users[shard])
     assert isinstance(rule, Derived)
@@ -107,25 +107,25 @@ def _derived(rule: Derived, kind: Kind, moment: Moment, shard: int) -> Column | 
     )
 
 
-# --------------------------------------------------------------------------------------------- RFM
+# ------------------------------------------------------------------------------------------ scores
 
 
-def _rfm_question(rule: RfmTag, moment: Moment) -> Bound:
+def _score_question(rule: ScoreTag, moment: Moment) -> Bound:
     first = calendars.local_date(moment.begin_ms(rule.days), moment.view.tz)
     time = Time(from_=first.isoformat(), to=moment.day.isoformat(), tz=moment.view.tz)
-    body = RfmBody(
-        event=rule.event,
-        monetary=rule.monetary,
-        cells="layers" if rule.gives == "layer" else "scores",
-        thresholds=rule.thresholds or Thresholds(),
+    query = SCORES.question(
+        rule.event,
+        rule.monetary,
+        time,
+        layers=rule.gives == "layer",
+        thresholds=rule.thresholds,
         quantiles=rule.quantiles,
     )
-    query = RfmQuery(time=time, body=body).completed()
     span = resolve_range(time, moment.view.now_ms, moment.view.tz)
     return Bound(query, moment.view, moment.context, span, None)
 
 
-def _of_cells(rule: RfmTag, who: Any, cells: Any, users: int) -> Column | None:
+def _of_cells(rule: ScoreTag, who: Any, cells: Any, users: int) -> Column | None:
     if not len(who):
         return None
     has = np.zeros(users, np.uint8)
@@ -134,7 +134,7 @@ def _of_cells(rule: RfmTag, who: Any, cells: Any, users: int) -> Column | None:
     if rule.gives == "layer":
         layers: Any = np.zeros(users, np.uint8)
         layers[who] = cells
-        return Column(Kind.STRING, layers, present, list(LAYERS))
+        return Column(Kind.STRING, layers, present, list(SCORES.layers))
     scores = cells // 36, cells // 6 % 6, cells % 6
     if rule.gives == "scores":
         texts = [f"{r}{f}{m}" for r in range(1, 6) for f in range(1, 6) for m in range(1, 6)]
@@ -142,7 +142,7 @@ def _of_cells(rule: RfmTag, who: Any, cells: Any, users: int) -> Column | None:
         codes[who] = ((scores[0] - 1) * 5 + scores[1] - 1) * 5 + scores[2] - 1
         return Column(Kind.STRING, codes, present, texts)
     values: Any = np.zeros(users, np.int64)
-    values[who] = scores["rfm".index(rule.gives)]
+    values[who] = scores[SCORES.letters.index(rule.gives)]
     return Column(Kind.INT, values, present)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from zuji.engine.people.tags.rules import Aggregate, Derived, Layers, RfmTag, Taken, tree_of
+from zuji.engine.people.tags.rules import Aggregate, Derived, Layers, ScoreTag, Taken, tree_of
 from zuji.engine.query.model import Envelope, EventPlace, PropertyPlace, place
 from zuji.engine.query.virtual.expression import reads
 
@@ -26,14 +26,14 @@ class Question(Envelope, frozen=True, kw_only=True, tag="tag"):
         rule: AnyRule = self.body
         if isinstance(rule, Taken | Aggregate):
             return [place(f"{_RULE}.events", rule.events)]
-        return [place(f"{_RULE}.event", rule.event)] if isinstance(rule, RfmTag) else []
+        return [place(f"{_RULE}.event", rule.event)] if isinstance(rule, ScoreTag) else []
 
     def property_places(self) -> list[PropertyPlace]:
         """What is taken, summed, read."""
         rule: AnyRule = self.body
         if isinstance(rule, Taken):
             return [PropertyPlace(f"{_RULE}.p", rule.p)]
-        if isinstance(rule, RfmTag):
+        if isinstance(rule, ScoreTag):
             return [PropertyPlace(f"{_RULE}.monetary", rule.monetary, "number")]
         if isinstance(rule, Derived):
             return [PropertyPlace(f"{_RULE}.as", p) for p in reads(tree_of(rule))]

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from zuji.engine.errors import InvalidQuery
 
 # msgspec reads these annotations at run time.
-from zuji.engine.query.analyses.rfm import Thresholds  # noqa: TC001
+from zuji.engine.query.analyses.scoring import SCORES, Thresholds
 from zuji.engine.query.audience import (
     Audience,
     Did,
@@ -111,9 +111,9 @@ class Aggregate(Rule, frozen=True, kw_only=True, tag="aggregate"):
     labels: tuple[Label, ...] | None = None
 
 
-class RfmTag(Rule, frozen=True, kw_only=True, tag="rfm"):
-    """Layer, or scores 1 to 5, of the RFM model over the last ``days``. ``gives``: the layer's
-    name, a score as a number, or all three as a text such as ``"543"``.
+class ScoreTag(Rule, frozen=True, kw_only=True, tag=SCORES.name):
+    """Layer, or scores 1 to 5, of the model that scores users, over the last ``days``. ``gives``:
+    the layer's name, a score as a number, or all three as a text such as ``"543"``.
     """
 
     event: Events
@@ -144,8 +144,8 @@ class Manual(Rule, frozen=True, kw_only=True, tag="manual"):
     values: tuple[Scalar, ...] | None = None
 
 
-AnyRule = Layers | Taken | Aggregate | RfmTag | Derived | Imported | Manual
-COMPUTED: Final = (Layers, Taken, Aggregate, RfmTag, Derived)
+AnyRule = Layers | Taken | Aggregate | ScoreTag | Derived | Imported | Manual
+COMPUTED: Final = (Layers, Taken, Aggregate, ScoreTag, Derived)
 
 
 class Schedule(Struct, frozen=True, forbid_unknown_fields=True):
@@ -181,7 +181,7 @@ def definition_from(document: Mapping[str, Any] | str | bytes) -> Definition:
             check_named(rule.p, f"{path}.p", (EVENT,))
         else:
             _check_buckets(rule, path)
-    elif isinstance(rule, RfmTag):
+    elif isinstance(rule, ScoreTag):
         check_events(rule.event, f"{path}.event")
     elif isinstance(rule, Derived):
         tree = tree_of(rule)
@@ -264,7 +264,7 @@ def _kind(rule: AnyRule, kind_of: Callable[[str], Kind | None]) -> Kind:
         return _kind_taken(rule, kind_of)
     if isinstance(rule, Aggregate):
         return _kind_of_aggregate(rule, kind_of)
-    if isinstance(rule, RfmTag):
+    if isinstance(rule, ScoreTag):
         return Kind.STRING if rule.gives in ("layer", "scores") else Kind.INT
     kind = KIND_BY_LABEL[rule.type]
     if isinstance(rule, Derived):
@@ -396,13 +396,13 @@ def parts_of_rule(rule: AnyRule) -> Parts:
         )
     properties: set[str] = set()
     events: set[str] = set()
-    if isinstance(rule, Taken | Aggregate | RfmTag):
-        of = rule.event if isinstance(rule, RfmTag) else rule.events
+    if isinstance(rule, Taken | Aggregate | ScoreTag):
+        of = rule.event if isinstance(rule, ScoreTag) else rule.events
         events.update(of.names or ())
         properties.update(properties_of(of.where))
         if isinstance(rule, Taken):
             properties.add(rule.p)
-        elif isinstance(rule, RfmTag):
+        elif isinstance(rule, ScoreTag):
             properties.add(rule.monetary)
         elif rule.measure.p is not None:
             properties.add(rule.measure.p)
