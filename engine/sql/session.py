@@ -19,7 +19,7 @@ import pyarrow as pa
 from zuji.engine import calendars
 from zuji.engine.errors import InvalidInput, InvalidQuery, QueryBudgetExceeded
 from zuji.engine.query.result import ColumnInfo, Result
-from zuji.engine.sql.tables import Events, Users
+from zuji.engine.sql.tables import Cohorts, Events, Users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def ask(
     seconds: float | None = None,
     max_rows: int = MAX_ROWS,
 ) -> Result:
-    """Answers a SELECT over the tables ``events`` and ``users``; docs/sql.md has their columns.
+    """Answers a SELECT over ``events``, ``users`` and ``cohorts``; docs/sql.md has their columns.
 
     ``meta.truncated``: there were more than ``max_rows`` rows.
 
@@ -75,6 +75,7 @@ def ask(
             database.execute("SET TimeZone = ?", [view.tz])
             database.register("events", Events(view, scope, context))
             database.register("users", Users(view, scope, context))
+            database.register("cohorts", Cohorts(view, scope, context))
             database.execute("SET lock_configuration = true")
             _check(database, text)
             with _Watch(database, context):

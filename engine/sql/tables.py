@@ -20,6 +20,8 @@ from zuji.engine.export import ARROW_TYPES, SYSTEM, arrow_array, arrow_column, i
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.kernels._events import expand_users
+from zuji.engine.query.mark_names import COHORT
+from zuji.engine.query.marks import parts_of
 from zuji.engine.query.plan import RunRef
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.users import user_column
@@ -205,15 +207,9 @@ class Users(Table):
         return pa.schema(fields)
 
     def _batches(self, schema: pa.Schema, _condition: Any) -> Iterator[pa.RecordBatch]:
-        where = None if self.scope is None else self.scope.where
-        of_users = where is not None and all(p.startswith("user.") for p in properties_of(where))
         for shard in range(self.view.shards):
             self.context.check()
-            reader = ShardReader(self.view, shard, self.context)
-            rows = np.arange(reader.users)
-            if where is not None:
-                # Rows of events decide who belongs to a caller, unless profiles alone do.
-                rows = np.flatnonzero(reader.user_mask(where)) if of_users else self._seen(reader)
+            rows = self.visible(shard)
             users, devices = ids_of(self.view, shard, rows.astype(np.uint32))
             columns = []
             for field in schema:
@@ -226,6 +222,17 @@ class Users(Table):
                     column = arrow_column(found, rows, field.type)
                 columns.append(column)
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    def visible(self, shard: int) -> Any:
+        """Ordinals of the users that the caller may see."""
+        reader = ShardReader(self.view, shard, self.context)
+        where = None if self.scope is None else self.scope.where
+        rows: Any = np.arange(reader.users)
+        if where is not None:
+            # Rows of events decide who belongs to a caller, unless profiles alone do.
+            of_users = all(p.startswith("user.") for p in properties_of(where))
+            rows = np.flatnonzero(reader.user_mask(where)) if of_users else self._seen(reader)
+        return np.setdiff1d(rows, self.view.nobody(shard), assume_unique=True)
 
     def _seen(self, reader: ShardReader) -> Any:
         """Users with an event that the caller may see."""
@@ -244,6 +251,46 @@ class Users(Table):
                 of_row = np.repeat(lane.users, np.diff(lane.offsets).astype(np.int64))
                 seen[of_row if mask is True else of_row[mask.astype(bool)]] = True
         return np.flatnonzero(seen)
+
+
+class Cohorts(Users):
+    """A row a member of a cohort, by the version in force."""
+
+    def _columns(self) -> pa.Schema:
+        return pa.schema(
+            [
+                ("cohort", pa.string()),
+                ("user_id", pa.string()),
+                ("device_id", pa.string()),
+                (USER_KEY, pa.int64()),
+            ]
+        )
+
+    def _batches(self, schema: pa.Schema, _condition: Any) -> Iterator[pa.RecordBatch]:
+        kept = self.view.marks.get(COHORT)
+        names = () if kept is None else sorted(kept.kinds)
+        for shard in range(self.view.shards):
+            seen = self.visible(shard) if names else ()
+            for name in names:
+                self.context.check()
+                p = f"user.{COHORT}{name}"
+                if kept is None or not all(map(self._may, {p, *parts_of(self.view, p)})):
+                    continue
+                column = kept.column(self.view, shard, name, self.view.now_ms)
+                if column is None:
+                    continue
+                has = column.values != 0
+                if column.present is not None:
+                    has &= column.present != 0
+                rows = seen[has[seen]]
+                users, devices = ids_of(self.view, shard, rows.astype(np.uint32))
+                columns = {
+                    "cohort": pa.array([name] * len(rows), pa.string()),
+                    "user_id": users,
+                    "device_id": devices,
+                    USER_KEY: pa.array(_key(shard, rows)),
+                }
+                yield pa.RecordBatch.from_arrays([columns[f.name] for f in schema], schema=schema)
 
 
 def _column(name: str) -> str:

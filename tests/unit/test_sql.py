@@ -205,3 +205,26 @@ def test_appending_goes_on_beside_a_statement(engine):
     engine.append([{"event": "late", "user_id": "z", "time": "2026-10-01T00:00:00Z"}])
     assert rows(engine, "SELECT count(*) FROM events WHERE event = 'late'") == [[1]]
     assert time.monotonic() - began < 60
+
+
+def test_cohorts_are_a_table_of_members(engine):
+    assert rows(engine, "SELECT * FROM cohorts") == []
+    gold = {"user": {"p": "user.plan", "op": "eq", "v": "gold"}}
+    for name, rule in (("gold", gold), ("payers", {"did": {"e": "pay"}})):
+        engine.cohorts.define({"name": name, "rule": rule})
+    text = "SELECT cohort, user_id FROM cohorts WHERE cohort = 'gold'"
+    assert rows(engine, text) == [["gold", "u1"]]
+    text = """SELECT cohort, count(*), count(DISTINCT u.user_id) FROM cohorts
+              JOIN users u USING (user_key) GROUP BY cohort ORDER BY cohort"""
+    assert rows(engine, text) == [["gold", 1, 1], ["payers", 10, 7]]
+    masked = Scope(masked=frozenset({"user.plan"}))
+    text = "SELECT DISTINCT cohort FROM cohorts"
+    assert rows(engine, text, scope=masked) == [["payers"]]
+
+
+def test_a_device_that_is_a_customers_is_no_user(engine):
+    before = rows(engine, "SELECT count(*) FROM users")
+    engine.identity.bind("u1", "d1")
+    assert rows(engine, "SELECT count(*) FROM users") == [[before[0][0] - 1]]
+    text = "SELECT count(*) FROM events WHERE device_id = 'd1' AND user_id = 'u1'"
+    assert rows(engine, text) == [[20]]
