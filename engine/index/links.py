@@ -17,6 +17,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from zuji.engine.index._strings import StringTable, hash_bulk
+from zuji.engine.index.changes import Changes
 from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.owners import ITSELF, Facts, Owners, Pair, Shared, owners
 
@@ -73,7 +74,7 @@ class Links:
         self.number = 0
         """Of the last change."""
         self._said: I64 = np.empty(0, np.int64)  # while files are read: numbers of devices
-        self._touched: list[list[tuple[int, U32]]] = [[] for _ in range(identity.shards)]
+        self.touched = [Changes() for _ in range(identity.shards)]
         self._changed: list[I64] = []
         self.resets = 0
         """Changes when what is known to be kept may be kept no more."""
@@ -85,7 +86,7 @@ class Links:
     def nbytes(self) -> int:
         """Bytes of memory, about."""
         own = self._owner.nbytes + self._first.nbytes + 600 * len(self.facts)
-        touched = sum(200 + some.nbytes for mine in self._touched for _, some in mine)
+        touched = sum(mine.nbytes for mine in self.touched)
         return int(self.devices.nbytes) + own + touched
 
     @property
@@ -191,7 +192,7 @@ class Links:
             if int(ordinal[i]) not in mine:
                 mine.add(int(ordinal[i]))
                 self.number += 1
-                self._touched[int(shard[i])].append((self.number, ordinal[i : i + 1].copy()))
+                self.touched[int(shard[i])].add(self.number, ordinal[i : i + 1])
 
     # -- what follows --------------------------------------------------------------------------
 
@@ -253,17 +254,7 @@ class Links:
         """
         if not number:
             return self.linked[shard]
-        found = BitMap()
-        for change, ordinals in reversed(self._touched[shard]):
-            if change <= number:
-                break
-            found |= BitMap(ordinals)
-        return found
-
-    def forget_until(self, number: int) -> None:
-        """Nobody asks any more what moved since an earlier change than ``number``."""
-        for shard, mine in enumerate(self._touched):
-            self._touched[shard] = [one for one in mine if one[0] > number]
+        return self.touched[shard].since(number)
 
     def conflicts(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
         """(device, ms UTC, customers) of every moment at which somebody came in on a device beside
@@ -377,13 +368,13 @@ class Links:
             self.linked[shard] |= BitMap(ordinals)
         for number, keys, bounds in numbers:
             for shard, ordinals in self._found(keys, bounds):
-                self._touched[shard].append((number, ordinals))
+                self.touched[shard].add(number, ordinals)
         for facts in self.facts.values():
             for place, number in facts.before.items():
                 shard, ordinal = split(place)
-                self._touched[shard].append((number, np.array([ordinal], np.uint32)))
-        for mine in self._touched:
-            mine.sort(key=lambda one: one[0])
+                self.touched[shard].add(number, np.array([ordinal], np.uint32))
+        for mine in self.touched:
+            mine.sort()
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -432,7 +423,7 @@ class Links:
         for place in before:
             facts.before[place] = self.number
             shard, ordinal = split(place)
-            self._touched[shard].append((self.number, np.array([ordinal], np.uint32)))
+            self.touched[shard].add(self.number, np.array([ordinal], np.uint32))
 
     def _touch(self, at: I64) -> None:
         """Notes a change of devices by number."""
@@ -441,7 +432,7 @@ class Links:
         data, offsets = self.devices.gather(at.astype(np.uint32))
         for shard, ordinals in self._found(data, offsets):
             self.linked[shard] |= BitMap(ordinals)
-            self._touched[shard].append((self.number, ordinals))
+            self.touched[shard].add(self.number, ordinals)
 
     def _found(self, data: U8, offsets: I64) -> Iterator[tuple[int, U32]]:
         """Ordinals by shard of the keys that the id index knows."""
@@ -462,7 +453,7 @@ class Links:
     def _grow(self) -> None:
         size = len(self.devices)
         if size > len(self._owner):
-            room = max(size, 2 * len(self._owner))
+            room = max(size, len(self._owner) * 5 // 4)
             for name, fill in (("_owner", ITSELF), ("_first", 0)):
                 old: Any = getattr(self, name)
                 grown = np.full(room, fill, np.int64)

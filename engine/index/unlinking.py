@@ -65,9 +65,7 @@ def forget(links: Links, ordinals: Ordinals) -> None:
         gone = BitMap(mine)
         links.linked[shard] -= gone
         links.called[shard] -= gone
-        links._touched[shard] = [
-            (number, some[~np.isin(some, mine)]) for number, some in links._touched[shard]
-        ]
+        links.touched[shard].forget(mine)
     if not len(links):
         return
     one, whole, _ = _of(links, places, set(places.tolist()))
@@ -98,7 +96,7 @@ def part(links: Links, ordinals: Ordinals) -> None:
         for place in facts.pairs:  # rows that stand with others may be somebody else's now
             shard, ordinal = split(place)
             facts.before[place] = links.number
-            links._touched[shard].append((links.number, np.array([ordinal], np.uint32)))
+            links.touched[shard].add(links.number, np.array([ordinal], np.uint32))
         links.resets += 1
 
 
