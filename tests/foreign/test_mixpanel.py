@@ -278,7 +278,7 @@ def test_browser(live, npm, page, tmp_path):
     assert {"look", "apply", "at once", "leaving", "$create_alias"} == set(rows)
     look = rows["look"]
     assert look["device_id"] == device
-    assert "user_id" not in look
+    assert look["user_id"] == "ann"  # who logged in later
     assert (look["n"], look["city"], look["$lib"]) == (1, "济南 😀", "web")
     assert look["$lib_version"] == "2.83.0"
     assert look["$browser"] == "Chrome"

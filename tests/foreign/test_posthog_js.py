@@ -142,7 +142,7 @@ def test_a_page_is_stored_field_by_field(live, npm, page, tmp_path):
         "$pageview": 1,
     }
     first = rows["anonymous"]
-    assert (first.get("user_id"), first["device_id"]) == (None, told["device"])
+    assert (first["user_id"], first["device_id"]) == ("ann", told["device"])  # who logged in later
     assert (first["n"], first["nested"], first["text"], first["tags"]) == (
         1,
         '{"a":[1]}',

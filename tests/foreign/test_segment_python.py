@@ -121,9 +121,10 @@ def test_every_call_is_stored_field_by_field(live, kind):
         "level": "gold",
         "address": '{"city":"x"}',
     }
-    page = {"device_id": "d1", "name": "Home", "category": "shop", "url": "https://a/"}
+    late = {"user_id": "u1", "device_id": "d1"}  # who logged in later
+    page = {**late, "name": "Home", "category": "shop", "url": "https://a/"}
     assert rest("$pageview") == page
-    assert rest("$screen") == {"device_id": "d1", "name": "Start", "n": 2}
+    assert rest("$screen") == {**late, "name": "Start", "n": 2}
     assert rest("$group") == {"user_id": "u1", "$group_id": "g1", "plan": "pro"}
     assert rest("$alias") == {"user_id": "u1", "device_id": "d0", "previous_id": "d0"}
     assert live.profiles()["u1"] == {"level": "gold", "address": '{"city":"x"}'}

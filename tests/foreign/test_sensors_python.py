@@ -60,6 +60,7 @@ def test_each_consumer_stores_every_property(live, name):
         **common,
         "event": "ViewProduct",
         "time": moment(NOON),
+        "user_id": "customer-1",  # who logged in on it later
         "device_id": "anonymous-1",
         "whole": 7,
         "part": 12.5,
@@ -130,7 +131,7 @@ def test_identities(live):
     assert bound == {**common, "event": "$BindID"}
     assert pay == {**common, "event": "Pay", "sum": 5}
     alone = {**LIB, "device_id": "$identity_mobile+138", "$identity_mobile": "138"}
-    assert seen == {**alone, "event": "Seen"}
+    assert seen == {**alone, "event": "Seen", "user_id": "customer-1"}
     assert unbound == {**alone, "event": "$UnbindID"}
     assert live.profiles() == {"customer-1": {"level": "gold", **both}}
 
