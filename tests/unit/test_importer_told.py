@@ -79,9 +79,9 @@ def test_parcels_whose_refusals_were_not_written_are_asked_for_them_again(tmp_pa
     }
 
 
-def test_items_that_were_kept_aside_before_are_kept_aside(tmp_path):
+def test_details_that_were_kept_aside_before_are_kept_aside(tmp_path):
     path = tmp_path / "f.json"
-    item = {"type": "item_set", "item_type": "book", "item_id": "1", "properties": {"p": 1.5}}
+    item = {"type": "detail_set", "item_type": "book", "item_id": "1", "properties": {"p": 1.5}}
     path.write_text(json.dumps(item) + "\n" + json.dumps({**item, "item_id": "2"}) + "\n")
     with zuji.open(tmp_path / "data") as engine:
         for first in (True, False):
