@@ -388,27 +388,28 @@ def test_set_algebra_against_sets(tmp_path_factory, seed):
 def test_a_size_from_a_sample_says_so_and_holds_the_truth(tmp_path):
     create_project(tmp_path, "default", shards=16)
     rng = random.Random(7)
-    inside = 0
+    names, inside = "abcdefghijklmnopqrst", 0
     with open_project(tmp_path, "default") as engine:
         engine.append(
             [
-                {"user_id": f"u{i}", "event": rng.choice("ab"), "time": "2026-10-01T00:00:00Z"}
+                {"user_id": f"u{i}", "event": rng.choice(names), "time": "2026-10-01T00:00:00Z"}
                 for i in range(8_000)
             ]
         )
-        rule = {"did": {"e": "a"}}
-        exact = engine.cohorts.estimate(rule, seconds=60.0)
-        assert exact["exact"]
-        assert exact["low"] == exact["users"] == exact["high"]
-        found = engine.cohorts.estimate(rule, seconds=0.0)
-        assert not found["exact"]
-        assert 0 < found["share"] < 1
-        assert found["of"] == 8_000
-        inside += found["low"] <= exact["users"] <= found["high"]
+        for name in names:  # users lie on shards by a hash that each project has for itself
+            rule = {"did": {"e": name}}
+            exact = engine.cohorts.estimate(rule, seconds=60.0)
+            assert exact["exact"]
+            assert exact["low"] == exact["users"] == exact["high"]
+            found = engine.cohorts.estimate(rule, seconds=0.0)
+            assert not found["exact"]
+            assert 0 < found["share"] < 1
+            assert found["of"] == 8_000
+            inside += found["low"] <= exact["users"] <= found["high"]
         nobody = engine.cohorts.estimate({"did": {"e": "never"}}, seconds=0.0)
         assert (nobody["users"], nobody["low"]) == (0, 0)
         assert nobody["high"] > 0
-    assert inside == 1
+    assert inside >= 13  # of 20, each in its range 95 times of 100
 
 
 # ---------------------------------------------------------------------------------------- erasure
