@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.link_files import (
     MOST_DEVICES,
     LinkFile,
@@ -22,7 +23,7 @@ from zuji.engine.index.link_files import (
     to_merge,
     write_links,
 )
-from zuji.engine.index.links import Links
+from zuji.engine.index.links import Links, split
 from zuji.engine.storage import names
 
 if TYPE_CHECKING:
@@ -85,12 +86,8 @@ class LinkStore:
         numbers = []
         for read in late:
             for change in np.unique(read.number[read.number > floor]).tolist():
-                which = read.number == change
-                lengths = np.diff(read.offsets)
-                data = read.data[np.repeat(which, lengths)]
-                offsets = np.zeros(int(which.sum()) + 1, np.int64)
-                np.cumsum(lengths[which], out=offsets[1:])
-                numbers.append((change, np.ascontiguousarray(data), offsets))
+                which = np.flatnonzero(read.number == change)
+                numbers.append((change, *gather_bytes(read.data, read.offsets, which)))
             for entry in read.facts:
                 if entry["number"] > floor:
                     key = np.frombuffer(entry["key"], np.uint8)
@@ -107,7 +104,8 @@ class LinkStore:
     def _noted(self, entry: Mapping[str, Any]) -> None:
         place = entry.get("place")
         if place is not None:
-            self.links.called[place >> 32].add(place & 0xFFFF_FFFF)
+            shard, ordinal = split(place)
+            self.links.called[shard].add(ordinal)
 
     def freeze(self) -> Changed:
         """What changed since the last call, as it is now. O(devices that changed)."""
@@ -159,7 +157,3 @@ class LinkStore:
         gone = {name for name, _ in self._names} - {name for name, _ in now}
         self._names = now
         return sorted(gone)
-
-    def names(self) -> list[str]:
-        """Files in force."""
-        return [name for name, _ in self._names]

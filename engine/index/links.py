@@ -230,8 +230,8 @@ class Links:
             return None
         if self._owner[at] != ITSELF:
             return int(self._owner[at])
-        periods = self.owners_of(at)
-        return periods.owner[0] if len(periods.owner) == 1 and periods.owner[0] >= 0 else None
+        only = self.owners_of(at).only
+        return None if only == ITSELF else only
 
     def merged(self, shard: int) -> tuple[U32, U32]:
         """Ordinals of devices of a shard all of whose rows are one customer's, and of those some of
@@ -244,8 +244,7 @@ class Links:
         at = self.devices.find_bulk(data, offsets)
         one = self._owner[np.maximum(at, 0)] != ITSELF
         for i in np.flatnonzero(~one).tolist():
-            periods = self.owners_of(int(at[i]))
-            one[i] = len(periods.owner) == 1 and periods.owner[0] != ITSELF
+            one[i] = self.owners_of(int(at[i])).only != ITSELF
         return ordinals[one], ordinals[~one]
 
     def moved_since(self, shard: int, number: int) -> BitMap:

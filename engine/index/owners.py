@@ -73,6 +73,11 @@ class Owners:
     owner: list[int]
     conflicts: list[tuple[int, tuple[int, ...]]]
 
+    @property
+    def only(self) -> int:
+        """The one customer who owns all rows, ITSELF when there is none."""
+        return self.owner[0] if len(self.owner) == 1 else ITSELF
+
     def at(self, time: int) -> int:
         """Owner of a row."""
         return self.owner[bisect_right(self.start, time) - 1]

@@ -48,11 +48,7 @@ def belongings(links: Links, places: I64) -> tuple[list[bytes], int]:
 def _of(links: Links, places: I64, wanted: set[int]) -> tuple[I64, list[int], int]:
     one = np.flatnonzero(np.isin(links._owner[: len(links.devices)], places))
     several = [at for at, facts in links.facts.items() if wanted & facts.pairs.keys()]
-    whole = []
-    for at in several:
-        owner = links.owners_of(at).owner
-        if len(owner) == 1 and owner[0] in wanted:
-            whole.append(at)
+    whole = [at for at in several if links.owners_of(at).only in wanted]
     return one, whole, len(several) - len(whole)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from zuji.engine.batch import Decoder
 from zuji.engine.batch.columns import NONE
 from zuji.engine.index._strings import StringTable
+from zuji.engine.index.links import places
 from zuji.engine.ingest._bind import (
     Regular,
     adopt_strings,
@@ -112,9 +113,8 @@ class Interned:
         )
 
     def places(self, codes: U32) -> I64:
-        """Customers of ids that were resolved, as ``shard << 32 | ordinal``, int64[n]."""
-        found: I64 = self._shard[0][codes].astype(np.int64) << 32
-        return found | self._ordinal[0][codes]
+        """Places of the customers of ids that were resolved, int64[n]."""
+        return places(self._shard[0][codes], self._ordinal[0][codes])
 
     def says_typed(self) -> bool:
         """Whether a name that was met is that of a typed id."""

@@ -15,7 +15,7 @@ import numpy as np
 from zuji.engine.batch.columns import NONE
 from zuji.engine.index.catalog import USER_PREFIX
 from zuji.engine.index.identity import gather_bytes
-from zuji.engine.index.links import DEVICE
+from zuji.engine.index.links import DEVICE, places
 from zuji.engine.ingest._bind import keys_of
 from zuji.engine.storage.dictionary import as_dictionary
 from zuji.engine.storage.gathered import DEVICE_ID
@@ -177,7 +177,7 @@ def see_frame(frame: Frame, keys: tuple[U8, I64], identity: Identity, links: Lin
         mine = np.flatnonzero(device)
         some = gather_bytes(data, offsets, mine)
         identity.resolved(*some, frame.shard[mine], frame.ordinal[mine])
-    place = frame.shard.astype(np.int64) << 32 | frame.ordinal.astype(np.int64)
+    place = places(frame.shard, frame.ordinal)
     parts = np.zeros(frame.n, np.bool_)
     if UNBIND in frame.event_names:
         parts = frame.event == frame.event_names.index(UNBIND)
@@ -204,8 +204,9 @@ def see_frame(frame: Frame, keys: tuple[U8, I64], identity: Identity, links: Lin
         together.append((rows[~parts[rows]], codes[~parts[rows]], strings, prefix))
     for row, key in apart:  # first: of these devices every moment counts from now on
         links.apart(key, None if device[row] else int(place[row]), int(frame.time[row]))
+    every = bool(together) and links.every_moment
     for rows, codes, strings, prefix in together:
-        rows, codes = _telling(rows, codes, place, frame.time, links.every_moment)
+        rows, codes = _telling(rows, codes, place, frame.time, every)
         used, at = np.unique(codes, return_inverse=True)
         texts = prefixed(strings.pick(used.astype(np.uint32)), prefix)
         links.together(*gather_bytes(*texts, at), place[rows], frame.time[rows])

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import InvalidInput, NotFound, ReadOnly
+from zuji.engine.index.links import place_of
 from zuji.engine.index.owners import BEGINNING, ITSELF, SHARED
 from zuji.engine.writer.saying import BIND, SHARE, UNBOUND, UNDO
 
@@ -119,7 +120,7 @@ class Identities:
             if place is not None:
                 devices = [
                     {"device_id": name, "since": since}
-                    for name, since in writer.links.devices_of(place[0] << 32 | place[1])
+                    for name, since in writer.links.devices_of(place_of(*place))
                 ]
             periods = None if facts is None else writer.links.periods_of(device)
             return {
