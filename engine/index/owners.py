@@ -78,10 +78,6 @@ class Owners:
         """The one customer who owns all rows, ITSELF when there is none."""
         return self.owner[0] if len(self.owner) == 1 else ITSELF
 
-    def at(self, time: int) -> int:
-        """Owner of a row."""
-        return self.owner[bisect_right(self.start, time) - 1]
-
 
 BEGINNING: Final = -(1 << 62)
 

@@ -15,9 +15,9 @@ from urllib.parse import quote
 from rich.table import Table
 
 from zuji.engine.calendars import parse_instant
-from zuji.engine.errors import InvalidInput, ProjectLocked
+from zuji.engine.errors import InvalidInput
 from zuji.server.cli import render
-from zuji.server.cli.opening import reading, writing
+from zuji.server.cli.opening import at_hand
 from zuji.server.cli.outcome import OK, say
 from zuji.server.terminal import console
 
@@ -150,17 +150,8 @@ def _side(place: Place, *, write: bool) -> Iterator[_Side]:
     if place.url:
         yield _Remote(place)
         return
-    if place.data is None:
-        raise InvalidInput("give --data DIR, or --url of a running server")
-    if not write:
-        with reading(place.data, place.project) as engine:
-            yield _Local(engine.identity)
-        return
-    try:
-        with writing(place.data, place.project) as engine:
-            yield _Local(engine.identity)
-    except ProjectLocked as problem:
-        raise ProjectLocked(f"{problem}; a server? then give --url and an admin --key") from None
+    with at_hand(place.data, place.project, write=write) as engine:
+        yield _Local(engine.identity)
 
 
 class _Local:

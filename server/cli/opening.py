@@ -46,3 +46,24 @@ def writing(data: Path, project: str, *, make: bool = False) -> Iterator[Engine]
         yield engine
     finally:
         engine.close()
+
+
+@contextmanager
+def at_hand(data: Path | None, project: str, *, write: bool) -> Iterator[Engine]:
+    """The project of a command that a server could be asked instead, for reading or writing.
+
+    :raises InvalidInput: no directory was given either. ProjectLocked: a server may have it.
+    """
+    from zuji.engine.errors import InvalidInput, ProjectLocked
+
+    if data is None:
+        raise InvalidInput("give --data DIR, or --url of a running server")
+    if not write:
+        with reading(data, project) as engine:
+            yield engine
+        return
+    try:
+        with writing(data, project) as engine:
+            yield engine
+    except ProjectLocked as problem:
+        raise ProjectLocked(f"{problem}; a server? then give --url and an admin --key") from None

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zuji.engine.errors import InvalidInput, NotFound, ProjectLocked
+from zuji.engine.errors import InvalidInput, NotFound
 from zuji.server.cli import render
-from zuji.server.cli.opening import reading, writing
+from zuji.server.cli.opening import at_hand
 from zuji.server.cli.outcome import OK, say
 
 if TYPE_CHECKING:
@@ -199,17 +199,8 @@ def _side(place: Place, *, write: bool) -> Iterator[_Side]:
     if place.url:
         yield _Remote(place)
         return
-    if place.data is None:
-        raise InvalidInput("give --data DIR, or --url of a running server")
-    if not write:
-        with reading(place.data, place.project) as engine:
-            yield _Local(engine.people)
-        return
-    try:
-        with writing(place.data, place.project) as engine:
-            yield _Local(engine.people)
-    except ProjectLocked as problem:
-        raise ProjectLocked(f"{problem}; a server? then give --url and an admin --key") from None
+    with at_hand(place.data, place.project, write=write) as engine:
+        yield _Local(engine.people)
 
 
 class _Local:
