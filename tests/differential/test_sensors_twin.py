@@ -5,6 +5,7 @@ refusals and tokens for records of every type with odd values, and for bytes cut
 from __future__ import annotations
 
 import json
+from itertools import product
 from random import Random
 
 import msgpack
@@ -300,6 +301,13 @@ def test_documents_cut_and_changed(text, rng):
         odd = rng.choice([rng.randrange(256), *b'"\\{}[],:', 0x80, 0xED])
         document[at : at + rng.randrange(3)] = bytes([odd] * rng.randrange(1, 3))
         check(bytes(document))
+
+
+def test_every_short_document():
+    """Where each break is found, and what is kept of it: all texts of five signs and fewer."""
+    for size in range(6):
+        for signs in product(b'[ {},\t"a1]', repeat=size):
+            check(bytes(signs))
 
 
 @QUICK

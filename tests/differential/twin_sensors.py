@@ -117,6 +117,8 @@ class Reader:
             if char == close:
                 self.at += 1
                 return
+            if not char:
+                raise Broken
             if not first:
                 if char != ",":
                     raise Broken
