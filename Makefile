@@ -7,7 +7,7 @@ PIP    := $(BIN)/pip --disable-pip-version-check -q
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
 SOURCES := $(shell find engine server -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
 
-.PHONY: help setup build demo test check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
+.PHONY: help setup build demo test explore check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ demo: $(VENV)/.demo $(VENV)/.build  ## load real purchase history and ask it thr
 
 test: dev        ## all tests of CI
 	$(BIN)/python -m pytest tests -m "not slow" -n 2
+
+explore: dev     ## the same tests with new random draws; a failure prints how to have it again
+	ZUJI_DRAWS=new $(BIN)/python -m pytest tests/unit tests/differential tests/property -m "not slow" -n 2
 
 lint: dev        ## ruff and the layers
 	$(BIN)/ruff check .
