@@ -31,6 +31,7 @@ from zuji.server.api.openapi import docs_routes
 from zuji.server.api.people import People
 from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
 from zuji.server.api.quarantine import Quarantine
+from zuji.server.api.schema import schema_of
 from zuji.server.api.tags import Tagging
 from zuji.server.api.timeline import Timelines
 from zuji.server.auth import Kind, bearer
@@ -143,13 +144,10 @@ class Api:
         return await asyncio.to_thread(answered, result, form)
 
     async def schema(self, request: Request) -> Response:
-        """``GET /v1/schema``: events and properties of the project."""
-        engine = self._project(request, Kind.READ).engine
-
-        def look() -> dict[str, Any]:
-            return {"events": engine.events(), "properties": engine.properties()}
-
-        return JSONResponse(await self.desk.run(look, Cancel(), _gone(request)))
+        """``GET /v1/schema``: all that a query can name."""
+        project, cancel = self._project(request, Kind.READ), Cancel()
+        found = await self.desk.run(lambda: schema_of(project, cancel), cancel, _gone(request))
+        return JSONResponse(found)
 
     async def status(self, request: Request) -> Response:
         """``GET /v1/status``: sizes and health of the project."""

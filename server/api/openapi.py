@@ -183,9 +183,9 @@ def document() -> dict[str, Any]:
             },
             "/v1/schema": {
                 "get": {
-                    "summary": "Events and properties of the project",
+                    "summary": "All that a query can name: events, properties, tags, cohorts",
                     "operationId": "schema",
-                    "responses": _ok("names, kinds, rows", plain),
+                    "responses": _ok("names, kinds, titles, sizes", plain),
                 }
             },
             "/v1/status": {

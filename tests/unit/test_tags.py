@@ -23,7 +23,13 @@ from zuji.engine.errors import (
 from zuji.engine.people.blob import Blob
 from zuji.engine.people.graph import Graph, graph_of
 from zuji.engine.people.tags.days import day_of, due_days
-from zuji.engine.people.tags.rules import Schedule, definition_from, definition_to, parts_of_rule
+from zuji.engine.people.tags.rules import (
+    Schedule,
+    definition_from,
+    definition_to,
+    parts_of_rule,
+    values_of,
+)
 from zuji.engine.query.context import Cancel
 from zuji.engine.query.scope import Scope
 from zuji.engine.storage.files import Files
@@ -63,6 +69,7 @@ EVENTS = [
     {"user_id": "ann", "type": "profile_set", "time": "2026-10-06T12:00:00+08:00",
      "properties": {"city": "NB"}},
 ]  # fmt: skip
+RFM = {"kind": "rfm", "event": {"e": "pay"}, "monetary": "event.amount", "days": 90}
 SPEND = {
     "name": "spend",
     "rule": {"kind": "aggregate", "events": {"e": "pay"}, "measure": {"sum": "event.amount"}},
@@ -132,6 +139,29 @@ def test_no_days(text):
 def due(every, at, have, now="2026-10-20T08:00:00+08:00"):
     whole = {date.fromisoformat(day): done for day, done in have.items()}
     return [str(day) for day in due_days(Schedule(every, at), whole, ms(now), ZONE)]
+
+
+@pytest.mark.parametrize(
+    ("rule", "values"),
+    [
+        (LEVEL["rule"], ["high"]),
+        (SPEND["rule"], None),
+        ({**SPEND["rule"], "buckets": [10, 100]}, ["(-∞, 10)", "[10, 100)", "[100, ∞)"]),
+        ({**SPEND["rule"], "buckets": [10], "labels": ["few", "many"]}, ["few", "many"]),
+        ({**RFM, "gives": "m"}, [1, 2, 3, 4, 5]),
+        ({**RFM, "gives": "scores"}, None),
+        ({"kind": "manual", "type": "bool", "values": [True]}, [True]),
+        ({"kind": "manual", "type": "bool"}, None),
+        ({"kind": "imported", "type": "string"}, None),
+    ],
+)
+def test_the_values_that_a_rule_alone_tells(rule, values):
+    assert values_of(definition_from({"name": "x", "rule": rule})) == values
+
+
+def test_the_values_of_a_rule_end_with_those_of_else():
+    assert values_of(definition_from(LEVEL)) == ["high", "low"]
+    assert len(values_of(definition_from({"name": "x", "rule": RFM}))) == 8
 
 
 def test_a_schedule_wants_the_days_since_the_last_one():

@@ -24,6 +24,7 @@ from zuji.engine.people.tags.rules import (
     definition_to,
     kind_of_tag,
     parts_of_rule,
+    values_of,
 )
 from zuji.engine.query.bind import bind, kind_of
 from zuji.engine.query.problems import nearest
@@ -172,11 +173,14 @@ class TagCatalogue:
     def _told(self, name: str, tag: KeptTag) -> Document:
         last = tag.days[-1].isoformat() if tag.days else None
         newest = tag.document["days"].get(last, {})
+        schedule = tag.definition.schedule
         return {
             "name": name,
             "description": tag.definition.description,
             "kind": tag.document["definition"]["rule"]["kind"],
             "type": tag.kind.label,
+            "values": values_of(tag.definition),
+            "schedule": None if schedule is None else f"{schedule.every} {schedule.at}",
             "archived": tag.archived,
             "last_day": last,
             "users": newest.get("users"),

@@ -28,6 +28,7 @@ from zuji.engine.query.audience import (
 from zuji.engine.query.checks import check_events, check_named, located
 from zuji.engine.query.documents import convert, load, plain
 from zuji.engine.query.filter_ast import Scalar, properties_of
+from zuji.engine.query.grouping import bucket_labels
 from zuji.engine.query.mark_names import TAG, mark_of
 from zuji.engine.query.measures import Aggregated
 from zuji.engine.query.model import BucketEdges, Events  # noqa: TC001
@@ -324,6 +325,26 @@ def _kind_of_aggregate(rule: Aggregate, kind_of: Callable[[str], Kind | None]) -
     if op in ("min", "max") and kind in (Kind.INT, Kind.BOOL, Kind.DATETIME):
         return Kind.INT if kind == Kind.BOOL else kind
     return Kind.FLOAT
+
+
+def values_of(definition: Definition) -> list[Scalar] | None:
+    """The values that a tag can have, in the order of its rule, ``else`` at the end; None when the
+    rule alone does not tell them.
+    """
+    rule, found = definition.rule, list[Scalar]()
+    if isinstance(rule, Layers):
+        found = [layer.v for layer in rule.layers]
+    elif isinstance(rule, Aggregate) and rule.buckets is not None:
+        found = list(rule.labels or bucket_labels(rule.buckets))
+    elif isinstance(rule, ScoreTag) and rule.gives != "scores":
+        found = list(SCORES.layers) if rule.gives == "layer" else list(range(1, 6))
+    elif isinstance(rule, Manual) and rule.values is not None:
+        found = list(rule.values)
+    else:
+        return None
+    if definition.else_ is not None:
+        found.append(definition.else_)
+    return list(dict.fromkeys(found))
 
 
 def check_value(value: object, kind: Kind, path: str) -> None:
