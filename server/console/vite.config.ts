@@ -1,0 +1,53 @@
+import { fileURLToPath, URL } from 'node:url'
+
+import vue from '@vitejs/plugin-vue'
+import Components from 'unplugin-vue-components/vite'
+import { ElementPlusResolver } from 'unplugin-vue-components/resolvers'
+import ElementPlus from 'unplugin-element-plus/vite'
+import { defineConfig } from 'vitest/config'
+
+import { pretend } from './scripts/pretend'
+
+/** Where the API listens while working on the console: `ZUJI_API=http://127.0.0.1:8107 npm run dev`. */
+const api = process.env.ZUJI_API ?? 'http://127.0.0.1:8107'
+const proxy = Object.fromEntries(
+  ['/v1', '/docs', '/openapi.json'].map((path) => [path, { target: api, changeOrigin: true }]),
+)
+
+export default defineConfig({
+  plugins: [
+    vue(),
+    Components({ dts: false, dirs: [], resolvers: [ElementPlusResolver({ importStyle: 'css' })] }),
+    ElementPlus({}),
+    pretend(),
+  ],
+  resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
+  define: {
+    __VUE_OPTIONS_API__: true, // Element Plus needs it
+    __VUE_PROD_DEVTOOLS__: false,
+    __VUE_I18N_FULL_INSTALL__: false,
+    __VUE_I18N_LEGACY_API__: false,
+    __INTLIFY_PROD_DEVTOOLS__: false,
+  },
+  // Chromium 80 is what the intranets of our customers have.
+  build: {
+    target: 'chrome80',
+    cssTarget: 'chrome80',
+    // Assets in CSS or HTML as data: would be refused by the page's policy (but images).
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 900,
+    rollupOptions: {
+      output: {
+        manualChunks(id) {
+          if (/node_modules\/(echarts|zrender)\//.test(id)) return 'echarts'
+          if (/node_modules\/(@vue|vue|vue-router|vue-i18n|@intlify)\//.test(id)) return 'vue'
+          return undefined
+        },
+      },
+    },
+  },
+  server: { proxy },
+  preview: { proxy },
+  test: { environment: 'jsdom', include: ['tests/**/*.test.ts'] },
+})
