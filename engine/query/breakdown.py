@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine.query.bind import kind_of
-from zuji.engine.query.grouping import Dimension, Groups, ranked
+from zuji.engine.query.combinations import Groups, ranked
+from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.texts import texts_of
 from zuji.engine.types import Kind
 

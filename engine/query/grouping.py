@@ -1,17 +1,12 @@
-"""Groups of an answer: values of the ``by`` properties to dense group numbers, the same in every
-shard.
+"""Codes of one ``by`` property's values, the same in every shard; 0 is the missing value.
 
-A :class:`Dimension` gives each value of one property a code (0 = missing value); a :class:`Groups`
-gives each combination of codes a number. Both grow as shards are read. ``top`` maps groups beyond
-the first n to one ``other`` group, by number, so that no value can collide with it. Thread-safe: a
+Codes grow as shards are read; combinations of them are groups (:mod:`combinations`). Thread-safe: a
 lock around the growing tables.
 """
 
 from __future__ import annotations
 
-import math
 import threading
-from heapq import nsmallest
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -19,27 +14,18 @@ import numpy as np
 
 from zuji.engine import calendars
 from zuji.engine.errors import QueryBudgetExceeded
-from zuji.engine.query.kernels._events import MAX_MIXED, expand_lists, mix_groups
 from zuji.engine.query.kernels.groups import RowGroups
-from zuji.engine.query.kernels.lane import NO_CODE, NO_GROUP
 from zuji.engine.query.virtual.items import Coded, rows_of
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from zuji.engine.query.kernels.lane import Lane
     from zuji.engine.query.texts import Texts
-    from zuji.engine.types import F64, I64, U32, Values
+    from zuji.engine.types import F64, U32, Values
 
 MAX_GROUPS = 2_000_000
-NUMBERED_AT_ONCE = 1 << 16
-"""Keys numbered between two looks at the cancel flag."""
-SORTED_AT_ONCE = 1 << 20
-"""Rows sorted between two looks at it."""
 _DENSE = 1 << 22
-_MIXED = (1 << 63) - 1
-"""Up to so many combinations, each is one int64."""
 
 
 class Dimension:
@@ -210,241 +196,3 @@ def bucket_labels(bounds: Sequence[float] | F64) -> list[str]:
 
 def _short(number: float) -> str:
     return str(int(number)) if float(number).is_integer() else repr(float(number))
-
-
-class _Packed:
-    """Numbers of int64 keys, in the order in which they were met first. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self._known: I64 = np.empty(0, np.int64)
-        self._numbers: U32 = np.empty(0, np.uint32)
-
-    def numbers(self, keys: I64) -> tuple[U32, I64]:
-        """Number of each key, and where those stand that were not known, in order of their new
-        numbers. O(keys · log known), and O(known) when there are new ones.
-        """
-        at = np.searchsorted(self._known, keys)
-        hit = np.zeros(len(keys), np.bool_)
-        inside = at < len(self._known)
-        hit[inside] = self._known[at[inside]] == keys[inside]
-        out = np.empty(len(keys), np.uint32)
-        out[hit] = self._numbers[at[hit]]
-        others = np.flatnonzero(~hit)
-        if not len(others):
-            return out, others
-        fresh, first, inverse = np.unique(keys[others], return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        number = np.empty(len(fresh), np.uint32)
-        number[order] = len(self._known) + np.arange(len(fresh), dtype=np.uint32)
-        out[others] = number[inverse.reshape(-1)]
-        places = np.searchsorted(self._known, fresh)
-        self._known = np.insert(self._known, places, fresh)
-        self._numbers = np.insert(self._numbers, places, number)
-        return out, others[first[order]]
-
-
-class Groups:
-    """Group numbers of combinations of dimension codes."""
-
-    def __init__(
-        self, dimensions: Sequence[Dimension], check: Callable[[], None] = lambda: None
-    ) -> None:
-        self.dimensions = tuple(dimensions)
-        self._check = check
-        self.keys: list[tuple[int, ...]] = []
-        self._bits = 63 // max(1, len(self.dimensions))
-        self._packed: _Packed | None = _Packed()
-        self._numbers: dict[tuple[int, ...], int] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def size(self) -> int:
-        """Number of groups seen."""
-        if len(self.dimensions) == 1:
-            return self.dimensions[0].size
-        return max(1, len(self.keys))
-
-    def of_rows(
-        self, lane: Lane, columns: Sequence[tuple[U32, U32 | None]]
-    ) -> tuple[Lane, U32 | None, U32 | None]:
-        """Lane, row numbers in the old lane (None = the same rows) and group of each row.
-
-        List dimensions put a row in several groups, once a distinct value.
-        """
-        if not columns:
-            return lane, None, None
-        rows: U32 | None = None
-        parts: list[U32] = []
-        for codes, offsets in columns:
-            if offsets is None:
-                parts.append(codes if rows is None else codes[rows])
-                continue
-            at = offsets
-            flat = codes
-            if rows is not None:
-                flat, at = _gather_lists(codes, offsets, rows)
-            lane, picked, items = expand_lists(lane, at, flat)
-            parts = [part[picked] for part in parts]
-            rows = picked if rows is None else rows[picked]
-            parts.append(np.where(items == NO_CODE, 0, items).astype(np.uint32))
-        return lane, rows, self._combine(parts)
-
-    def grouped(
-        self, lane: Lane, columns: Sequence[tuple[RowGroups, U32 | None]]
-    ) -> tuple[Lane, U32 | None, RowGroups | None]:
-        """As :meth:`of_rows`, from and to codes with tables."""
-        if len(columns) == 1 and columns[0][1] is None:
-            return lane, None, columns[0][0]
-        sizes = [d.size for d in self.dimensions]
-        if columns and math.prod(sizes) <= MAX_MIXED and all(at is None for _, at in columns):
-            mixed, used = mix_groups([groups for groups, _ in columns], sizes)
-            table = np.full(len(used), NO_GROUP, np.uint32)
-            found = np.flatnonzero(used)
-            table[found] = self._number(found, sizes)
-            return lane, None, RowGroups(mixed, table)
-        plain = [(groups.rows(), offsets) for groups, offsets in columns]
-        lane, rows, made = self.of_rows(lane, plain)
-        return lane, rows, None if made is None else RowGroups(made)
-
-    def of_values(self, columns: Sequence[U32]) -> U32:
-        """Group of each element of parallel code arrays."""
-        return self._combine(list(columns))
-
-    def _combine(self, parts: list[U32]) -> U32:
-        if len(parts) == 1:
-            return np.ascontiguousarray(parts[0])
-        sizes = [d.size for d in self.dimensions]
-        product = math.prod(sizes)
-        if product > _MIXED:
-            pieces = range(0, max(1, len(parts[0])), SORTED_AT_ONCE)
-            return np.concatenate(
-                [self._wide([p[at : at + SORTED_AT_ONCE] for p in parts], sizes) for at in pieces]
-            )
-        mixed = parts[0].astype(np.int64)
-        for part, size in zip(parts[1:], sizes[1:], strict=True):
-            mixed = mixed * size + part
-        if product <= _DENSE:
-            seen = np.flatnonzero(np.bincount(mixed, minlength=1))
-            table = np.zeros(product, dtype=np.uint32)
-            table[seen] = self._number(seen, sizes)
-            return table[mixed]
-        numbered = []
-        for at in range(0, max(1, len(mixed)), SORTED_AT_ONCE):
-            self._check()
-            found, inverse = np.unique(mixed[at : at + SORTED_AT_ONCE], return_inverse=True)
-            numbered.append(self._number(found, sizes)[inverse.reshape(-1)])
-        return numbered[0] if len(numbered) == 1 else np.concatenate(numbered)
-
-    def _wide(self, parts: list[U32], sizes: list[int]) -> U32:
-        """Where one number does not hold a combination: those of the first dimensions that occur
-        are numbered, and mixed with the next ones.
-        """
-        mixed = parts[0].astype(np.int64)
-        most = sizes[0]
-        for part, size in zip(parts[1:], sizes[1:], strict=True):
-            if most * size > _MIXED:
-                self._check()
-                found, inverse = np.unique(mixed, return_inverse=True)
-                mixed, most = inverse.reshape(-1), len(found)
-            mixed = mixed * size + part
-            most *= size
-        self._check()
-        _, first, inverse = np.unique(mixed, return_index=True, return_inverse=True)
-        return self._numbered([part[first] for part in parts])[inverse.reshape(-1)]
-
-    def _number(self, mixed: I64, sizes: list[int]) -> U32:
-        if len(mixed) > NUMBERED_AT_ONCE:
-            pieces = range(0, len(mixed), NUMBERED_AT_ONCE)
-            return np.concatenate(
-                [self._number(mixed[at : at + NUMBERED_AT_ONCE], sizes) for at in pieces]
-            )
-        rest = mixed.copy()
-        digits = []
-        for size in reversed(sizes[1:]):
-            digits.append(rest % size)
-            rest //= size
-        digits.append(rest)
-        return self._numbered(digits[::-1])
-
-    def _numbered(self, digits: Sequence[U32 | I64]) -> U32:
-        """Number of each combination, one array of codes a dimension."""
-        count = len(digits[0])
-        if count > NUMBERED_AT_ONCE:
-            pieces = range(0, count, NUMBERED_AT_ONCE)
-            return np.concatenate(
-                [self._numbered([d[at : at + NUMBERED_AT_ONCE] for d in digits]) for at in pieces]
-            )
-        self._check()
-        with self._lock:
-            if self._packed is not None and any(d.max(initial=0) >> self._bits for d in digits):
-                self._packed = None
-                self._numbers = {key: number for number, key in enumerate(self.keys)}
-            out = self._one_by_one(digits) if self._packed is None else self._at_once(digits)
-            if len(self.keys) > MAX_GROUPS:
-                raise QueryBudgetExceeded(
-                    f"more than {MAX_GROUPS:,} groups; group by fewer properties or add a filter"
-                )
-            return out
-
-    def _at_once(self, digits: Sequence[U32 | I64]) -> U32:
-        """Numbers of combinations whose codes fit one int64 together."""
-        assert self._packed is not None
-        mixed = digits[0].astype(np.int64)
-        for digit in digits[1:]:
-            mixed = mixed << self._bits | digit.astype(np.int64)
-        out, new = self._packed.numbers(mixed)
-        self.keys.extend(zip(*(digit[new].tolist() for digit in digits), strict=True))
-        return out
-
-    def _one_by_one(self, digits: Sequence[U32 | I64]) -> U32:
-        keys = list(zip(*(d.tolist() for d in digits), strict=True))
-        out = np.empty(len(keys), dtype=np.uint32)
-        for i, key in enumerate(keys):
-            number = self._numbers.get(key)
-            if number is None:
-                number = self._numbers[key] = len(self.keys)
-                self.keys.append(key)
-            out[i] = number
-        return out
-
-    def values(self, group: int) -> list[Any]:
-        """The ``by`` values of a group."""
-        if not self.dimensions:
-            return []
-        if len(self.dimensions) == 1:
-            return [self.dimensions[0].value(group)]
-        return [d.value(c) for d, c in zip(self.dimensions, self.keys[group], strict=True)]
-
-
-def _gather_lists(codes: U32, offsets: U32, rows: U32) -> tuple[U32, U32]:
-    starts = offsets[rows].astype(np.int64)
-    lengths = offsets[rows.astype(np.int64) + 1].astype(np.int64) - starts
-    bounds = np.zeros(len(rows) + 1, dtype=np.uint32)
-    np.cumsum(lengths, out=bounds[1:])
-    index = np.arange(int(bounds[-1])) + np.repeat(starts - bounds[:-1].astype(np.int64), lengths)
-    return codes[index], bounds
-
-
-def sort_key(values: Sequence[Any]) -> tuple[Any, ...]:
-    """Order of groups with equal totals: by value, numbers before texts, missing last."""
-    return tuple(_value_key(v) for v in values)
-
-
-def _value_key(value: Any) -> tuple[int, float, str]:
-    if value is None:
-        return (2, 0.0, "")
-    if isinstance(value, bool | int | float):
-        return (0, float(value), "")
-    return (1, 0.0, str(value))
-
-
-def ranked(groups: Groups, totals: F64, shown: I64, n: int) -> list[int]:
-    """The n group numbers of ``shown`` with the greatest totals, largest first; ties by value.
-
-    Values are looked at only of groups that may be among them.
-    """
-    if len(shown) > n > 0:
-        least = np.partition(totals[shown], len(shown) - n)[len(shown) - n]
-        shown = shown[totals[shown] >= least]
-    order: list[int] = shown.tolist()
-    return nsmallest(n, order, key=lambda g: (-totals[g], sort_key(groups.values(g))))

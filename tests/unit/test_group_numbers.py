@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zuji.engine.query.grouping import Dimension, Groups
+from zuji.engine.query.combinations import Groups
+from zuji.engine.query.grouping import Dimension
 
 
 @given(data=st.data())

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import tracemalloc
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
 import zuji
 from zuji.engine.errors import QueryBudgetExceeded, QueryCancelled
-from zuji.engine.query import breakdown, grouping
+from zuji.engine.query import breakdown, combinations
 from zuji.engine.query.analyses import event, event_rows, funnel, funnel_counts
 from zuji.engine.query.analyses import retention as retention_analysis
+from zuji.engine.query.combinations import Groups
 from zuji.engine.query.context import Cancel
-from zuji.engine.query.grouping import Dimension, Groups
+
+if TYPE_CHECKING:
+    from zuji.engine.query.grouping import Dimension
 
 TIME_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
 RANGE = {"from": "2026-10-01", "to": "2026-10-02"}
@@ -91,7 +94,7 @@ def test_more_combinations_than_a_number_holds(engine):
 
 
 def test_wide_combinations_are_told_apart(monkeypatch):
-    monkeypatch.setattr(grouping, "SORTED_AT_ONCE", 1_000)
+    monkeypatch.setattr(combinations, "ROWS_AT_ONCE", 1_000)
     sizes = [2_000_000, 7, 1_900_000, 1, 1_800_000, 2]
     rng = np.random.default_rng(6)
     parts = [rng.integers(max(0, size - 3), size, 5_000).astype(np.uint32) for size in sizes]

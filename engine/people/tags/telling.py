@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
-from zuji.engine.query.grouping import sort_key
+from zuji.engine.query.combinations import sort_key
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from zuji.engine.query.analyses.event_values import label_number, picked_line
 from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, once_a_row, one_line
+from zuji.engine.query.combinations import Groups, sort_key
 from zuji.engine.query.crowd import allowed
-from zuji.engine.query.grouping import Dimension, Groups, sort_key
+from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._attribution import MAX_CELLS, attribution_cells
 from zuji.engine.query.kernels._events import event_cells
 from zuji.engine.query.plan import Scan, planned

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.analyses.event_rows import Part, Prepared
     from zuji.engine.query.bind import Bound
     from zuji.engine.query.breakdown import Chosen
-    from zuji.engine.query.grouping import Groups
+    from zuji.engine.query.combinations import Groups
     from zuji.engine.query.kernels.lane import EventCells
     from zuji.engine.query.measures import Measure
     from zuji.engine.query.model import Pick

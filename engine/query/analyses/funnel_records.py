@@ -11,7 +11,8 @@ from zuji.engine import calendars
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import read_by
-from zuji.engine.query.grouping import Dimension, Groups
+from zuji.engine.query.combinations import Groups
+from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._funnel import funnel_chains
 from zuji.engine.query.model import StepRef
 from zuji.engine.types import Kind

@@ -21,8 +21,9 @@ from zuji.engine.query.analyses.interval_query import IntervalPick, IntervalQuer
 from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import Breakdown, choose, line_values, one_line
+from zuji.engine.query.combinations import Groups
 from zuji.engine.query.crowd import allowed
-from zuji.engine.query.grouping import Dimension, Groups
+from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._interval import END, NO_KEY, START, interval_pairs
 from zuji.engine.query.model import StepRef
 from zuji.engine.query.placed import groups_at, lines_of

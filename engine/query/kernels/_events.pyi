@@ -53,11 +53,11 @@ def code_rows(
 def set_isa(level: int = 1) -> int:
     """For tests: draw rows together by at most AVX-512 (1) or plain code (0); returns the one in use."""
 
-def mix_groups(groups: Sequence[RowGroups], sizes: Sequence[int]) -> tuple[U32, U8]:
-    """Combinations of groups as one number: (uint32[n], uint8[product of sizes] 1 = some row has it).
+def mix_groups(groups: Sequence[RowGroups], sizes: Sequence[int]) -> tuple[U32, I64]:
+    """Combinations of groups: (number uint32[n] of each row's, the combinations by number int64[k],
+    ascending, as mixed numbers: group * size of the next + group of the next …).
 
-    The number of groups g0, g1, … is (g0 · sizes[1] + g1) · sizes[2] + …; group d is below sizes[d].
-    At most MAX_MIXED combinations. Raises ValueError. O(n · dimensions).
+    At most MAX_MIXED combinations. Raises ValueError. O(n · dimensions + combinations).
     """
 
 def pick_users(

@@ -7,6 +7,7 @@ Thread-safety: free functions without state; the GIL is released while rows are 
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 import numpy as np
 
@@ -53,7 +54,13 @@ cdef extern from "events.h" nogil:
 
     int zj_draw_limit
     int zj_draw_isa()
-    int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out, uint8_t *used)
+    ctypedef struct zj_ranks:
+        uint32_t count
+
+    int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out)
+    int zj_rank_numbers(zj_ranks *k, uint32_t *number, uint32_t n, uint32_t product)
+    void zj_ranked_numbers(const zj_ranks *k, uint32_t product, int64_t *out)
+    void zj_ranks_close(zj_ranks *k)
     int zj_buckets_open(zj_buckets *k, const int64_t *edges, int32_t count, int64_t base)
     void zj_buckets_close(zj_buckets *k)
     zj_buckets *zj_buckets_of(const zj_lane *lanes, int count, const int64_t *edges, int32_t nb)
@@ -246,18 +253,30 @@ def mix_groups(groups, sizes):
     if len(groups[0].codes) >= 0xFFFFFFFF:
         raise ValueError("at most 2**32 - 2 rows")
     n = <uint32_t>len(groups[0].codes)
-    mixed, used = np.zeros(n, _U32), np.zeros(product, _U8)
-    cdef uint32_t *out = <uint32_t *>pointer(mixed, _U32, -1, "mixed")
-    cdef uint8_t *seen = <uint8_t *>pointer(used, _U8, -1, "used")
+    numbers = np.zeros(n, _U32)
+    cdef uint32_t *out = <uint32_t *>pointer(numbers, _U32, -1, "numbers")
     cdef _GroupArrays one
     for d in range(dims):
         one = _GroupArrays(LaneSet([]), None)
         one.take(0, groups[d], n)
         size = <uint32_t>sizes[d]
         with nogil:
-            status = zj_mix_groups(one.data, n, size, out, seen if d == dims - 1 else NULL)
+            status = zj_mix_groups(one.data, n, size, out)
         finish(status)
-    return mixed, used
+    cdef zj_ranks ranks
+    cdef int64_t *into
+    memset(&ranks, 0, sizeof(ranks))
+    try:
+        with nogil:
+            status = zj_rank_numbers(&ranks, out, n, <uint32_t>product)
+        finish(status)
+        found = np.empty(ranks.count, _I64)
+        into = <int64_t *>pointer(found, _I64, -1, "found")
+        with nogil:
+            zj_ranked_numbers(&ranks, <uint32_t>product, into)
+    finally:
+        zj_ranks_close(&ranks)
+    return numbers, found
 
 
 def pick_users(lanes, edges, groups=None, bucket=-1, group=-1, cancel=None, allowed=None):

@@ -59,9 +59,9 @@ ZJ_CLONES static void zj_groups_of_rows(const zj_groups *g, uint32_t r, uint32_t
     }
 }
 
-/* out[i] = out[i] * size + group of row i, and used[out[i]] = 1 where `used` is given: combinations of groups as
- * one number. Groups of `size` and more make the row REJECTED. REQUIRES: the products fit. O(n). */
-static int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out, uint8_t *used) {
+/* out[i] = out[i] * size + group of row i: combinations of groups as one number. Groups of `size` and more make
+ * the row REJECTED. REQUIRES: the products fit. O(n). */
+ZJ_CLONES static int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out) {
     uint32_t part[1024];
     for (uint32_t r = 0; r < n; r += 1024) {
         const uint32_t m = n - r < 1024 ? n - r : 1024;
@@ -70,9 +70,57 @@ static int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t
         for (uint32_t i = 0; i < m; i++) most = part[i] > most ? part[i] : most;
         if (most >= size) return ZJ_REJECTED;
         for (uint32_t i = 0; i < m; i++) out[r + i] = out[r + i] * size + part[i];
-        for (uint32_t i = 0; used && i < m; i++) used[out[r + i]] = 1;
     }
     return ZJ_OK;
+}
+
+/* What numbers are there, as a set whose members can be counted: 64 a word, `before` members of the words before. */
+typedef struct {
+    uint64_t *word;
+    uint32_t *before;
+    uint32_t count;
+} zj_ranks;
+
+static void zj_ranks_close(zj_ranks *k) {
+    free(k->word);
+    free(k->before);
+}
+
+/* number[i] becomes its rank among the different numbers, which are below `product`. O(n + product / 64). */
+ZJ_CLONES static int zj_rank_numbers(zj_ranks *k, uint32_t *number, uint32_t n, uint32_t product) {
+    const size_t words = (size_t)product / 64 + 1;
+    uint8_t *seen = (uint8_t *)calloc(words * 64, 1); /* bytes first: setting bits would wait for the bit before */
+    k->word = (uint64_t *)malloc(words * sizeof(uint64_t));
+    k->before = (uint32_t *)malloc(words * sizeof(uint32_t));
+    k->count = 0;
+    if (!seen || !k->word || !k->before) {
+        free(seen);
+        return ZJ_NO_MEMORY;
+    }
+    for (uint32_t i = 0; i < n; i++) seen[number[i]] = 1;
+    for (size_t w = 0; w < words; w++) {
+        uint64_t word = 0, eight;
+        for (uint32_t b = 0; b < 64; b += 8) {
+            memcpy(&eight, seen + 64 * w + b, 8);
+            word |= (eight * 0x0102040810204080ull >> 56) << b;
+        }
+        k->word[w] = word;
+        k->before[w] = k->count;
+        k->count += (uint32_t)__builtin_popcountll(word);
+    }
+    free(seen);
+    for (uint32_t i = 0; i < n; i++) {
+        const uint32_t w = number[i] >> 6;
+        const uint64_t lower = k->word[w] & ((1ull << (number[i] & 63)) - 1);
+        number[i] = k->before[w] + (uint32_t)__builtin_popcountll(lower);
+    }
+    return ZJ_OK;
+}
+
+/* The different numbers, ascending; out has room for `count`. */
+static void zj_ranked_numbers(const zj_ranks *k, uint32_t product, int64_t *out) {
+    for (size_t w = 0; w <= (size_t)product / 64; w++)
+        for (uint64_t left = k->word[w]; left; left &= left - 1) *out++ = (int64_t)(64 * w) + __builtin_ctzll(left);
 }
 
 #endif
