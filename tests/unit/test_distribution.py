@@ -6,6 +6,7 @@ import pytest
 import zuji
 from zuji.engine.engine import create_project
 from zuji.engine.errors import InvalidQuery, QueryBudgetExceeded
+from zuji.engine.query.analyses import distribution_bands
 from zuji.engine.query.analyses.distribution_bands import fitted, given, of_width
 from zuji.engine.query.filter_ast import filter_from
 from zuji.engine.query.parse import parse, parse_pick
@@ -167,3 +168,21 @@ def test_a_pick_names_a_band_and_a_period_of_the_answer(engine):
         engine.users(query, {})
     with pytest.raises(InvalidQuery, match="no band"):
         engine.users(query, {"bucket": "2026-10-01", "band": "[0, 1)"})
+
+
+@pytest.mark.parametrize("measure", ["times", "active_days", {"distinct": "event.city"}])
+@pytest.mark.parametrize("buckets", [[2, 3, 5], {"width": 2}, "auto"])
+@pytest.mark.parametrize("grain", ["all", "day"])
+def test_users_counted_by_number_first_are_the_same_users(
+    engine, monkeypatch, measure, buckets, grain
+):
+    body = {"e": "pay", "measure": measure, "buckets": buckets, "zero": "all"}
+    where = {"where": {"p": "event.amount", "op": "lt", "v": 171}}
+    query = {"model": "distribution", "time": {**TIME, "grain": grain}, "body": {**body, **where}}
+    monkeypatch.setattr(distribution_bands, "MANY_VALUES", 1 << 40)
+    plain = engine.query(query)
+    monkeypatch.setattr(distribution_bands, "MANY_VALUES", 1)
+    counted = engine.query(query)
+    assert counted.rows == plain.rows
+    assert counted.totals == plain.totals
+    assert any(row[-2] > 1 for row in plain.rows)

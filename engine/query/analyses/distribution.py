@@ -162,12 +162,15 @@ class _Work:
 
         def work(number: int) -> _Cells:
             shard = self.shards[number]
-            whole = self.asked.whole
             if not len(shard.value):
                 counts, sums = np.zeros(shape, np.int64), np.zeros(shape[:2])
+            elif shard.record is None and distribution_bands.are_few(
+                shard.value, self.periods, whole=self.asked.whole
+            ):
+                counts, sums = _of_few(shard, bands, self.periods)
             else:
                 period, value = shard.period, shard.value
-                band = bands.of(value, whole=whole)
+                band = bands.of(value, whole=self.asked.whole)
                 cell = period.astype(np.int64)
                 if shard.record is not None and shard.group is not None:
                     record, line = lines_of(chosen, shard.record, shard.group)
@@ -214,6 +217,24 @@ class _Work:
                 keep &= inside
             found.append(shard.user[keep])
         return found
+
+
+def _of_few(shard: Numbers, bands: Bands, periods: int) -> tuple[I64, F64]:
+    """Users int64[1, periods, bands] and sums float64[1, periods]: users are counted by period and
+    number first, since most numbers are those of many, and numbers are banded then. O(users).
+    """
+    number = shard.value.astype(np.int64)
+    most = int(number.max()) + 1
+    at = number if periods == 1 else shard.period.astype(np.int64) * most + number
+    users = np.bincount(at, minlength=periods * most).reshape(periods, most)
+    every = np.arange(most)
+    band = bands.of(every.astype(np.float64))
+    count = max(bands.count, 1)
+    cell = (np.arange(periods)[:, None] * count + band).ravel()
+    met = np.flatnonzero(users)
+    counts = np.bincount(cell[met], users.ravel()[met], minlength=periods * count)
+    sums = (users @ every).astype(np.float64)
+    return counts.astype(np.int64).reshape(1, periods, count), sums[None, :]
 
 
 def _answer(work: _Work, bands: Bands, chosen: Chosen, cells: _Cells) -> Answer:

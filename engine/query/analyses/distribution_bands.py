@@ -24,6 +24,8 @@ MAX_BANDS = 1_000
 MAX_NUMBER = 1e300
 """Beyond it there is no room for edges."""
 DENSE_NUMBERS = 1 << 16
+MANY_VALUES = 256
+"""From so many values on it pays to look at each number once, where there are fewer numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Bands:
 
         ``whole``: values are whole numbers from 0 on. O(n), else O(n log bands).
         """
-        if whole and len(values) > DENSE_NUMBERS and values.max() < DENSE_NUMBERS:
+        if are_few(values, 1, whole=whole):
             every = np.arange(int(values.max()) + 1, dtype=np.float64)
             found: I64 = self._search(every)[values.astype(np.uint16)]
             return found
@@ -70,6 +72,13 @@ class Bands:
             left = "(-∞" if low is None else f"[{low}"
             found.append(f"{left}, {'∞' if high is None else high})")
         return found
+
+
+def are_few(values: F64, periods: int, *, whole: bool) -> bool:
+    """Whether there can be fewer numbers, in all periods, than there are values."""
+    if not whole or len(values) < MANY_VALUES:
+        return False
+    return bool(periods * values.max() < min(len(values), DENSE_NUMBERS))
 
 
 def given(edges: Sequence[float]) -> Bands:

@@ -85,10 +85,13 @@ class Population:
 
     def counts(self) -> I64:
         """Users of the zero band by period, without breakdown."""
-        numbered = np.bincount(self.numbers.period, minlength=self.periods)
+        numbered: I64 = (
+            np.array([len(self.numbers.period)], np.int64)
+            if self.periods == 1
+            else np.bincount(self.numbers.period, minlength=self.periods)
+        )
         if self.fixed is not None:
-            found: I64 = int(np.count_nonzero(self.fixed)) - numbered
-            return found
+            return int(np.count_nonzero(self.fixed)) - numbered
         assert self.active is not None
         people = [
             int(np.bitwise_count(self.active.bits(p, p + 1)).sum()) for p in range(self.periods)
