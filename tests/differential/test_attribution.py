@@ -283,6 +283,34 @@ def test_thirds_add_up_to_one_and_the_last_touch_has_the_rest():
     assert got.credit[0, 0, :, 0].tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3, 0])
 
 
+@pytest.mark.parametrize(("head", "tail"), [(20, 40), (40, 20), (33, 34), (0, 50), (50, 0), (0, 0)])
+def test_by_position_the_first_of_two_touches_has_the_rest(head, tail):
+    lane = Lane(
+        np.array([0], np.uint32), np.array([0, 2], np.uint32), np.array([1, 2], np.uint32), 0
+    )
+    target = Lane(
+        np.array([0], np.uint32), np.array([0, 1], np.uint32), np.array([4], np.uint32), 0
+    )
+    got = attribution_cells(
+        [target],
+        None,
+        1,
+        None,
+        [lane],
+        [np.array([0, 1], np.uint32)],
+        2,
+        edges=np.array([0, 10], np.int64),
+        lookback_ms=9,
+        models=[("position", head, tail)],
+    )
+    ends = [twins.WHOLE * head // 100, twins.WHOLE * tail // 100]
+    last = twins.WHOLE * ends[1] // sum(ends) if any(ends) else twins.WHOLE // 2
+    assert [exact(got, (0, 0, name), 0) * twins.WHOLE for name in range(2)] == [
+        twins.WHOLE - last,
+        last,
+    ]
+
+
 def test_a_share_too_small_for_credit_is_still_worth_something():
     """Found by a random query: 2^-56 of 2^60 is sixteen."""
     touch = Lane(

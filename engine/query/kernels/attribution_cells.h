@@ -121,8 +121,8 @@ ZJ_INLINE void zj_position(const zj_credit_model *model, int64_t n, int64_t *eac
         *first = ZJ_WHOLE;
     } else if (n == 2) {
         const int64_t ends = model->head + model->tail;
-        *first = ends ? (int64_t)((__int128)model->head * ZJ_WHOLE / ends) : ZJ_WHOLE / 2;
-        *last = ZJ_WHOLE - *first;
+        *last = ends ? (int64_t)((__int128)model->tail * ZJ_WHOLE / ends) : ZJ_WHOLE / 2;
+        *first = ZJ_WHOLE - *last;
     } else {
         *each = (ZJ_WHOLE - model->head - model->tail) / (n - 2);
         *last = model->tail - *each; /* it is among the n, as the first */

@@ -140,10 +140,11 @@ class Conversion:
             if n == 1:
                 one = [Fraction(1)]
             elif n == 2:
-                ends = head + tail
-                one = [Fraction(head, ends), Fraction(tail, ends)] if ends else [Fraction(1, 2)] * 2
-            else:
                 # Whole shares; what is left over goes to the first touch, also to one of 0 %.
+                ends = SHARES * head // 100 + SHARES * tail // 100
+                last = SHARES * (SHARES * tail // 100) // ends if ends else SHARES // 2
+                one = [Fraction(SHARES - last, SHARES), Fraction(last, SHARES)]
+            else:
                 last = SHARES * tail // 100
                 each = (SHARES - SHARES * head // 100 - last) // (n - 2)
                 shares = [SHARES - last - each * (n - 2), *[each] * (n - 2), last]
