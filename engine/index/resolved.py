@@ -60,13 +60,15 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Sources of one merge with all rows where they belong: ``left`` of each source, and those that
-    go to each shard. ``number`` of the last change that they know.
+    """Sources of one merge with all rows where they belong: ``here``, and those that go to other
+    shards. ``number`` of the last change that they know; ``newest``: the greatest ordinal that rows
+    were given, by shard.
     """
 
-    left: list[Source]
-    gathered: list[Gathered]
+    here: list[Source]
+    elsewhere: list[Gathered]
     number: int
+    newest: dict[int, int]
 
 
 class Resolved:
@@ -132,20 +134,31 @@ class Resolved:
         return found
 
     def of_merge(self, group: Sequence[Segment]) -> Rows:
-        """The rows of segments of one shard and partition that are to be written anew."""
+        """The rows of segments of one shard and partition that are to be written anew. Who is moved
+        in one of them is in all: of a customer's own rows, none may be left behind others.
+        """
+        everybody = [_users(segment) for segment in group]
         with self._lock:
             number = self._links.number
-        left: list[Source] = []
+            moved = BitMap()
+            for segment, users in zip(group, everybody, strict=True):
+                moved |= users & self._moved(segment)
+        here: list[Source] = []
         goes: dict[int, list[Picked]] = {}
-        for segment in group:
-            seen = self._seen_of(segment, _users(segment), number, Rewritten)
+        for segment, users in zip(group, everybody, strict=True):
+            seen = self._taken(segment, users, number, users & moved, Rewritten)
             if seen.left.rows:
-                left.append(seen.left)
+                here.append(seen.left)
             for to, picked in seen.picked.items():
                 goes.setdefault(to, []).extend(picked)
-        partition = partition_of(group[0])
-        gathered = [Gathered(to, partition, picked, True) for to, picked in goes.items()]
-        return Rows(left, gathered, number)
+        first = group[0]
+        newest = {to: max(int(p.ordinal.max()) for p in picked) for to, picked in goes.items()}
+        mine = goes.pop(first.shard, None)
+        partition = partition_of(first)
+        if mine is not None:
+            here.append(self._in_memory(Gathered(first.shard, partition, mine, True)))
+        elsewhere = [Gathered(to, partition, picked, True) for to, picked in goes.items()]
+        return Rows(here, elsewhere, number, newest)
 
     def waiting(self, segment: Segment) -> float:
         """Share of a segment's users some of whose rows may stand with somebody else than they
@@ -192,10 +205,25 @@ class Resolved:
         number: int,
         without: Callable[[Source, U32], Without],
     ) -> _Seen:
+        with self._lock:
+            moved = everybody & self._moved(source)
+        return self._taken(source, everybody, number, moved, without)
+
+    def _moved(self, source: Source) -> BitMap:
+        """Users whose rows may have moved since those of the source were written."""
         stored = source.base if isinstance(source, Without) else source
         since = self._written.get(stored.meta.id, 0) if isinstance(stored, Segment) else 0
-        with self._lock:
-            moved = everybody & self._links.moved_since(source.shard, since)
+        return self._links.moved_since(source.shard, since)
+
+    def _taken(
+        self,
+        source: Source,
+        everybody: BitMap,
+        number: int,
+        moved: BitMap,
+        without: Callable[[Source, U32], Without],
+    ) -> _Seen:
+        """A source whose users ``moved`` are taken out."""
         if not moved:
             return _Seen(everybody, number, moved, source, {})
         gone = np.array(moved.to_array(), np.uint32)
@@ -241,12 +269,16 @@ class Resolved:
         known = self._gathered.get(place)
         if known is not None and _same(known[0], picked):
             return known
+        return picked, self._in_memory(Gathered(place[0], partition, picked))
+
+    def _in_memory(self, rows: Gathered) -> MemorySource:
+        """Gathered rows as a source, as young as the youngest of them."""
+        partition = rows.partition
         edges = self._edges.get(partition.id)
         if edges is None:
             edges = day_edges(self._tz, partition.start_ms, partition.end_ms)
             self._edges[partition.id] = edges
-        rank = max(part.age for part in picked)
-        return picked, MemorySource(Gathered(place[0], partition, picked), rank, edges)
+        return MemorySource(rows, max(part.age for part in rows.picked), edges)
 
 
 class _Ids:

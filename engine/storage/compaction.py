@@ -5,12 +5,14 @@ ones at the same instant; the result takes the rank of its oldest part. Tiered: 
 of similar size (within :data:`SIMILAR` of its largest) is merged when it is ``fan_in`` long, so a
 row is rewritten O(log_fan_in) times, and segments near :data:`TIER_ROWS` are left alone. A full
 compaction, which somebody asked for, goes on to :data:`FULL_ROWS`. No merge makes a segment above
-its limit: merging takes memory by the row, and a segment is rewritten as a whole. Pure but for the
-one file that :func:`merge` writes. Thread-safe.
+its limit: merging takes memory by the row, and a segment is rewritten as a whole. Segments of one
+rank hold rows that were moved there from one other; nobody knows their order, so a group has all of
+a rank, or none but those. Pure but for the one file that :func:`merge` writes. Thread-safe.
 """
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from zuji.engine.storage.blocks import WholeRows
@@ -36,7 +38,8 @@ TIER_ROWS = 1 << 24
 """Rows of the largest segment that merging by itself makes."""
 FULL_ROWS = 1 << 30
 """Rows of the largest segment that a full compaction makes."""
-MAX_SOURCES = 256
+MAX_SOURCES = 255
+"""Of a group; a merge reads one more, of rows that belong to somebody else than they did."""
 ROW_BYTES = 8
 """Memory that merging takes by the row, about: 3 for where it comes from, up to 5 for who was
 active on which day.
@@ -91,13 +94,18 @@ def pick(
 def _all(mine: list[S], max_rows: int) -> list[list[S]]:
     groups: list[list[S]] = [[]]
     rows = 0
-    for segment in mine:
-        size = segment.meta.rows
-        if groups[-1] and (rows + size > max_rows or len(groups[-1]) >= MAX_SOURCES):
+    for _, one_rank in groupby(mine, key=lambda s: s.meta.rank):
+        alike = list(one_rank)
+        size = sum(s.meta.rows for s in alike)
+        if rows + size > max_rows or len(groups[-1]) + len(alike) > MAX_SOURCES:
             groups.append([])
             rows = 0
-        groups[-1].append(segment)
-        rows += size
+        if len(alike) == 1 or (size <= max_rows and len(alike) <= MAX_SOURCES):
+            groups[-1] += alike
+            rows += size
+        else:  # some of them, but nothing else with them
+            groups += [alike[:MAX_SOURCES] if size <= max_rows else [], []]
+            rows = 0
     return [group for group in groups if len(group) > 1]
 
 
@@ -105,17 +113,27 @@ def _tiers(mine: list[S], fan_in: int, max_rows: int) -> list[list[S]]:
     """From the newest back: the longest run in which no segment outweighs the rest by far."""
     end = len(mine)
     while end >= fan_in:
-        start, rows = end, 0
+        start, rows, best = end, 0, end
         while start > 0 and end - start < MAX_SOURCES:
             size = mine[start - 1].meta.rows
             if rows + size > max_rows or (end - start and size * (end - start) > SIMILAR * rows):
                 break
             start -= 1
             rows += size
-        if end - start >= fan_in:
-            return [mine[start:end]]
+            if _has_whole_ranks(mine, start, end):
+                best = start
+        if end - best >= fan_in:
+            return [mine[best:end]]
         end -= 1
     return []
+
+
+def _has_whole_ranks(mine: list[S], start: int, end: int) -> bool:
+    """Whether a run of neighbours has all segments of a rank, or none but those."""
+    ranks = [s.meta.rank for s in (mine[start], mine[end - 1])]
+    before = start > 0 and mine[start - 1].meta.rank == ranks[0]
+    after = end < len(mine) and mine[end].meta.rank == ranks[1]
+    return ranks[0] == ranks[1] or not (before or after)
 
 
 def merge(

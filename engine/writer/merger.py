@@ -172,20 +172,20 @@ class Merger:
         committing = False
         try:
             metas = []
-            if rows.left:
+            if rows.here:
                 number = state.number()
                 file = state.new(names.segment(number), written)
                 metas.append(
                     compaction.merge(
                         state.files,
-                        rows.left,
+                        rows.here,
                         state.path(file),
                         segment_id=number,
                         file=file,
                         tz=state.tz,
                     )
                 )
-            for gathered in rows.gathered:
+            for gathered in rows.elsewhere:
                 number = state.number()
                 file = state.new(names.segment(number), written)
                 metas.append(
@@ -247,11 +247,10 @@ class Merger:
             rows = state.resolved.of_merge(group)
             with state.lock:
                 known = all(
-                    state.identity.is_saved(gathered.shard, int(part.ordinal.max()))
-                    for gathered in rows.gathered
-                    for part in gathered.picked
+                    state.identity.is_saved(shard, ordinal)
+                    for shard, ordinal in rows.newest.items()
                 )
             if known:
                 return rows
             self._flush()
-        return Rows(list(group), [], 0)
+        return Rows(list(group), [], 0, {})

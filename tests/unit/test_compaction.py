@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from types import SimpleNamespace
+
+import pytest
 
 from zuji.engine.storage.cache import machine_bytes
 from zuji.engine.storage.compaction import (
@@ -110,3 +113,18 @@ def test_of_several_wishes_the_smallest_fan_in_counts():
         merger.merge_wanted()
     assert done == [32, 4, 4, 0]
     merger.close()
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_group_has_all_segments_of_a_rank_or_none_but_those(full):
+    """Segments of one rank have no order: what is merged with one of them must be with all."""
+    rng = random.Random(5)
+    for _ in range(2_000):
+        segments = []
+        for rank in range(rng.randint(1, 8)):
+            many = rng.choice([1, 1, 2, 5])
+            segments += [segment(rank, rng.choice([1, 2, 30])) for _ in range(many)]
+        for group in pick(segments, full=full, fan_in=2, max_rows=rng.choice([5, 40, 1000])):
+            ranks = {s.meta.rank for s in group}
+            whole = [s for s in segments if s.meta.rank in ranks]
+            assert len(ranks) == 1 or group == whole
