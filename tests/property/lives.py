@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from zuji.engine.engine import Engine
     from zuji.engine.types import Column
 
-QUERIES = 1
+QUERIES = 2
 """Queries at each ``ask``, drawn anew from all models."""
 LISTS = 2
 # A history is small: one thread is enough, and its budgets have to outlast a busy machine.
