@@ -1,5 +1,7 @@
-"""Writes ``src/api/schema.json``: the query language's JSON Schema, of which the console's types are
-made. ``python server/console/scripts/schema.py``; a test says when the file is old."""
+"""Writes ``src/api/schema.json``: the query language's JSON Schema, of which types are made.
+
+``python server/console/scripts/schema.py``; a test says when the file is old.
+"""
 
 from __future__ import annotations
 

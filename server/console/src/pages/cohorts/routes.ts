@@ -6,7 +6,10 @@ export default [
   {
     path: '/cohorts',
     name: 'cohorts',
-    component: () => import('./IndexPage.vue'),
+    component: () => import('./ListPage.vue'),
     meta: { title: 'shell.pages.cohorts', nav: { group: 'people', order: 2, icon: Aim } },
   },
+  { path: '/cohorts/edit', name: 'cohort-edit', component: () => import('./EditPage.vue'), meta: { title: 'cohorts.build' } },
+  { path: '/cohorts/view', name: 'cohort', component: () => import('./CohortPage.vue'), meta: { title: 'shell.pages.cohorts' } },
+  { path: '/cohorts/compare', name: 'cohort-compare', component: () => import('./ComparePage.vue'), meta: { title: 'cohorts.compare' } },
 ] satisfies RouteRecordRaw[]

@@ -6,7 +6,13 @@ export default [
   {
     path: '/users',
     name: 'users',
-    component: () => import('./IndexPage.vue'),
+    component: () => import('./SearchPage.vue'),
     meta: { title: 'shell.pages.users', nav: { group: 'people', order: 1, icon: User } },
+  },
+  {
+    path: '/users/timeline',
+    name: 'user',
+    component: () => import('./UserPage.vue'),
+    meta: { title: 'users.one' },
   },
 ] satisfies RouteRecordRaw[]

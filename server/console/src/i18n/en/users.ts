@@ -1,0 +1,18 @@
+export default {
+  one: 'User', anyId: 'Any id of the user', placeholder: 'Customer number, device id, phone number…', find: 'Find',
+  help: 'Customer ids (user_id), device ids, and any phone number, e-mail or other id that was sent. Whole ids only; upper and lower case differ.',
+  nobody: 'Nobody has the id “{id}”', nobodyText: 'Check that the id is complete and its case is right. New users can be found once their first event is stored; erased users cannot be found.',
+  recent: 'Active lately', noData: 'No users yet', noDataText: 'Once an SDK has sent its first event, you can look at what every user did here.',
+  customer: 'Customer', device: 'Device', typed: 'Identifier', devices: 'Linked to {n} devices and identifiers', open: 'Open this user',
+  owners: 'Whose this device was, over time:', owner: 'Belongs to', from: 'From', to: 'To', ever: 'the beginning', still: 'now', itself: 'The device itself (not signed in)',
+  types: { mobile: 'Phone', email: 'E-mail', idcard: 'Identity card', openid: 'OpenID', unionid: 'UnionID' },
+  ids: 'Ids and links', noIds: 'Not linked to any other id', since: 'since {time}', conflicts: 'Several people used this device, so its anonymous events belong to none of them.',
+  profile: 'Properties', noProfile: 'No user properties yet. Send them with profile_set of an SDK.', cohorts: 'Cohorts', noCohorts: 'In no cohort', tags: 'Tags', noTags: 'No tags',
+  timeline: 'Timeline', counted: '{events} events in {sessions} sessions', all: 'All events', only: 'Only these events', newest: 'Newest first', oldest: 'Oldest first', order: 'Order',
+  period: 'Dates', begin: 'From', end: 'To', more: 'Load more', shownAll: 'That is all', session: 'Session {n}', length: '{n} events · {time}', details: 'Properties of {event}',
+  noEvents: 'No event fits', noEventsText: 'Choose other dates, or clear the filter by event.', neverAny: 'This user has no events yet',
+  export: 'Export everything', exportText: 'Exports all that is held about this user (events, changes of properties, cohorts, tags, quarantine), to answer a request for access.', exported: 'Exported',
+  erase: 'Erase this user', eraseTitle: 'Erase everything about this user', eraseText: 'Erases the user’s events, properties, cohorts and tags for good, and the devices that are theirs alone. Queries leave them out at once. This cannot be undone.',
+  eraseType: 'Type {id} to confirm', reason: 'Reason (kept in the ledger of erasures; do not name the person)', purge: 'Remove from disk now', purgeText: 'otherwise with the next merge', eraseDo: 'Erase for good',
+  erased: 'Erased, with {n} ids', ledger: 'Ledger of erasures', back: 'Back to users', notThere: 'There is no such user; they may have been erased.',
+}

@@ -1,0 +1,18 @@
+export default {
+  one: '用户详情', anyId: '输入用户的任意一个 ID', placeholder: '客户号、设备 ID、手机号…', find: '查找',
+  help: '支持客户号（user_id）、设备 ID，以及手机号、邮箱等已上报的标识。需完整输入，区分大小写。',
+  nobody: '没有找到 “{id}”', nobodyText: '请核对 ID 是否完整、大小写是否一致；刚上报的用户在第一条事件入库后即可查到；已删除的用户无法查到。',
+  recent: '近期活跃用户', noData: '还没有用户', noDataText: '接入 SDK 并上报第一条事件后，就可以在这里查看每个用户的行为。',
+  customer: '客户', device: '设备', typed: '标识', devices: '关联了 {n} 个设备和标识', open: '查看用户详情',
+  owners: '该设备在不同时间的归属：', owner: '归属', from: '开始', to: '结束', ever: '最初', still: '至今', itself: '设备自身（未登录）',
+  types: { mobile: '手机号', email: '邮箱', idcard: '证件号', openid: 'OpenID', unionid: 'UnionID' },
+  ids: '标识与关联', noIds: '没有关联其他标识', since: '自 {time} 起', conflicts: '该设备被多人使用过，匿名事件不归入任何人。',
+  profile: '用户属性', noProfile: '还没有用户属性。可通过 SDK 的 profile_set 上报。', cohorts: '所在分群', noCohorts: '不在任何分群中', tags: '用户标签', noTags: '没有标签',
+  timeline: '行为时间线', counted: '{events} 个事件，{sessions} 次会话', all: '全部事件', only: '只看事件', newest: '最新在前', oldest: '最早在前', order: '排序',
+  period: '日期范围', begin: '开始日期', end: '结束日期', more: '加载更多', shownAll: '已显示全部', session: '第 {n} 次会话', length: '{n} 个事件 · 历时 {time}', details: '展开 {event} 的属性',
+  noEvents: '没有符合条件的事件', noEventsText: '换一个时间范围，或清除事件筛选。', neverAny: '该用户还没有事件',
+  export: '导出全部数据', exportText: '导出该用户在系统中的全部数据（事件、属性变更、分群、标签、隔离区），用于答复用户的查阅请求。', exported: '已导出',
+  erase: '删除该用户', eraseTitle: '删除用户的全部数据', eraseText: '将永久删除该用户的事件、属性、分群与标签记录，以及仅属于该用户的设备标识。查询立即不再包含这些数据，此操作不可撤销。',
+  eraseType: '请输入 {id} 以确认', reason: '原因（写入删除台账，请勿包含个人信息）', purge: '同时立即从磁盘清除', purgeText: '否则在下一次合并时清除', eraseDo: '永久删除',
+  erased: '已删除，包括 {n} 个标识', ledger: '删除台账', back: '返回用户查询', notThere: '没有这个用户，可能已被删除。',
+}
