@@ -11,7 +11,7 @@ import { pretend } from './scripts/pretend'
 /** Where the API listens while working on the console: `ZUJI_API=http://127.0.0.1:8107 npm run dev`. */
 const api = process.env.ZUJI_API ?? 'http://127.0.0.1:8107'
 const proxy = Object.fromEntries(
-  ['/v1', '/docs', '/openapi.json'].map((path) => [path, { target: api, changeOrigin: true }]),
+  ['/v1', '/docs', '/openapi.json'].map((path) => [path, { target: api }]),
 )
 
 export default defineConfig({
