@@ -72,6 +72,10 @@ class Holding:
         for kept in rejected:
             yield {"kind": "rejected", **kept.to_dict()}
 
+    def profile(self, shard: int, ordinal: int) -> Thing:
+        """Properties of one user, as they are now. Raises Corruption."""
+        return self._profile(shard, [only(s, ordinal) for s in self._view.sources[shard]])
+
     def _in_time_order(
         self, mine: Sequence[Sequence[_Only]], shown: Callable[[str], bool], kind: str
     ) -> Iterator[Thing]:

@@ -263,6 +263,22 @@ class People:
             raise ReadOnly("the project is open for reading")
         self._writer.check_open()
 
+    # -- looking -------------------------------------------------------------------------------
+
+    def profile(self, person: Mapping[str, Any] | Whom) -> dict[str, Any]:
+        """A user's properties as they are now, as queries see them: what his devices sent before
+        his first login is among them. Of a device that is a customer's for ever: the customer's.
+        Only the user's records are read.
+
+        Raises:
+            InvalidInput: names nobody. NotFound: nobody is known by this id. Corruption.
+        """
+        whom = Whom.of(person)
+        place = self._writer.find_owner(whom.key)
+        if place is None:
+            raise NotFound(f"nobody is known by this {whom.kind}")
+        return Holding(self._pin(), ()).profile(*place)
+
     # -- export --------------------------------------------------------------------------------
 
     def export(self, person: Mapping[str, Any] | Whom) -> Iterator[dict[str, Any]]:
