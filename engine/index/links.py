@@ -418,6 +418,7 @@ class Links:
         facts = self.facts[at]
         old = self._owners.pop(at, None)
         before = set(facts.pairs) if old is None else {p for p in old.owner if p != ITSELF}
+        before |= facts.before.keys()  # rows may be written with one who is their owner again
         self._touch(np.array([at], np.int64))
         for place in before:
             facts.before[place] = self.number

@@ -182,3 +182,31 @@ def test_a_bind_is_on_the_disk_before_it_returns(tmp_path):
         shutil.copytree(tmp_path / "p", tmp_path / "q")
     with zuji.open(tmp_path / "q") as engine:
         assert engine.identity.of("d")["device"]["owners"][0]["user_id"] == "ann"
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_a_row_that_stands_with_a_customer_is_his_again_when_another_was_parted(tmp_path, reopened):
+    """It was written with his, was nobody's for a while, and nothing new was said of him."""
+
+    def people(engine):
+        body = {"series": [{"e": "look", "as": "looks"}]}
+        query = {"model": "event", "time": {"from": "2026-09-01", "to": "2026-12-31"}, "body": body}
+        audience = {"did": {"e": "named", "count": {"op": "gt", "v": 0}}}
+        answer = engine.query({**query, "audience": audience})
+        return sum(row[answer.names.index("value")] for row in answer.rows)
+
+    engine = zuji.open(tmp_path / "p")
+    engine.append([event(50, device="d", name="look"), event(20, "bob", "d", "login")])
+    engine.append([event(1, "bob", name="named")])
+    engine.compact()
+    assert people(engine) == 1
+    engine.append([event(10, "ann", "d", "login")])  # shared from bob's login on
+    assert people(engine) == 0
+    engine.identity.unbind("ann", "d", T0 + 30)
+    if reopened:
+        engine.close()
+        engine = zuji.open(tmp_path / "p")
+    assert people(engine) == 1
+    engine.compact()
+    assert people(engine) == 1
+    engine.close()
