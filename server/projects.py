@@ -8,12 +8,14 @@ Thread-safe.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import zuji
 from zuji.engine.config import Config
+from zuji.engine.engine import create_project
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.engine.storage import names
 from zuji.server.collector.gather import Gatherer
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from zuji.server.settings import Settings
 
 log = logging.getLogger(__name__)
+
+NAME = re.compile(r"[\w-]{1,64}\Z")
 
 
 class Project:
@@ -91,9 +95,25 @@ class Projects:
         found = self._open.get(name)
         if found is not None:
             return found
+        if not NAME.match(name):  # it becomes a path
+            raise NotFound("there is no such project")
+        self._check_served(name)
+        return self._open_one(name, make=False)
+
+    def make(self, name: str, tz: str) -> Project:
+        """A new project.
+
+        Raises:
+            InvalidInput: its name or zone will not do, or it is there. NotFound: this server serves
+                others only.
+        """
+        self._check_served(name)
+        create_project(self._settings.data, name, tz)
+        return self._open_one(name, make=False)
+
+    def _check_served(self, name: str) -> None:
         if self._only and name not in self._only:
             raise NotFound(f"this server does not serve the project {name!r}")
-        return self._open_one(name, make=False)
 
     def all(self) -> list[Project]:
         """Open projects by name."""

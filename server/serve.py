@@ -24,10 +24,12 @@ import uvicorn
 import uvloop
 
 from zuji.engine.errors import InvalidInput, StorageFailed
+from zuji.server.accounts.sessions import Sessions
 from zuji.server.api import Api, make_api
 from zuji.server.auth import KeyRing
 from zuji.server.collector.app import Collector
 from zuji.server.collector.http import Watch
+from zuji.server.console_files import Console
 from zuji.server.logs import set_up
 from zuji.server.meta import open_store
 from zuji.server.metrics import Metrics
@@ -77,7 +79,8 @@ class _Process:
         keys, metrics = KeyRing(store, dev=settings.dev), Metrics()
         projects = Projects(settings, loop, store)
         collector = Collector(settings, projects, keys, metrics, loop)
-        api = Api(settings, projects, keys, metrics)
+        sessions = Sessions(store, settings.session_idle, settings.session_most)
+        api = Api(settings, projects, keys, metrics, store, sessions)
         watch = Watch(settings, collector.handle, collector.quickly)
         metrics.watch(watch, projects)
         addresses: dict[str, str] = {}
@@ -92,7 +95,7 @@ class _Process:
                 addresses["collect"] = _shown(server, self._tls)
                 tasks.append(asyncio.ensure_future(watch.sweep()))
             if settings.api:
-                asked = _Api(make_api(api), settings)
+                asked = _Api(make_api(api, Console()), settings)
                 tasks.append(asyncio.ensure_future(asked.serve()))
                 addresses["api"] = await asked.address()
             await asyncio.to_thread(projects.open_all)
@@ -111,7 +114,7 @@ class _Process:
             for server in servers:
                 server.close()
             await watch.drain(settings.stop_seconds * DRAIN_SHARE)
-            await asyncio.to_thread(api.desk.close)
+            await asyncio.to_thread(api.close)
             if asked is not None:
                 asked.should_exit = True
                 await asked.ended.wait()
@@ -122,6 +125,7 @@ class _Process:
             await asyncio.to_thread(refreshing.stop)
             await asyncio.to_thread(collector.close)
             await asyncio.to_thread(projects.close)
+            sessions.close()
             store.close()
             log.info("stopped")
 
@@ -177,6 +181,8 @@ class _Api(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=bool(settings.trusted_proxies),
+                forwarded_allow_ips=settings.trusted_proxies,
                 ssl_certfile=settings.tls_cert or None,
                 ssl_keyfile=settings.tls_key or None,
                 timeout_graceful_shutdown=2,

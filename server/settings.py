@@ -37,13 +37,15 @@ def _setting(default: Any, unit: str, meaning: str) -> Any:
 class Settings:
     """How a server works."""
 
-    data: str = _setting("", "directory", "projects, and `server.db` with keys and plans")
+    data: str = _setting(
+        "", "directory", "projects, and `server.db`: accounts, keys, plans, boards"
+    )
     collect: str = _setting("127.0.0.1:8106", "host:port", "listener for events; empty: none")
     api: str = _setting("127.0.0.1:8107", "host:port", "listener for queries; empty: none")
     tls_cert: str = _setting("", "file", "certificate chain (PEM) of both listeners")
     tls_key: str = _setting("", "file", "its private key (PEM)")
-    dev: bool = _setting(False, "", "take any key or none; both listeners must be on loopback")
-    database: str = _setting("", "URL", "keys and plans elsewhere: an SQLAlchemy URL")
+    dev: bool = _setting(False, "", "no keys, no accounts; both listeners must be on loopback")
+    database: str = _setting("", "URL", "what `server.db` has, elsewhere: an SQLAlchemy URL")
     projects: str = _setting("", "names", "open these only, separated by commas; empty: all")
     log_level: str = _setting("info", "word", "debug, info, warning or error")
     log_format: str = _setting("text", "word", "text or json, one line an entry")
@@ -70,7 +72,7 @@ class Settings:
         64 * MIB, "bytes", "bodies of a project that wait to be stored; more get 503"
     )
     trusted_proxies: str = _setting(
-        "", "addresses", "whose X-Forwarded-For is believed, separated by commas"
+        "", "addresses", "whose X-Forwarded-For and -Proto are believed, separated by commas"
     )
     enrich_user_agent: bool = _setting(
         False, "", "add browser, system and kind of device to events"
@@ -87,6 +89,12 @@ class Settings:
     )
     sensors_login_keys: str = _setting(
         "", "names", "identities of Sensors' SDKs that are the customer's own id, the best first"
+    )
+    # people
+    session_idle: float = _setting(7200.0, "s", "without a request, then a sign-in ends")
+    session_most: float = _setting(43_200.0, "s", "after which a sign-in ends whatever happens")
+    insecure_cookie: bool = _setting(
+        False, "", "let people sign in over a network without TLS: passwords can be read on it"
     )
     # answers
     query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")

@@ -17,32 +17,39 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from zuji.engine.errors import InvalidQuery, NotFound, ZujiError
+from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
 from zuji.engine.query.context import Cancel
+from zuji.server.accounts.permissions import Action
 from zuji.server.api.asking import Desk
+from zuji.server.api.callers import Caller, Callers, allow
 from zuji.server.api.cohorts import Grouping
 from zuji.server.api.defining import Defining
 from zuji.server.api.forms import answered, form_of
 from zuji.server.api.governing import Governing
+from zuji.server.api.headers import Guarded
 from zuji.server.api.identity import Identity
 from zuji.server.api.items import ItemRoutes
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
 from zuji.server.api.people import People
 from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
+from zuji.server.api.profile import Profiles
 from zuji.server.api.quarantine import Quarantine
 from zuji.server.api.schema import schema_of
+from zuji.server.api.signing import Signing
 from zuji.server.api.tags import Tagging
 from zuji.server.api.timeline import Timelines
-from zuji.server.auth import Kind, bearer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp
 
     from zuji.engine.query.result import Result
-    from zuji.server.auth import Key, KeyRing
+    from zuji.server.accounts.sessions import Sessions
+    from zuji.server.auth import KeyRing
+    from zuji.server.meta import Store
     from zuji.server.metrics import Metrics
     from zuji.server.projects import Project, Projects
     from zuji.server.settings import Settings
@@ -55,13 +62,29 @@ class Api:
     """State and handlers of the API."""
 
     def __init__(
-        self, settings: Settings, projects: Projects, keys: KeyRing, metrics: Metrics
+        self,
+        settings: Settings,
+        projects: Projects,
+        keys: KeyRing,
+        metrics: Metrics,
+        store: Store | None = None,
+        sessions: Sessions | None = None,
     ) -> None:
+        """``store``, ``sessions``: None where nobody signs in and nothing is saved."""
+        self.settings = settings
         self._projects = projects
-        self._keys = keys
+        self._store, self._sessions = store, sessions
+        self.callers = Callers(keys, sessions, insecure_cookie=settings.insecure_cookie)
         self._metrics = metrics
         self.desk = Desk(settings, metrics)
+        self._signing = Signing(self)
+        self._zones: dict[str, str] = {}
         self.ready = False
+
+    def close(self) -> None:
+        """Cancels queries and waits for them."""
+        self.desk.close()
+        self._signing.close()
 
     def routes(self) -> list[BaseRoute]:
         """All routes."""
@@ -81,7 +104,9 @@ class Api:
             *Quarantine(self).routes(),
             *People(self).routes(),
             *Identity(self).routes(),
+            *Profiles(self).routes(),
             *Watching(self).routes(),
+            *self._signing.routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),
             Route("/metrics", self.scraped),
@@ -92,7 +117,7 @@ class Api:
 
     async def query(self, request: Request) -> Response:
         """``POST /v1/query``: a query document, its answer."""
-        project = self._project(request, Kind.READ)
+        project = self._project(request, Action.ASK)
         document = await _document(request)
         form = form_of(request)
         cancel = Cancel()
@@ -106,7 +131,7 @@ class Api:
 
     async def users(self, request: Request) -> Response:
         """``POST /v1/query/users``: ``{"query", "pick"}``, the users behind that cell."""
-        project = self._project(request, Kind.READ)
+        project = self._project(request, Action.ASK)
         body = _object(await _document(request))
         query, pick = body.get("query"), body.get("pick")
         if not isinstance(query, dict) or not isinstance(pick, dict) or len(body) != 2:
@@ -119,7 +144,7 @@ class Api:
 
     async def explain(self, request: Request) -> Response:
         """``POST /v1/query/explain``: what a query would read."""
-        project = self._project(request, Kind.READ)
+        project = self._project(request, Action.ASK)
         document, cancel = await _document(request), Cancel()
         found = await self.desk.run(
             lambda: project.engine.explain(document, cancel=cancel), cancel, _gone(request)
@@ -128,7 +153,7 @@ class Api:
 
     async def sql(self, request: Request) -> Response:
         """``POST /v1/sql``: ``{"sql"}``, a SELECT over the tables of docs/sql.md."""
-        project = self._project(request, Kind.READ)
+        project = self._project(request, Action.ASK)
         body = _object(await _document(request))
         text = body.get("sql")
         if not isinstance(text, str) or len(body) != 1:
@@ -145,13 +170,13 @@ class Api:
 
     async def schema(self, request: Request) -> Response:
         """``GET /v1/schema``: all that a query can name."""
-        project, cancel = self._project(request, Kind.READ), Cancel()
+        project, cancel = self._project(request, Action.ASK), Cancel()
         found = await self.desk.run(lambda: schema_of(project, cancel), cancel, _gone(request))
         return JSONResponse(found)
 
     async def status(self, request: Request) -> Response:
         """``GET /v1/status``: sizes and health of the project."""
-        engine = self._project(request, Kind.READ).engine
+        engine = self._project(request, Action.ASK).engine
         return JSONResponse(await self.desk.run(engine.status, Cancel(), _gone(request)))
 
     async def _told(
@@ -208,22 +233,63 @@ class Api:
 
     # -- who -----------------------------------------------------------------------------------
 
-    def _project(self, request: Request, need: Kind) -> Project:
+    def _project(self, request: Request, need: Action) -> Project:
         return self.who(request, need)[0]
 
-    def who(self, request: Request, need: Kind) -> tuple[Project, Key | None]:
-        """The project that is asked about, and the key; None: in development mode, an unknown one.
+    def who(self, request: Request, need: Action) -> tuple[Project, Caller]:
+        """The project that is asked about, and who asks and may do ``need`` there.
 
         Raises:
-            Unauthorized, Forbidden, NotFound.
+            Unauthorized, Forbidden, CrossSite, MustChange, NotFound. InvalidInput: no project is
+                named, and there are several.
         """
-        key = self._keys.allowed(bearer(request.headers.get("authorization", "")), need)
-        if key is None:
-            return self._projects.get(request.query_params.get("project", "default")), None
-        asked = request.query_params.get("project", key.project)
-        if asked != key.project:
-            raise NotFound(f"there is no project {asked!r} for this key")
-        return self._projects.get(key.project), key
+        caller = self.callers.needed(request, need)
+        asked = request.query_params.get("project")
+        if caller.project is not None:
+            if asked not in (None, caller.project):
+                raise NotFound(f"there is no project {asked!r} for this key")
+            name = caller.project
+        elif asked is not None:
+            name = asked
+        else:
+            name = "default" if caller.account is None else self._only_project()
+        allow(caller, need, name)
+        return self._projects.get(name), caller
+
+    def caller(self, request: Request, need: Action) -> Caller:
+        """Who asks for what belongs to no project.
+
+        Raises:
+            Unauthorized, Forbidden, CrossSite, MustChange.
+        """
+        caller = self.callers.needed(request, need)
+        allow(caller, need, None)
+        return caller
+
+    def _only_project(self) -> str:
+        names = [project.name for project in self._projects.all()]
+        if len(names) != 1:
+            raise InvalidInput("say which project: ?project=")
+        return names[0]
+
+    def project_list(self) -> list[dict[str, Any]]:
+        """Names and time zones of the projects there are."""
+        for one in self._projects.all():
+            if one.name not in self._zones:  # fixed for good; a status may sort new rows
+                self._zones[one.name] = one.engine.status()["tz"]
+        return [{"name": one.name, "tz": self._zones[one.name]} for one in self._projects.all()]
+
+    @property
+    def store(self) -> Store:
+        """The server's database."""
+        assert self._store is not None, "this API was made without a database"
+        return self._store
+
+    @property
+    def sessions(self) -> Sessions:
+        """Sessions of those who signed in."""
+        assert self._sessions is not None, "this API was made without sessions"
+        return self._sessions
 
 
 async def _alive(_request: Request) -> Response:
@@ -248,7 +314,7 @@ async def _document(request: Request) -> bytes:
 def _object(document: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(document, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidQuery(f"the body is not a JSON object: {error}") from None
 
 
@@ -260,10 +326,14 @@ def _gone(request: Request) -> Callable[[], Awaitable[Any]]:
     return gone
 
 
-def make_api(api: Api) -> Starlette:
-    """The ASGI application."""
-    return Starlette(
+def make_api(api: Api, console: ASGIApp | None = None) -> Starlette:
+    """The ASGI application. ``console``: what other paths than the API's show."""
+    app = Starlette(
         routes=api.routes(),
-        middleware=[Middleware(WithoutBugs)],
+        middleware=[Middleware(Guarded), Middleware(WithoutBugs)],
         exception_handlers={ZujiError: failed, HTTPException: refused},
     )
+    app.router.redirect_slashes = False  # to whatever Host says
+    if console is not None:
+        app.router.default = console
+    return app

@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute, Route
 from zuji.engine.errors import InvalidInput
 from zuji.engine.people.cohort_members import ids_of_csv
 from zuji.engine.query.context import Cancel
-from zuji.server.api.governing import body_of, number_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of, read_as
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,22 +79,22 @@ class Grouping:
             Route(f"{one}/load", self.loaded, methods=["POST"]),
         ]
 
-    def _cohorts(self, request: Request, need: Kind) -> Cohorts:
+    def _cohorts(self, request: Request, need: Action) -> Cohorts:
         return self._api.who(request, need)[0].engine.cohorts
 
     async def listed(self, request: Request) -> Response:
         """``GET /v1/cohorts``: all cohorts."""
-        cohorts = self._cohorts(request, Kind.READ)
+        cohorts = self._cohorts(request, Action.ASK)
         return JSONResponse({"cohorts": await asyncio.to_thread(cohorts.all)})
 
     async def defined(self, request: Request) -> Response:
         """``PUT /v1/cohorts``: defines a cohort by a rule, or changes it, and makes a version."""
-        cohorts, body = self._cohorts(request, Kind.ADMIN), await body_of(request, BODY_BYTES)
+        cohorts, body = self._cohorts(request, Action.GROUP), await body_of(request, BODY_BYTES)
         return JSONResponse(await asyncio.to_thread(cohorts.define, body))
 
     async def estimated(self, request: Request) -> Response:
         """``POST /v1/cohorts/estimate``: how many users a rule has."""
-        cohorts, body = self._cohorts(request, Kind.READ), await body_of(request, BODY_BYTES)
+        cohorts, body = self._cohorts(request, Action.ASK), await body_of(request, BODY_BYTES)
         cancel = Cancel()
         found = await self._api.desk.run(
             lambda: cohorts.estimate(body, cancel=cancel), cancel, self._gone(request)
@@ -103,8 +103,8 @@ class Grouping:
 
     async def refreshed(self, request: Request) -> Response:
         """``POST /v1/cohorts/refresh``: makes a version; ends when the client goes away."""
-        cohorts = self._cohorts(request, Kind.ADMIN)
-        asked: Refresh = _read(await body_of(request, BODY_BYTES), Refresh)
+        cohorts = self._cohorts(request, Action.GROUP)
+        asked: Refresh = read_as(await body_of(request, BODY_BYTES), Refresh)
         if asked.due == (asked.name is not None) or (asked.due and asked != Refresh(due=True)):
             raise InvalidInput("say which: {'name': …}, or {'due': true} alone")
         cancel = Cancel()
@@ -131,8 +131,8 @@ class Grouping:
 
     async def saved(self, request: Request) -> Response:
         """``POST /v1/cohorts/save``: the users behind a cell of an answer, as a fixed list."""
-        cohorts = self._cohorts(request, Kind.ADMIN)
-        asked: Save = _read(await body_of(request, BODY_BYTES), Save)
+        cohorts = self._cohorts(request, Action.GROUP)
+        asked: Save = read_as(await body_of(request, BODY_BYTES), Save)
         shown = await asyncio.to_thread(
             cohorts.save, asked.name, asked.query, asked.pick, description=asked.description
         )
@@ -140,19 +140,19 @@ class Grouping:
 
     async def overlapping(self, request: Request) -> Response:
         """``POST /v1/cohorts/overlap``: how cohorts lie to each other."""
-        cohorts = self._cohorts(request, Kind.READ)
-        asked: Overlap = _read(await body_of(request, BODY_BYTES), Overlap)
+        cohorts = self._cohorts(request, Action.ASK)
+        asked: Overlap = read_as(await body_of(request, BODY_BYTES), Overlap)
         found = await asyncio.to_thread(cohorts.overlap, asked.cohorts, as_of=asked.as_of)
         return JSONResponse(found)
 
     async def shown(self, request: Request) -> Response:
         """``GET /v1/cohorts/{name}``: definition, versions, what it reads, what is made of it."""
-        cohorts = self._cohorts(request, Kind.READ)
+        cohorts = self._cohorts(request, Action.ASK)
         return JSONResponse(await asyncio.to_thread(cohorts.show, request.path_params["name"]))
 
     async def deleted(self, request: Request) -> Response:
         """``DELETE /v1/cohorts/{name}``: ``?cascade=true`` with all that is made of it."""
-        cohorts = self._cohorts(request, Kind.ADMIN)
+        cohorts = self._cohorts(request, Action.GROUP)
         text = request.query_params.get("cascade", "false")
         if text not in ("true", "false"):
             raise InvalidInput(f"cascade is true or false, got {text[:40]!r}")
@@ -164,7 +164,7 @@ class Grouping:
         """``GET /v1/cohorts/{name}/members``: a page; ``?after=``, ``&limit=``, ``&id_type=``,
         ``&as_of=``.
         """
-        cohorts, asked = self._cohorts(request, Kind.READ), request.query_params
+        cohorts, asked = self._cohorts(request, Action.ASK), request.query_params
         limit = number_of(request, "limit")
         page = await asyncio.to_thread(
             cohorts.members,
@@ -180,7 +180,7 @@ class Grouping:
         """``GET /v1/cohorts/{name}/export``: the ids of all members, one a line under the type's
         name; ``?id_type=``, ``&as_of=``.
         """
-        cohorts, asked = self._cohorts(request, Kind.READ), request.query_params
+        cohorts, asked = self._cohorts(request, Action.ASK), request.query_params
         name, id_type = request.path_params["name"], asked.get("id_type", "user_id")
         ids = cohorts.export(name, as_of=asked.get("as_of"), id_type=id_type)
         first = await asyncio.to_thread(next, ids, None)  # what is wrong is told before any line
@@ -195,7 +195,7 @@ class Grouping:
 
     async def contains(self, request: Request) -> Response:
         """``GET /v1/cohorts/{name}/contains?id=…``: ``&id_type=``, ``&as_of=``."""
-        cohorts, asked = self._cohorts(request, Kind.READ), request.query_params
+        cohorts, asked = self._cohorts(request, Action.ASK), request.query_params
         if not asked.get("id"):
             raise InvalidInput("say who: ?id=…")
         found = await asyncio.to_thread(
@@ -210,7 +210,7 @@ class Grouping:
         """``POST /v1/cohorts/{name}/load``: a CSV body with a line of names; ``?id_type=``,
         ``&column=``, ``&how=replace|add|remove``, ``&description=``.
         """
-        cohorts, asked = self._cohorts(request, Kind.ADMIN), request.query_params
+        cohorts, asked = self._cohorts(request, Action.GROUP), request.query_params
         body = await body_of(request, FILE_BYTES)
         id_type = asked.get("id_type", "user_id")
 
@@ -236,10 +236,3 @@ def _cell(text: str) -> str:
     if any(c in text for c in ',"\r\n'):
         text = '"' + text.replace('"', '""') + '"'
     return text + "\n"
-
-
-def _read(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"the body is wrong: {error}") from None

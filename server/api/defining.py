@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.api.governing import body_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, read_as
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -46,23 +46,22 @@ class Defining:
 
     async def shown(self, request: Request) -> Response:
         """``GET /v1/definitions``: virtual events and properties."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         return JSONResponse(project.engine.definitions())
 
     async def changed(self, request: Request) -> Response:
         """``PATCH /v1/definitions``: adds definitions, or changes those of the same name."""
-        project, _ = self._api.who(request, Kind.ADMIN)
-        try:
-            given = msgspec.json.decode(await body_of(request, BODY_BYTES), type=Changes)
-        except msgspec.MsgspecError as error:
-            raise InvalidInput(f"send {{'events': …, 'properties': …}}: {error}") from None
+        project, _ = self._api.who(request, Action.DEFINE)
+        given = read_as(
+            await body_of(request, BODY_BYTES), Changes, "send {'events': …, 'properties': …}"
+        )
         engine = project.engine
         await asyncio.to_thread(engine.define, given.events, given.properties)
         return JSONResponse(engine.definitions())
 
     async def removed(self, request: Request) -> Response:
         """``DELETE /v1/definitions?name=…``: takes definitions away."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.DEFINE)
         names = request.query_params.getlist("name")
         if not names:
             raise InvalidInput("say which: ?name=…, as often as needed")

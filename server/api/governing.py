@@ -14,7 +14,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of
 from zuji.server.plan.document import MOST_BYTES, decoded
 from zuji.server.plan.learn import differences
 from zuji.server.plan.quality import counted
@@ -45,7 +46,7 @@ class Governing:
 
     async def plan(self, request: Request) -> Response:
         """``GET /v1/plan``: the plan that counts, or ``?version=``."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         book = project.governor.book
         number = number_of(request, "version")
         if number is None:
@@ -56,11 +57,11 @@ class Governing:
 
     async def put_plan(self, request: Request) -> Response:
         """``PUT /v1/plan``: a document; ``?expected=`` the version it was made from, ``?note=``."""
-        project, key = self._api.who(request, Kind.ADMIN)
+        project, caller = self._api.who(request, Action.PLAN)
         plan = decoded(await body_of(request, MOST_BYTES))
         governor = project.governor
         expected, note = number_of(request, "expected"), request.query_params.get("note", "")
-        author = "dev" if key is None else f"key {key.id}"
+        author = caller.by
 
         def put() -> Version:
             made = governor.book.put(project.name, plan, author, note, expected)
@@ -71,7 +72,7 @@ class Governing:
 
     async def history(self, request: Request) -> Response:
         """``GET /v1/plan/history``: all versions, newest first, and what changed with each."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         versions = await asyncio.to_thread(project.governor.book.history, project.name)
         older = [*(one.plan for one in versions[1:]), _NONE]
         return JSONResponse(
@@ -85,7 +86,7 @@ class Governing:
 
     async def quality(self, request: Request) -> Response:
         """``GET /v1/quality``: counters of days ``?from=`` to ``?to=``."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         governor = project.governor
         first, last = _day(request, "from", ""), _day(request, "to", "9999-12-31")
 
@@ -107,35 +108,6 @@ def _head(version: Version) -> dict[str, Any]:
         "note": version.note,
         "created_ms": version.created_ms,
     }
-
-
-async def body_of(request: Request, most: int) -> bytes:
-    """The body.
-
-    Raises:
-        InvalidInput: it is longer than ``most`` bytes.
-    """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise InvalidInput(f"the body has at most {most:,} bytes")
-        parts.append(part)
-    return b"".join(parts)
-
-
-def number_of(request: Request, name: str) -> int | None:
-    """A parameter that is a whole number.
-
-    Raises:
-        InvalidInput: it is something else.
-    """
-    text = request.query_params.get(name)
-    if text is None:
-        return None
-    if not text.isdecimal() or len(text) > 9:
-        raise InvalidInput(f"{name} is a whole number, got {text[:40]!r}")
-    return int(text)
 
 
 def _day(request: Request, name: str, default: str) -> str:

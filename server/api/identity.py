@@ -13,15 +13,14 @@ from starlette.routing import BaseRoute, Route
 
 from zuji.engine.calendars import parse_instant
 from zuji.engine.errors import InvalidInput
-from zuji.server.api.governing import body_of, number_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of, read_as
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from zuji.engine.people.identities import Identities
     from zuji.server.api.app import Api
-    from zuji.server.auth.keys import Key
 
 BODY_BYTES = 64 << 10
 LISTED = 100
@@ -67,7 +66,7 @@ class Identity:
 
     async def shown(self, request: Request) -> Response:
         """``GET /v1/identity?id=…``: what is known of an id."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         asked = request.query_params.get("id")
         if not asked:
             raise InvalidInput("say which: ?id=…")
@@ -75,14 +74,14 @@ class Identity:
 
     async def said(self, request: Request) -> Response:
         """``POST /v1/identity``: binds, unbinds or undoes; the entry of the log."""
-        project, key = self._api.who(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES), Saying)
-        by = asked.by or _name(key)
+        project, caller = self._api.who(request, Action.IDENTITY)
+        asked = read_as(await body_of(request, BODY_BYTES), Saying)
+        by = asked.by or caller.by
         return JSONResponse(await asyncio.to_thread(say, project.engine.identity, asked, by))
 
     async def log(self, request: Request) -> Response:
         """``GET /v1/identity/log``: what was said by hand, oldest first; ``?after=N&limit=N``."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         after, limit = number_of(request, "after") or 0, _limit(request)
         rows = await asyncio.to_thread(project.engine.identity.log, after=after, limit=limit)
         return JSONResponse({"rows": rows})
@@ -91,7 +90,7 @@ class Identity:
         """``GET /v1/identity/conflicts``: moments at which a device came to be shared; of one
         ``?device_id=``.
         """
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         device, limit = request.query_params.get("device_id"), _limit(request)
 
         def read() -> dict[str, Any]:
@@ -106,14 +105,14 @@ class Identity:
 
     async def settings(self, request: Request) -> Response:
         """``GET /v1/identity/settings``."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         return JSONResponse({"shared_device": project.engine.identity.shared_device})
 
     async def set(self, request: Request) -> Response:
         """``PUT /v1/identity/settings``: whose the events of shared devices are."""
-        project, key = self._api.who(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES), Setting)
-        identity, by = project.engine.identity, asked.by or _name(key)
+        project, caller = self._api.who(request, Action.IDENTITY)
+        asked = read_as(await body_of(request, BODY_BYTES), Setting)
+        identity, by = project.engine.identity, asked.by or caller.by
         await asyncio.to_thread(identity.set_shared_device, asked.shared_device, by=by)
         return JSONResponse({"shared_device": identity.shared_device})
 
@@ -148,14 +147,3 @@ def _moment(time: int | str | None) -> int | None:
 def _limit(request: Request) -> int:
     asked = number_of(request, "limit")
     return LISTED if asked is None else min(asked, MOST_LISTED)
-
-
-def _name(key: Key | None) -> str:
-    return "" if key is None else f"key {key.id}"
-
-
-def _read(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as problem:
-        raise InvalidInput(f"the body is wrong: {problem}") from None

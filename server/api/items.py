@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.api.governing import body_of, number_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of, read_as
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -53,12 +53,12 @@ class ItemRoutes:
 
     async def types(self, request: Request) -> Response:
         """``GET /v1/items``: types, how many items each has, and their properties."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         return JSONResponse(await asyncio.to_thread(project.engine.items.types))
 
     async def listed(self, request: Request) -> Response:
         """``GET /v1/items/{type}``: a page, ``?after=``, ``?limit=``; or ``?id=``: that item."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         items, name = project.engine.items, request.path_params["type"]
         wanted, after = request.query_params.get("id"), request.query_params.get("after")
         limit = number_of(request, "limit")
@@ -73,11 +73,8 @@ class ItemRoutes:
 
     async def changed(self, request: Request) -> Response:
         """``PATCH /v1/items/{type}``: sets properties of items; those that are not named stay."""
-        project, _ = self._api.who(request, Kind.ADMIN)
-        try:
-            given = msgspec.json.decode(await body_of(request, BODY_BYTES), type=Changes)
-        except msgspec.MsgspecError as error:
-            raise InvalidInput(f"send {{'items': {{id: {{…}}}}}}: {error}") from None
+        project, _ = self._api.who(request, Action.ITEMS)
+        given = read_as(await body_of(request, BODY_BYTES), Changes, "send {'items': {id: {…}}}")
         name = request.path_params["type"]
         items = project.engine.items
         done = await asyncio.to_thread(
@@ -87,7 +84,7 @@ class ItemRoutes:
 
     async def deleted(self, request: Request) -> Response:
         """``DELETE /v1/items/{type}?id=…``: deletes items, as often as ``id`` is given."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.ITEMS)
         ids = request.query_params.getlist("id")
         if not ids:
             raise InvalidInput("say which: ?id=…, as often as needed")
@@ -97,16 +94,15 @@ class ItemRoutes:
 
     async def joins(self, request: Request) -> Response:
         """``GET /v1/joins``: the properties that name items, and the type of these."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         return JSONResponse(project.engine.items.joins())
 
     async def joined(self, request: Request) -> Response:
         """``PATCH /v1/joins``: ``{"event.product_id": "product"}``."""
-        project, _ = self._api.who(request, Kind.ADMIN)
-        try:
-            given = msgspec.json.decode(await body_of(request, BODY_BYTES), type=dict[str, str])
-        except msgspec.MsgspecError as error:
-            raise InvalidInput(f"send {{'event.NAME': 'type'}}: {error}") from None
+        project, _ = self._api.who(request, Action.ITEMS)
+        given = read_as(
+            await body_of(request, BODY_BYTES), dict[str, str], "send {'event.NAME': 'type'}"
+        )
         items = project.engine.items
         for p, item_type in given.items():
             await asyncio.to_thread(items.join, p, item_type)
@@ -114,7 +110,7 @@ class ItemRoutes:
 
     async def unjoined(self, request: Request) -> Response:
         """``DELETE /v1/joins?p=…``: takes joins back; the items stay."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.ITEMS)
         names = request.query_params.getlist("p")
         if not names:
             raise InvalidInput("say which: ?p=event.NAME, as often as needed")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,10 +41,10 @@ class Watching:
 
     async def live(self, request: Request) -> Response:
         """``GET /v1/live``: ``?device=``, ``?user=``: only theirs. Values need an admin key."""
-        project, key = self._api.who(request, Kind.READ)
+        project, caller = self._api.who(request, Action.ASK)
         asked = request.query_params
         view = project.governor.live
-        values = key is None or key.kind == Kind.ADMIN
+        values = caller.may(Action.VALUES, project.name)
         watcher = view.watch(asked.get("device", ""), asked.get("user", ""), values=values)
         return StreamingResponse(
             self._told(view, watcher),

@@ -22,6 +22,8 @@ from zuji.server.api.governing_doc import paths as governing_paths
 from zuji.server.api.identity_doc import paths as identity_paths
 from zuji.server.api.items import item_paths
 from zuji.server.api.people_doc import paths as people_paths
+from zuji.server.api.profile import paths as profile_paths
+from zuji.server.api.signing_doc import paths as signing_paths
 from zuji.server.api.tags_doc import paths as tag_paths
 from zuji.server.api.timeline import paths as timeline_paths
 
@@ -136,7 +138,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "."}],
-        "security": [{"key": []}],
+        "security": [{"key": []}, {"session": [], "csrf": []}, {"session": []}],
         "paths": {
             "/v1/query": {
                 "post": {
@@ -199,9 +201,11 @@ def document() -> dict[str, Any]:
             **governing_paths(),
             **people_paths(),
             **identity_paths(),
+            **profile_paths(),
             **tag_paths(),
             **cohort_paths(),
             **item_paths(),
+            **signing_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},
             "/metrics": {"get": _health("Counters in Prometheus' form", text)},
@@ -221,7 +225,14 @@ def document() -> dict[str, Any]:
                     "type": "http",
                     "scheme": "bearer",
                     "description": "a key of `zuji key create --read` or `--admin`",
-                }
+                },
+                "session": {"type": "apiKey", "in": "cookie", "name": "__Host-zuji"},
+                "csrf": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Zuji-CSRF",
+                    "description": "beside the cookie, for all that changes something",
+                },
             },
         },
     }

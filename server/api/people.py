@@ -16,8 +16,8 @@ from starlette.routing import BaseRoute, Route
 
 from zuji.engine.errors import InvalidInput
 from zuji.engine.people.holding import write_zip
-from zuji.server.api.governing import body_of, number_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of, read_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from zuji.server.api.app import Api
-    from zuji.server.auth.keys import Key
 
 BODY_BYTES = 64 << 20
 LEDGER_BYTES = 256 << 20
@@ -81,19 +80,19 @@ class People:
 
     async def erase(self, request: Request) -> Response:
         """``POST /v1/erasures``: erases people; who asked is the key when ``by`` is not said."""
-        project, key = self._api.who(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES), Erasing)
+        project, caller = self._api.who(request, Action.PEOPLE)
+        asked = read_as(await body_of(request, BODY_BYTES), Erasing)
         people = project.engine.people
 
         def run() -> dict[str, Any]:
-            done = people.erase(*asked.people, by=asked.by or _name(key), reason=asked.reason)
+            done = people.erase(*asked.people, by=asked.by or caller.by, reason=asked.reason)
             return {**done, "purged": asdict(people.purge())} if asked.purge else done
 
         return JSONResponse(await asyncio.to_thread(run))
 
     async def erasures(self, request: Request) -> Response:
         """``GET /v1/erasures``: the ledger, oldest first; ``?after=NUMBER&limit=N``."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.PEOPLE)
         after, asked = number_of(request, "after") or 0, number_of(request, "limit")
         limit = LISTED if asked is None else min(asked, MOST_LISTED)
         people = project.engine.people
@@ -105,18 +104,18 @@ class People:
 
     async def purge(self, request: Request) -> Response:
         """``POST /v1/erasures/purge``: removes the bytes of erased people from all files."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.PEOPLE)
         return JSONResponse(asdict(await asyncio.to_thread(project.engine.people.purge)))
 
     async def ledger(self, request: Request) -> Response:
         """``GET /v1/erasures/ledger``: to be kept beside backups."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.PEOPLE)
         text = await asyncio.to_thread(project.engine.people.ledger)
         return Response(text, media_type=LINES)
 
     async def replay(self, request: Request) -> Response:
         """``POST /v1/erasures/replay``: the body is a ledger, or empty for the project's own."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.PEOPLE)
         text = await body_of(request, LEDGER_BYTES)
         done = await asyncio.to_thread(project.engine.people.replay_ledger, text or None)
         return JSONResponse(done)
@@ -125,11 +124,11 @@ class People:
         """``POST /v1/users/export``: everything about the person that the body names, as JSON
         lines; with ``?form=zip`` as an archive.
         """
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.PEOPLE)
         form = request.query_params.get("form", "lines")
         if form not in ("lines", "zip"):
             raise InvalidInput(f"form is lines or zip, got {form[:40]!r}")
-        person = _read(await body_of(request, BODY_BYTES), dict[str, str])
+        person = read_as(await body_of(request, BODY_BYTES), dict[str, str])
         things = await asyncio.to_thread(project.engine.people.export, person)
         if form == "lines":
             return StreamingResponse(_lines(things), media_type=LINES)
@@ -139,7 +138,7 @@ class People:
 
     async def ttl(self, request: Request) -> Response:
         """``GET /v1/ttl``: settings, what would go now, and what went."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.PEOPLE)
         ttl = project.engine.people.ttl
 
         def read() -> dict[str, Any]:
@@ -150,32 +149,21 @@ class People:
 
     async def set_ttl(self, request: Request) -> Response:
         """``PUT /v1/ttl``: replaces the settings; nothing goes yet."""
-        project, _ = self._api.who(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES), Ttl)
+        project, _ = self._api.who(request, Action.PEOPLE)
+        asked = read_as(await body_of(request, BODY_BYTES), Ttl)
         made = await asyncio.to_thread(project.engine.people.ttl.set, asked.months, asked.events)
         return JSONResponse(made.to_dict())
 
     async def apply_ttl(self, request: Request) -> Response:
         """``POST /v1/ttl/apply``: removes what has lived for long enough."""
-        project, key = self._api.who(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES) or b"{}", Applying)
+        project, caller = self._api.who(request, Action.PEOPLE)
+        asked = read_as(await body_of(request, BODY_BYTES) or b"{}", Applying)
         ttl = project.engine.people.ttl
         if asked.dry_run:
             return JSONResponse(await asyncio.to_thread(ttl.plan))
-        return JSONResponse(await asyncio.to_thread(ttl.apply, asked.by or _name(key)))
+        return JSONResponse(await asyncio.to_thread(ttl.apply, asked.by or caller.by))
 
 
 def _lines(things: Iterator[dict[str, Any]]) -> Iterator[bytes]:
     for thing in things:
         yield msgspec.json.encode(thing, enc_hook=str) + b"\n"
-
-
-def _name(key: Key | None) -> str:
-    return "" if key is None else f"key {key.id}"
-
-
-def _read(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as problem:
-        raise InvalidInput(f"the body is wrong: {problem}") from None

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from zuji.engine.errors import InvalidQuery, Overloaded, ZujiError
+from zuji.server.errors import LockedOut
 from zuji.server.logs import bug_of
 from zuji.server.protocols.native import STATUS as OF_COLLECTOR
 
@@ -27,6 +28,12 @@ INTERNAL = "internal"
 STATUS: dict[str, int] = {
     **OF_COLLECTOR,
     "bad_body": 400,
+    "wrong_password": 401,
+    "cross_site": 403,
+    "must_change": 403,
+    "tls_needed": 403,
+    "conflict": 409,
+    "locked_out": 429,
     "invalid_query": 400,
     "query_budget_exceeded": 422,
     "query_cancelled": 499,
@@ -60,7 +67,7 @@ async def failed(_request: Request, problem: Exception) -> Response:
     """The answer to an error raised on purpose."""
     assert isinstance(problem, ZujiError)
     headers = {}
-    if isinstance(problem, Overloaded):
+    if isinstance(problem, Overloaded | LockedOut):
         headers["Retry-After"] = str(max(1, round(problem.retry_after)))
     return JSONResponse(said(problem), STATUS.get(problem.code, 500), headers)
 

@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from zuji.engine.errors import InvalidInput
-from zuji.server.api.governing import body_of, number_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of, read_as
 from zuji.server.plan.live import plain, shown
 from zuji.server.plan.mending import Mend, Which
 
@@ -62,8 +62,8 @@ class Quarantine:
 
     async def listed(self, request: Request) -> Response:
         """``GET /v1/rejected``: oldest first; ``?after=ID&limit=N`` page by page."""
-        project, key = self._api.who(request, Kind.READ)
-        values = key is None or key.kind == Kind.ADMIN
+        project, caller = self._api.who(request, Action.ASK)
+        values = caller.may(Action.VALUES, project.name)
         which = _which(request)
         asked = number_of(request, "limit")
         limit = LISTED if asked is None else min(asked, MOST_LISTED)
@@ -83,11 +83,8 @@ class Quarantine:
 
     async def replay(self, request: Request) -> Response:
         """``POST /v1/rejected/replay``: stores what can be stored now; what cannot stays."""
-        project, _ = self._api.who(request, Kind.ADMIN)
-        try:
-            asked = msgspec.json.decode(await body_of(request, BODY_BYTES), type=Replay)
-        except msgspec.MsgspecError as problem:
-            raise InvalidInput(f"the body is wrong: {problem}") from None
+        project, _ = self._api.who(request, Action.QUARANTINE)
+        asked = read_as(await body_of(request, BODY_BYTES), Replay, "the body is wrong")
         which, governor = asked.which, project.governor
 
         def run() -> dict[str, Any]:
@@ -99,7 +96,7 @@ class Quarantine:
 
     async def discard(self, request: Request) -> Response:
         """``DELETE /v1/rejected``: ``?id=`` (repeatable), or ``reason``, ``from_ms``, ``to_ms``."""
-        project, _ = self._api.who(request, Kind.ADMIN)
+        project, _ = self._api.who(request, Action.QUARANTINE)
         which = _which(request)
         which.check()
         gone = await asyncio.to_thread(

@@ -13,8 +13,8 @@ from starlette.routing import BaseRoute, Route
 from zuji.engine.errors import InvalidInput
 from zuji.engine.people.tags.loading import rows_of_csv
 from zuji.engine.query.context import Cancel
-from zuji.server.api.governing import body_of, number_of
-from zuji.server.auth import Kind
+from zuji.server.accounts.permissions import Action
+from zuji.server.api.reading import body_of, number_of, read_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,27 +72,27 @@ class Tagging:
             Route(f"{one}/archive", self.archived, methods=["POST"]),
         ]
 
-    def _tags(self, request: Request, need: Kind) -> Tags:
+    def _tags(self, request: Request, need: Action) -> Tags:
         return self._api.who(request, need)[0].engine.tags
 
     async def listed(self, request: Request) -> Response:
         """``GET /v1/tags``: all tags; ``?archived=true``: archived ones, too."""
-        tags, archived = self._tags(request, Kind.READ), _truth(request, "archived")
+        tags, archived = self._tags(request, Action.ASK), _truth(request, "archived")
         return JSONResponse({"tags": await asyncio.to_thread(tags.all, archived=archived)})
 
     async def defined(self, request: Request) -> Response:
         """``PUT /v1/tags``: defines a tag, or changes it."""
-        tags, body = self._tags(request, Kind.ADMIN), await body_of(request, BODY_BYTES)
+        tags, body = self._tags(request, Action.GROUP), await body_of(request, BODY_BYTES)
         return JSONResponse(await asyncio.to_thread(tags.define, body))
 
     async def graph(self, request: Request) -> Response:
         """``GET /v1/graph``: what is made of what."""
-        return JSONResponse(await asyncio.to_thread(self._tags(request, Kind.READ).graph))
+        return JSONResponse(await asyncio.to_thread(self._tags(request, Action.ASK).graph))
 
     async def refreshed(self, request: Request) -> Response:
         """``POST /v1/tags/refresh``: makes values; ends when the client goes away."""
-        tags = self._tags(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES) or b"{}", Refresh)
+        tags = self._tags(request, Action.GROUP)
+        asked = read_as(await body_of(request, BODY_BYTES) or b"{}", Refresh)
         if asked.due and asked != Refresh(due=True):
             raise InvalidInput("'due' asks the schedules: it stands alone")
         cancel = Cancel()
@@ -124,7 +124,7 @@ class Tagging:
 
     async def of_user(self, request: Request) -> Response:
         """``GET /v1/users/tags?id=…``: the tags of a user; ``&id_type=``, ``&day=``."""
-        tags, asked = self._tags(request, Kind.READ), request.query_params
+        tags, asked = self._tags(request, Action.ASK), request.query_params
         found = await asyncio.to_thread(
             tags.of_user,
             _needed(request, "id"),
@@ -135,19 +135,19 @@ class Tagging:
 
     async def shown(self, request: Request) -> Response:
         """``GET /v1/tags/{name}``: definition, days, what it reads and what is made of it."""
-        tags = self._tags(request, Kind.READ)
+        tags = self._tags(request, Action.ASK)
         return JSONResponse(await asyncio.to_thread(tags.show, request.path_params["name"]))
 
     async def deleted(self, request: Request) -> Response:
         """``DELETE /v1/tags/{name}``: ``?cascade=true`` with all that is made of it."""
-        tags, cascade = self._tags(request, Kind.ADMIN), _truth(request, "cascade")
+        tags, cascade = self._tags(request, Action.GROUP), _truth(request, "cascade")
         name = request.path_params["name"]
         gone = await asyncio.to_thread(tags.delete, name, cascade=cascade)
         return JSONResponse({"removed": gone})
 
     async def values(self, request: Request) -> Response:
         """``GET /v1/tags/{name}/values``: users of each value; ``?day=``, ``&limit=``."""
-        tags, limit = self._tags(request, Kind.READ), number_of(request, "limit")
+        tags, limit = self._tags(request, Action.ASK), number_of(request, "limit")
         found = await asyncio.to_thread(
             tags.values,
             request.path_params["name"],
@@ -158,7 +158,7 @@ class Tagging:
 
     async def history(self, request: Request) -> Response:
         """``GET /v1/tags/{name}/history?id=…``: one user's values over time."""
-        tags, asked = self._tags(request, Kind.READ), request.query_params
+        tags, asked = self._tags(request, Action.ASK), request.query_params
         rows = await asyncio.to_thread(
             tags.history,
             request.path_params["name"],
@@ -169,8 +169,8 @@ class Tagging:
 
     async def given(self, request: Request) -> Response:
         """``POST /v1/tags/{name}/give``: values of a manual tag, user by user."""
-        tags = self._tags(request, Kind.ADMIN)
-        asked = _read(await body_of(request, BODY_BYTES), Give)
+        tags = self._tags(request, Action.GROUP)
+        asked = read_as(await body_of(request, BODY_BYTES), Give)
         count = await asyncio.to_thread(
             tags.give,
             request.path_params["name"],
@@ -184,7 +184,7 @@ class Tagging:
         """``POST /v1/tags/{name}/load``: a CSV body with a line of names; ``?day=``, ``&id_type=``,
         ``&id_column=``, ``&value_column=``, ``&add=true``.
         """
-        tags, asked = self._tags(request, Kind.ADMIN), request.query_params
+        tags, asked = self._tags(request, Action.GROUP), request.query_params
         body = await body_of(request, FILE_BYTES)
         id_type = asked.get("id_type", "user_id")
         add = _truth(request, "add")
@@ -208,7 +208,7 @@ class Tagging:
 
     async def archived(self, request: Request) -> Response:
         """``POST /v1/tags/{name}/archive``: takes it out of refreshes; ``?back=true`` undoes it."""
-        tags, back = self._tags(request, Kind.ADMIN), _truth(request, "back")
+        tags, back = self._tags(request, Action.GROUP), _truth(request, "back")
         name = request.path_params["name"]
         return JSONResponse(await asyncio.to_thread(tags.archive, name, back=back))
 
@@ -219,13 +219,6 @@ def _lines(body: bytes) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise InvalidInput(f"the file is not UTF-8: {error}") from None
     return iter(io.StringIO(text, newline=""))
-
-
-def _read(body: bytes, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.MsgspecError as error:
-        raise InvalidInput(f"the body is wrong: {error}") from None
 
 
 def _truth(request: Request, name: str) -> bool:

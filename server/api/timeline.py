@@ -9,8 +9,8 @@ from starlette.routing import BaseRoute, Route
 
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.context import Cancel
+from zuji.server.accounts.permissions import Action
 from zuji.server.api.forms import answered, form_of
-from zuji.server.auth import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ class Timelines:
 
     async def page(self, request: Request) -> Response:
         """A page; ``meta.next`` is the cursor of the one after it."""
-        project, _ = self._api.who(request, Kind.READ)
+        project, _ = self._api.who(request, Action.ASK)
         document: Any = (
             document_of(request) if request.method != "POST" else await self._read(request)
         )

@@ -55,3 +55,74 @@ class QualityRow(Base):
     sdk: Mapped[str] = mapped_column(String(90), primary_key=True)
     app: Mapped[str] = mapped_column(String(40), primary_key=True)
     count: Mapped[int] = mapped_column(BigInteger)
+
+
+class AccountRow(Base):
+    """Somebody who signs in. ``login`` is lower case; ``password``: argon2id as PHC text."""
+
+    __tablename__ = "account"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    login: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    role: Mapped[str] = mapped_column(String(16))
+    language: Mapped[str] = mapped_column(String(8))
+    password: Mapped[str] = mapped_column(String(200))
+    must_change: Mapped[bool]
+    disabled: Mapped[bool]
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    signed_in_ms: Mapped[int | None] = mapped_column(BigInteger, default=None)
+
+
+class SessionRow(Base):
+    """A signed-in browser. ``digest``: SHA-256 of its cookie (256 random bits)."""
+
+    __tablename__ = "account_session"
+    __table_args__ = (Index("account_session_account", "account"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account: Mapped[str] = mapped_column(String(16))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    seen_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class SavedRow(Base):
+    """One version of a saved analysis; the highest is the one that counts. What is the same in all
+    versions is repeated: there are few. ``query`` and ``view`` are JSON.
+    """
+
+    __tablename__ = "saved_analysis"
+    __table_args__ = (Index("saved_analysis_project", "project", "newest"),)
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    newest: Mapped[bool]
+    project: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(200))
+    folder: Mapped[str] = mapped_column(String(200))
+    description: Mapped[str] = mapped_column(Text)
+    model: Mapped[str] = mapped_column(String(40))
+    query: Mapped[str] = mapped_column(Text(1 << 20))
+    view: Mapped[str] = mapped_column(Text(1 << 20))
+    author: Mapped[str] = mapped_column(String(64))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)
+
+
+class BoardRow(Base):
+    """A board. ``document``: what it shows, as JSON. ``version``: goes up with every change."""
+
+    __tablename__ = "board"
+    __table_args__ = (Index("board_project", "project"),)
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    project: Mapped[str] = mapped_column(String(64))
+    owner: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(String(200))
+    folder: Mapped[str] = mapped_column(String(200))
+    document: Mapped[str] = mapped_column(Text(1 << 20))
+    version: Mapped[int]
+    author: Mapped[str] = mapped_column(String(64))
+    created_ms: Mapped[int] = mapped_column(BigInteger)
+    changed_ms: Mapped[int] = mapped_column(BigInteger)
