@@ -47,3 +47,19 @@ def decode_pages(
     Status 0 is success, else an index of STATUS and ``page`` is the bad one. Never reads outside
     ``data`` nor writes outside ``out``. Raises TypeError, ValueError. Releases the GIL. O(rows).
     """
+
+def decode_part(
+    data: memoryview | bytes | U8,
+    pages: npt.NDArray[np.void],
+    page: int,
+    start: int,
+    stop: int,
+    dtype: npt.DTypeLike,
+    verify: U8 | None = None,
+) -> tuple[int, npt.NDArray[Any] | None]:
+    """Rows [start, stop) of one page: (status, their values as ``dtype``), of which ``decode_pages``
+    would give the same. None: a status that is not 0, or a raw page, which is left to the caller.
+
+    Never reads outside ``data``. Raises TypeError, ValueError. Releases the GIL. O(the rows; of sums and
+    runs also those before them).
+    """

@@ -62,6 +62,13 @@ cdef extern from "storage/codecs.h" nogil:
     ) noexcept
 
 
+cdef extern from "storage/part.h" nogil:
+    int zj_decode_part(
+        const uint8_t *data, size_t size, const zj_entry *entry, size_t start, size_t stop, int type, int64_t *out,
+        uint8_t *verified, zj_decode_scratch *s, int *raw,
+    ) noexcept
+
+
 zj_codecs_init()
 
 STATUS = ("ok", "bad directory entry", "checksum mismatch", "malformed page",
@@ -185,3 +192,46 @@ def decode_pages(
         )
         free(scratch)
     return status, at, raw
+
+
+def decode_part(
+    const uint8_t[::1] data not None,
+    pages,
+    size_t page,
+    size_t start,
+    size_t stop,
+    dtype,
+    uint8_t[::1] verify=None,
+):
+    cdef int raw = 0
+    cdef size_t size = <size_t>data.shape[0]
+    cdef uint8_t *verified = NULL
+    cdef const zj_entry *entries
+    cdef zj_decode_scratch *scratch
+    cdef int status
+    if not isinstance(pages, np.ndarray) or pages.dtype.itemsize != sizeof(zj_entry):
+        raise TypeError("pages must be an array of PAGE_DTYPE")
+    if pages.ndim != 1 or not pages.flags.c_contiguous:
+        raise ValueError("pages must be contiguous and one-dimensional")
+    if page >= <size_t>pages.shape[0]:
+        raise ValueError(f"page {page} of {pages.shape[0]}")
+    if not start <= stop <= ZJ_PAGE_ROWS:
+        raise ValueError(f"rows {start} to {stop} of a page")
+    if verify is not None:
+        if verify.shape[0] != pages.shape[0]:
+            raise ValueError("verify must have one flag a page")
+        verified = &verify[page]
+    kind = np.dtype(dtype)
+    out = np.empty(stop - start, np.float64 if kind == np.float64 else np.int64)
+    cdef int type = _type_of(np.empty(0, kind), "out")
+    cdef int64_t *target = <int64_t *>cnp.PyArray_DATA(out)
+    entries = <const zj_entry *>cnp.PyArray_DATA(pages) + page
+    scratch = <zj_decode_scratch *>malloc(sizeof(zj_decode_scratch))
+    if scratch == NULL:
+        raise MemoryError("no memory to decode a page")
+    with nogil:
+        status = zj_decode_part(
+            &data[0] if size else NULL, size, entries, start, stop, type, target, verified, scratch, &raw
+        )
+        free(scratch)
+    return status, None if raw or status else out.astype(kind, copy=False)

@@ -20,6 +20,7 @@ import numpy as np
 
 from zuji.engine.errors import Corruption
 from zuji.engine.storage._codecs import STATUS, PageEncoder, crc32c, decode_pages
+from zuji.engine.storage._codecs import decode_part as decode_part_native
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,6 +40,7 @@ __all__ = [
     "decode_bytes",
     "decode_floats",
     "decode_ints",
+    "decode_part",
     "encode_bytes",
     "encode_floats",
     "encode_ints",
@@ -155,6 +157,31 @@ def decode_floats(
     if out.dtype != np.float64:
         raise TypeError("out must be float64")
     _decode(data, pages, out, first_page, last_page, verify)
+
+
+def decode_part(
+    data: Data,
+    pages: Pages,
+    page: int,
+    start: int,
+    stop: int,
+    dtype: npt.DTypeLike,
+    *,
+    verify: U8 | None = None,
+) -> npt.NDArray[Any]:
+    """Rows [start, stop) of one page of a stream of numbers, as ``dtype``; the others are not
+    decoded where the codec allows it.
+
+    ``verify``: as in ``decode_ints``. Raises CodecError, TypeError, ValueError.
+    """
+    status, found = decode_part_native(data, pages, page, start, stop, dtype, verify)
+    if status:
+        raise CodecError(STATUS[status], page, int(pages[page]["offset"]))
+    if found is None:
+        whole = np.empty(int(pages[page]["rows"]), dtype)
+        _decode_raw(_view(data), pages, whole, page, page + 1)
+        found = whole[start:stop]
+    return found
 
 
 def decode_bytes(data: Data, pages: Pages) -> bytes:

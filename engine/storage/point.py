@@ -1,10 +1,11 @@
-"""Some rows of a run, without reading the others: only pages that hold them are decoded.
+"""Some rows of a run, without reading the others: only pages that hold them are looked at, and of
+those the blocks with the rows are decoded.
 
-For looking at one user: of a run of millions of rows, a page of users, one of offsets, and one or
-two of each stream. Ascending streams are searched by the smallest and largest values of their
-pages. A property that not every row has needs its presence from the run's first row on. Runs in
-memory are sliced. Nothing is kept. Functions over immutable sources: thread-safe.
-O(log users + pages of the rows).
+For looking at one user: of a run of millions of rows, a page of users, and a part of a page or two
+of each other stream. Ascending streams are searched by the smallest and largest values of their
+pages. Where a value of a property stands that not every row has, the presence of all rows before
+says; how many rows of a page have one is kept with the segment. Runs in memory are sliced.
+Functions over immutable sources: thread-safe. O(log users + pages of the rows).
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ from zuji.engine.storage.segment import SegmentRun
 from zuji.engine.types import Column, Kind
 
 if TYPE_CHECKING:
-    from zuji.engine.storage.format import Stream
     from zuji.engine.storage.segment import Run
-    from zuji.engine.storage.segment_file import SegmentFile
     from zuji.engine.types import I64, U16, U32
 
 
@@ -39,16 +38,16 @@ def rows_of_user(run: Run, ordinal: int) -> tuple[int, int]:
     owner, meta = run.owner, run.meta
     first, pages = meta.user_list
     table = owner.page_table()[first : first + pages]
-    page = int(np.searchsorted(table["max"], ordinal))
+    page = int(table["max"].searchsorted(ordinal))
     if page >= len(table) or table["min"][page] > ordinal:
         return 0, 0
     before = int(table["rows"][:page].sum())
     count = int(table["rows"][page])
-    users = _between(owner, meta.user_list, before, before + count, np.uint32)
+    users = owner.between(meta.user_list, before, before + count, np.uint32)
     at = int(np.searchsorted(users, ordinal))
     if at >= count or users[at] != ordinal:
         return 0, 0
-    start, end = _between(owner, meta.offsets, before + at, before + at + 2, np.uint32).tolist()
+    start, end = owner.between(meta.offsets, before + at, before + at + 2, np.uint32).tolist()
     if not start <= end <= run.rows:
         raise owner.damage("users do not add up to the rows", meta.offsets)
     return start, end
@@ -58,7 +57,7 @@ def times_of(run: Run, start: int, end: int) -> I64:
     """ms UTC of rows [start, end)."""
     if not isinstance(run, SegmentRun):
         return run.times()[start:end].astype(np.int64) + run.base_ms
-    times = _between(run.owner, run.meta.times, start, end, np.uint32).astype(np.int64)
+    times = run.owner.between(run.meta.times, start, end, np.uint32).astype(np.int64)
     found: I64 = times * run.meta.time_unit + run.base_ms
     return found
 
@@ -66,7 +65,7 @@ def times_of(run: Run, start: int, end: int) -> I64:
 def ties_of(run: Run, start: int, end: int) -> U16:
     """Ties of rows [start, end), uint16."""
     if isinstance(run, SegmentRun) and run.meta.ties[1]:
-        ties: U16 = _between(run.owner, run.meta.ties, start, end, np.uint16)
+        ties: U16 = run.owner.between(run.meta.ties, start, end, np.uint16)
         return ties
     given = None if isinstance(run, SegmentRun) else run.ties()
     return np.zeros(end - start, np.uint16) if given is None else given[start:end]
@@ -80,7 +79,7 @@ def received_of(run: Run, start: int, end: int) -> I64:
     if stored.mode == RECEIVED_ONE:
         return np.full(end - start, stored.value, np.int64)
     if stored.mode == RECEIVED_FEW:
-        codes = _between(owner, stored.codes, start, end, np.uint32)
+        codes = owner.between(stored.codes, start, end, np.uint32)
         first, pages = stored.values
         size = int(owner.page_table()["rows"][first : first + pages].sum())
         values: I64 = owner.ints(stored.values, np.empty(size, np.int64))
@@ -88,7 +87,7 @@ def received_of(run: Run, start: int, end: int) -> I64:
             raise owner.damage("a code is outside the list of receive times", stored.codes)
         found: I64 = values[codes]
         return found
-    lag: I64 = _between(owner, stored.codes, start, end, np.int64)
+    lag: I64 = owner.between(stored.codes, start, end, np.int64)
     return lag + times_of(run, start, end)
 
 
@@ -103,13 +102,12 @@ def column_of(run: Run, name: str, start: int, end: int) -> Column | None:
     assert meta is not None
     first, last, present = start, end, None
     if meta.presence[1]:
-        flags = _between(owner, meta.presence, 0, end, np.uint8)
-        present = flags[start:].copy()
-        first = int(flags[:start].sum(dtype=np.int64))
-        last = first + int(present.sum(dtype=np.int64))
+        present = owner.between(meta.presence, start, end, np.uint8)
+        first = owner.ones(meta.presence, start)
+        last = first + int(np.count_nonzero(present))
     offsets: U32 | None = None
     if kind == Kind.LIST:
-        bounds = _between(owner, meta.offsets, first, last + 1, np.uint32)
+        bounds = owner.between(meta.offsets, first, last + 1, np.uint32)
         first, last = int(bounds[0]), int(bounds[-1])
         if not (np.diff(bounds.astype(np.int64)) >= 0).all() or last > meta.items:
             raise owner.damage("lists do not add up to their items", meta.offsets)
@@ -120,7 +118,7 @@ def column_of(run: Run, name: str, start: int, end: int) -> Column | None:
             lengths = spread
         offsets = np.zeros(end - start + 1, np.uint32)
         np.cumsum(lengths, out=offsets[1:])
-    values: Any = _between(owner, meta.values, first, last, DTYPES[kind])
+    values: Any = owner.between(meta.values, first, last, DTYPES[kind])
     if meta.unit != 1:
         values = values * values.dtype.type(meta.unit)
     if present is not None and offsets is None:
@@ -152,27 +150,3 @@ def with_own_texts(column: Column) -> Column:
     if not texts:
         texts, values = [""], np.zeros(len(column.values), np.uint32)
     return Column(column.kind, values, column.present, texts, column.offsets)
-
-
-def _between(owner: SegmentFile, stream: Stream, start: int, end: int, dtype: Any) -> Any:
-    """Values [start, end) of a stream. Raises Corruption."""
-    if end <= start:
-        return np.empty(0, dtype)
-    at, pages = stream
-    table = owner.page_table()
-    if pages == 1:
-        first, last, before, total = 0, 1, 0, int(table["rows"][at])
-    else:
-        ends = np.cumsum(table["rows"][at : at + pages], dtype=np.int64)
-        if not len(ends) or end > ends[-1]:
-            raise owner.damage("a stream is shorter than its rows", stream)
-        first, last = (int(i) for i in ends.searchsorted((start + 1, end)))
-        last += 1
-        before = int(ends[first - 1]) if first else 0
-        total = int(ends[last - 1]) - before
-    if end > before + total:
-        raise owner.damage("a stream is shorter than its rows", stream)
-    out: Any = np.empty(total, dtype)
-    part = (at + first, last - first)
-    (owner.floats if dtype is np.float64 else owner.ints)(part, out)
-    return out[start - before : end - before]

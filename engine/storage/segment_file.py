@@ -19,7 +19,13 @@ from pyroaring import BitMap
 
 from zuji.engine.errors import Corruption
 from zuji.engine.storage.cache import serials
-from zuji.engine.storage.codecs import CodecError, decode_bytes, decode_floats, decode_ints
+from zuji.engine.storage.codecs import (
+    CodecError,
+    decode_bytes,
+    decode_floats,
+    decode_ints,
+    decode_part,
+)
 from zuji.engine.storage.days import bitmap
 from zuji.engine.storage.dictionary import Dictionary
 from zuji.engine.storage.format import (
@@ -61,6 +67,8 @@ class SegmentFile:
         """Edges of the partition's local days, int64[n+1] ms UTC."""
         self.day_edges.flags.writeable = False
         self._day_table: np.ndarray[Any, Any] | None = None
+        self._ends: I64 | None = None
+        self._ones: dict[int, int] = {}
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -166,6 +174,65 @@ class SegmentFile:
         except (CodecError, ValueError) as error:
             raise self._located(error, first) from error
         return out
+
+    def between(self, stream: Stream, start: int, end: int, dtype: Any) -> Any:
+        """Values [start, end) of a stream of numbers, without decoding all others.
+
+        Raises Corruption: also when the stream is shorter.
+        """
+        first, last = self._bounds(stream)
+        if end <= start:
+            return np.empty(0, dtype)
+        ends = self._row_ends()[first : last + 1]  # of the page before the stream, and of its own
+        low, high = int(ends[0]) + start, int(ends[0]) + end
+        if high > ends[-1]:
+            raise self.damage("a stream is shorter than its rows", stream)
+        at = int(ends.searchsorted(low, "right"))
+        parts = []
+        while low < high:
+            before, stop = int(ends[at - 1]), min(high, int(ends[at]))
+            page = first + at - 1
+            try:
+                part = decode_part(
+                    self._view,
+                    self._pages,
+                    page,
+                    low - before,
+                    stop - before,
+                    dtype,
+                    verify=self._verified,
+                )
+            except (CodecError, ValueError) as error:
+                raise self._located(error, 0 if isinstance(error, CodecError) else page) from error
+            parts.append(part)
+            low = stop
+            at += 1
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def ones(self, stream: Stream, end: int) -> int:
+        """How many of the first ``end`` values of a stream of 0 and 1 are 1. Whole pages are
+        counted once and the count is kept. Raises Corruption.
+        """
+        first, last = self._bounds(stream)
+        ends = self._row_ends()
+        limit, found, page = int(ends[first]) + end, 0, first
+        while page < last and ends[page + 1] <= limit:
+            count = self._ones.get(page)
+            if count is None:
+                rows = int(self._pages["rows"][page])
+                flags = self.ints((page, 1), np.empty(rows, np.uint8))
+                count = self._ones[page] = int(np.count_nonzero(flags))
+            found += count
+            page += 1
+        start = int(ends[page]) - int(ends[first])
+        return found + int(np.count_nonzero(self.between(stream, start, end, np.uint8)))
+
+    def _row_ends(self) -> I64:
+        """Rows of all pages before each, and of all."""
+        if self._ends is None:
+            self._ends = np.zeros(len(self._pages) + 1, np.int64)
+            np.cumsum(self._pages["rows"], out=self._ends[1:])
+        return self._ends
 
     def blob(self, stream: Stream) -> bytes:
         """A byte stream. Raises Corruption."""
