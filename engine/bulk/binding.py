@@ -16,6 +16,7 @@ from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage.build import taken
 from zuji.engine.storage.frame import Frame, FrameColumn
 from zuji.engine.types import Kind
+from zuji.engine.writer.refusing import MESSAGE, REASON
 
 if TYPE_CHECKING:
     from zuji.engine.batch.columns import Rejected
@@ -35,6 +36,7 @@ def bind_table(
     refused.take(read.of_times)
     event, names = _events(writer, read, refused)
     _check_ids(read, refused)
+    _refuse_erased(writer, read, refused)
     columns: dict[str, Plain] = {}
     for prop in read.props:
         refused.take(prop.refused)
@@ -126,6 +128,18 @@ def _check_ids(read: ReadTable, refused: Refusals) -> None:
         missing, long = np.flatnonzero(read.state == 2), np.flatnonzero(read.state == 3)
         refused.add(missing, "missing_id", "user", "the row has neither user nor device id")
         refused.add(long, "id_too_long", "user", "an id has at most 255 bytes")
+
+
+def _refuse_erased(writer: Writer, read: ReadTable, refused: Refusals) -> None:
+    """Refuses rows of ids that were erased, where the project says so."""
+    if writer.refusing.erased is None:
+        return
+    keep = np.ones(read.n, np.uint8)
+    keep[list(refused.rows)] = 0
+    keys = id_keys(read.user, read.device, read.state, keep, read.n, ord("u"), ord("d"))
+    bad = np.flatnonzero(keep)[writer.refusing.among(*keys)]
+    writer.refusing.counts[REASON] += len(bad)
+    refused.add(bad, REASON, "user", MESSAGE)
 
 
 def _drop_repeats(writer: Writer, read: ReadTable, keep: Flags) -> int:

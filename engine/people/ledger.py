@@ -48,7 +48,7 @@ class Ledger:
             directory,
             KIND,
             writable=writable,
-            empty={"entries": [], "files": [], "last": 0},
+            empty={"entries": [], "files": [], "last": 0, "erased_ids": "accept"},
             named=lambda document: document["files"],
         )
         secret = project.uuid + project.hash_salt.to_bytes(8, "little") + b"zuji erasures"
@@ -66,6 +66,15 @@ class Ledger:
     def last(self) -> int:
         """Number of the newest entry; 0: there is none."""
         return int(self._store.now.document["last"])
+
+    @property
+    def setting(self) -> str:
+        """What becomes of erased ids that come again (:mod:`returning`)."""
+        return str(self._store.now.document.get("erased_ids", "accept"))
+
+    def set(self, setting: str) -> None:
+        """Changes that; durable on return."""
+        self._store.change(lambda document: {**document, "erased_ids": setting})
 
     def refresh(self) -> None:
         """Reads what another process wrote meanwhile."""

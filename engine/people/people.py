@@ -22,6 +22,7 @@ from zuji.engine.index.unlinking import belongings
 from zuji.engine.people.carrying import carriers, carries
 from zuji.engine.people.holding import Holding, Holds
 from zuji.engine.people.ledger import Ledger, read_copy, written
+from zuji.engine.people.returning import Returning
 from zuji.engine.people.ttl import TimeToLive
 from zuji.engine.people.whom import Whom
 from zuji.engine.writer.eraser import Forgets, by_shard
@@ -59,6 +60,7 @@ class People:
             writer.files, writer.directory, writer.manifest.state.project, writable=writable
         )
         self._holds: list[Holds] = []
+        self._returning = Returning(writer, self._ledger)
         self.ttl = TimeToLive(writer, pin, writable=writable)
 
     def keeps(self, keeper: Keeper) -> None:
@@ -79,7 +81,7 @@ class People:
 
         Of a customer: all his ids and the devices that are his alone. Who is not known is put in
         the ledger all the same: a backup may know him. What comes later under an erased id is a
-        new user.
+        new user, or refused: :attr:`erased_ids`.
 
         Returns ``{"number", "asked", "erased", "unknown", "rejected", "waiting"}``: number in the
         ledger, people named, ids found, people not known, rejected events removed, and erased ids
@@ -107,6 +109,7 @@ class People:
                 by=by,
                 reason=reason,
             )
+            self._returning.erased(entry)
             carrying = [key for key, _ in carriers(self._writer.quarantine.entries(), group)]
             erased = self._carry_out(group, entry["number"], carrying)
             # What was refused while this ran.
@@ -170,6 +173,7 @@ class People:
         with self._one:
             if copy is not None:
                 self._ledger.take(read_copy(copy, name))
+                self._returning.take_in()
             return {**self._carry_out_open(), "waiting": self._writer.eraser.waiting}
 
     def status(self) -> dict[str, Any]:
@@ -183,6 +187,29 @@ class People:
             "open": last - min(self._applied(), last),
             "waiting": self._writer.eraser.waiting,
         }
+
+    @property
+    def erased_ids(self) -> str:
+        """What becomes of an erased id that comes again: ``accept`` (the default), it is a new
+        user; ``refuse``: events of it are rejected with the reason ``erased_id``, and stored
+        nowhere.
+        """
+        return self._returning.setting
+
+    @property
+    def refused(self) -> dict[str, int]:
+        """Events that were refused for it since the project was opened, by reason."""
+        return self._returning.counts()
+
+    def set_erased_ids(self, setting: str) -> None:
+        """Changes :attr:`erased_ids`, durable on return. Ids that came again before stay users.
+
+        Raises:
+            InvalidInput, StorageFull, StorageFailed, ReadOnly, EngineClosed.
+        """
+        self._check_writable()
+        with self._one:
+            self._returning.set(setting)
 
     def _all_ids(self, named: Iterable[Whom]) -> tuple[list[Whom], int]:
         """All ids of people, those named first, and how many of those are not known."""

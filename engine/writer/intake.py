@@ -6,7 +6,7 @@ repeats to the memtable a batch holds the writer's lock, so records and rows hav
 I1: what is acknowledged is in the log and synced. I2: a batch id that is in the window is
 acknowledged and not stored again; one that repeats a bulk load waits for the end of the load. A
 record that was written and could not be applied closes the writer: the log has it, memory cannot be
-trusted. Thread-safe.
+trusted. Events of erased ids that are refused (:mod:`refusing`) never reach the log. Thread-safe.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ if TYPE_CHECKING:
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.types import U64
     from zuji.engine.writer.flusher import Flusher
+    from zuji.engine.writer.refusing import Refusing
     from zuji.engine.writer.state import Growing, State
 
     Keys = tuple[U64, U64]
+    Record = tuple[bytes, int]
+    """Stored payload and flags."""
 
 _BATCH = struct.Struct("<q")
 """received time in ms UTC, then the batch as it came (msgpack or JSON)."""
@@ -58,9 +61,12 @@ them.
 class Intake:
     """Appends batches to a writer's state."""
 
-    def __init__(self, state: State, flusher: Flusher, maintain: Callable[[], None]) -> None:
+    def __init__(
+        self, state: State, flusher: Flusher, refusing: Refusing, maintain: Callable[[], None]
+    ) -> None:
         self._state = state
         self._flusher = flusher
+        self._refusing = refusing
         self._maintain = maintain
         self._tables: deque[Interned] = deque()  # idle; the last used is the warmest
         self._frozen = False  # a memtable was set aside, and nobody told the flush yet
@@ -117,14 +123,23 @@ class Intake:
                 if keys is not None and state.dedup.seen(*keys)[0]:
                     repeats = AppendResult(duplicates=batch.n + len(batch.rejected))
                     return repeats, state.wal.next_seq - 1  # its first copy must be durable
-                if batch.n == 0 and not batch.rejected:
-                    return AppendResult(), 0
-                seq = state.wal.append_packed(kind, record)
-                with self._applying(len(raw)) as grown:
-                    result = self._apply(table, keys, raw, (kind, seq, received), grown)
+                left = self._refusing.left(table, raw)
+                aside = 0
+                if left is not None:
+                    raw = left.raw
+                    batch.decode(raw)
+                    record = pack_batch(_BATCH.pack(received), raw, batch.marks())
+                    if left.lines and kind != KIND_REPLAYED:
+                        lines = _refused_record(left.lines, received)
+                        aside = self._log_refused(left.lines, lines, received)
+                result, seq = AppendResult(), aside
+                if batch.n or batch.rejected:
+                    seq = state.wal.append_packed(kind, record)
+                    with self._applying(len(raw)) as grown:
+                        result = self._apply(table, keys, raw, (kind, seq, received), grown)
         finally:
             self._give_back(table)
-        return result, seq
+        return result if left is None else left.told(result), seq
 
     def say(self, entry: dict[str, Any]) -> dict[str, Any]:
         """Says something of ids by hand (:mod:`saying`); durable on return. What is noted of it."""
@@ -147,14 +162,22 @@ class Intake:
         """Refused events in the log and the quarantine, not synced; the record's number."""
         state = self._state
         received = state.now_ms()
-        record = pack(_BATCH.pack(received) + packed_rejected(refused))
+        record = _refused_record(refused, received)
         with state.lock:
             state.check_open()
             self._await_room()
-            assert state.wal is not None
-            seq = state.wal.append_packed(KIND_REFUSED, record)
-            with self._applying(len(record[0])) as grown:
-                self._keep_or_take(refused, grown, received, seq)
+            left = [one for one in refused if not self._refusing.refuses(one)]
+            if len(left) < len(refused):
+                record = _refused_record(left, received)
+            return self._log_refused(left, record, received) if left else 0
+
+    def _log_refused(self, refused: Sequence[Rejected], record: Record, received: int) -> int:
+        """REQUIRES: the lock."""
+        state = self._state
+        assert state.wal is not None
+        seq = state.wal.append_packed(KIND_REFUSED, record)
+        with self._applying(len(record[0])) as grown:
+            self._keep_or_take(refused, grown, received, seq)
         return seq
 
     def _keep_or_take(
@@ -292,3 +315,7 @@ class Intake:
             grown.keep(left, received, seq)
         repeated = tuple(taken.repeated)
         return AppendResult(taken.rows + len(items), len(repeated), rejected, repeated)
+
+
+def _refused_record(refused: Sequence[Rejected], received: int) -> Record:
+    return pack(_BATCH.pack(received) + packed_rejected(refused))

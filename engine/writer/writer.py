@@ -31,6 +31,7 @@ from zuji.engine.writer.intake import Intake
 from zuji.engine.writer.loader import Loader
 from zuji.engine.writer.merger import Merger
 from zuji.engine.writer.quarantining import Quarantine
+from zuji.engine.writer.refusing import Refusing
 from zuji.engine.writer.saying import recall
 from zuji.engine.writer.state import KIND_REPLAYED, AppendResult, State
 
@@ -75,7 +76,8 @@ class Writer(State):
         super().__init__(files, directory, manifest, config, now_ms)
         self._flusher = Flusher(self)
         self._merger = Merger(self, self._flusher.flush)
-        self._intake = Intake(self, self._flusher, self._maintain)
+        self.refusing = Refusing(self)
+        self._intake = Intake(self, self._flusher, self.refusing, self._maintain)
         self._loader = Loader(self, self._flusher, self._after_load)
         self.quarantine = Quarantine(self, self._flusher)
         self.eraser = Eraser(self, self._flusher, self._merger)

@@ -44,6 +44,12 @@ class Erasing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purge: bool = False
 
 
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Body of ``PUT /v1/erasures/settings``."""
+
+    erased_ids: str
+
+
 class Ttl(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Body of ``PUT /v1/ttl``, in months; null keeps for ever."""
 
@@ -72,6 +78,8 @@ class People:
             Route("/v1/erasures/purge", self.purge, methods=["POST"]),
             Route("/v1/erasures/ledger", self.ledger),
             Route("/v1/erasures/replay", self.replay, methods=["POST"]),
+            Route("/v1/erasures/settings", self.settings),
+            Route("/v1/erasures/settings", self.set_settings, methods=["PUT"]),
             Route("/v1/users/export", self.export, methods=["POST"]),
             Route("/v1/ttl", self.ttl),
             Route("/v1/ttl", self.set_ttl, methods=["PUT"]),
@@ -98,7 +106,8 @@ class People:
         people = project.engine.people
 
         def read() -> dict[str, Any]:
-            return {"rows": people.erasures(after, limit), **people.status()}
+            told = {"erased_ids": people.erased_ids, "refused": people.refused}
+            return {"rows": people.erasures(after, limit), **people.status(), **told}
 
         return JSONResponse(await asyncio.to_thread(read))
 
@@ -119,6 +128,19 @@ class People:
         text = await body_of(request, LEDGER_BYTES)
         done = await asyncio.to_thread(project.engine.people.replay_ledger, text or None)
         return JSONResponse(done)
+
+    async def settings(self, request: Request) -> Response:
+        """``GET /v1/erasures/settings``: what becomes of erased ids that come again."""
+        project, _ = self._api.who(request, Action.PEOPLE)
+        return JSONResponse({"erased_ids": project.engine.people.erased_ids})
+
+    async def set_settings(self, request: Request) -> Response:
+        """``PUT /v1/erasures/settings``: ``{"erased_ids": "accept" | "refuse"}``."""
+        project, _ = self._api.who(request, Action.PEOPLE)
+        asked = read_as(await body_of(request, BODY_BYTES), Settings)
+        people = project.engine.people
+        await asyncio.to_thread(people.set_erased_ids, asked.erased_ids)
+        return JSONResponse({"erased_ids": people.erased_ids})
 
     async def export(self, request: Request) -> Response:
         """``POST /v1/users/export``: everything about the person that the body names, as JSON

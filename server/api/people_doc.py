@@ -36,6 +36,12 @@ _APPLYING = {
     "additionalProperties": False,
     "properties": {"by": {"type": "string"}, "dry_run": {"type": "boolean"}},
 }
+_SETTINGS = {
+    "type": "object",
+    "required": ["erased_ids"],
+    "additionalProperties": False,
+    "properties": {"erased_ids": {"enum": ["accept", "refuse"]}},
+}
 _LINES = "application/x-ndjson"
 
 
@@ -65,6 +71,14 @@ def paths() -> dict[str, Any]:
                 "replay_ledger",
                 requestBody={"content": {_LINES: {"schema": {"type": "string"}}}},
             )
+        },
+        "/v1/erasures/settings": {
+            "get": route("What becomes of erased ids that come again", "erasure_settings"),
+            "put": route(
+                "Accept erased ids that come again, or refuse them (admin key)",
+                "set_erasure_settings",
+                requestBody=body(_SETTINGS),
+            ),
         },
         "/v1/users/export": {
             "post": route(

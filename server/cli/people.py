@@ -42,6 +42,7 @@ class _Side(Protocol):
     def erasures(self) -> list[dict[str, Any]]: ...
     def ledger(self) -> bytes: ...
     def replay(self, copy: bytes | None) -> dict[str, Any]: ...
+    def set_erased_ids(self, setting: str) -> None: ...
     def export(self, person: dict[str, str], form: str, out: BinaryIO) -> None: ...
     def ttl(self) -> dict[str, Any]: ...
     def set_ttl(self, months: int | None, events: dict[str, int | None]) -> None: ...
@@ -137,6 +138,14 @@ def replay(place: Place, file: Path | None) -> int:
     return OK
 
 
+def set_erased_ids(place: Place, setting: str) -> int:
+    """Says what becomes of erased ids that come again."""
+    with _side(place, write=True) as side:
+        side.set_erased_ids(setting)
+    say(f"erased ids that come again: {setting}")
+    return OK
+
+
 def export(place: Place, people: Sequence[dict[str, str]], output: Path | None) -> int:
     """Writes everything about one person."""
     if len(people) != 1:
@@ -224,6 +233,9 @@ class _Local:
     def replay(self, copy: bytes | None) -> dict[str, Any]:
         return self._people.replay_ledger(copy)
 
+    def set_erased_ids(self, setting: str) -> None:
+        self._people.set_erased_ids(setting)
+
     def export(self, person: dict[str, str], form: str, out: BinaryIO) -> None:
         from zuji.engine.people.holding import write_lines, write_zip
 
@@ -291,6 +303,9 @@ class _Remote:
         place = self._place
         done: dict[str, Any] = asked(place.url, "POST", "/v1/erasures/replay", place.key, copy)
         return done
+
+    def set_erased_ids(self, setting: str) -> None:
+        self._asked("PUT", "/v1/erasures/settings", {"erased_ids": setting})
 
     def export(self, person: dict[str, str], form: str, out: BinaryIO) -> None:
         self._read("POST", f"/v1/users/export?form={form}", out, person)

@@ -1,5 +1,6 @@
 """Erasing people, exporting what is held and time to live: from the command line, over the API."""
 
+import base64
 import io
 import json
 import zipfile
@@ -161,3 +162,30 @@ def test_a_server_does_the_same(data, tmp_path):
         exported = good("export-user", "--user-id", "u0", *remote, **place)
         assert len(exported.splitlines()) == 3
         assert json.loads(good("ttl", *remote, **place))["settings"]["months"] == 1
+
+
+def test_a_server_refuses_who_was_erased_and_counts_it(tmp_path):
+    with served(tmp_path, "--dev") as server:
+        event = {"event": "go", "user_id": "ann", "time": "2025-10-01T10:00:00Z"}
+        batch = {"events": [event, {**event, "user_id": "bob"}]}
+        native = f"{server.collect}/v1/events"
+        assert httpx.post(native, json=batch).json()["accepted"] == 2
+        settings = f"{server.api}/v1/erasures/settings"
+        assert httpx.get(settings).json() == {"erased_ids": "accept"}
+        assert httpx.put(settings, json={"erased_ids": "perhaps"}).status_code == 400
+        assert httpx.put(settings, json={"erased_ids": "refuse"}).json()["erased_ids"] == "refuse"
+        httpx.post(f"{server.api}/v1/erasures", json={"people": [{"user_id": "ann"}]})
+        told = httpx.post(native, json=batch).json()
+        assert (told["accepted"], [r["code"] for r in told["rejected"]]) == (1, ["erased_id"])
+        record = {"type": "track", "event": "go", "distinct_id": "ann", "login_id": "ann",
+                  "time": 1_759_312_800_000, "properties": {}}  # fmt: skip
+        sensors = httpx.post(
+            f"{server.collect}/sa?project=default",
+            data={"data": base64.b64encode(json.dumps(record).encode()).decode()},
+        )
+        assert sensors.status_code == 200
+        ledger = httpx.get(f"{server.api}/v1/erasures").json()
+        assert (ledger["erased_ids"], ledger["refused"]) == ("refuse", {"erased_id": 2})
+        page = httpx.get(f"{server.api}/metrics").text
+        assert 'zuji_rejected_events_total{project="default",reason="erased_id"} 2.0' in page
+        assert httpx.get(f"{server.api}/v1/rejected").json()["rows"] == []

@@ -51,6 +51,12 @@ def erase(
         Path | None,
         typer.Option(help="With --replay-ledger: one that was saved.", metavar="FILE"),
     ] = None,
+    erased_ids: Annotated[
+        str,
+        typer.Option(
+            help="What becomes of erased ids that come again: accept or refuse.", metavar="WHAT"
+        ),
+    ] = "",
     sure: Yes = False,
     url: ServerUrl = "",
     key: Key = "",
@@ -65,6 +71,8 @@ def erase(
         return people.save_ledger(place, save)
     if replay or ledger is not None:
         return people.replay(place, ledger)
+    if erased_ids:
+        return people.set_erased_ids(place, erased_ids)
     named = people.named(user_id, device_id, typed, file)
     if purge and not named:
         return people.purge(place)
