@@ -63,9 +63,12 @@ class Without:
 
     def keep_in(self, cache: ColumnCache) -> None:
         """Lets queries keep what they decode. Idempotent."""
-        self.cache = cache
-        if isinstance(self.base, Segment):
+        if isinstance(self.base, Segment | Without):
             self.base.keep_in(cache)
+        if self.cache is not cache and cache.budget:
+            self.cache = cache
+            for run in self.runs.values():
+                run.keep_in(cache)
 
     def __del__(self) -> None:
         if (cache := getattr(self, "cache", None)) is not None:
@@ -149,6 +152,10 @@ class WithoutRun(DayViews):
         self.received_at = base.received_at
         self._gone = gone
         self._index: Days | None = None
+
+    def keep_in(self, cache: ColumnCache) -> None:
+        """See :class:`Without`."""
+        self._cache = cache
 
     @property
     def props(self) -> Mapping[str, Kind]:

@@ -80,6 +80,18 @@ def test_many_rows_without_users(seed: int, folder: Path) -> None:
     check(Rewritten(segment, gone), left)
 
 
+def test_columns_are_kept_when_the_cache_comes_after_the_source(folder: Path) -> None:
+    held = many_rows(3, 2_000)
+    (segment,) = written(held, folder)
+    source = Without(Without(segment, _split(held, {1})[1]), _split(held, {3})[1])
+    source.keep_in(ColumnCache(1 << 24))
+    for event, run in source.runs.items():
+        assert run.users() is run.users(), event
+        assert run.times() is run.times()
+        assert run.column("count") is run.column("count") is not None
+    assert segment.cache is source.cache
+
+
 @given(parts=st.lists(rows(max_size=12), min_size=1, max_size=4), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_rewritten_sources_merge(parts: list[list[Row]], data: st.DataObject, folder: Path) -> None:
