@@ -6,7 +6,8 @@ export default [
   {
     path: '/boards',
     name: 'boards',
-    component: () => import('./IndexPage.vue'),
+    component: () => import('./ListPage.vue'),
     meta: { title: 'shell.pages.boards', nav: { group: 'boards', order: 1, icon: DataBoard } },
   },
+  { path: '/boards/view', name: 'board', component: () => import('./BoardPage.vue'), meta: { title: 'shell.pages.boards' } },
 ] satisfies RouteRecordRaw[]
