@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -26,15 +27,18 @@ from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, 
 from zuji.engine.query.checks import BODY, check_events, check_value_of_event
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.entries import Entries, entries
+from zuji.engine.query.kernels._cell_sums import cell_sums
 from zuji.engine.query.kernels._user_rows import user_rows
 from zuji.engine.query.model import Envelope, EventPlace, Events, Pick, PropertyPlace, place
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.result import ColumnInfo
+from zuji.engine.query.sums import added, rounded
 
 if TYPE_CHECKING:
     from zuji.engine.query.bind import Bound
+    from zuji.engine.query.context import Context
     from zuji.engine.query.words import Words
     from zuji.engine.types import F64, I64, U8, U32
 
@@ -60,6 +64,7 @@ LAYERS: dict[Layer, tuple[bool, bool, bool]] = {
 }
 """Name → whether recency, frequency and monetary value are high."""
 SCORES = 5
+SCORES_CELLS = 6**3
 VALUES = ("recency", "frequency", "monetary")
 
 Days = Annotated[int, Meta(ge=0)]
@@ -162,13 +167,14 @@ class RfmPick(Pick, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True)
 class People:
     """Users with a chosen event of one shard, by ordinal: int64 days since the last one, number of
-    them, sum; all [n].
+    them, sum and what rounding took off it; all [n].
     """
 
     users: U32
     recency: I64
     frequency: I64
     monetary: F64
+    rest: F64
     entries: Entries | None
     ordinals: int
 
@@ -193,7 +199,7 @@ class _Work:
         r = bound.range
         self.last_day = int(calendars.local_days(np.array([r.to_ms - 1], np.int64), r.tz)[0])
         self.shards = bound.context.map(self._people, list(range(bound.view.shards)))
-        self.edges = _edges(self.body, self.shards)
+        self.edges = _edges(self.body, self.shards, bound.context)
         self.chosen = self._choose()
 
     def _people(self, shard: int) -> People:
@@ -204,7 +210,7 @@ class _Work:
         present: list[U8 | None] = []
         for chosen in selected:
             column = reader.column(chosen.ref, self.body.monetary)
-            values.append(None if column is None else column.values.astype(np.float64))
+            values.append(None if column is None else np.asarray(column.values, np.float64))
             present.append(None if column is None else column.present)
             context.charge(8 * chosen.lane.rows)
         context.charge(60 * reader.users)
@@ -219,14 +225,16 @@ class _Work:
             cancel=context.flag,
             allowed=allowed(bound, reader),
         )
-        users = np.flatnonzero(found.count).astype(np.uint32)
-        days = calendars.local_days(found.time[users], bound.range.tz)
+        at = np.flatnonzero(found.count)
+        days = calendars.local_days(found.time.take(at), bound.range.tz)
         assert found.sum is not None
+        assert found.rest is not None
         return People(
-            users,
+            at.astype(np.uint32),
             self.last_day - days.astype(np.int64),
-            found.count[users].astype(np.int64),
-            found.sum[users],
+            found.count.take(at).astype(np.int64),
+            found.sum.take(at),
+            found.rest.take(at),
             entries(self.by, reader, selected, found) if self.by.by else None,
             reader.users,
         )
@@ -242,7 +250,7 @@ class _Work:
             totals += people.entries.counts(size)
         return choose(self.bound, self.by.groups, totals.tolist(), np.flatnonzero(totals).tolist())
 
-    def cells(self, people: People) -> I64:
+    def cells(self, people: People) -> U32:
         """Cell of each user: a layer's number in LAYERS, or r · 36 + f · 6 + m."""
         r, f, m = (
             scored(values, edges, down=down)
@@ -253,9 +261,10 @@ class _Work:
                 strict=True,
             )
         )
+        cell = r * 36 + f * 6 + m  # below 6³, which one byte holds
         if self.body.cells == "scores":
-            return (r * 36 + f * 6 + m).astype(np.int64)
-        return _LAYER_NUMBERS[r - 1, f - 1, m - 1]
+            return cell.astype(np.uint32)
+        return _LAYER_NUMBERS.take(cell)
 
     def lines(self, people: People) -> list[tuple[int, Any]]:
         """(line, index into the users of the shard) of every line of the answer."""
@@ -269,34 +278,29 @@ class _Work:
         return [(g, at[a:b]) for g, (a, b) in enumerate(pairwise(cuts.tolist()))]
 
 
-_LAYER_NUMBERS = np.zeros((2, 2, 2), np.int64)
-for _number, _high in enumerate(LAYERS.values()):
-    _LAYER_NUMBERS[tuple(map(int, _high))] = _number
+_LAYER_NUMBERS = np.zeros(SCORES_CELLS, np.uint32)
+"""By r · 36 + f · 6 + m, each 1 or 2."""
+for _number, (_r, _f, _m) in enumerate(LAYERS.values()):
+    _LAYER_NUMBERS[(_r + 1) * 36 + (_f + 1) * 6 + (_m + 1)] = _number
 
 
 # ----------------------------------------------------------------------------------------- edges
 
 
-def _edges(body: RfmBody, shards: list[People]) -> tuple[list[Any], list[Any], list[Any]]:
+def _edges(
+    body: RfmBody, shards: list[People], context: Context
+) -> tuple[list[Any], list[Any], list[Any]]:
     """Edges of recency, frequency and monetary value; None where no user lies above one."""
-    given = body.thresholds
-    assert body.quantiles is not None
 
-    def found(values: list[Any], *, down: bool) -> list[Any]:
-        every = np.concatenate(values)
-        return quantile_edges(every, body.quantiles or (), down=down)
+    def found(name: str) -> list[Any]:
+        given = getattr(body.thresholds, name)
+        if given is not None:
+            return list(given)
+        every = np.concatenate([getattr(people, name) for people in shards])
+        return quantile_edges(every, body.quantiles or (), down=name == "recency")
 
-    return (
-        found([p.recency for p in shards], down=True)
-        if given.recency is None
-        else list(given.recency),
-        found([p.frequency for p in shards], down=False)
-        if given.frequency is None
-        else list(given.frequency),
-        found([p.monetary for p in shards], down=False)
-        if given.monetary is None
-        else list(given.monetary),
-    )
+    recency, frequency, monetary = context.map(found, VALUES)
+    return recency, frequency, monetary
 
 
 def quantile_edges(values: Any, quantiles: tuple[float, ...], *, down: bool) -> list[Any]:
@@ -310,19 +314,45 @@ def quantile_edges(values: Any, quantiles: tuple[float, ...], *, down: bool) -> 
         return [None] * len(quantiles)
     toward = -values if down else values
     ranks = [ceil(Fraction(repr(q)) * len(values)) - 1 for q in quantiles]
-    ordered = np.partition(toward, sorted(set(ranks)))
-    edges: list[Any] = []
+    edges = _above_numbers(toward, ranks) if _is_dense(toward) else _above(toward, ranks)
+    turned = [-edge if down and edge is not None else edge for edge in edges]
+    return turned[::-1] if down else turned
+
+
+def _is_dense(values: Any) -> bool:
+    """Whether the values are whole and there are more of them than numbers that they may be."""
+    return values.dtype.kind == "i" and int(values.max()) - int(values.min()) < len(values)
+
+
+def _above_numbers(values: I64, ranks: list[int]) -> list[int | None]:
+    """The least value above that of each rank, of values that are counted by number."""
+    least = int(values.min())
+    counts = np.bincount(values - least)
+    met = np.flatnonzero(counts)
+    at = np.searchsorted(np.cumsum(counts[met]), ranks, side="right") + 1
+    return [least + int(met[i]) if i < len(met) else None for i in at.tolist()]
+
+
+def _above(values: Any, ranks: list[int]) -> list[Any]:
+    """The same of any values."""
+    last = len(values) - 1
+    ordered = np.partition(
+        values, sorted({min(at, last) for rank in ranks for at in (rank, rank + 1)})
+    )
+    edges = []
     for rank in ranks:
+        if rank < last and ordered[rank + 1] > ordered[rank]:
+            edges.append(ordered[rank + 1].item())
+            continue
         above = ordered[rank:]  # all that are not below the rank's value, and it
         above = above[above > ordered[rank]]
-        edge = above.min().item() if len(above) else None
-        edges.append(-edge if down and edge is not None else edge)
-    return edges[::-1] if down else edges
+        edges.append(above.min().item() if len(above) else None)
+    return edges
 
 
-def scored(values: Any, edges: list[Any], *, down: bool) -> I64:
+def scored(values: Any, edges: list[Any], *, down: bool) -> U8:
     """1 + the number of edges that each value is above: at least the edge; ``down``: at most it."""
-    score = np.ones(len(values), np.int64)
+    score = np.ones(len(values), np.uint8)
     for edge in edges:
         if edge is not None:
             score += values <= edge if down else values >= edge
@@ -336,23 +366,28 @@ def answer(bound: Bound) -> Answer:
     """Rows: by…, the layer or the scores, users, share and the averages."""
     work = _Work(bound)
     scores = work.body.cells == "scores"
-    size = 6**3 if scores else len(LAYERS)
+    size = SCORES_CELLS if scores else len(LAYERS)
     lines = work.chosen.lines
-    bound.context.charge(8 * 4 * lines * size * (len(work.shards) + 1))
+    bound.context.charge(8 * 5 * lines * size * (len(work.shards) + 1))
 
-    def one(people: People) -> F64:
-        """Users and sums of the three values, float64[4, lines, cells]."""
-        sums = np.zeros((4, lines, size))
+    def one(people: People) -> tuple[F64, tuple[F64, F64]]:
+        """Users, days and times float64[3, lines, cells], and money as a sum and its rest."""
+        sums = np.zeros((3, lines, size))
+        money = np.zeros((lines, size)), np.zeros((lines, size))
         cells = work.cells(people)
-        values = (None, people.recency, people.frequency, people.monetary)
         for g, at in work.lines(people):
             bound.context.check()
-            for k, weights in enumerate(values):
-                mine = None if weights is None else weights[at]
-                sums[k, g] = np.bincount(cells[at], weights=mine, minlength=size)
-        return sums
+            cell = cells[at]
+            wide = cell.astype(np.intp)
+            sums[0, g] = np.bincount(wide, minlength=size)
+            sums[1, g] = np.bincount(wide, people.recency[at], size)
+            sums[2, g] = np.bincount(wide, people.frequency[at], size)
+            money[0][g], money[1][g] = cell_sums(cell, people.monetary[at], size, people.rest[at])
+        return sums, money
 
-    sums = np.sum(bound.context.map(one, work.shards), axis=0)
+    parts = bound.context.map(one, work.shards)
+    worth = rounded(reduce(added, [money for _, money in parts]))
+    sums = np.concatenate([sum(counts for counts, _ in parts), worth[None]])
     own = [("layer", "string")] if not scores else [(name, "int64") for name in "rfm"]
     columns = [
         *by_columns(bound),
@@ -388,7 +423,7 @@ def _scores_of(cell: int) -> list[int]:
     return [cell // 36, cell // 6 % 6, cell % 6]
 
 
-def cells_of_users(bound: Bound) -> list[tuple[U32, I64]]:
+def cells_of_users(bound: Bound) -> list[tuple[U32, U32]]:
     """Of each shard the ordinals with a chosen event, ascending, and their cells: numbers of
     :data:`LAYERS`, or r · 36 + f · 6 + m.
     """

@@ -8,12 +8,14 @@ from zuji.engine.types import F64, I32, I64, U8, U32
 
 @final
 class UserRows:
-    """By ordinal: number of rows, sum of their values (None without values), and of the chosen row
-    its time in ms UTC, its lane (-1: the user has no row) and its number there.
+    """By ordinal: number of rows, sum of their values and what rounding took off that (None without
+    values), and of the chosen row its time in ms UTC, its lane (-1: the user has no row) and its
+    number there.
     """
 
     count: U32
     sum: F64 | None
+    rest: F64 | None
     time: I64
     lane: I32
     row: U32

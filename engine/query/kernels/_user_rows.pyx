@@ -21,6 +21,7 @@ cdef extern from "user_rows.h" nogil:
         int32_t *lane
         uint32_t *row
 
+    void zu_round(zu_users *to)
     int zu_lane(const zj_lane *lanes, int number, const double *values, const uint8_t *present,
                 int64_t from_ms, int64_t to_ms, int last, zu_users *to, zj_guard *guard)
 
@@ -31,6 +32,7 @@ _U32, _I32, _I64, _F64 = np.dtype(np.uint32), np.dtype(np.int32), np.dtype(np.in
 cdef class UserRows:
     cdef readonly object count
     cdef readonly object sum
+    cdef readonly object rest
     cdef readonly object time
     cdef readonly object lane
     cdef readonly object row
@@ -55,17 +57,16 @@ def user_rows(lanes, from_ms, to_ms, users, *, values=None, present=None, last=F
     to.lane = <int32_t *>pointer(out.lane, _I32, users, "lane")
     to.row = <uint32_t *>pointer(out.row, _U32, users, "row")
     to.sum = to.rest = NULL
-    rest = None
     if values is not None:
-        out.sum, rest = np.zeros(users, _F64), np.zeros(users, _F64)
+        out.sum, out.rest = np.zeros(users, _F64), np.zeros(users, _F64)
         to.sum = <double *>pointer(out.sum, _F64, users, "sum")
-        to.rest = <double *>pointer(rest, _F64, users, "rest")
+        to.rest = <double *>pointer(out.rest, _F64, users, "rest")
     with nogil:
         for i in range(rows.count):
             if status == 0:
                 status = zu_lane(rows.lanes, i, <const double *>numbers.data[i],
                                  <const uint8_t *>there.data[i], low, high, latest, &to, &guard.c)
+        if to.sum != NULL:
+            zu_round(&to)
     finish(status)
-    if rest is not None:
-        out.sum += rest
     return out

@@ -23,6 +23,16 @@ ZJ_INLINE void zu_add(double *hi, double *rest, double x) {
     *rest += s - s == 0.0 ? lost : 0.0;
 }
 
+/* Makes each sum the double next to what its rows come to, and rest what that leaves out. */
+ZJ_CLONES static void zu_round(zu_users *to) {
+    for (size_t u = 0; u < to->users; u++) {
+        const double s = to->sum[u], x = to->rest[u], total = s + x, back = total - s;
+        const double left = (s - (total - back)) + (x - back);
+        to->sum[u] = total;
+        to->rest[u] = total - total == 0.0 ? left : 0.0;
+    }
+}
+
 /* Whether row r of lane `number` stands before the chosen row of its user. */
 ZJ_INLINE int zu_before(const zu_users *to, const zj_lane *lanes, int number, uint32_t r, int64_t time, uint32_t user) {
     const int held = to->lane[user];
@@ -41,13 +51,20 @@ static int zu_lane(const zj_lane *lanes, int number, const double *values, const
     /* [from, to) in ms after the lane's base, never below 0. */
     const int64_t begin = from_ms - lane->base, end = to_ms - lane->base;
     const uint64_t low = begin < 0 ? 0 : (uint64_t)begin, high = end < 0 ? 0 : (uint64_t)end;
+    const int plain = lane->mask == NULL && (values == NULL || present == NULL);
     for (uint32_t i = 0; i < lane->nu; i++) {
         const uint32_t user = lane->users[i], a = lane->offsets[i], b = lane->offsets[i + 1];
         if (zj_stop(guard, b - a + 1)) return ZJ_CANCELLED;
         if (user >= to->users || !zj_allowed(guard, user)) continue;
         uint32_t first = ZJ_END, final = 0, rows = 0;
         double sum = 0.0, rest = 0.0;
-        for (uint32_t r = a; r < b; r++) {
+        /* Rows of a user ascend in time: when the ends are inside, all are. */
+        if (plain && a < b && lane->times[a] >= low && lane->times[b - 1] < high) {
+            first = a;
+            final = b - 1;
+            rows = b - a;
+            for (uint32_t r = a; values && r < b; r++) zu_add(&sum, &rest, values[r]);
+        } else for (uint32_t r = a; r < b; r++) {
             if (lane->times[r] < low || lane->times[r] >= high || !zj_passes(lane, r)) continue;
             if (first == ZJ_END) first = r;
             final = r;
