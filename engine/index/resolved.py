@@ -23,6 +23,7 @@ from pyroaring import BitMap
 
 from zuji.engine.index.links import DEVICE, place_of
 from zuji.engine.index.owners import ITSELF
+from zuji.engine.storage.cache import serials
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary
 from zuji.engine.storage.gathered import HOME, ORIGIN, STORED, Gathered, Picked
 from zuji.engine.storage.memory import MemorySource
@@ -269,7 +270,9 @@ class Resolved:
         known = self._gathered.get(place)
         if known is not None and _same(known[0], picked):
             return known
-        return picked, self._in_memory(Gathered(place[0], partition, picked))
+        made = self._in_memory(Gathered(place[0], partition, picked))
+        made.serial = next(serials)
+        return picked, made
 
     def _in_memory(self, rows: Gathered) -> MemorySource:
         """Gathered rows as a source, as young as the youngest of them."""

@@ -1,10 +1,10 @@
 """Users of each day of a run as rows of bits, made once and kept: the form that set algebra over
 many days works on.
 
-Kept within a number of bytes, least recently used first out; only for runs of segments, which never
-change, and only where the bits take little more than the lists they come from. A key has a
-segment's number, which no other one of the process has, so that a segment merged away can go: the
-bits hold nothing of it. Thread-safe.
+Kept within a number of bytes, least recently used first out; only for runs of segments and of rows
+that were moved to their owners, which never change, and only where the bits take little more than
+the lists they come from. A key has a source's number, which no other one of the process has, so
+that a segment merged away can go: the bits hold nothing of it. Thread-safe.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine.query.kernels._bits import set_bits
+from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.without import Without
 
@@ -71,7 +72,8 @@ class DayBitsKept:
         days) the first time.
         """
         key = None
-        if isinstance(source, Segment | Without):
+        moved = isinstance(source, MemorySource)
+        if isinstance(source, Segment | Without | MemorySource) and source.serial is not None:
             key = (source.serial, None if run is None else run.event)
             with self._lock:
                 found = self._kept.get(key)
@@ -81,8 +83,9 @@ class DayBitsKept:
         index = source.index if run is None else run.index
         assert index is not None
         made = _made(index, multi=multi)
+        # Of rows that were moved to their owners there is one source beside many: it may be sparse.
         small = made.nbytes <= SPARSE * 4 * int(index.cards.sum()) or made.nbytes < 1 << 16
-        if small and key is not None:
+        if (small or moved) and key is not None:
             self._keep(key, made)
         return made
 

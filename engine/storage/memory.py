@@ -92,6 +92,8 @@ class MemorySource:
         self.base_ms = piece.partition.start_ms
         self.end_ms = piece.partition.end_ms
         self.rank = rank
+        self.serial: int | None = None
+        """Number of rows that stay as they are for many queries; None: not worth keeping things."""
         self.day_edges = day_edges
         self._rows = _Rows(piece, day_edges)
         self.sorted = self._rows.sorted

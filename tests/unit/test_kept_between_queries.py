@@ -10,6 +10,7 @@ import pytest
 
 import zuji
 from zuji.engine.query import daybits
+from zuji.engine.storage.memory import MemorySource
 
 TIME_MS = 1_790_784_000_000
 DAY_MS = 86_400_000
@@ -75,6 +76,20 @@ def test_bits_of_days_are_kept_by_segment_and_event(engine):
         assert engine.query(query).rows == first
         assert engine._day_bits.nbytes == held
     assert len({key[1] for key in engine._day_bits._kept}) > 1
+
+
+def test_bits_of_days_are_kept_of_rows_that_were_moved(engine):
+    device = {"event": "look", "time": TIME_MS, "device_id": "d"}
+    engine.append([device])
+    engine.flush()
+    engine.append([{**device, "event": "login", "user_id": "ann"}])
+    sources = [source for shard in engine._pin().sources for source in shard]
+    (moved,) = (s for s in sources if "look" in s.runs and isinstance(s, MemorySource))
+    bits = engine._day_bits.of(moved, moved.runs["look"], multi=False)
+    assert engine._day_bits.of(moved, moved.runs["look"], multi=False) is bits
+    (fresh,) = (s for s in sources if "login" in s.runs)
+    bits = engine._day_bits.of(fresh, fresh.runs["login"], multi=False)
+    assert engine._day_bits.of(fresh, fresh.runs["login"], multi=False) is not bits
 
 
 def test_days_without_users_take_no_memory():
