@@ -13,7 +13,7 @@ from tests.differential import twins_ltv as twins
 from tests.differential.lanes_strategy import audiences, lanes
 from tests.differential.test_events import per_row
 from zuji.engine.errors import QueryCancelled
-from zuji.engine.query.kernels._ltv import ltv_cells
+from zuji.engine.query.kernels._ltv import cohorts_of, ltv_cells
 from zuji.engine.query.kernels.lane import NO_GROUP, Lane
 
 
@@ -74,6 +74,23 @@ def test_values_of_cohorts_agree_with_the_twin(data, rows, allowed):
                 so_far = twins.payers(made, line, c, k, True)
                 assert got.first[line, c, : k + 1].sum() == len(so_far)
     assert got.picked.tolist() == sorted(twins.payers(made, *pick))
+
+
+@given(
+    st.lists(st.integers(-5, 15), min_size=2, max_size=9).map(sorted),
+    st.lists(st.tuples(st.integers(-9, 19), st.booleans())),
+)
+def test_cohorts_are_the_buckets_of_entries(edges, entries):
+    found = cohorts_of(
+        np.array([at for at, _ in entries], np.int64),
+        np.array([known for _, known in entries], np.uint8),
+        np.array(edges, np.int64),
+    )
+    wanted = []
+    for at, known in entries:
+        after = sum(edge <= at for edge in edges) - 1
+        wanted.append(after if known and 0 <= after < len(edges) - 1 else -1)
+    assert found.tolist() == wanted
 
 
 def _one(**change):

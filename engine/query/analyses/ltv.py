@@ -26,7 +26,7 @@ from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, 
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.entries import Entries, entries
 from zuji.engine.query.kernels._events import count_by_user
-from zuji.engine.query.kernels._ltv import MAX_CELLS, LtvCells, ltv_cells
+from zuji.engine.query.kernels._ltv import MAX_CELLS, LtvCells, cohorts_of, ltv_cells
 from zuji.engine.query.kernels._user_rows import user_rows
 from zuji.engine.query.placed import groups_of_users
 from zuji.engine.query.plan import Scan, planned
@@ -226,10 +226,8 @@ class _Work:
         return count_by_user(lanes, EARLIEST_MS, LATEST_MS, reader.users, cancel=flag) > 0
 
     def _cohorts(self, at: I64, known: Any) -> I32:
-        edges = self.s.buckets.edges
-        found = (np.searchsorted(edges, at, side="right") - 1).astype(np.int32)
-        found[(found >= self.s.cohorts) | ~known] = -1
-        return found
+        edges = np.ascontiguousarray(self.s.buckets.edges[: self.s.cohorts + 1])
+        return cohorts_of(at, np.ascontiguousarray(known, np.bool_).view(np.uint8), edges)
 
     def _values(self, reader: ShardReader, ref: RunRef, value: ValueEvents) -> F64 | None:
         """float64[rows], NaN = no value; None: no row has any."""
@@ -239,9 +237,9 @@ class _Work:
         column = reader.column(ref, value.p)
         if column is None:
             return None
-        values = column.values.astype(np.float64)
+        values = np.asarray(column.values, np.float64)
         if value.sign < 0:
-            np.negative(values, out=values)
+            values = -values
         return values if column.present is None else np.where(column.present == 1, values, np.nan)
 
     # -- numbers -------------------------------------------------------------------------------
@@ -263,12 +261,12 @@ class _Work:
         total = np.zeros(lines * cohorts, np.int64)
         for done in self.prepared:
             if done.groups is None:
-                at = done.cohort[done.cohort >= 0].astype(np.int64)
+                total += np.bincount(done.cohort + 1, minlength=cohorts + 1)[1:]
             else:
                 _, line, _ = done.groups.lines(chosen, len(done.cohort))
                 keep = line < lines
                 at = line[keep] * np.int64(cohorts) + done.cohort[done.groups.users[keep]]
-            total += np.bincount(at, minlength=lines * cohorts)
+                total += np.bincount(at, minlength=lines * cohorts)
         return total.reshape(lines, cohorts)
 
     def cells(

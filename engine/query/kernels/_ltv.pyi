@@ -43,5 +43,11 @@ def ltv_cells(
     not count.
     lines: of each ordinal, uint32[users] or (offsets uint32[users + 1], lines); None: line 0. Lines >=
     n_lines do not count. pick (line | -1, cohort | -1, k, so_far): who paid in k, or in any of 0 … k.
-    Raises QueryCancelled, ValueError, TypeError. O(rows + users of the lanes * periods).
+    Raises QueryCancelled, ValueError, TypeError. O(rows + users of the lanes * periods);
+    with one line and at most 64 periods O(rows + users).
+    """
+
+def cohorts_of(entry: I64, known: U8, edges: I64) -> I32:
+    """Bucket of each instant, int32[n]: b is [edges[b], edges[b + 1]); -1 outside, or where ``known``
+    uint8[n] is 0. Of equal edges the last one counts. Raises TypeError, ValueError. O(n log buckets).
     """

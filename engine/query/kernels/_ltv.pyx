@@ -6,7 +6,7 @@ Thread-safety: a free function without state; the GIL is released while rows are
 
 from collections import namedtuple
 
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
 
 import numpy as np
 
@@ -40,6 +40,12 @@ cdef extern from "ltv.h" nogil:
         size_t n_picked
 
     int zj_ltv_run(const zj_ltv *q, zj_guard *guard, zj_ltv_out *out)
+
+cdef extern from "ltv_fast.h" nogil:
+    int zj_ltv_is_fast(const zj_ltv *q)
+    int zj_ltv_fast(const zj_ltv *q, zj_guard *guard, zj_ltv_out *out)
+    void zj_cohorts(const int64_t *entry, const uint8_t *known, size_t n, const int64_t *edges, int32_t buckets,
+                    int32_t *cohort)
 
 _U32, _I32, _I64, _F64 = np.dtype(np.uint32), np.dtype(np.int32), np.dtype(np.int64), np.dtype(np.float64)
 MAX_CELLS = 1 << 26
@@ -105,6 +111,21 @@ def ltv_cells(
     out.n_picked = 0
     cdef int status
     with nogil:
-        status = zj_ltv_run(&q, &guard.c, &out)
+        status = zj_ltv_fast(&q, &guard.c, &out) if zj_ltv_is_fast(&q) else zj_ltv_run(&q, &guard.c, &out)
     finish(status)
     return LtvCells(total, lost, payers, first, picked[: out.n_picked].copy())
+
+
+def cohorts_of(entry, known, edges):
+    cdef const int64_t *at = <const int64_t *>pointer(entry, _I64, -1, "entry")
+    cdef size_t n = entry.shape[0]
+    cdef const uint8_t *there = <const uint8_t *>pointer(known, np.dtype(np.uint8), n, "known")
+    cdef const int64_t *edge = <const int64_t *>pointer(edges, _I64, -1, "edges")
+    if not 2 <= edges.shape[0] <= MAX_CELLS or bool((np.diff(edges) < 0).any()):
+        raise ValueError("edges: at least two ascending instants are needed")
+    cdef int32_t buckets = <int32_t>(edges.shape[0] - 1)
+    found = np.empty(n, _I32)
+    cdef int32_t *out = <int32_t *>pointer(found, _I32, n, "cohort")
+    with nogil:
+        zj_cohorts(at, there, n, edge, buckets, out)
+    return found
