@@ -6,7 +6,7 @@ export default [
   {
     path: '/saved',
     name: 'saved',
-    component: () => import('./IndexPage.vue'),
+    component: () => import('./ListPage.vue'),
     meta: { title: 'shell.pages.saved', nav: { group: 'boards', order: 2, icon: Collection } },
   },
 ] satisfies RouteRecordRaw[]
