@@ -759,6 +759,7 @@ class Engine:
             "properties": len(view.catalog.props),
             "rejected": sum(one[1] for one in quarantined) + len(writer.quarantine.in_memory()),
             "pending_merges": sum(writer.resolved.pending()),
+            "erased_waiting": writer.eraser.waiting,
             "watermark_ms": view.watermark_ms,
             "flushes": writer.flushes,
             "compactions": writer.compactions,

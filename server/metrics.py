@@ -173,6 +173,7 @@ class _Sizes:
                 ("segment_bytes", "bytes of segments"),
                 ("wal_bytes", "bytes of the log that no segment holds yet"),
                 ("rejected", "events in the quarantine"),
+                ("erased_waiting", "erased ids whose bytes are still to be removed"),
             )
         }
         waiting = GaugeMetricFamily(
@@ -181,7 +182,10 @@ class _Sizes:
         memory = GaugeMetricFamily(
             "zuji_project_memory_bytes", "memory by what holds it", labels=["project", "part"]
         )
+        upkeep = _upkeep_counters()
         for project in self._projects.all():
+            for name, counter in upkeep.items():
+                counter.add_metric([project.name], getattr(project.upkeep.done, name))
             status = project.engine.status()
             parts = {**status["memory"], "columns": status["cache"]["bytes"]}
             for part, size in parts.items():
@@ -189,6 +193,20 @@ class _Sizes:
             for name, family in sizes.items():
                 family.add_metric([project.name], status[name])
             waiting.add_metric([project.name], project.gatherer.waiting_bytes)
+        yield from upkeep.values()
         yield from sizes.values()
         yield memory
         yield waiting
+
+
+def _upkeep_counters() -> dict[str, CounterMetricFamily]:
+    """By what they count in :class:`~zuji.server.upkeep.Done`."""
+    return {
+        name: CounterMetricFamily(f"zuji_upkeep_{name}", meaning, labels=["project"])
+        for name, meaning in (
+            ("runs", "daily upkeeps that were done"),
+            ("failures", "daily upkeeps that failed"),
+            ("purged_users", "erased ids whose bytes were removed"),
+            ("expired_rows", "rows that had lived past their time to live"),
+        )
+    }

@@ -20,6 +20,7 @@ from zuji.engine.errors import NotFound, ZujiError
 from zuji.engine.storage import names
 from zuji.server.collector.gather import Gatherer
 from zuji.server.plan.governor import Governor, Keeper
+from zuji.server.upkeep import Upkeep
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,7 +35,9 @@ NAME = re.compile(r"[\w-]{1,64}\Z")
 
 
 class Project:
-    """An open project and what waits to be stored in it, past its plan (``governor``)."""
+    """An open project, what waits to be stored in it, past its plan (``governor``), and its
+    ``upkeep``.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Project:
         self.name = name
         self.engine = engine
         self.governor = Governor(name, engine, store, settings.data)
+        self.upkeep = Upkeep(engine, settings.upkeep)
         self.gatherer = Gatherer(name, self.governor.append, loop, settings.queue_bytes)
 
     def close(self) -> None:

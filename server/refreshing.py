@@ -1,5 +1,4 @@
-"""Tags and cohorts made on schedule: one thread that looks at all open projects, a minute after it
-last did.
+"""Tags and cohorts made on schedule: what is due in each open project, looked for every minute.
 
 What cannot be made is logged with its error's code and tried again later; the others go on.
 Stopping ends a refresh at once: what was made by then is durable.
@@ -8,53 +7,41 @@ Stopping ends a refresh at once: what was made by then is durable.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import QueryCancelled, ZujiError
 from zuji.engine.query.context import Cancel
+from zuji.server.rounds import LOOK_S, Rounds
 
 if TYPE_CHECKING:
     from zuji.server.projects import Project, Projects
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 60.0
 AGAIN_S = 600.0
 """A project in which something failed is looked at again after so long."""
 
 
-class Refreshing:
-    """Call :meth:`start` once all projects are open and :meth:`stop` before they are closed."""
+class Refreshing(Rounds):
+    """The rounds that make tags and cohorts."""
+
+    name = "zuji-refreshing"
 
     def __init__(self, projects: Projects, look_s: float = LOOK_S) -> None:
-        self._projects = projects
-        self._look_s = look_s
-        self._ending = threading.Event()
+        super().__init__(projects, look_s)
         self._cancel = Cancel()
         self._not_before: dict[str, float] = {}
-        self._thread = threading.Thread(target=self._run, name="zuji-refreshing", daemon=True)
-
-    def start(self) -> None:
-        """Begins to look."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Ends what is being made, and waits for it."""
-        self._ending.set()
         self._cancel.cancel()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ending.wait(self._look_s):
-            for project in self._projects.all():
-                if time.monotonic() >= self._not_before.get(project.name, 0.0):
-                    self.look(project)
+        super().stop()
 
     def look(self, project: Project) -> None:
         """Makes what the schedules of one project want by now."""
+        if time.monotonic() < self._not_before.get(project.name, 0.0):
+            return
         try:
             made = project.engine.tags.refresh_due(self._cancel)
             self._cohorts(project)

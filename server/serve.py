@@ -36,6 +36,7 @@ from zuji.server.metrics import Metrics
 from zuji.server.projects import Projects
 from zuji.server.refreshing import Refreshing
 from zuji.server.settings import Settings, address
+from zuji.server.upkeep import Keeping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ class _Process:
         tasks: list[asyncio.Task[Any]] = []
         servers: list[asyncio.Server] = []
         asked: _Api | None = None
-        refreshing = Refreshing(projects)
+        rounds = (Refreshing(projects), Keeping(projects))
         try:
             if settings.collect:
                 server = await self._listen(watch)
@@ -102,7 +103,8 @@ class _Process:
             _spare_collections()
             sys.setswitchinterval(SWITCH_S)
             collector.ready = api.ready = True
-            refreshing.start()
+            for one in rounds:
+                one.start()
             if started is not None:
                 started(addresses)
             log.info("serving %s", " ".join(f"{k}={v}" for k, v in addresses.items()))
@@ -122,7 +124,8 @@ class _Process:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
-            await asyncio.to_thread(refreshing.stop)
+            for one in rounds:
+                await asyncio.to_thread(one.stop)
             await asyncio.to_thread(collector.close)
             await asyncio.to_thread(projects.close)
             sessions.close()

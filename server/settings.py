@@ -99,6 +99,10 @@ class Settings:
     # answers
     query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")
     query_waiting: int = _setting(64, "queries", "that wait; further ones get 503")
+    # upkeep
+    upkeep: str = _setting(
+        "03:30", "HH:MM", "each day, local: purge erased people, apply time to live; empty: never"
+    )
     query_seconds: float = _setting(10.0, "s", "time budget of a query")
 
 
@@ -231,6 +235,7 @@ def _checked(settings: Settings) -> Settings:
     login_keys(settings.sensors_login_keys)
     if settings.dev:
         _check_loopback(settings)
+    minutes_of(settings.upkeep)
     return settings
 
 
@@ -250,6 +255,19 @@ def zone_ms(text: str) -> int:
 @lru_cache(8)
 def login_keys(text: str) -> tuple[str, ...]:
     """Keys of identities that name customers, of ``$identity_bank_cif, $identity_member``.
+def minutes_of(text: str) -> int | None:
+    """Minutes after midnight of ``HH:MM``; None of an empty text.
+
+    Raises:
+        InvalidInput: it is neither.
+    """
+    if not text:
+        return None
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text, re.ASCII):
+        raise InvalidInput(f"upkeep is a time of day such as 03:30, or empty, got {text!r}")
+    return int(text[:2]) * 60 + int(text[3:])
+
+
 
     Raises:
         InvalidInput.

@@ -116,6 +116,7 @@ class Store:
         self._lock = threading.Lock()
         self._states: weakref.WeakSet[State] = weakref.WeakSet()
         self._text: bytes | None = None
+        self._made: set[str] = set()
         self._next = 1
         self.now = self._state(copy.deepcopy(empty), 0)
         self.refresh()
@@ -148,7 +149,7 @@ class Store:
             old = self.now
             document = edit(copy.deepcopy(old.document))
             text = _encoded(self._kind, self._next, document)
-            self._files.mkdir(os.path.dirname(self._path))
+            self._make(os.path.dirname(self._path))
             self._files.write_atomic(self._path, text, names.temporary(self._path))
             self._text = text
             self.now = self._state(document, old.version + 1)
@@ -169,11 +170,22 @@ class Store:
             self._next += 1
         path = self.path_of(number)
         folder = os.path.dirname(path)
-        self._files.mkdir(folder)
+        self._make(folder)
         write_blob(self._files, path, number, sections, meta or {})
         self._files.sync_dir(folder)
-        self._files.sync_dir(os.path.dirname(folder))
         return number
+
+    def _make(self, folder: str) -> None:
+        """Makes a folder below the project's if need be, durably: else a power cut takes it away
+        with all that was synced in it.
+        """
+        if folder not in self._made:
+            above = os.path.dirname(folder)
+            if above != self._directory:
+                self._make(above)
+            self._files.mkdir(folder)
+            self._files.sync_dir(above)
+            self._made.add(folder)  # not before: what was made by a process that crashed is synced
 
     def path_of(self, number: int) -> str:
         """Where the file ``number`` lies."""

@@ -176,8 +176,9 @@ class Api:
 
     async def status(self, request: Request) -> Response:
         """``GET /v1/status``: sizes and health of the project."""
-        engine = self._project(request, Action.ASK).engine
-        return JSONResponse(await self.desk.run(engine.status, Cancel(), _gone(request)))
+        project = self._project(request, Action.ASK)
+        found = await self.desk.run(project.engine.status, Cancel(), _gone(request))
+        return JSONResponse({**found, "upkeep": project.upkeep.done.told()})
 
     async def _told(
         self, request: Request, project: Project, document: bytes, cancel: Cancel

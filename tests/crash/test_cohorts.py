@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 import numpy as np
 import pytest
 
-from tests.crash.fault_files import HookedFiles, KillFiles
-from tests.crash.process import apart, run_killed
+from tests.crash.fault_files import KillFiles
+from tests.crash.process import apart
+from tests.crash.sites import kill_at
 from zuji.engine.config import Config
 from zuji.engine.engine import open_project
 
@@ -59,8 +59,9 @@ def script(files, root, ack):
         files.armed = False
 
 
-def check(root, done):
-    """The cohorts are those of ``done`` steps, or of one more; every file is whole and named."""
+def check(root, acked):
+    """The cohorts are those of so many steps, or of one more; every file is whole and named."""
+    done = len(acked)
     with opened(None, root) as engine:
         kept = engine.cohorts.kept()
         found = {name: kept.get(name).users[::-1] for name in kept.kinds}
@@ -75,17 +76,11 @@ def check(root, done):
         engine.cohorts.load("more", ["u2"])
 
 
-class Counting(HookedFiles):
-    armed = False
-
-    def around(self, op, perform):
-        self.sites += self.armed
-        return perform(op.data)
-
-
 def sites(root):
+    """Calls of the changes."""
+
     def run():
-        files = Counting()
+        files = KillFiles(-1, armed=False)
         script(files, root, lambda _: None)
         return files.sites
 
@@ -97,13 +92,5 @@ def test_a_kill_at_calls_of_changes_of_cohorts(fast_path, half, every):
     """Half: a write is cut in the middle."""
     count = sites(os.path.join(fast_path, "count"))
     assert count > 50
-    for site in {*range(0, count, every), count - 1}:
-        root = os.path.join(fast_path, str(site))
-        acked = run_killed(
-            lambda ack, r=root, s=site: script(KillFiles(s, half=half), r, ack), killed=None
-        )
-        try:
-            apart(lambda r=root, n=len(acked): check(r, n))
-        except AssertionError as error:
-            raise AssertionError(f"killed at site {site}: {error}") from None
-        shutil.rmtree(root, ignore_errors=True)
+    places = sorted({*range(0, count, every), count - 1})
+    kill_at(fast_path, places, script, check, half=half, armed=False)

@@ -7,15 +7,12 @@ byte of every file, and finds them before.
 from __future__ import annotations
 
 import os
-import shutil
 
 import msgpack
 import pyarrow as pa
 import pytest
 
-from tests.crash.disk import states
-from tests.crash.fault_files import HookedFiles, KillFiles, RecordingFiles
-from tests.crash.process import apart, run_killed
+from tests.crash.sites import calls_of, cut_off, kill_at
 from zuji.engine.config import Config
 from zuji.engine.engine import open_project
 from zuji.engine.storage.files import Files
@@ -259,7 +256,7 @@ def script(files: Files, root: str, ack) -> None:
 ALL = "aaaaat"
 
 
-def check(root: str, acked: set[int]) -> None:
+def check(root: str, acked: list[int]) -> None:
     engine = opened(root)
     try:
         if 1 not in acked:
@@ -287,72 +284,30 @@ def check(root: str, acked: set[int]) -> None:
 
 def sites(root: str) -> tuple[int, int]:
     """Calls of an undisturbed run, and the first that belongs to the erasure."""
-    files = HookedFiles()
-
-    def run():
-        first = []
-        script(files, root, lambda number: first.append(files.sites) if number == 1 else None)
-        return files.sites, first[0]
-
-    return apart(run)
-
-
-def kill_at(path: str, some) -> None:
-    for site in some:
-        root = os.path.join(path, str(site))
-        acked = run_killed(lambda ack, r=root, s=site: script(KillFiles(s), r, ack), killed=None)
-        try:
-            apart(lambda r=root, a=acked: check(r, set(a)))
-        except AssertionError as error:
-            raise AssertionError(f"killed at site {site}: {error}") from None
-        shutil.rmtree(root, ignore_errors=True)
+    calls = calls_of(script, root)
+    first = next(at for at, op in enumerate(calls) if op.kind == "mark")
+    return sum(op.kind != "mark" for op in calls), first
 
 
 def test_a_kill_at_sampled_calls_of_an_erasure(fast_path):
     count, first = sites(os.path.join(fast_path, "count"))
     assert count - first > 80
-    kill_at(fast_path, sorted({*range(first, count, 7), count - 1}))
+    kill_at(fast_path, sorted({*range(first, count, 7), count - 1}), script, check)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_kill_at_every_call_of_an_erasure(fast_path):
     count, first = sites(os.path.join(fast_path, "count"))
-    kill_at(fast_path, range(first, count))
+    kill_at(fast_path, range(first, count), script, check)
     print(f"sites={count - first}")
 
 
-def power_cuts(path: str, every: int, limit: int) -> int:
-    root, target = os.path.join(path, "run"), os.path.join(path, "state")
-
-    def record():
-        files = RecordingFiles()
-        script(files, root, files.mark)
-        return files.ops
-
-    ops = apart(record)
-    shutil.rmtree(root)
-    seen = done = 0
-    for state in states(ops, root, seed=3, limit=limit):
-        if 1 not in state.notes:
-            continue
-        seen += 1
-        if seen % every:
-            continue
-        state.write(target)
-        try:
-            apart(lambda s=state: check(target, set(s.notes)))
-        except AssertionError as error:
-            raise AssertionError(f"cut after call {state.cut}: {error}") from None
-        done += 1
-    return done
-
-
 def test_sampled_states_after_a_power_cut_in_an_erasure(fast_path):
-    assert power_cuts(fast_path, every=9, limit=1) > 30
+    assert cut_off(fast_path, script, check, every=9, seed=3, since=1) > 30
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_every_state_after_a_power_cut_in_an_erasure(fast_path):
-    print(power_cuts(fast_path, every=1, limit=3))
+    print(cut_off(fast_path, script, check, every=1, seed=3, limit=3, since=1))

@@ -6,16 +6,13 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections import Counter
 
 import msgpack
 import pytest
 
-from tests.crash.disk import states
-from tests.crash.fault_files import KillFiles, RecordingFiles
-from tests.crash.process import apart, run_killed
 from tests.crash.scenario import CONFIG, START_MS, open_engine
+from tests.crash.sites import cut_off, kill_at, sites_of
 from tests.oracle.identity import OracleIdentity
 from zuji.engine.export import read_events
 from zuji.engine.index import link_files
@@ -128,46 +125,14 @@ def check(root, acked):
         engine.close()
 
 
-def calls_of(root):
-    def work():
-        files = RecordingFiles()
-        run(files, root, files.mark)
-        return files.ops
-
-    return apart(work)
-
-
 @pytest.mark.parametrize("half", [False, True])
 def test_a_kill_at_sampled_calls_leaves_every_row_with_its_owner(fast_path, half):
-    count = sum(op.kind != "mark" for op in calls_of(os.path.join(fast_path, "count")))
+    count = sites_of(run, os.path.join(fast_path, "count"))
     assert count > 150
     rng = random.Random(f"identity {half}")
-    for site in sorted({*rng.sample(range(count), 20), count - 1}):
-        root = os.path.join(fast_path, str(site))
-        acked = run_killed(
-            lambda ack, r=root, s=site: run(KillFiles(s, half=half), r, ack), killed=None
-        )
-        if os.path.isdir(os.path.join(root, "default")):
-            try:
-                apart(lambda r=root, a=acked: check(r, a))
-            except AssertionError as error:
-                raise AssertionError(f"killed at site {site}: {error}") from None
-        shutil.rmtree(root, ignore_errors=True)
+    sites = sorted({*rng.sample(range(count), 20), count - 1})
+    kill_at(fast_path, sites, run, check, half=half)
 
 
 def test_sampled_states_after_a_power_cut_have_every_row_with_its_owner(fast_path):
-    root = os.path.join(fast_path, "run")
-    target = os.path.join(fast_path, "state")
-    seen = checked = 0
-    for state in states(calls_of(root), root, seed=1, limit=1):
-        seen += 1
-        if seen % 97 or "default" not in state.directories:
-            continue
-        state.write(target)
-        notes = sorted(set(state.notes))
-        try:
-            apart(lambda n=notes: check(target, n))
-        except AssertionError as error:
-            raise AssertionError(f"cut after call {state.cut}: {error}") from None
-        checked += 1
-    assert checked > 3
+    assert cut_off(fast_path, run, check, every=97) > 3

@@ -5,13 +5,13 @@ acknowledged holds after reopening, and what was not is there as a whole or not 
 from __future__ import annotations
 
 import os
-import shutil
 from datetime import datetime
 
 import pytest
 
 from tests.crash.fault_files import KillFiles
-from tests.crash.process import apart, run_killed
+from tests.crash.process import apart
+from tests.crash.sites import kill_at
 from zuji.engine.config import Config
 from zuji.engine.engine import open_project
 
@@ -134,14 +134,12 @@ def test_a_kill_at_each_call_leaves_whole_steps(fast_path, half):
     expected = apart(lambda: states(os.path.join(fast_path, "expected")))
     count = apart(lambda: sites_of(os.path.join(fast_path, "count")))
     assert count > 40
-    for site in range(half, count, 2):
-        root = os.path.join(fast_path, str(site))
-        acked = run_killed(
-            lambda ack, r=root, s=site: run(r, KillFiles(s, half=half, armed=False), ack)
-        )
+
+    def checked(root, acked):
         assert len(acked) < len(STEPS)
-        try:
-            apart(lambda r=root, a=acked: check(r, a, expected))
-        except AssertionError as error:
-            raise AssertionError(f"killed at site {site} after {acked}: {error}") from None
-        shutil.rmtree(root)
+        check(root, acked, expected)
+
+    def script(files, root, ack):
+        run(root, files, ack)
+
+    kill_at(fast_path, range(half, count, 2), script, checked, half=half, armed=False, killed=True)
