@@ -1,10 +1,11 @@
 /* The rows of one step of a block of users, each user's in order of time, for one vector width and type
  * of time. Included by funnel_runs.h before funnel_step.h, with the same names.
  *
- * One source is read where it lies, or where its matching rows do. Otherwise rows are copied to a place a user,
- * large enough for its rows and a vector beyond: source after source, so that each is read forward, and
- * whole vectors at a time, as most slices are shorter than one. Sources mostly follow each other in time; a
- * slice that begins before the user's last row is merged. O(slices + rows), in the second cache.
+ * Where one source alone has rows of the block, they are read where they lie, or where its matching rows do.
+ * Otherwise rows are copied to a place a user, large enough for its rows and a vector beyond: source after
+ * source, so that each is read forward, and whole vectors at a time, as most slices are shorter than one.
+ * Sources mostly follow each other in time; a slice that begins before the user's last row is merged.
+ * O(slices + rows), in the second cache.
  */
 
 #define ZJ_V (ZJ_W < 8 ? ZJ_W : 8) /* rows copied at once: most slices are shorter */
@@ -103,10 +104,17 @@ ZJ_TARGET __attribute__((noinline)) static int ZJ_ISA(block)(zj_runs *w, int s, 
     zj_slices *slices = w->slices;
     memset(step->len, 0, block * sizeof *step->len);
     memset(step->same, 0, block);
-    for (uint32_t i = 0; i < step->sources; i++)
+    uint32_t filled = 0, only = 0;
+    for (uint32_t i = 0; i < step->sources; i++) {
         if (zj_source_block(&step->source[i], base, block, &step->picked[i], step->coded, &slices[i], rows) != ZJ_OK)
             return ZJ_NO_MEMORY;
-    if (step->direct) {
+        if (slices[i].count) {
+            only = i;
+            filled++;
+        }
+    }
+    if (!w->cut && filled < 2) { /* times of all sources count from the origin */
+        slices += only;
         for (uint32_t i = 0; i < slices->count; i++) {
             const uint32_t u = slices->users[i] & (block - 1), a = slices->offsets[i];
             step->start[u] = a;
