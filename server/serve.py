@@ -83,6 +83,7 @@ class _Process:
         sessions = Sessions(store, settings.session_idle, settings.session_most)
         api = Api(settings, projects, keys, metrics, store, sessions)
         watch = Watch(settings, collector.handle, collector.quickly)
+        watch.wary, watch.early = collector.standing.wary, collector.early
         metrics.watch(watch, projects)
         addresses: dict[str, str] = {}
         tasks: list[asyncio.Task[Any]] = []

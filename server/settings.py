@@ -71,6 +71,9 @@ class Settings:
     queue_bytes: int = _setting(
         64 * MIB, "bytes", "bodies of a project that wait to be stored; more get 503"
     )
+    refused_rate: int = _setting(
+        100, "events/s", "refused, of one address with one key; who sends more has to wait; 0: any"
+    )
     trusted_proxies: str = _setting(
         "", "addresses", "whose X-Forwarded-For and -Proto are believed, separated by commas"
     )

@@ -70,10 +70,13 @@ class SeenBefore:
     def any_typed(self, names: StringTable) -> bool:
         """Whether one of the names is that of a typed id."""
         if len(names) > self._names:
-            new = names.to_list(self._names)
-            more = [name.startswith(TYPED) and name not in UNTYPED for name in new]
-            self.typed = np.append(self.typed, np.array(more, np.bool_))
-            self._any = self._any or any(more)
+            new = np.zeros(len(names) - self._names, np.bool_)
+            # Thousands of names, of which hardly one is such, need not become texts.
+            if names.dump(self._names)[0].tobytes().find(TYPED.encode()) >= 0:
+                listed = names.to_list(self._names)
+                new[:] = [name.startswith(TYPED) and name not in UNTYPED for name in listed]
+            self.typed = np.append(self.typed, new)
+            self._any = self._any or bool(new.any())
             self._names = len(names)
         return self._any
 

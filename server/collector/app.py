@@ -7,13 +7,15 @@ them; every one allows other origins, since what a write key may do does not dep
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import NotFound, ZujiError
 from zuji.server.auth import Kind
-from zuji.server.collector.gather import Reader
+from zuji.server.collector.gather import Gatherer, Reader
 from zuji.server.collector.many import Many
-from zuji.server.collector.message import TEXT, Answer, problem
+from zuji.server.collector.message import TEXT, Answer, Request, problem
+from zuji.server.collector.standing import Standing, Throttled, units_of_body
 from zuji.server.collector.taking import Entrance, Taking, for_any_origin
 from zuji.server.enrich import enricher
 from zuji.server.protocols import PROTOCOLS
@@ -21,11 +23,10 @@ from zuji.server.protocols._lane import Door
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from zuji.server.auth import Key, KeyRing
     from zuji.server.collector.http import Connection
-    from zuji.server.collector.message import Request
     from zuji.server.metrics import Metrics
     from zuji.server.projects import Project, Projects
     from zuji.server.protocols._lane import Lane
@@ -36,6 +37,8 @@ KNOWN_MS = 10
 """So long a token that was right is right without a look at the keys, which are looked at for
 changes every 50 ms.
 """
+LATE_SHARE = 8
+"""Those who wait behind all others have a queue of this part of the bytes."""
 
 
 class Collector:
@@ -50,6 +53,7 @@ class Collector:
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         enrich = enricher(settings)
+        self.standing = Standing(settings.refused_rate, settings.trusted_proxies)
         self._projects = projects
         self._keys = keys
         self._metrics = metrics
@@ -60,7 +64,7 @@ class Collector:
         }
         self._under: dict[str, Callable[[Request], Answer]] = {}
         for protocol in PROTOCOLS:
-            entrance = Entrance(protocol, settings, metrics, enrich)
+            entrance = Entrance(protocol, settings, metrics, enrich, self.standing)
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
                 self._routes[path] = entrance
@@ -70,6 +74,10 @@ class Collector:
                 else:
                     self._fixed[path] = fixed
         self._reader = Reader(settings.queue_bytes, loop)
+        self._late_reader = Reader(settings.queue_bytes // LATE_SHARE, loop, 1)
+        self._late: dict[str, Gatherer] = {}  # by project
+        self._making = threading.Lock()
+        self._loop = loop
         self._settings = settings
         self._lanes: dict[str, Lane] = {}  # by project
         self._door = Door(
@@ -95,7 +103,12 @@ class Collector:
             answer = no if fixed is None else fixed(request)
         else:
             try:
-                self._take(entrance, request, connection)
+                late = False
+                if request.peer in self.standing.wary:
+                    key = entrance.protocol.key(request) or ""
+                    self.standing.check(request, key)
+                    late = self.standing.owes(request, key)
+                self._take(entrance, request, connection, late=late)
             except ZujiError as error:
                 answer = self._failed(entrance.protocol, request, error)
             else:
@@ -103,10 +116,30 @@ class Collector:
         return for_any_origin(request, answer)
 
     def close(self) -> None:
-        """Reads what waits to be read."""
+        """Reads what waits to be read, and stores what waits behind all others."""
         self._reader.close()
+        self._late_reader.close()
+        for gatherer in self._late.values():
+            gatherer.close()
 
-    def _take(self, entrance: Entrance, request: Request, connection: Connection) -> None:
+    def early(
+        self, method: str, target: bytes, fields: Mapping[bytes, bytes], peer: str
+    ) -> Answer | None:
+        """The answer to a request whose body need not be read; None: read it."""
+        path, _, query = target.partition(b"?")
+        entrance = self._routes.get(path.decode("latin-1"))
+        if entrance is None or peer not in self.standing.wary:
+            return None
+        request = Request(method, path.decode("latin-1"), query, dict(fields), b"", peer, 0)
+        try:
+            self.standing.check(request, entrance.protocol.key(request) or "")
+        except Throttled as error:
+            return for_any_origin(request, self._failed(entrance.protocol, request, error))
+        return None
+
+    def _take(
+        self, entrance: Entrance, request: Request, connection: Connection, *, late: bool
+    ) -> None:
         work = Taking(entrance, request, connection)
         text = entrance.protocol.key(request)
         if text is not None:
@@ -115,19 +148,38 @@ class Collector:
             if project is not None:
                 if entrance.protocol.lane is not None and entrance.enrich is None:
                     self._door.open(text.encode("latin-1"), self._lane(entrance, project))
-                _queue(work, project, key)
+                self._queue(work, project, key, late=late)
                 return
 
         def read() -> None:  # on a thread: reading a body or opening a project takes its time
             said = work.prepare().key if text is None else text
             key = self._keys.allowed(said, Kind.WRITE)
-            _queue(work, self._project(key, said), key)
+            self._queue(work, self._project(key, said), key, late=late)
 
         def failed(error: ZujiError) -> None:
+            entrance.settle(request, units_of_body(request, error))
             answer = self._failed(entrance.protocol, request, error)
             connection.answer(for_any_origin(request, answer))
 
-        self._reader.put(work.size, read, failed)
+        reader = self._late_reader if late else self._reader
+        reader.put(work.size, read, failed)
+
+    def _queue(self, work: Taking, project: Project, key: Key | None, *, late: bool) -> None:
+        work.project, work.bulk = project.name, key is not None and key.kind is Kind.ADMIN
+        work.judge = project.governor.judged
+        gatherer = self._late_one(project) if late and not work.bulk else project.gatherer
+        gatherer.put(work)
+
+    def _late_one(self, project: Project) -> Gatherer:
+        """The queue of a project for those who wait behind all others."""
+        with self._making:
+            gatherer = self._late.get(project.name)
+            if gatherer is None:
+                most = self._settings.queue_bytes // LATE_SHARE
+                gatherer = self._late[project.name] = Gatherer(
+                    f"{project.name}-late", project.governor.append, self._loop, most, 1
+                )
+            return gatherer
 
     def _lane(self, entrance: Entrance, project: Project) -> Lane:
         """The lane into a project's queue; its requests need no key asked for a moment."""
@@ -172,12 +224,6 @@ class Collector:
         if self.ready:
             return Answer(200, b"ready\n", TEXT)
         return problem(503, "not_ready", "projects are being opened", retry_after=1.0)
-
-
-def _queue(work: Taking, project: Project, key: Key | None) -> None:
-    work.project, work.bulk = project.name, key is not None and key.kind is Kind.ADMIN
-    work.judge = project.governor.judged
-    project.gatherer.put(work)
 
 
 def _alive(_request: Request) -> Answer:

@@ -44,6 +44,13 @@ class Refused(Exception):
         super().__init__(message)
         self.answer: Answer = problem(status, code, message, close=True)
 
+    @classmethod
+    def by(cls, answer: Answer) -> Refused:
+        """One whose answer is made already."""
+        refused = cls(answer.status, "", "")
+        refused.answer = answer
+        return refused
+
 
 class Head:
     """The header of one request while it is parsed."""

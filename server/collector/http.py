@@ -23,7 +23,7 @@ from zuji.server.collector.guard import Head, Refused, body_limit
 from zuji.server.collector.message import Answer, Request, encoded, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container, Mapping
 
     from zuji.server.settings import Settings
 
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     """Takes the bytes of a read when they are one request that needs no look at its header, and
     calls :meth:`Connection.answer` later; else says False.
     """
+    Early = Callable[[str, bytes, Mapping[bytes, bytes], str], Answer | None]
+    """The answer to a request (method, target, header, address) whose body need not be read."""
 
 GRACE_S = 5.0
 """A body may be slow for so long before its rate counts."""
@@ -53,6 +55,8 @@ class Watch:
         self.settings = settings
         self.handle = handle
         self.quickly = quickly
+        self.wary: Container[str] = ()  # addresses whose requests are looked at one by one
+        self.early: Early | None = None
         self.plain = (  # limits of what the quick reader takes
             settings.uri_bytes,
             settings.header_fields,
@@ -208,6 +212,7 @@ class Connection(asyncio.Protocol):
             and self._busy is None
             and self._phase == "idle"
             and not (self._left or self._waiting or self._leaving or self._full or self._ended)
+            and self._peer not in self._watch.wary
             and quickly(data, self)
         ):
             self._busy = _TAKEN_QUICKLY
@@ -339,10 +344,21 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The header is whole."""
         parser = self._parser
-        self._head.check(parser.get_method().decode("latin-1"), parser.get_http_version())
+        method = parser.get_method().decode("latin-1")
+        self._head.check(method, parser.get_http_version())
         self._enter("body")
+        if self._peer in self._watch.wary and self._watch.early is not None:
+            self._look_early(self._watch.early, method)
         if b"expect" in self._head.fields and self._busy is None:
             self._transport.write(_CONTINUE)
+
+    def _look_early(self, early: Early, method: str) -> None:
+        """Refuses a request whose body is long, if it would be refused when it was read."""
+        head = self._head
+        if int(head.fields.get(b"content-length", b"0")) > SHARE_BYTES:
+            answer = early(method, head.target, head.fields, self._peer)
+            if answer is not None:
+                raise Refused.by(answer)
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""

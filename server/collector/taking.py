@@ -13,6 +13,7 @@ from zuji.engine.errors import ZujiError
 from zuji.engine.writer import AppendResult
 from zuji.server.collector.body import inflated
 from zuji.server.collector.message import Answer
+from zuji.server.collector.standing import sums, units_of_body
 from zuji.server.protocols.base import parameters
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from zuji.server.collector.gather import Outcome
     from zuji.server.collector.http import Connection
     from zuji.server.collector.message import Events, Request, Taken
+    from zuji.server.collector.standing import Standing
     from zuji.server.enrich import Enrich
     from zuji.server.metrics import Metrics
     from zuji.server.protocols.base import Protocol
@@ -40,6 +42,12 @@ class Entrance:
     settings: Settings
     metrics: Metrics
     enrich: Enrich | None = None
+    standing: Standing | None = None
+
+    def settle(self, request: Request, refused: int, stored: int = 0) -> None:
+        """Notes how much of a request was refused; the loop's thread."""
+        if self.standing is not None:
+            self.standing.settle(request, self.protocol.key(request) or "", refused, stored)
 
 
 class Taking:
@@ -112,9 +120,13 @@ class Taking:
         entrance, results = self._entrance, self._results
         if isinstance(results, ZujiError):
             entrance.metrics.refused(entrance.protocol.name, results.code)
+            owed = (units_of_body(self._request, results), 0)
         else:
             name = entrance.protocol.name
             entrance.metrics.stored(name, self.project, results, self._refused)
+            owed = sums(results, self._refused)
+        if not self.bulk:
+            entrance.settle(self._request, *owed)
         self._connection.answer(self._answer)
 
 

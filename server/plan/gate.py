@@ -22,6 +22,7 @@ from zuji.engine.batch import slice_events
 from zuji.engine.errors import InvalidEvent
 from zuji.engine.limits import DEFAULT_LIMITS
 from zuji.engine.quarantine import refusal
+from zuji.server.plan.client import client_of
 from zuji.server.plan.lane import Lane
 from zuji.server.plan.reasons import REASONS
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 
 LANE_BYTES = 16 << 20
 """Tables of a lane larger than this are thrown away."""
-_SDK_CHARS = 40
-_CLIENT = ("$lib", "$lib_version", "$app_version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +173,6 @@ def _written(verdict: Verdict, raw: bytes, form: _Form) -> bytes:
     if verdict.changed:
         kept = _JSON.write(verdict.event) if raw[0] < 0x80 else _MSGPACK.write(verdict.event)
     return form.refusal(code, path, REASONS[code], kept)
-
-
-def client_of(event: Mapping[str, Any]) -> tuple[str, str]:
-    """SDK and app version of an event, native or Sensors', as counters name them."""
-    said: dict[str, Any] = {}
-    for part in (event.get("lib"), event.get("properties")):
-        if isinstance(part, dict):
-            said |= {n: str(part[n])[:_SDK_CHARS] for n in _CLIENT if part.get(n) is not None}
-    sdk = " ".join(said[name] for name in _CLIENT[:2] if name in said)
-    return sdk, said.get("$app_version", "")
 
 
 class _Form:

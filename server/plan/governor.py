@@ -13,10 +13,10 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zuji.engine.errors import ZujiError
-from zuji.engine.quarantine import Kept
 from zuji.server.plan.book import PlanBook, Version
+from zuji.server.plan.client import client_of_raw
 from zuji.server.plan.document import OPEN
-from zuji.server.plan.gate import Gate, Passed, client_of
+from zuji.server.plan.gate import Gate, Passed
 from zuji.server.plan.judging import Judged, judged
 from zuji.server.plan.live import Live
 from zuji.server.plan.mending import forecast, replayed
@@ -235,14 +235,9 @@ def _found(
             if finding.severity == WARNING:
                 yield finding.code, WARNING, finding.sdk, finding.app
         for rejected in result.rejected:
-            yield rejected.reason, REJECTED, *_client(rejected)
+            yield rejected.reason, REJECTED, *client_of_raw(rejected.raw)
     for rejected in refused:
-        yield rejected.reason, REJECTED, *_client(rejected)
-
-
-def _client(rejected: Rejected) -> tuple[str, str]:
-    event = Kept(rejected, 0).to_dict()["event"]
-    return client_of(event) if isinstance(event, dict) else ("", "")
+        yield rejected.reason, REJECTED, *client_of_raw(rejected.raw)
 
 
 def _now_ms() -> int:

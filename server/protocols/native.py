@@ -35,6 +35,7 @@ STATUS: dict[str, int] = {
     "forbidden": 403,
     "not_found": 404,
     "overloaded": 503,
+    "throttled": 503,
     "storage_full": 507,
     "storage_failed": 503,
     "read_only": 503,
@@ -122,9 +123,10 @@ def failed(_request: Request, error: ZujiError) -> Answer:
     """An error with the status of its code."""
     if isinstance(error, BadBody):
         return problem(error.status, error.code, str(error))
-    status = STATUS.get(error.code, 500)
+    # Not in the table, which is also for SDKs that forget on 429.
+    status = 429 if error.code == "throttled" else STATUS.get(error.code, 500)
     more: dict[str, Any] = {}
-    if status in (503, 507):
+    if status in (429, 503, 507):
         more["retry_after"] = error.retry_after if isinstance(error, Overloaded) else RETRY_S
     code = error.reason if isinstance(error, InvalidEvent) else error.code
     return problem(status, code, str(error), **more)

@@ -2,8 +2,8 @@
 
 :data:`HITS` has a function for each row of the table in docs/operations.md, by owner and name; it
 gives both answers as words: ``200``, ``413 bad_body``, or the reason of one refused event. Most are
-sent to a real `zuji serve` with its defaults (a :class:`World`); those of time, and those that
-would fill a project, to the same parts in this process.
+sent to a real `zuji serve` with its defaults but `refused_rate` (a :class:`World`); those of time,
+and those that would fill a project, to the same parts in this process.
 """
 
 import asyncio
@@ -30,10 +30,12 @@ from zuji.engine.query.context import Cancel
 from zuji.server.api.app import QUERY_BYTES
 from zuji.server.api.asking import Desk
 from zuji.server.api.problems import STATUS
+from zuji.server.collector.message import Request
+from zuji.server.collector.standing import BURST_S, Standing, Throttled
 from zuji.server.metrics import Metrics
 from zuji.server.plan.document import OPEN
 from zuji.server.plan.live import MOST_WATCHERS, Live
-from zuji.server.protocols import columnar
+from zuji.server.protocols import columnar, native
 from zuji.server.settings import Settings
 
 NOON = 1_790_827_200_000
@@ -225,6 +227,22 @@ def queue_bytes(_world):
             return tuple(code_of(lambda: gatherer.put(Job(size=60))) for _ in range(2))
         finally:
             storage.open.set()
+
+
+def refused_rate(_world):
+    """By a clock that stands still."""
+    standing = Standing(S.refused_rate, clock=lambda: 0.0)
+    request = Request("POST", "/v1/events", b"", {}, b"", "10.0.0.1", 0)
+
+    def owing(units):
+        standing.settle(request, "k", units)
+        try:
+            standing.check(request, "k")
+        except Throttled as error:
+            return f"{native.failed(request, error).status} {error.code}"
+        return "200"
+
+    return owing(int(S.refused_rate * BURST_S)), owing(1)
 
 
 # -- batches and events --------------------------------------------------------------------------
@@ -496,7 +514,8 @@ OWNERS = {
     "server": (
         *(body_bytes, inflated_bytes, inflate_ratio, bulk_body_bytes, uri_bytes, uri_gif),
         *(header_fields, header_bytes, header_seconds, body_rate, idle_seconds),
-        *(connections, address_connections, queue_bytes, query_waiting, query_seconds),
+        *(connections, address_connections, queue_bytes, refused_rate),
+        *(query_waiting, query_seconds),
     ),
     "limits": (
         *(batch_bytes, batch_events, batch_items, event_depth, event_properties, string_bytes),

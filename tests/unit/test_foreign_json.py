@@ -218,3 +218,10 @@ def test_memory_stays_below_eight_times_the_largest_body(name):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 8 * Settings().inflated_bytes
+
+
+def test_marks_of_long_bodies_are_counted_as_those_of_short_ones(monkeypatch):
+    bodies = [b'{"a": [1, "[,{"]}', b"[{}," * 9_000, bytes(40_000), "一,[{".encode() * 7_000]
+    said = [foreign.marks(body) for body in bodies]
+    monkeypatch.setattr(foreign, "_LONG_BODY", 1 << 30)
+    assert [foreign.marks(body) for body in bodies] == said == [6, 27_000, 0, 21_000]
