@@ -1,0 +1,20 @@
+export default {
+  pages: { projects: 'Projects', keys: 'Keys', accounts: 'Accounts', status: 'Status', me: 'My account' },
+  shownOnce: 'Nobody can see it again after this. Keep it now.', keptSafe: 'I have kept it',
+  newProject: 'New project', projectName: 'Letters, digits, “_” or “-”, at most 64; fixed for good.', projectMade: 'Made the project {name}', zone: 'Time zone', zoneText: 'Says when a day begins; fixed for good.', current: 'current', switch: 'Go to it',
+  newKey: 'New key', keysText: 'Keys of the project {project}. Apps send events with a write key, programs ask with a read key.', noKeys: 'No keys yet', noKeysText: 'Make a write key and put it into the settings of an SDK to begin.', keyId: 'Key', kind: 'Kind', note: 'Note', noteHint: 'Such as: Android app', made: 'Made',
+  kinds: { write: 'Write', read: 'Read', admin: 'Admin' }, kindTexts: { write: 'May only send events; fit for apps.', read: 'May only ask.', admin: 'May send, ask, and manage the project’s data; never put it into an app.' },
+  revoke: 'Revoke', revokeText: 'Apps and programs that use the key {id} stop working at once. This cannot be undone.', revoked: 'Revoked', revokedAt: 'revoked {time}', showRevoked: 'Show {n} revoked', yourKey: 'The new key', yourKeyText: 'Put it into the settings of the SDK or program. The server keeps a digest only.',
+  findAccount: 'Find by login or name', newAccount: 'New account', personName: 'Name', role: 'Role', lastSignIn: 'Last sign-in', never: 'never', isDisabled: 'disabled', oneTime: 'one-time password', yourself: 'this is you', loginHint: 'Letters, digits or . _ {\'@\'} -',
+  disable: 'Disable', enable: 'Enable', disableText: '{name} is signed out everywhere and cannot sign in any more. What they saved stays.', disabledDone: 'Disabled', enabled: 'Enabled', reset: 'New password', resetText: '{name} gets a one-time password; the old one stops working, and they are signed out everywhere.', roleChanged: 'Role changed',
+  oneTimeOf: 'One-time password of {name}', oneTimeText: 'Tell it to the person on a safe way. They must change it when they first sign in.', rolesTitle: 'What roles may do',
+  roleTexts: { viewer: 'Looks at boards and saved analyses, and asks anything.', analyst: 'Also saves analyses, builds boards, manages cohorts and tags, and edits the tracking plan.', administrator: 'Everything, with the quarantine, exporting and erasing people, keys, projects and accounts.' },
+  looks: 'Looks', appearance: 'Appearance', appearances: { system: 'As the system', light: 'Light', dark: 'Dark' }, safety: 'Safety', everywhereText: 'Signs this account out on all devices, here too.', devMode: 'In development mode nobody signs in: there is no password to change.',
+  refresh: 'Refresh', healthy: 'All is well', readOnly: 'The project can only be read: nothing new is stored.', lastError: 'Writing failed; the server’s log says more', damaged: '{n} places of the log are damaged and were left out; see the page on operations.',
+  groups: { contents: 'Contents', disk: 'Disk', upkeep: 'Writing and merging', memory: 'Memory' },
+  figures: {
+    rows: 'Events and profile records', users: 'Users', events: 'Kinds of events', properties: 'Properties', newest: 'Newest data', rejected: 'In quarantine', zone: 'Time zone',
+    bytes: 'Data files', perRow: 'Bytes a row', segments: 'Segments', partitions: 'Partitions (months)', wal: 'Write-ahead log', waitingRows: 'Rows in memory',
+    flushes: 'Flushes', compactions: 'Merges', pendingMerges: 'Users to be joined', amplification: 'Write amplification', walDamage: 'Damage in the log', cacheBytes: 'Cache', cacheHits: 'Found in the cache', held: 'Indexes and buffers',
+  },
+}

@@ -1,0 +1,20 @@
+export default {
+  pages: { projects: '项目', keys: '密钥', accounts: '账号', status: '运行状态', me: '我的账号' },
+  shownOnce: '关闭后将无法再次查看，请立即妥善保存。', keptSafe: '我已保存',
+  newProject: '新建项目', projectName: '由字母、数字、汉字、“_”或“-”组成，最多 64 个字符，创建后不可修改。', projectMade: '已创建项目 {name}', zone: '时区', zoneText: '用于划分“一天”，创建后不可修改。', current: '当前', switch: '切换到该项目',
+  newKey: '新建密钥', keysText: '项目 {project} 的密钥。应用用写入密钥上报事件，程序用读取密钥查询。', noKeys: '还没有密钥', noKeysText: '新建一个写入密钥，填到 SDK 的配置里，就可以开始上报。', keyId: '密钥编号', kind: '类型', note: '备注', noteHint: '例如：手机银行 Android', made: '创建时间',
+  kinds: { write: '写入', read: '读取', admin: '管理' }, kindTexts: { write: '只能上报事件，可放在应用里。', read: '只能查询。', admin: '可以上报、查询和管理项目数据，请勿放在应用里。' },
+  revoke: '吊销', revokeText: '吊销后，使用密钥 {id} 的应用和程序将立即无法访问，且不可恢复。', revoked: '已吊销', revokedAt: '{time} 吊销', showRevoked: '显示已吊销的 {n} 个', yourKey: '新的密钥', yourKeyText: '把它填到 SDK 或程序的配置中。服务器只保存它的摘要。',
+  findAccount: '搜索账号、姓名', newAccount: '新建账号', personName: '姓名', role: '角色', lastSignIn: '最近登录', never: '从未', isDisabled: '已停用', oneTime: '待改密码', yourself: '当前账号', loginHint: '例如工号；字母、数字或 . _ {\'@\'} -',
+  disable: '停用', enable: '启用', disableText: '停用后，{name} 会立即退出所有设备并无法登录。已保存的分析和看板会保留。', disabledDone: '已停用', enabled: '已启用', reset: '重置密码', resetText: '将为 {name} 生成一次性密码，原密码立即失效，所有设备退出登录。', roleChanged: '角色已修改',
+  oneTimeOf: '{name} 的一次性密码', oneTimeText: '请通过安全的方式告知本人。首次登录时必须修改。', rolesTitle: '角色说明',
+  roleTexts: { viewer: '查看看板和已存分析，自由查询。', analyst: '在查看之外，可以保存分析、搭建看板、管理分群与标签、编辑埋点方案。', administrator: '全部权限，包括隔离区、导出和删除用户数据、密钥、项目和账号。' },
+  looks: '界面', appearance: '外观', appearances: { system: '跟随系统', light: '浅色', dark: '深色' }, safety: '安全', everywhereText: '将退出该账号在所有设备上的登录，包括当前页面。', devMode: '开发模式下无需登录，没有密码可改。',
+  refresh: '刷新', healthy: '运行正常', readOnly: '项目当前只读，无法写入新数据。', lastError: '写入出错，请联系管理员查看服务器日志', damaged: '日志中有 {n} 处损坏，已跳过。详见运维文档。',
+  groups: { contents: '数据量', disk: '磁盘', upkeep: '写入与合并', memory: '内存' },
+  figures: {
+    rows: '事件与属性记录', users: '用户', events: '事件种类', properties: '属性', newest: '最新数据时间', rejected: '隔离区', zone: '时区',
+    bytes: '数据文件', perRow: '平均每条', segments: '数据段', partitions: '分区（月）', wal: '预写日志', waitingRows: '待落盘',
+    flushes: '落盘次数', compactions: '合并次数', pendingMerges: '待归并用户', amplification: '写放大', walDamage: '日志损坏', cacheBytes: '缓存', cacheHits: '缓存命中', held: '索引与缓冲',
+  },
+}
