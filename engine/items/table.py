@@ -115,6 +115,7 @@ class ItemTable:
         self._alive: U8 = np.zeros(_ROOM, np.uint8)
         self.count = 0
         self._frozen: FrozenTable | None = None
+        self._shared = False
 
     @property
     def rows(self) -> int:
@@ -154,6 +155,8 @@ class ItemTable:
     def apply(self, record: ItemRecord) -> None:
         """Takes a record that :meth:`checked` gave."""
         self._frozen = None
+        if self._shared:
+            self._alive, self._shared = self._alive.copy(), False
         row, time = self._ids.intern(record.id.encode()), record.time
         if row >= len(self._set):
             self._grow(2 * len(self._set))
@@ -218,7 +221,8 @@ class ItemTable:
         if self._frozen is None:
             rows = self.rows
             columns = {name: each.frozen(rows, lock) for name, each in self._properties.items()}
-            self._frozen = FrozenTable(self._ids, rows, columns, lock)
+            self._frozen = FrozenTable(self._ids, self._alive[:rows], columns, lock)
+            self._shared = True
         return self._frozen
 
     def records(self) -> Iterator[ItemRecord]:
@@ -277,16 +281,19 @@ class FrozenProperty:
 
 
 class FrozenTable:
-    """The items of one type at one moment, as queries read them. Thread-safe."""
+    """The items of one type at one moment, as queries read them. ``alive`` uint8[rows]: 0 where an
+    item was deleted. Thread-safe.
+    """
 
     def __init__(
         self,
         ids: StringTable,
-        rows: int,
+        alive: U8,
         properties: Mapping[str, FrozenProperty],
         lock: threading.RLock,
     ) -> None:
-        self.rows = rows
+        self.rows = len(alive)
+        self.alive = alive
         self.properties = properties
         self._ids = ids
         self._lock = lock
@@ -298,6 +305,11 @@ class FrozenTable:
     def kinds(self) -> dict[str, Kind]:
         """Properties and their kinds."""
         return {name: each.kind for name, each in self.properties.items()}
+
+    def ids(self, start: int, stop: int) -> Dictionary:
+        """Ids of rows. O(bytes)."""
+        with self._lock:
+            return Dictionary(*self._ids.dump(start, stop))
 
     def of_texts(self, name: str, dictionary: Sequence[str]) -> Column | None:
         """A property of the items that the texts of a dictionary name, an entry each; None when

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.casting import Plain
     from zuji.engine.defining import Defined
+    from zuji.engine.items import FrozenItems
     from zuji.engine.writer import Writer
 
 PAGE: Final = 1_000
@@ -62,6 +63,10 @@ class Items:
                 "joined": sorted(joined[name]),
             }
         return [found[name] for name in sorted(found)]
+
+    def frozen(self) -> FrozenItems:
+        """All items by type, as they are now, in columns."""
+        return self._writer.items.frozen()
 
     def get(self, item_type: str, item_id: str) -> dict[str, Any]:
         """The properties of an item; datetimes in UTC. Raises NotFound."""

@@ -19,7 +19,9 @@ import pyarrow as pa
 from zuji.engine import calendars
 from zuji.engine.errors import InvalidInput, InvalidQuery, QueryBudgetExceeded
 from zuji.engine.query.result import ColumnInfo, Result
-from zuji.engine.sql.tables import Cohorts, Events, Users
+from zuji.engine.sql.items import ItemsTable
+from zuji.engine.sql.people import Cohorts, Tags
+from zuji.engine.sql.tables import Events, Users
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +47,8 @@ def ask(
     seconds: float | None = None,
     max_rows: int = MAX_ROWS,
 ) -> Result:
-    """Answers a SELECT over ``events``, ``users`` and ``cohorts``; docs/sql.md has their columns.
+    """Answers a SELECT over ``events``, ``users``, ``cohorts``, ``tags`` and ``items``; docs/sql.md
+    has their columns.
 
     ``meta.truncated``: there were more than ``max_rows`` rows.
 
@@ -76,6 +79,8 @@ def ask(
             database.register("events", Events(view, scope, context))
             database.register("users", Users(view, scope, context))
             database.register("cohorts", Cohorts(view, scope, context))
+            database.register("tags", Tags(view, scope, context))
+            database.register("items", ItemsTable(engine.items.frozen(), view, scope, context))
             database.execute("SET lock_configuration = true")
             _check(database, text)
             with _Watch(database, context):

@@ -20,8 +20,6 @@ from zuji.engine.export import ARROW_TYPES, SYSTEM, arrow_array, arrow_column, i
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, UNSET_LIST, USER_PREFIX
 from zuji.engine.query.filter_ast import properties_of
 from zuji.engine.query.kernels._events import expand_users
-from zuji.engine.query.mark_names import COHORT
-from zuji.engine.query.marks import parts_of
 from zuji.engine.query.plan import RunRef
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.users import user_column
@@ -78,6 +76,17 @@ class Table(ds.Dataset):  # type: ignore[misc]
         return self.scope.masked.isdisjoint(self.view.definitions.closure(p))
 
 
+def fitting(schema: pa.Schema, condition: Any, facts: Sequence[Any]) -> list[int]:
+    """Places of the parts of a table in which a row may pass a filter. ``facts``: what all rows of
+    each have in common.
+    """
+    if condition is None or not facts:
+        return list(range(len(facts)))
+    fragments = [_FORMAT.make_fragment(str(i), _FILES, fact) for i, fact in enumerate(facts)]
+    known = ds.FileSystemDataset(fragments, schema, _FORMAT, _FILES)
+    return sorted(int(one.path) for one in known.get_fragments(filter=condition))
+
+
 def _named(condition: Any, names: list[str]) -> list[str]:
     """Columns that a filter may read: those whose name stands in its text."""
     if condition is None:
@@ -107,7 +116,7 @@ class Events(Table):
         made = {p[6:]: one.kind for p, one in virtual.items() if p.startswith("event.")}
         for name, kind in {**stored, **made}.items():
             if self._may(f"event.{name}"):
-                fields.append((_column(name), ARROW_TYPES[kind]))
+                fields.append((column_name(name), ARROW_TYPES[kind]))
         return pa.schema(fields)
 
     def _batches(self, schema: pa.Schema, condition: Any) -> Iterator[pa.RecordBatch]:
@@ -130,21 +139,14 @@ class Events(Table):
             for name, run in source.runs.items()
             if name not in PROFILE_EVENTS
         ]
-        if condition is None or not refs:
-            return refs
         event, time = ds.field("event"), ds.field("time")
-        fragments = [
-            _FORMAT.make_fragment(
-                str(i),
-                _FILES,
-                (event == ref.run.event)
-                & (time >= pa.scalar(ref.run.min_ms, _INSTANT))
-                & (time <= pa.scalar(ref.run.max_ms, _INSTANT)),
-            )
-            for i, ref in enumerate(refs)
+        facts = [
+            (event == ref.run.event)
+            & (time >= pa.scalar(ref.run.min_ms, _INSTANT))
+            & (time <= pa.scalar(ref.run.max_ms, _INSTANT))
+            for ref in refs
         ]
-        known = ds.FileSystemDataset(fragments, self._schema, _FORMAT, _FILES)
-        return [refs[int(one.path)] for one in known.get_fragments(filter=condition)]
+        return [refs[at] for at in fitting(self._schema, condition, facts)]
 
     def _batch(self, reader: ShardReader, ref: RunRef, schema: pa.Schema) -> pa.RecordBatch:
         run, rows = ref.run, np.arange(ref.run.rows)
@@ -166,9 +168,9 @@ class Events(Table):
                 column = self._ids(reader, ref, field.name, rows)
             elif field.name == USER_KEY:
                 users = expand_users(lane.users, lane.offsets, np.arange(reader.users))
-                column = pa.array(_key(ref.shard, users[rows]))
+                column = pa.array(key_of(ref.shard, users[rows]))
             else:
-                found = reader.column(ref, f"event.{_property(field.name)}")
+                found = reader.column(ref, f"event.{property_name(field.name)}")
                 column = arrow_column(found, rows, field.type)
             columns.append(column)
         return pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -203,7 +205,7 @@ class Users(Table):
         kinds |= {p[5:]: one.kind for p, one in virtual.items() if p.startswith("user.")}
         for name, kind in kinds.items():
             if self._may(f"user.{name}"):
-                fields.append((_column(name), ARROW_TYPES[kind]))
+                fields.append((column_name(name), ARROW_TYPES[kind]))
         return pa.schema(fields)
 
     def _batches(self, schema: pa.Schema, _condition: Any) -> Iterator[pa.RecordBatch]:
@@ -216,9 +218,9 @@ class Users(Table):
                 if field.name in ("user_id", "device_id"):
                     column: Any = users if field.name == "user_id" else devices
                 elif field.name == USER_KEY:
-                    column = pa.array(_key(shard, rows))
+                    column = pa.array(key_of(shard, rows))
                 else:
-                    found = user_column(self.view, shard, _property(field.name))
+                    found = user_column(self.view, shard, property_name(field.name))
                     column = arrow_column(found, rows, field.type)
                 columns.append(column)
             yield pa.RecordBatch.from_arrays(columns, schema=schema)
@@ -253,56 +255,16 @@ class Users(Table):
         return np.flatnonzero(seen)
 
 
-class Cohorts(Users):
-    """A row a member of a cohort, by the version in force."""
-
-    def _columns(self) -> pa.Schema:
-        return pa.schema(
-            [
-                ("cohort", pa.string()),
-                ("user_id", pa.string()),
-                ("device_id", pa.string()),
-                (USER_KEY, pa.int64()),
-            ]
-        )
-
-    def _batches(self, schema: pa.Schema, _condition: Any) -> Iterator[pa.RecordBatch]:
-        kept = self.view.marks.get(COHORT)
-        names = () if kept is None else sorted(kept.kinds)
-        for shard in range(self.view.shards):
-            seen = self.visible(shard) if names else ()
-            for name in names:
-                self.context.check()
-                p = f"user.{COHORT}{name}"
-                if kept is None or not all(map(self._may, {p, *parts_of(self.view, p)})):
-                    continue
-                column = kept.column(self.view, shard, name, self.view.now_ms)
-                if column is None:
-                    continue
-                has = column.values != 0
-                if column.present is not None:
-                    has &= column.present != 0
-                rows = seen[has[seen]]
-                users, devices = ids_of(self.view, shard, rows.astype(np.uint32))
-                columns = {
-                    "cohort": pa.array([name] * len(rows), pa.string()),
-                    "user_id": users,
-                    "device_id": devices,
-                    USER_KEY: pa.array(_key(shard, rows)),
-                }
-                yield pa.RecordBatch.from_arrays([columns[f.name] for f in schema], schema=schema)
-
-
-def _column(name: str) -> str:
+def column_name(name: str) -> str:
     """Name of a property's column."""
     return f"{_PREFIX}{name}" if name in _TAKEN else name
 
 
-def _property(column: str) -> str:
+def property_name(column: str) -> str:
     """The inverse."""
     name = column.removeprefix(_PREFIX)
     return name if name in _TAKEN else column
 
 
-def _key(shard: int, ordinals: Any) -> Any:
+def key_of(shard: int, ordinals: Any) -> Any:
     return ordinals.astype(np.int64) + (shard << _KEY_SHIFT)

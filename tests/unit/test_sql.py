@@ -228,3 +228,115 @@ def test_a_device_that_is_a_customers_is_no_user(engine):
     assert rows(engine, "SELECT count(*) FROM users") == [[before[0][0] - 1]]
     text = "SELECT count(*) FROM events WHERE device_id = 'd1' AND user_id = 'u1'"
     assert rows(engine, text) == [[20]]
+
+
+def test_tags_are_a_table_with_a_column_each(engine):
+    assert rows(engine, "SELECT count(*) FROM tags") == rows(engine, "SELECT count(*) FROM users")
+    spend = {"kind": "aggregate", "events": {"e": "pay"}, "measure": {"sum": "event.amount"}}
+    engine.tags.define({"name": "spend", "rule": spend})
+    engine.tags.define({"name": "plan", "rule": {"kind": "manual", "type": "string"}})
+    engine.tags.define({"name": "time", "rule": {"kind": "manual", "type": "bool"}})
+    engine.tags.give("plan", [("u1", "gold"), ("u2", "iron")], "lin")
+    engine.tags.give("time", [("u1", True)], "lin")
+    engine.tags.refresh(["spend"], day="2026-10-31")
+    text = "SELECT user_id, plan, spend, \"properties.time\" FROM tags WHERE plan = 'gold'"
+    (row,) = rows(engine, text)
+    assert (row[0], row[1], row[3]) == ("u1", "gold", True)
+    in_sql = rows(
+        engine,
+        """SELECT sum(amount) FROM events WHERE event = 'pay' AND user_id = 'u1'
+           AND time < TIMESTAMPTZ '2026-11-01 00:00:00+08:00'""",
+    )
+    assert [[row[2]]] == in_sql
+    text = """SELECT t.plan, count(*) FROM events JOIN tags t USING (user_key)
+              WHERE t.plan IS NOT NULL GROUP BY 1 ORDER BY 1"""
+    assert [name for name, _ in rows(engine, text)] == ["gold", "iron"]
+    types = {column.name: column.type for column in ask(engine, "SELECT * FROM tags").columns}
+    assert (types["spend"], types["plan"], types["properties.time"]) == (
+        "float64",
+        "string",
+        "bool",
+    )
+
+
+def names_asked(kept, monkeypatch):
+    """Names of marks whose values were read since."""
+    asked, original = [], type(kept).column
+
+    def column(self, view, shard, name, at_ms):
+        asked.append(name)
+        return original(self, view, shard, name, at_ms)
+
+    monkeypatch.setattr(type(kept), "column", column)
+    return asked
+
+
+def test_only_the_tags_that_are_named_are_read(engine, monkeypatch):
+    for name in ("a", "b"):
+        engine.tags.define({"name": name, "rule": {"kind": "manual", "type": "int64"}})
+        engine.tags.give(name, [("u1", 7)], "lin")
+    kept = engine.tags.kept()
+    asked = names_asked(kept, monkeypatch)
+    assert rows(engine, "SELECT user_id, a FROM tags WHERE a = 7") == [["u1", 7]]
+    assert set(asked) == {"a"}
+
+
+def test_a_tag_of_what_a_caller_may_not_see_is_no_column(engine):
+    as_ = {"kind": "expression", "as": "user.plan", "type": "string"}
+    engine.tags.define({"name": "copy", "rule": as_})
+    masked = Scope(masked=frozenset({"user.plan"}))
+    assert "copy" in ask(engine, "SELECT * FROM tags").names
+    assert "copy" not in ask(engine, "SELECT * FROM tags", scope=masked).names
+    scope = Scope.of({"p": "event.city", "op": "eq", "v": "Jinan"}, [])
+    seen = rows(engine, "SELECT count(*) FROM tags", scope=scope)
+    assert seen == rows(engine, "SELECT count(*) FROM users", scope=scope)
+
+
+def test_items_of_all_types_are_a_table(engine):
+    assert rows(engine, "SELECT * FROM items") == []
+    goods = {f"p{i}": {"price": i, "name": f"n{i}", "type": "x", "tags": ["a"]} for i in range(40)}
+    engine.items.set("good", goods)
+    engine.items.set("shop", {"s1": {"name": "main", "price": "dear"}, "p1": {}})
+    engine.items.delete("good", ["p3", "p0"])
+    text = "SELECT id, price, name FROM items WHERE type = 'good' AND price = '39'"
+    assert rows(engine, text) == [["p39", "39", "n39"]]  # a text: shops have one, too
+    assert rows(engine, "SELECT type, count(*), count(name) FROM items GROUP BY 1 ORDER BY 1") == [
+        ["good", 38, 38],
+        ["shop", 2, 1],
+    ]
+    found = ask(engine, "SELECT * FROM items WHERE id = 'p5' AND \"properties.type\" = 'x'")
+    assert found.to_dicts() == [
+        {"type": "good", "id": "p5", "name": "n5", "price": "5", "properties.type": "x",
+         "tags": ["a"]}
+    ]  # fmt: skip
+    engine.append([{"event": "buy", "user_id": "u1", "time": "2026-10-01T00:00:00Z",
+                    "properties": {"product": "p7"}}])  # fmt: skip
+    text = """SELECT i.name FROM events e JOIN items i ON i.type = 'good' AND i.id = e.product
+              WHERE event = 'buy'"""
+    assert rows(engine, text) == [["n7"]]
+
+
+def test_types_of_items_that_cannot_matter_are_not_read(engine):
+    engine.items.set("good", {f"p{i}": {"price": i} for i in range(9)})
+    engine.items.set("shop", {"s1": {"name": "main"}})
+    assert ask(engine, "SELECT id FROM items WHERE type = 'shop'").meta["rows_read"] == 1
+    assert ask(engine, "SELECT id FROM items").meta["rows_read"] == 10
+
+
+def test_a_statement_reads_items_as_they_were_when_it_began(engine):
+    engine.items.set("good", {"p1": {"price": 1}, "p2": {"price": 2}})
+    frozen = engine.items.frozen()["good"]
+    engine.items.delete("good", ["p1"])
+    engine.items.set("good", {"p3": {"price": 3}})
+    assert frozen.alive.tolist() == [1, 1]
+    assert engine.items.frozen()["good"].alive.tolist() == [0, 1, 1]
+
+
+def test_cohorts_that_cannot_matter_are_not_read(engine, monkeypatch):
+    for name in ("a", "b"):
+        engine.cohorts.load(name, ["u1", "u2"])
+    kept = engine.cohorts.kept()
+    asked = names_asked(kept, monkeypatch)
+    text = "SELECT count(*) FROM cohorts WHERE cohort IN ('b', 'c')"
+    assert rows(engine, text) == [[2]]
+    assert set(asked) == {"b"}
