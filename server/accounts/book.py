@@ -140,7 +140,7 @@ def change_account(store: Store, account: str, **changes: Any) -> Account:
             if row.disabled:
                 _end_sessions(session, account)
         session.flush()
-        if not session.scalar(
+        if {"role", "disabled"} & set(changes) and not session.scalar(
             select(func.count())
             .select_from(AccountRow)
             .where(AccountRow.role == str(Role.ADMINISTRATOR), AccountRow.disabled.is_(False))

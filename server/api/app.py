@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute, Route
 from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
 from zuji.engine.query.context import Cancel
 from zuji.server.accounts.permissions import Action
+from zuji.server.api.administering import Administering
 from zuji.server.api.asking import Desk
 from zuji.server.api.callers import Caller, Callers, allow
 from zuji.server.api.cohorts import Grouping
@@ -29,6 +30,7 @@ from zuji.server.api.governing import Governing
 from zuji.server.api.headers import Guarded
 from zuji.server.api.identity import Identity
 from zuji.server.api.items import ItemRoutes
+from zuji.server.api.library import Library
 from zuji.server.api.live import Watching
 from zuji.server.api.openapi import docs_routes
 from zuji.server.api.people import People
@@ -107,6 +109,8 @@ class Api:
             *Profiles(self).routes(),
             *Watching(self).routes(),
             *self._signing.routes(),
+            *Administering(self).routes(),
+            *Library(self).routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),
             Route("/metrics", self.scraped),
@@ -272,6 +276,14 @@ class Api:
         if len(names) != 1:
             raise InvalidInput("say which project: ?project=")
         return names[0]
+
+    def make_project(self, name: str, tz: str) -> Project:
+        """A new project, open.
+
+        Raises:
+            InvalidInput: its name or zone will not do, or it is there.
+        """
+        return self._projects.make(name, tz)
 
     def project_list(self) -> list[dict[str, Any]]:
         """Names and time zones of the projects there are."""

@@ -16,11 +16,13 @@ from starlette.staticfiles import StaticFiles
 
 import zuji
 from zuji.engine.query.schema import json_schema
+from zuji.server.api.administering import paths as administering_paths
 from zuji.server.api.cohorts_doc import paths as cohort_paths
 from zuji.server.api.forms import FORMS
 from zuji.server.api.governing_doc import paths as governing_paths
 from zuji.server.api.identity_doc import paths as identity_paths
 from zuji.server.api.items import item_paths
+from zuji.server.api.library_doc import paths as library_paths
 from zuji.server.api.people_doc import paths as people_paths
 from zuji.server.api.profile import paths as profile_paths
 from zuji.server.api.signing_doc import paths as signing_paths
@@ -206,6 +208,8 @@ def document() -> dict[str, Any]:
             **cohort_paths(),
             **item_paths(),
             **signing_paths(),
+            **administering_paths(),
+            **library_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},
             "/metrics": {"get": _health("Counters in Prometheus' form", text)},

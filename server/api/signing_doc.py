@@ -6,7 +6,7 @@ from typing import Any
 
 from zuji.server.api.governing_doc import body, route
 
-ACCOUNT = {
+ACCOUNT: dict[str, Any] = {
     "type": "object",
     "properties": {
         "id": {"type": "string"},

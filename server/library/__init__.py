@@ -1,0 +1,1 @@
+"""What people keep of their work in the server's database: saved analyses and boards."""
