@@ -69,7 +69,7 @@ export function kindOf(p: string): string {
   if (p.startsWith('user.$cohort.')) return 'bool'
   if (p.startsWith('user.$tag.')) {
     const tag = catalogue.tags.find((one) => p === one.p || p.startsWith(`${one.p}@`))
-    return tag?.kind ?? tag?.type ?? 'string'
+    return tag?.type ?? 'string' // (`kind` is how a tag is made)
   }
   return named.get(p)?.kind ?? BUILT_IN.find((one) => one.p === p)?.kind ?? 'string'
 }

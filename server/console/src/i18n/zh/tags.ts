@@ -24,5 +24,5 @@ export default {
   values: '标签值分布', value: '值', ofTagged: '占有值用户', bar: '占比图', asCohort: '另存为分群', others: '其余值', inForce: '最新', noValues: '还没有值', noValuesText: { made: '生成一次即可看到分布。', imported: '上传文件后显示分布。', manual: '给用户打标后显示分布。' }, moreValues: '显示更多',
   overDays: '有值用户的变化', daysKept: '保留 {n} 天：{from} 至 {to}', ofUser: '查询某个用户的值', noHistory: '这个用户没有此标签的值。', historyColumns: { day: '日期', value: '值', who: '操作人', at: '时间', time: '时间' },
   give: '手工打标', giveHint: '输入 ID，用逗号、空格或换行分隔', giveNow: '打标（{n} 人）', takeBack: '取消打标', given: '已更新 {n} 位用户',
-  words: { value: '{when}，{events} 的“{p}”：{take}', aggregate: '{when}，{events}：{measure}', buckets: '区间：{edges}', rfm: '{when}，{events}，金额为“{p}”，取{gives}', otherwise: '其余用户：{v}' },
+  words: { imported: '值来自每天上传的文件。', manual: '值由业务人员手工给出，每次修改都记录操作人和时间。', value: '{when}，{events} 的“{p}”：{take}', aggregate: '{when}，{events}：{measure}', buckets: '区间：{edges}', rfm: '{when}，{events}，金额为“{p}”，取{gives}', otherwise: '其余用户：{v}' },
 }
