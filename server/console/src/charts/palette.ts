@@ -18,12 +18,21 @@ export function inks(dark: boolean): Inks {
     : { series: SERIES_LIGHT, ink: '#1c2430', muted: '#5b6472', line: '#dfe3ea', panel: '#ffffff', scale: ['#eef3fb', '#a9c6ee', '#4a86d6', '#123f85'] }
 }
 
-/** Ground and ink of a cell of a table, for a share of 0 … 1. */
+const PANELS = { light: [255, 255, 255], dark: [26, 32, 41] }
+
+/** Relative luminance of a colour (WCAG 2). */
+function luminance(rgb: number[]): number {
+  const [r, g, b] = rgb.map((one) => (one / 255 <= 0.03928 ? one / 255 / 12.92 : ((one / 255 + 0.055) / 1.055) ** 2.4)) as [number, number, number]
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b
+}
+
+/** Ground and ink of a cell of a table, for a share of 0 … 1: the ink that can be read better. */
 export function shade(share: number, dark: boolean): { background: string; color: string } {
   const at = Math.max(0, Math.min(1, share))
-  const alpha = 0.06 + 0.86 * Math.sqrt(at)
-  const ground = dark ? [63, 127, 214] : [29, 95, 191]
-  // White on blue from where its contrast is enough; dark ink before that.
-  const light = dark ? alpha > 0.3 : alpha > 0.62
-  return { background: `rgba(${ground.join(',')},${(dark ? alpha * 0.75 : alpha).toFixed(3)})`, color: light ? '#ffffff' : dark ? '#e6eaf0' : '#1c2430' }
+  const alpha = 0.06 + 0.8 * Math.sqrt(at)
+  const over = dark ? [96, 156, 255] : [29, 95, 191]
+  const under = dark ? PANELS.dark : PANELS.light
+  const ground = over.map((one, k) => Math.round(one * alpha + under[k]! * (1 - alpha)))
+  const light = luminance(ground) + 0.05
+  return { background: `rgb(${ground.join(',')})`, color: 1.05 / light > light / 0.05 ? '#ffffff' : '#000000' }
 }

@@ -33,6 +33,19 @@ export function axisText(unit: Unit | undefined): (value: number) => string {
   return compact
 }
 
+const MS = [1000, 5000, 15_000, 60_000, 300_000, 900_000, 3_600_000, 10_800_000, 21_600_000, 43_200_000, 86_400_000, 172_800_000, 432_000_000, 604_800_000, 1_209_600_000, 2_592_000_000]
+
+/** A round distance between ticks of an axis of times, for at most about six of them. */
+export function msStep(greatest: number): number {
+  return MS.find((one) => greatest / one <= 6) ?? MS[MS.length - 1]!
+}
+/** Dates on an axis without their year and weekday, when all are of one year. */
+function shortened(categories: string[]): ((text: string) => string) | undefined {
+  const dates = categories.map((one) => /^(\d{4})-\d\d-\d\d/.exec(one))
+  if (!categories.length || dates.some((one) => !one || one[1] !== dates[0]![1])) return undefined
+  return (text) => text.slice(5, 10)
+}
+
 const LEGEND = (names: string[], inks: Inks) => ({
   show: names.length > 1, type: 'scroll', top: 0, left: 0, right: 0, itemWidth: 14, itemHeight: 8,
   textStyle: { color: inks.ink }, pageTextStyle: { color: inks.muted }, pageIconColor: inks.ink, pageIconInactiveColor: inks.line,
@@ -48,10 +61,11 @@ export function plot(spec: Plot): (inks: Inks, width: number) => EChartsCoreOpti
     const category = {
       type: 'category', data: spec.categories, boundaryGap: spec.kind !== 'line' && spec.kind !== 'area', inverse: across,
       axisLine: { lineStyle: { color: inks.line } }, axisTick: { show: false },
-      axisLabel: { color: inks.muted, hideOverlap: true, ...(across ? { width: Math.min(220, width * 0.32), overflow: 'truncate' } : {}) },
+      axisLabel: { color: inks.muted, hideOverlap: true, formatter: across ? undefined : shortened(spec.categories), ...(across ? { width: Math.min(220, width * 0.32), overflow: 'truncate' } : {}) },
     }
+    const greatest = (k: number) => Math.max(0, ...spec.series.filter((one) => (one.axis ?? 0) === k).flatMap((one) => one.values.map((v) => v ?? 0)))
     const value = (k: number) => ({
-      type: 'value', splitLine: { show: k === 0, lineStyle: { color: inks.line } }, axisLabel: { color: inks.muted, formatter: axisText(units[k]) },
+      type: 'value', interval: units[k] === 'ms' ? msStep(greatest(k)) : undefined, splitLine: { show: k === 0, lineStyle: { color: inks.line } }, axisLabel: { color: inks.muted, formatter: axisText(units[k]) },
     })
     const values = two ? [value(0), value(1)] : value(0)
     const many = spec.categories.length > 60 && !across
@@ -87,7 +101,7 @@ export function plot(spec: Plot): (inks: Inks, width: number) => EChartsCoreOpti
           areaStyle: spec.kind === 'area' ? { opacity: 0.5 } : undefined,
           itemStyle: { color: colour, borderRadius: kind === 'bar' && !stacked ? (across ? [0, 3, 3, 0] : [3, 3, 0, 0]) : 0 },
           lineStyle: { width: 2, type: one.dashed ? 'dashed' : 'solid', color: colour },
-          barMaxWidth: 44, symbol: 'circle', symbolSize: 6, showSymbol: spec.categories.length <= 31, triggerLineEvent: true,
+          barMaxWidth: 44, symbol: 'circle', symbolSize: 6, showSymbol: spec.categories.length <= 31,
           label: across && spec.series.length === 1 ? { show: true, position: 'right', color: inks.ink, formatter: (p: { dataIndex: number }) => shown(one.values[p.dataIndex] ?? null, one.unit ?? spec.unit ?? 'number') } : undefined,
           data: one.values.map((v, at) => (at >= open && v !== null ? { value: v, itemStyle: { opacity: 0.45, color: colour } } : v)),
         }
