@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zuji.engine.query.kernels._cell_sums import cell_sums
+
 if TYPE_CHECKING:
     from zuji.engine.types import F64
 
@@ -31,6 +33,23 @@ def running(a: tuple[F64, F64]) -> tuple[F64, F64]:
         last = added(last, (a[0][..., k], a[1][..., k]))
         total[..., k], lost[..., k] = last
     return total, lost
+
+
+def along(a: tuple[F64, F64], axis: int) -> tuple[F64, F64]:
+    """Sums of two-dimensional cells along an axis, [the other one]."""
+    lines, columns = a[0].shape
+    if axis == 0:
+        size, cells = columns, np.tile(np.arange(columns, dtype=np.uint32), lines)
+    else:
+        size, cells = lines, np.repeat(np.arange(lines, dtype=np.uint32), columns)
+    values, rests = (np.ascontiguousarray(part).ravel() for part in a)
+    return cell_sums(cells, values, size, rests)
+
+
+def whole(values: F64) -> float:
+    """The sum of all values."""
+    flat = np.ascontiguousarray(values, np.float64)
+    return float(rounded(cell_sums(np.zeros(len(flat), np.uint32), flat, 1))[0])
 
 
 def rounded(a: tuple[F64, F64]) -> F64:

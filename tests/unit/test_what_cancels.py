@@ -38,7 +38,7 @@ def engine(request, tmp_path):
                 [
                     event("open", user, day, hour=7),
                     event("pay", user, day, amount_of(i)),
-                    event("late", user, 4),
+                    event("late", user, 28),
                 ]
             )
             if i % 5 == 0:
@@ -61,3 +61,75 @@ def test_rfm(engine):
     found = engine.query({"model": "rfm", "time": {**TIME, "grain": "all"}, "body": body})
     at = [c.name for c in found.columns].index("monetary_sum")
     assert [row[at] for row in found.rows if row[1]] == [USERS / 3]
+
+
+def test_event_sums_and_means(engine):
+    def series(op):
+        return {"series": [{"e": "pay", "measure": {op: "event.amount"}}]}
+
+    whole = {"from": "2026-10-01", "to": "2026-10-03", "grain": "all"}
+    for op, wanted in (("sum", USERS / 3), ("avg", 1 / 3)):
+        found = ask(engine, "event", series(op))
+        assert [row[-1] for row in found.totals["overall"]] == [wanted]
+        assert [row[-1] for row in found.totals["rows"]] == [wanted]
+        found = engine.query({"model": "event", "time": whole, "body": series(op)})
+        assert [row[-1] for row in found.rows] == [wanted]
+    running = {"series": [{**series("sum")["series"][0], "cumulative": True}]}
+    assert ask(engine, "event", running).rows[-1][-1] == USERS / 3
+
+
+def test_event_sums_of_the_other_groups(engine):
+    """Those who pay most are shown; the rest is one line."""
+    body = {"series": [{"e": "pay", "measure": {"sum": "event.amount"}}]}
+    by = {"by": [{"p": "event.amount"}], "top": {"n": 1}}
+    found = ask(engine, "event", body, **by)
+    shown, other = [row[-1] for row in found.totals["rows"]]
+    assert shown == USERS / 3 * HUGE
+    assert other == USERS / 3 - USERS / 3 * HUGE
+    assert [row[-1] for row in found.totals["overall"]] == [USERS / 3]
+
+
+def test_distribution_mean(engine):
+    body = {"e": "pay", "measure": {"sum": "event.amount"}, "buckets": [0]}
+    found = engine.query({"model": "distribution", "time": {**TIME, "grain": "all"}, "body": body})
+    at = found.totals["columns"].index("mean")
+    assert [row[at] for row in found.totals["rows"]] == [1 / 3]
+
+
+def test_attribution_values(engine):
+    body = {
+        "target": {"e": "pay", "value": "event.amount"},
+        "touches": [{"e": "open"}],
+        "lookback": {"n": 7, "unit": "day"},
+        "models": ["last", "linear"],
+    }
+    found = engine.query({"model": "attribution", "time": {**TIME, "grain": "all"}, "body": body})
+    names = [c.name for c in found.columns]
+    row = next(row for row in found.rows if not row[names.index("is_direct")])
+    assert row[names.index("value(last)")] == USERS / 3
+    assert row[names.index("value(linear)")] == USERS / 3
+    assert found.totals["rows"][0][-1] == USERS / 3
+
+
+def test_funnel_sums(engine):
+    body = {
+        "steps": [{"e": "open"}, {"e": "pay"}],
+        "window": {"n": 1, "unit": "day"},
+        "measure": [{"sum": "event.amount", "step": 2}],
+    }
+    found = engine.query({"model": "funnel", "time": {**TIME, "grain": "all"}, "body": body})
+    names = [c.name for c in found.columns]
+    at = next(i for i, name in enumerate(names) if name.startswith("sum"))
+    assert found.rows[-1][at] == USERS / 3
+
+
+def test_retention_sums(engine):
+    body = {
+        "start": {"e": "open"},
+        "return": {"e": "pay"},
+        "periods": 1,
+        "measure": {"sum": "event.amount", "e": "pay"},
+    }
+    time = {"from": "2026-09-28", "to": "2026-10-04", "grain": "week"}
+    found = engine.query({"model": "retention", "time": time, "body": body})
+    assert found.rows[0][-1] == USERS / 3

@@ -30,6 +30,7 @@ from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import ShardReader
 from zuji.engine.query.result import ColumnInfo
+from zuji.engine.query.sums import along, rounded
 from zuji.engine.query.texts import texts_of
 from zuji.engine.types import Kind
 
@@ -330,7 +331,7 @@ def _answer(bound: Bound, work: _Work, chosen: Chosen, cells: CreditCells) -> An
 
 def _numbers(cells: CreditCells, touches: I64 | None) -> Any:
     """The numbers of a row."""
-    credit = cells.credit
+    credit, value = cells.credit, cells.value
 
     def of(line: int, b: int, name: int) -> list[Any]:
         at = (line, b, name)
@@ -344,9 +345,9 @@ def _numbers(cells: CreditCells, touches: I64 | None) -> Any:
             int(cells.assisted[at]),
             int(cells.users[at]),
         ]
-        if cells.value is None:
+        if value is None:
             return [*found, *credit[at].tolist()]
-        for pair in zip(credit[at].tolist(), cells.value[at].tolist(), strict=True):
+        for pair in zip(credit[at].tolist(), value[at].tolist(), strict=True):
             found += pair
         return found
 
@@ -376,18 +377,25 @@ def _shown(work: _Work, cells: CreditCells, touches: I64 | None, line: int) -> l
 
 def _totals(bound: Bound, work: _Work, chosen: Chosen, cells: CreditCells) -> dict[str, Any]:
     """Conversions of each group over the whole range, and those with a touch."""
-    valued = cells.worth is not None
+    kept = cells.kept_worth
+    everybody = None if kept is None else rounded(along(kept, 1))
     rows: list[list[Any]] = []
     for line in range(chosen.lines):
         head = line_values(bound, work.by.groups, chosen, line)
         everything = int(cells.all_conversions[line].sum())
         touched = int(cells.touched[line].sum())
-        worth = [float(cells.worth[line].sum())] if cells.worth is not None else []
+        worth = [] if everybody is None else [float(everybody[line])]
         rows.append([*head, everything, touched, int(cells.line_users[line]), *worth])
     names = [c.name for c in by_columns(bound)]
     return {
         "kind": "deduplicated",
-        "columns": [*names, "conversions", "touched", "users", *(["value"] if valued else [])],
+        "columns": [
+            *names,
+            "conversions",
+            "touched",
+            "users",
+            *([] if kept is None else ["value"]),
+        ],
         "rows": rows,
     }
 

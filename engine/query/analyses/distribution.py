@@ -22,10 +22,12 @@ from zuji.engine.query.analyses.event_values import label_number, picked_line
 from zuji.engine.query.answer import Answer, Model, bucket_type, by_columns
 from zuji.engine.query.bind import other_side
 from zuji.engine.query.breakdown import Breakdown, choose, line_values, one_line
+from zuji.engine.query.kernels._cell_sums import cell_sums
 from zuji.engine.query.placed import lines_of
 from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.result import ColumnInfo
+from zuji.engine.query.sums import added, rounded
 
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.distribution_bands import Bands
@@ -80,13 +82,13 @@ def users(bound: Bound, pick: DistributionPick) -> list[U32]:
 
 @dataclass(slots=True)
 class _Cells:
-    """``counts`` int64[lines, periods, bands], ``zero`` int64[lines, periods], ``sums``
-    float64[lines, periods] of the numbers.
+    """``counts`` int64[lines, periods, bands], ``zero`` int64[lines, periods], ``sums`` of the
+    numbers float64[lines, periods], twice: with what rounding took off.
     """
 
     counts: I64
     zero: I64 | None
-    sums: F64
+    sums: tuple[F64, F64]
 
 
 class _Work:
@@ -163,11 +165,12 @@ class _Work:
         def work(number: int) -> _Cells:
             shard = self.shards[number]
             if not len(shard.value):
-                counts, sums = np.zeros(shape, np.int64), np.zeros(shape[:2])
+                counts, sums = np.zeros(shape, np.int64), (np.zeros(shape[:2]), np.zeros(shape[:2]))
             elif shard.record is None and distribution_bands.are_few(
                 shard.value, self.periods, whole=self.asked.whole
             ):
-                counts, sums = _of_few(shard, bands, self.periods)
+                counts, total = _of_few(shard, bands, self.periods)
+                sums = total, np.zeros(shape[:2])
             else:
                 period, value = shard.period, shard.value
                 band = bands.of(value, whole=self.asked.whole)
@@ -179,7 +182,8 @@ class _Work:
                 size = shape[0] * shape[1]
                 at = cell * shape[2] + band
                 counts = np.bincount(at, minlength=size * shape[2]).reshape(shape)
-                sums = np.bincount(cell, value, minlength=size).reshape(shape[:2])
+                total, lost = cell_sums(cell.astype(np.uint32), value, size)
+                sums = total.reshape(shape[:2]), lost.reshape(shape[:2])
             zero = None
             if self.populations is not None:
                 mine = self.populations[number]
@@ -190,7 +194,7 @@ class _Work:
         found = parts[0]
         for part in parts[1:]:
             found.counts = found.counts + part.counts
-            found.sums = found.sums + part.sums
+            found.sums = added(found.sums, part.sums)
             if found.zero is not None and part.zero is not None:
                 found.zero = found.zero + part.zero
         return found
@@ -250,7 +254,7 @@ def _answer(work: _Work, bands: Bands, chosen: Chosen, cells: _Cells) -> Answer:
         ColumnInfo("users", "int64", "users"),
         ColumnInfo("share", "float64", "ratio"),
     ]
-    ends = work.buckets.edges[1:].tolist()
+    ends, sums = work.buckets.edges[1:].tolist(), rounded(cells.sums)
     complete = [mark is not None and end <= mark for end in ends]
     heads = [[label, *bands.bounds(i), False] for i, label in enumerate(bands.labels())]
     bound.context.charge(ROW_BYTES * chosen.lines * work.periods * (bands.count + 1))
@@ -271,7 +275,7 @@ def _answer(work: _Work, bands: Bands, chosen: Chosen, cells: _Cells) -> Answer:
                 [*lead, *head, count, _ratio(count, people)]
                 for head, count in zip(heads, counts, strict=True)
             ]
-            mean = float(cells.sums[line, p]) / numbered if numbered else None
+            mean = float(sums[line, p]) / numbered if numbered else None
             known = None if left is None else people
             totals.append([*by, label, numbered, left, known, mean])
     names = [c.name for c in by_columns(bound)]

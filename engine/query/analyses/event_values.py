@@ -14,6 +14,8 @@ from zuji.engine.query.kernels._events import bucketize, expand_users
 from zuji.engine.query.kernels._streams import sessions
 from zuji.engine.query.plan import RunRef, Scan
 from zuji.engine.query.rules import choose_runs
+from zuji.engine.query.sums import added as kept_sum
+from zuji.engine.query.sums import along, rounded, running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +50,7 @@ class Sums:
     users: I64
     new_users: I64
     total: F64 | None = None
+    lost: F64 | None = None
     low: F64 | None = None
     high: F64 | None = None
     count: I64 | None = None
@@ -61,6 +64,7 @@ class Sums:
             cells.users,
             cells.new_users,
             cells.sum,
+            cells.lost,
             cells.vmin,
             cells.vmax,
             cells.nvals,
@@ -78,9 +82,11 @@ class Sums:
         zero = np.zeros((1, self.rows.shape[1]), np.int64)
         sums = Sums(self.rows[rest].sum(axis=0, keepdims=True), zero, zero.copy())
         if self.total is not None and self.low is not None:
+            assert self.lost is not None
             assert self.high is not None
             assert self.count is not None
-            sums.total = self.total[rest].sum(axis=0, keepdims=True)
+            total, lost = along((self.total[rest], self.lost[rest]), 0)
+            sums.total, sums.lost = total[None], lost[None]
             sums.low = self.low[rest].min(axis=0, keepdims=True, initial=np.inf)
             sums.high = self.high[rest].max(axis=0, keepdims=True, initial=-np.inf)
             sums.count = self.count[rest].sum(axis=0, keepdims=True)
@@ -97,6 +103,7 @@ class Sums:
             self.users,
             self.new_users,
             self.total,
+            self.lost,
             self.low,
             self.high,
             self.count,
@@ -112,7 +119,10 @@ def added(parts: Sequence[Sums]) -> Sums:
         first.new_users = first.new_users + part.new_users
         first.anybody += part.anybody
         if first.total is not None and part.total is not None:
-            first.total = first.total + part.total
+            assert first.lost is not None
+            assert part.lost is not None
+            kept = kept_sum((first.total, first.lost), (part.total, part.lost))
+            first.total, first.lost = kept
             first.low = np.minimum(first.low, part.low)  # type: ignore[arg-type]
             first.high = np.maximum(first.high, part.high)  # type: ignore[arg-type]
             first.count = first.count + part.count  # type: ignore[operator]
@@ -139,14 +149,16 @@ def of_cells(op: str, cells: Sums, *, cumulative: bool) -> tuple[F64, F64]:
     if op == "per_user":
         return _ratio(rows, people), _ratio(total_rows, total_people)
     assert cells.total is not None
+    assert cells.lost is not None
     assert cells.count is not None
     assert cells.low is not None
     assert cells.high is not None
-    sums, counts = cells.total, cells.count.astype(np.float64)
+    sums, counts = (cells.total, cells.lost), cells.count.astype(np.float64)
     if op == "sum":
-        return (np.cumsum(sums, axis=1) if cumulative else sums), sums.sum(axis=1)
+        return rounded(running(sums) if cumulative else sums), rounded(along(sums, 1))
     if op == "avg":
-        return _ratio(sums, counts), _ratio(sums.sum(axis=1), counts.sum(axis=1))
+        means = _ratio(rounded(sums), counts)
+        return means, _ratio(rounded(along(sums, 1)), counts.sum(axis=1))
     chosen = cells.low if op == "min" else cells.high
     values = np.where(counts > 0, chosen, np.nan)
     whole = chosen.min(axis=1) if op == "min" else chosen.max(axis=1)

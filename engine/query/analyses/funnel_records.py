@@ -15,6 +15,7 @@ from zuji.engine.query.combinations import Groups
 from zuji.engine.query.grouping import Dimension
 from zuji.engine.query.kernels._funnel import funnel_chains
 from zuji.engine.query.model import StepRef
+from zuji.engine.query.sums import whole
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -378,7 +379,8 @@ def _cell(body: FunnelBody, records: Merged, mine: I64, steps: int) -> Cells:
         cell.times.append((times[rows, step] - times[rows, before]).astype(np.float64))
     for p, values in records.sums.items():
         own = values[mine]
-        cell.sums[p] = [float(np.nansum(own[there[step], step])) for step in range(steps)]
+        known = [there[step] & ~np.isnan(own[:, step]) for step in range(steps)]
+        cell.sums[p] = [whole(own[known[step], step]) for step in range(steps)]
     return cell
 
 

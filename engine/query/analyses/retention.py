@@ -28,6 +28,7 @@ from zuji.engine.query.plan import Scan, planned
 from zuji.engine.query.properties_used import columns_of
 from zuji.engine.query.reader import Selected, ShardReader
 from zuji.engine.query.result import ColumnInfo
+from zuji.engine.query.sums import added, rounded
 
 if TYPE_CHECKING:
     from zuji.engine.query.analyses.retention_query import RetentionBody
@@ -191,6 +192,7 @@ class _Sums:
     size: I64
     returned: I64
     metric_sum: F64 | None
+    metric_lost: F64 | None
     metric_count: I64 | None
 
 
@@ -286,13 +288,22 @@ class _Work:
         parts = self.context.map(
             lambda done: self._kernel(done, chosen, None, sizes_only=sizes_only), self.prepared
         )
-        total = _Sums(parts[0].size, parts[0].returned, parts[0].metric_sum, parts[0].metric_count)
+        first = parts[0]
+        total = _Sums(
+            first.size, first.returned, first.metric_sum, first.metric_lost, first.metric_count
+        )
         for part in parts[1:]:
             total.size = total.size + part.size
             total.returned = total.returned + part.returned
             if total.metric_sum is not None and part.metric_sum is not None:
-                total.metric_sum = total.metric_sum + part.metric_sum
+                assert total.metric_lost is not None
+                assert part.metric_lost is not None
+                total.metric_sum, total.metric_lost = added(
+                    (total.metric_sum, total.metric_lost), (part.metric_sum, part.metric_lost)
+                )
                 total.metric_count = total.metric_count + part.metric_count  # type: ignore[operator]
+        if total.metric_sum is not None and total.metric_lost is not None:
+            total.metric_sum = rounded((total.metric_sum, total.metric_lost))
         return total
 
     def picked(self, chosen: Chosen, pick: tuple[int, int, int, bool | None]) -> list[U32]:

@@ -208,18 +208,20 @@ cdef class _Cells:
         return made
 
     cdef object values(self, zj_credit_value *value, tuple shape):
-        """Sums as an array, None without values."""
+        """Sums and what rounding took off them as arrays, None without values."""
         if value == NULL:
             return None
         cdef size_t n = 1
         cdef size_t i
         for side in shape:
             n *= side
-        made = np.empty(shape, _F64)
+        made, rest = np.empty(shape, _F64), np.empty(shape, _F64)
         cdef double *out = <double *>pointer(made.ravel(), _F64, n, "values")
+        cdef double *lost = <double *>pointer(rest.ravel(), _F64, n, "values")
         for i in range(n):
-            out[i] = value[i].sum + value[i].lost
-        return made
+            out[i] = value[i].sum
+            lost[i] = value[i].lost
+        return made, rest
 
 
 def attribution_cells(

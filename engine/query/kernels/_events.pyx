@@ -66,6 +66,7 @@ cdef extern from "events.h" nogil:
     zj_buckets *zj_buckets_of(const zj_lane *lanes, int count, const int64_t *edges, int32_t nb)
     void zj_buckets_free(zj_buckets *all, int count)
     void zj_bucketize(const uint32_t *times, uint32_t n, const zj_buckets *k, int32_t *out)
+    double zj_value_sum(const zj_value_cell *v, double *lost)
     int zj_event_open(zj_event_cells *c, uint32_t groups, int32_t buckets, int values)
     void zj_event_close(zj_event_cells *c)
     int zj_events_run(const zj_lane *lanes, int count, const zj_buckets *buckets, const zj_groups *groups,
@@ -168,14 +169,16 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
     cdef int64_t *users_out = <int64_t *>pointer(users.ravel(), _I64, -1, "users")
     cdef int64_t *fresh_out = <int64_t *>pointer(fresh.ravel(), _I64, -1, "fresh")
     cdef double *sum_out = NULL
+    cdef double *lost_out = NULL
     cdef double *low_out = NULL
     cdef double *high_out = NULL
     cdef int64_t *count_out = NULL
-    total = low = high = valued = None
+    total = lost = low = high = valued = None
     if with_values:
-        total, low, high = np.zeros(shape, _F64), np.zeros(shape, _F64), np.zeros(shape, _F64)
-        valued = np.zeros(shape, _I64)
+        total, lost = np.zeros(shape, _F64), np.zeros(shape, _F64)
+        low, high, valued = np.zeros(shape, _F64), np.zeros(shape, _F64), np.zeros(shape, _I64)
         sum_out = <double *>pointer(total.ravel(), _F64, -1, "sum")
+        lost_out = <double *>pointer(lost.ravel(), _F64, -1, "lost")
         low_out = <double *>pointer(low.ravel(), _F64, -1, "vmin")
         high_out = <double *>pointer(high.ravel(), _F64, -1, "vmax")
         count_out = <int64_t *>pointer(valued.ravel(), _I64, -1, "nvals")
@@ -199,14 +202,14 @@ def event_cells(lanes, edges, groups=None, n_groups=1, values=None, value_masks=
                     users_out[i] = work.cell[i].users
                     fresh_out[i] = work.cell[i].fresh
                     if with_values:
-                        sum_out[i] = work.value[i].sum + work.value[i].lost
+                        sum_out[i] = zj_value_sum(&work.value[i], &lost_out[i])
                         low_out[i] = work.value[i].low
                         high_out[i] = work.value[i].high
                         count_out[i] = work.value[i].count
             zj_event_close(&work)
         zj_buckets_free(tables, lane_set.count)
     finish(status)
-    return EventCells(rows, users, fresh, anybody, total, low, high, valued)
+    return EventCells(rows, users, fresh, anybody, total, lost, low, high, valued)
 
 
 def code_rows(lane, edges, groups, size, cancel=None, allowed=None):

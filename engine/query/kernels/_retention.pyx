@@ -136,6 +136,6 @@ def retention_cells(
         status = zj_retention_run(&q, &guard.c, &out)
     finish(status)
     return RetentionCells(
-        size, returned, total + lost if with_metric else None, count if with_metric else None,
-        picked[: out.n_picked].copy(),
+        size, returned, total if with_metric else None, lost if with_metric else None,
+        count if with_metric else None, picked[: out.n_picked].copy(),
     )

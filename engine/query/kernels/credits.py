@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from zuji.engine.query.sums import added, rounded
+
 if TYPE_CHECKING:
     from zuji.engine.types import F64, I64, U32
 
@@ -30,10 +32,11 @@ class CreditCells:
     """Cells of some users. With L lines, B buckets, N names and M models:
 
     ``touches``, ``conversions``, ``assisted``, ``users`` int64[L, B, N + 1]; ``whole`` and ``part``
-    int64[L, B, N + 1, M]: credit in conversions and in shares, 0 ≤ part < 2^56; ``value``
-    float64[L, B, N + 1, M] or None. ``all_conversions``, ``touched``, ``all_users`` int64[L, B] and
-    ``worth`` float64[L, B] or None: conversions whatever came before them; ``line_users`` int64[L].
-    ``picked`` uint32[]: ordinals behind the pick, ascending.
+    int64[L, B, N + 1, M]: credit in conversions and in shares, 0 ≤ part < 2^56; ``kept_value``
+    float64[L, B, N + 1, M] twice, a sum and what rounding took off it, or None.
+    ``all_conversions``, ``touched``, ``all_users`` int64[L, B] and ``kept_worth`` float64[L, B]
+    twice or None: conversions whatever came before them; ``line_users`` int64[L]. ``picked``
+    uint32[]: ordinals behind the pick, ascending.
     """
 
     touches: I64
@@ -42,11 +45,11 @@ class CreditCells:
     users: I64
     whole: I64
     part: I64
-    value: F64 | None
+    kept_value: tuple[F64, F64] | None
     all_conversions: I64
     touched: I64
     all_users: I64
-    worth: F64 | None
+    kept_worth: tuple[F64, F64] | None
     line_users: I64
     picked: U32
 
@@ -55,6 +58,16 @@ class CreditCells:
         """Credit in conversions, float64[L, B, N + 1, M]; each is the float next to the sum."""
         found: F64 = self.whole + self.part * 2.0**-SHARE_BITS
         return found
+
+    @property
+    def value(self) -> F64 | None:
+        """Value of the credit, rounded, float64[L, B, N + 1, M]."""
+        return None if self.kept_value is None else rounded(self.kept_value)
+
+    @property
+    def worth(self) -> F64 | None:
+        """Value of all conversions, rounded, float64[L, B]."""
+        return None if self.kept_worth is None else rounded(self.kept_worth)
 
     def plus(self, other: CreditCells) -> CreditCells:
         """The cells of both: of other users, so that all numbers add up."""
@@ -66,11 +79,15 @@ class CreditCells:
             self.users + other.users,
             self.whole + other.whole + (part >> SHARE_BITS),
             part & ((1 << SHARE_BITS) - 1),
-            None if self.value is None or other.value is None else self.value + other.value,
+            _both(self.kept_value, other.kept_value),
             self.all_conversions + other.all_conversions,
             self.touched + other.touched,
             self.all_users + other.all_users,
-            None if self.worth is None or other.worth is None else self.worth + other.worth,
+            _both(self.kept_worth, other.kept_worth),
             self.line_users + other.line_users,
             self.picked,
         )
+
+
+def _both(a: tuple[F64, F64] | None, b: tuple[F64, F64] | None) -> tuple[F64, F64] | None:
+    return None if a is None or b is None else added(a, b)

@@ -75,6 +75,13 @@ ZJ_INLINE void zj_value_add(zj_value_cell *v, double x) {
     v->count++;
 }
 
+/* The double next to the sum; *lost: what it leaves out. An infinite sum stays infinite. */
+ZJ_INLINE double zj_value_sum(const zj_value_cell *v, double *lost) {
+    const double sum = v->sum + v->lost, back = sum - v->sum;
+    *lost = sum - sum == 0.0 ? (v->sum - (sum - back)) + (v->lost - back) : 0.0;
+    return sum;
+}
+
 #define ZJ_AHEAD 12u /* cells are asked for so many steps before they are used */
 
 /* cell[i], group[i] of rows [r, r + n); rubbish where the row does not count. With `grouped`, group has the

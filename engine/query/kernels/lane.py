@@ -59,8 +59,9 @@ class EventCells:
 
     ``users``: distinct users of the cell. ``new_users``: each user of a group once, in the earliest
     bucket where the user has a row, so ``new_users.sum(axis=1)`` is the group's distinct users.
-    ``sum`` (compensated), ``vmin``, ``vmax``, ``nvals``: of the values of the cell's rows (``vmin``
-    is +inf and ``vmax`` -inf where ``nvals`` is 0); None when no values were given.
+    ``sum``, ``lost`` (what rounding took off it), ``vmin``, ``vmax``, ``nvals``: of the values of
+    the cell's rows (``vmin`` is +inf and ``vmax`` -inf where ``nvals`` is 0); None when no values
+    were given.
     ``anybody``: distinct users over all cells.
     """
 
@@ -69,6 +70,7 @@ class EventCells:
     new_users: I64
     anybody: int
     sum: F64 | None = None
+    lost: F64 | None = None
     vmin: F64 | None = None
     vmax: F64 | None = None
     nvals: I64 | None = None
@@ -102,14 +104,15 @@ class Chains:
 class RetentionCells:
     """Answer of ``retention_cells``.
 
-    ``size`` int64[G, P]; ``returned`` int64[G, P, K]; ``metric_sum`` float64[G, P, K] and
-    ``metric_count`` int64[G, P, K] (None without metric lanes); ``picked`` uint32[] ascending
-    ordinals (empty without a pick).
+    ``size`` int64[G, P]; ``returned`` int64[G, P, K]; ``metric_sum`` float64[G, P, K],
+    ``metric_lost``, what rounding took off it, and ``metric_count`` int64[G, P, K] (None without
+    metric lanes); ``picked`` uint32[] ascending ordinals (empty without a pick).
     """
 
     size: I64
     returned: I64
     metric_sum: F64 | None
+    metric_lost: F64 | None
     metric_count: I64 | None
     picked: U32
 
