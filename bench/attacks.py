@@ -35,6 +35,7 @@ GOOD = 4
 EVENTS = 50
 PAUSE_S = 0.02
 ANSWER_S = 30.0
+WARM_S = 2.0
 LEAD_S = 2.0
 """Of an attack before the good clients begin."""
 
@@ -159,6 +160,7 @@ def attacked(server: Server, name: str, seconds: float, slow: int = SLOW) -> See
     """One attack on a running server."""
     seen = Seen(name)
     assert server.process is not None
+    _good_ones(server, min(WARM_S, seconds))  # a server that has just started would flatter attacks
     seen.p99_alone = _p99(_good_ones(server, seconds)["times"])
     with Peak(server.process.pid) as peak:
         attack = _process(server, "--attack", name, "--slow", slow)

@@ -177,23 +177,34 @@ class ColumnBinder:
         if user_cells is not None:
             prop[user_cells] = props_of[1][batch.cell_prop[user_cells]]
         prop[kinds == NULL_CELL] = DROPPED
-        unknown = np.flatnonzero(prop == UNKNOWN)
-        rows = row_of_cell[unknown]
-        for first, end in pairwise(np.flatnonzero(np.diff(rows, prepend=-1, append=-1)).tolist()):
-            row, cells = int(rows[first]), unknown[first:end]
-            if row in refused:  # it leaves no names, and costs no more
-                prop[cells] = DROPPED
-                continue
-            in_user = user_cells is not None and bool(user_cells[cells[0]])
-            codes, mapped = batch.cell_prop[cells], props_of[in_user]
-            problem = self._add_props(
-                table, codes.tolist(), kinds[cells].tolist(), mapped, in_user=in_user
-            )
-            if problem is None:
-                prop[cells] = mapped[codes]
-            else:
-                refused[row] = problem
-                prop[cells] = DROPPED
+        unknown, share = np.flatnonzero(prop == UNKNOWN), 1
+        while len(unknown):
+            rows = row_of_cell[unknown]
+            ends = np.flatnonzero(np.diff(rows, prepend=-1, append=-1))[: share + 1].tolist()
+            for first, end in pairwise(ends):
+                row, cells = int(rows[first]), unknown[first:end]
+                if row in refused:  # it leaves no names, and costs no more
+                    prop[cells] = DROPPED
+                    continue
+                in_user = user_cells is not None and bool(user_cells[cells[0]])
+                codes, mapped = batch.cell_prop[cells], props_of[in_user]
+                problem = self._add_props(
+                    table, codes.tolist(), kinds[cells].tolist(), mapped, in_user=in_user
+                )
+                if problem is None:
+                    prop[cells] = mapped[codes]
+                else:
+                    refused[row] = problem
+                    prop[cells] = DROPPED
+            # The rest mostly has the names of these rows. Looked at after 1, 2, 4, … rows, so that
+            # rows which all have names of their own do not cost their square.
+            unknown, share = unknown[ends[-1] :], 2 * share
+            codes = batch.cell_prop[unknown]
+            now = props_of[0][codes].astype(np.int64)
+            if user_cells is not None:
+                now = np.where(user_cells[unknown], props_of[1][codes], now)
+            prop[unknown] = now
+            unknown = unknown[now == UNKNOWN]
         prop[prop == DROPPED] = -1
         return prop
 
@@ -286,7 +297,12 @@ class ColumnBinder:
         fresh = cells[pairs[event[row_of_cell[cells]], prop[cells]] == 0]
         if not len(fresh):
             return
-        counts = {int(e): int(pairs[e].sum()) for e in np.unique(event[row_of_cell[fresh]])}
+        each = np.unique(event[row_of_cell[fresh]] * pairs.shape[1] + prop[fresh])
+        events, more = np.unique(each // pairs.shape[1], return_counts=True)
+        had = pairs[events].sum(axis=1, dtype=np.int64)
+        if (had + more <= self._limits.event_property_names).all():
+            return
+        counts = dict(zip(events.tolist(), had.tolist(), strict=True))
         added: dict[tuple[int, int], bool] = {}
         for cell in fresh:
             row = int(row_of_cell[cell])

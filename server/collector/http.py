@@ -279,6 +279,8 @@ class Connection(asyncio.Protocol):
             self._ended = True  # answered in HTTP/1.1, and then closed: what follows is not HTTP
         except httptools.HttpParserError as error:
             cause = error.__cause__ or error.__context__
+            if cause is not None:
+                cause.__traceback__ = None  # the parser keeps it, and its frames the parser
             if isinstance(cause, Refused):
                 self._refuse(cause.answer)
             else:

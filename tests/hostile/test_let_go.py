@@ -22,6 +22,9 @@ from tests.server.listening import connected
 from tests.server.test_lane import answer_of, collecting
 from zuji.engine.errors import InvalidEvent
 from zuji.engine.limits import DEFAULT_LIMITS
+from zuji.server.collector.http import Connection, Watch
+from zuji.server.collector.message import Answer
+from zuji.server.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,3 +110,53 @@ def test_the_engine_keeps_no_batch_that_it_refused(tmp_path: Path, body: bytes) 
             assert isinstance(outcome, InvalidEvent) or outcome.rejected
             del outcome
         assert sys.getrefcount(raw) == before
+
+
+class _Wire:
+    """A transport that sends nowhere."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.closed = False
+
+    def get_extra_info(self, _name: str) -> tuple[str, int]:
+        return "10.0.0.1", 5000
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+_POST = b"POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n"
+HEADERS = {
+    "held back": (429, _POST + b"x" * 8_000),
+    "too many fields": (431, b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: a\r\n" * 1_000),
+    "two hosts": (400, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n" + b"x" * 8_000),
+    "no HTTP": (400, b"\x00" * 8_000),
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_connection_that_is_refused_by_its_header_is_gone(name: str) -> None:
+    """The parser keeps the error that it stopped at, and an error the frames that it came through."""
+    status, data = HEADERS[name]
+    watch = Watch(Settings(), lambda _request, _connection: None)
+    if status == 429:
+        watch.wary, watch.early = {"10.0.0.1"}, lambda *_: Answer(429)
+    connection, wire = watch.protocol(), _Wire()
+    connection.connection_made(wire)
+    connection.data_received(data)
+    assert wire.sent.startswith(b"HTTP/1.1 %d " % status)
+    assert wire.closed
+    connection.connection_lost(None)
+    count = sum(isinstance(one, Connection) for one in gc.get_objects())
+    del connection
+    assert sum(isinstance(one, Connection) for one in gc.get_objects()) == count - 1
