@@ -39,6 +39,7 @@ from zuji.server.api.profile import Profiles
 from zuji.server.api.quarantine import Quarantine
 from zuji.server.api.schema import schema_of
 from zuji.server.api.signing import Signing
+from zuji.server.api.suggesting import Suggesting
 from zuji.server.api.tags import Tagging
 from zuji.server.api.timeline import Timelines
 
@@ -111,6 +112,7 @@ class Api:
             *self._signing.routes(),
             *Administering(self).routes(),
             *Library(self).routes(),
+            *Suggesting(self, _gone).routes(),
             Route("/livez", _alive),
             Route("/readyz", self.readiness),
             Route("/metrics", self.scraped),

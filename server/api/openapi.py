@@ -26,6 +26,7 @@ from zuji.server.api.library_doc import paths as library_paths
 from zuji.server.api.people_doc import paths as people_paths
 from zuji.server.api.profile import paths as profile_paths
 from zuji.server.api.signing_doc import paths as signing_paths
+from zuji.server.api.suggesting import paths as suggesting_paths
 from zuji.server.api.tags_doc import paths as tag_paths
 from zuji.server.api.timeline import paths as timeline_paths
 
@@ -210,6 +211,7 @@ def document() -> dict[str, Any]:
             **signing_paths(),
             **administering_paths(),
             **library_paths(),
+            **suggesting_paths(),
             "/livez": {"get": _health("The process runs", text)},
             "/readyz": {"get": _health("All projects are open and can be written", text)},
             "/metrics": {"get": _health("Counters in Prometheus' form", text)},
