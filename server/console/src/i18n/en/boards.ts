@@ -1,11 +1,7 @@
 export default {
   new: 'New board', newName: 'Name of the board', find: 'Search boards', cards: '{n} cards', rename: 'Rename', toFolder: 'Move to folder', making: 'Making it…',
   empty: 'No boards yet', emptyText: 'A board puts the analyses you look at often on one page, with shared dates and filters. Begin with a template and see charts in seconds.',
-  templates: {
-    blank: { name: 'Empty board', text: 'Choose from saved analyses yourself' },
-    overview: { name: 'Overview', text: 'Daily, weekly and monthly active users, new ones, retention, concurrency, top events' },
-    banking: { name: 'Banking', text: 'Log-ins, page views, transfer funnels, campaign participation' },
-  },
+  templates: { blank: { name: 'Empty board', text: 'Choose from saved analyses yourself' } },
   removeSure: 'Delete board “{name}”? The saved analyses on it stay.', removeBoard: 'Delete board', discard: 'Discard changes',
   addCard: 'Add card', editCard: 'Edit card', removeCard: 'Remove card', cardKind: 'Kind of card', kinds: { analysis: 'Chart', figure: 'Single figure', text: 'Text' },
   text: 'Text', textHint: '# for heads, - for lists, **bold**, *italic*, `code` and [links](https://…).', findSaved: 'Search saved analyses',

@@ -1,11 +1,7 @@
 export default {
   new: '新建看板', newName: '看板名称', find: '搜索看板', cards: '{n} 张卡片', rename: '重命名', toFolder: '移动到文件夹', making: '正在创建…',
   empty: '还没有看板', emptyText: '看板把常看的分析放在一页上，共用日期与筛选。可以从模板创建，几秒内就能看到图表。',
-  templates: {
-    blank: { name: '空白看板', text: '自己挑选已存分析来搭建' },
-    overview: { name: '业务总览', text: '日活、周活、月活、新增、留存、同时在线与热门事件' },
-    banking: { name: '银行业务', text: '登录、页面浏览、转账漏斗与营销活动参与' },
-  },
+  templates: { blank: { name: '空白看板', text: '自己挑选已存分析来搭建' } },
   removeSure: '删除看板“{name}”？其中的已存分析不会被删除。', removeBoard: '删除看板', discard: '放弃修改',
   addCard: '添加卡片', editCard: '编辑卡片', removeCard: '移除卡片', cardKind: '卡片类型', kinds: { analysis: '分析图表', figure: '单个数字', text: '文字' },
   text: '文字内容', textHint: '支持 # 标题、- 列表、**加粗**、*斜体*、`代码` 与 [链接](https://…)。', findSaved: '搜索已存分析',

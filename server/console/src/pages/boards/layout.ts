@@ -6,9 +6,9 @@ import type { Place } from './boards'
 
 export const COLUMNS = 12
 /** Height of a row and space between cards, px. */
-export const ROW = 40
+export const ROW = 60
 export const GAP = 12
-export const LEAST = { w: 2, h: 2 }
+export const LEAST = { w: 2, h: 1 }
 
 const clamp = (n: number, low: number, high: number) => Math.max(low, Math.min(high, n))
 

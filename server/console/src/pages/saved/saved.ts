@@ -1,6 +1,5 @@
 /** The API of saved analyses. Every change keeps a version. */
 import { del, get, post, put } from '@/api/client'
-import { Problem } from '@/api/problems'
 import type { Model, QueryDoc } from '@/api/types'
 import type { View } from '@/models/kit'
 
@@ -20,50 +19,33 @@ export interface SavedEntry {
 }
 export interface Saved extends SavedEntry {
   query: QueryDoc
+  version: number
 }
 export interface SavedVersion {
-  n: number
-  name?: string
-  changed_ms?: number | null
-  by?: Owner
+  version: number
+  name: string
+  changed_ms: number
+  changed_by: string
   query?: QueryDoc
   view?: View | null
 }
 
 const at = (id: string) => `/v1/saved/${encodeURIComponent(id)}`
-const modelled = <T extends SavedEntry>(one: T): T => ({ ...one, model: one.model ?? one.query?.model, folder: one.folder ?? '', description: one.description ?? '' })
 
-export const listed = (signal?: AbortSignal) => get<{ saved: SavedEntry[] }>('/v1/saved', { signal }).then((got) => got.saved.map(modelled))
-export const opened = (id: string, signal?: AbortSignal) => get<Saved>(at(id), { signal }).then(modelled)
+export const listed = (signal?: AbortSignal) => get<{ saved: SavedEntry[] }>('/v1/saved', { query: { limit: 2000 }, signal }).then((got) => got.saved)
+export const opened = (id: string, signal?: AbortSignal) => get<Saved>(at(id), { signal })
 export const removed = (id: string) => del(at(id))
-export const versions = (id: string, signal?: AbortSignal) => get<{ versions: SavedVersion[] }>(`${at(id)}/versions`, { signal }).then((got) => [...got.versions].sort((a, b) => b.n - a.n))
+export const versions = (id: string, signal?: AbortSignal) => get<{ versions: SavedVersion[] }>(`${at(id)}/versions`, { signal }).then((got) => got.versions)
 export const restored = (id: string, n: number) => post<Saved>(`${at(id)}/versions/${n}/restore`)
 
 /** Changes some of it and keeps the rest as it is. */
 export async function changed(id: string, change: Partial<Pick<Saved, 'name' | 'folder' | 'description'>>): Promise<void> {
-  const { name, folder, description, query, view } = await opened(id)
-  await put(at(id), { name, folder, description, query, view: view ?? {}, ...change })
+  const { name, folder, description, query, view, version } = await opened(id)
+  await put(at(id), { name, folder, description, query, view, expected: version, ...change })
 }
 export async function copied(id: string, name: string): Promise<void> {
   const { folder, description, query, view } = await opened(id)
-  await post('/v1/saved', { name, folder, description, query, view: view ?? {} })
-}
-
-/** Those of some ids that are still there: of the list where it has the queries, else one by one. */
-export async function savedOf(ids: string[]): Promise<Map<string, Saved>> {
-  const found = new Map<string, Saved>()
-  if (!ids.length) return found
-  const all = new Map((await listed()).map((one) => [one.id, one]))
-  await Promise.all([...new Set(ids)].map(async (id) => {
-    const known = all.get(id)
-    if (known?.query) return void found.set(id, known as Saved)
-    try {
-      found.set(id, await opened(id))
-    } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 404) throw error
-    }
-  }))
-  return found
+  await post('/v1/saved', { name, folder, description, query, view })
 }
 
 export function ownerName(owner: Owner | undefined): string {
