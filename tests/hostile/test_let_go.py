@@ -146,7 +146,7 @@ HEADERS = {
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_a_connection_that_is_refused_by_its_header_is_gone(name: str) -> None:
-    """The parser keeps the error that it stopped at, and an error the frames that it came through."""
+    """The parser keeps the error that it stopped at, and that the frames that it came through."""
     status, data = HEADERS[name]
     watch = Watch(Settings(), lambda _request, _connection: None)
     if status == 429:
