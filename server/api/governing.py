@@ -74,7 +74,7 @@ class Governing:
         """``GET /v1/plan/history``: all versions, newest first, and what changed with each."""
         project, _ = self._api.who(request, Action.ASK)
         versions = await asyncio.to_thread(project.governor.book.history, project.name)
-        older = [*(one.plan for one in versions[1:]), _NONE]
+        older = [*(one.plan for one in versions), _NONE][1:]
         return JSONResponse(
             {
                 "versions": [

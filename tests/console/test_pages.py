@@ -1,0 +1,80 @@
+"""Every page, in both languages, at both widths and in both appearances: no error on the console,
+nothing from elsewhere, no breach of the policy, no serious finding of axe, nothing cut off.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.places import PAGES, READY
+from tests.console.site import ADMINISTRATOR
+
+LOOKS = {
+    "zh": {"language": "zh", "width": 1440},
+    "en-narrow-dark": {"language": "en", "width": 390, "dark": True},
+}
+AXE = """async () => {
+  const found = await axe.run(document, {resultTypes: ['violations']})
+  return found.violations.filter((one) => ['serious', 'critical'].includes(one.impact)).map((one) =>
+    one.id + ': ' + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(' | '))
+}"""
+WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+KEYS = "() => document.body.innerText.match(/\\\\b[a-z]+(?:\\\\.[a-zA-Z_]+){1,3}\\\\b/g) || []"
+
+
+@pytest.fixture(scope="module", params=LOOKS, ids=list(LOOKS))
+def reader(request, site, browser, axe):
+    """One visitor for all pages of a look."""
+    from tests.console.site import Visitor
+
+    reader = Visitor(browser, site, ADMINISTRATOR, axe=axe, **LOOKS[request.param])
+    yield reader
+    reader.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page(reader, path):
+    page = reader.open(path)
+    if path in READY:
+        page.locator(READY[path]).first.wait_for()
+    assert page.title() not in ("", "Zuji")
+    assert page.evaluate(AXE) == []
+    assert page.evaluate(WIDE) <= 0
+    assert reader.breaches() == []
+    reader.wrong.clear()
+
+
+@pytest.mark.parametrize("path", ["/sign-in", "/password"])
+def test_pages_without_the_frame(visit, axe, path):
+    who = visit(ADMINISTRATOR if path == "/password" else "", axe=axe)
+    page = who.open(path)
+    page.locator("form").wait_for()
+    assert page.evaluate(AXE) == []
+
+
+def test_the_policy_is_strict(visit):
+    who = visit(ADMINISTRATOR)
+    for path in ("/", "/boards", "/analysis/funnel", "/sign-in"):
+        headers = who.context.request.get(path, headers={"Accept": "text/html"}).headers
+        policy = dict(
+            part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";")
+        )
+        assert policy["default-src"] == "'self'"
+        assert policy["frame-ancestors"] == "'none'"
+        assert policy["base-uri"] == "'none'"
+        assert policy["object-src"] == "'none'"
+        assert policy["img-src"] == "'self' data: blob:"
+        assert not any("unsafe" in value for value in policy.values())
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_an_inline_script_does_not_run(visit):
+    who = visit(ADMINISTRATOR)
+    page = who.open("/users")
+    who.expected += ["policy: script-src", "Content Security Policy", "violates the following"]
+    page.evaluate(
+        "() => { const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+        " document.body.appendChild(s) }"
+    )
+    assert page.evaluate("() => window.ran") is None
+    assert any("policy" in one for one in who.wrong + page.evaluate("() => window.breaches"))
