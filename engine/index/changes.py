@@ -47,7 +47,7 @@ class Changes:
     def since(self, number: int) -> BitMap:
         """Ordinals that a later change touched. O(log entries + those)."""
         first = int(np.searchsorted(self._numbers[: self._count], number, side="right"))
-        return BitMap(np.unique(self._ordinals[first : self._count]))
+        return BitMap(np.sort(self._ordinals[first : self._count]))
 
     def sort(self) -> None:
         """Puts entries that were added in any order into that of their numbers."""

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 _Place = tuple[int, int, int]
 """Shard, partition, and the rank of the last source there that is not younger."""
+_Level = tuple[list[Picked], MemorySource]
+SIMILAR = 2
+"""A level is gathered again when it has at most so many times the rows of what comes after it."""
 TRIES = 3
 """Passes over the sources before links have to wait for one."""
 
@@ -92,7 +95,7 @@ class Resolved:
         self._written = written
         self._working = threading.Lock()
         self._seen: dict[int, tuple[Source, _Seen]] = {}  # by id, of the sources given last
-        self._gathered: dict[_Place, tuple[list[Picked], MemorySource]] = {}
+        self._gathered: dict[_Place, list[_Level]] = {}
         self._edges: dict[int, I64] = {}
 
     def sources(self, given: Sequence[Sequence[Source]]) -> list[list[Source]]:
@@ -128,7 +131,7 @@ class Resolved:
             for age, mine in _by_age(picked, ranks).items():
                 place = (to, month, age)
                 gathered[place] = self._gather(place, partitions[month], mine)
-                found[to].append(gathered[place][1])
+                found[to] += [source for _, source in gathered[place]]
         self._seen, self._gathered = looked, gathered
         for sources_ in found:
             sources_.sort(key=lambda source: (source.partition, source.rank))
@@ -194,10 +197,23 @@ class Resolved:
             if number == seen.number:
                 return seen
             changed = self._links.moved_since(source.shard, seen.number)
-        if changed.isdisjoint(seen.everybody):
+        fresh = changed & seen.everybody
+        if not fresh:
             seen.number = number
             return seen
+        if fresh.isdisjoint(seen.moved):
+            return self._more(source, seen, number, fresh)
         return self._seen_of(source, seen.everybody, number, Without)
+
+    def _more(self, source: Source, seen: _Seen, number: int, fresh: BitMap) -> _Seen:
+        """As seen, but some more users are taken out. O(their rows)."""
+        gone = np.array(fresh.to_array(), np.uint32)
+        left = seen.left.also(gone) if isinstance(seen.left, Without) and seen.moved else None
+        picked = {to: [*parts] for to, parts in seen.picked.items()}
+        for to, parts in self._picked(source, gone).items():
+            picked.setdefault(to, []).extend(parts)
+        moved = seen.moved | fresh
+        return _Seen(seen.everybody, number, moved, left or Without(source, gone), picked)
 
     def _seen_of(
         self,
@@ -250,9 +266,10 @@ class Resolved:
             device = codes != STORED
             place[device], own = ids.owners(codes[device], time[device], self._links)
             codes[np.flatnonzero(device)[own]] = HOME
-            for to in np.unique(place >> 32).tolist():
-                mine = np.flatnonzero(place >> 32 == to)
-                found.setdefault(int(to), []).append(
+            shards = place >> 32
+            for to in np.flatnonzero(np.bincount(shards)).tolist():
+                mine = np.flatnonzero(shards == to)
+                found.setdefault(to, []).append(
                     Picked(
                         run,
                         rows[mine],
@@ -264,15 +281,24 @@ class Resolved:
                 )
         return found
 
-    def _gather(
-        self, place: _Place, partition: Partition, picked: list[Picked]
-    ) -> tuple[list[Picked], MemorySource]:
-        known = self._gathered.get(place)
-        if known is not None and _same(known[0], picked):
+    def _gather(self, place: _Place, partition: Partition, picked: list[Picked]) -> list[_Level]:
+        """Picked rows as sources: what is new beside what there is, levels of similar size as one,
+        so that rows are gathered O(log n) times however often more of them come.
+        """
+        known = self._gathered.get(place, [])
+        now = {id(part) for part in picked}
+        then = {id(part) for parts, _ in known for part in parts}
+        if not then <= now:
+            known, then = [], set()
+        fresh = [part for part in picked if id(part) not in then]
+        if not fresh:
             return known
-        made = self._in_memory(Gathered(place[0], partition, picked))
+        levels = list(known)
+        while levels and levels[-1][1].rows <= SIMILAR * sum(len(part.rows) for part in fresh):
+            fresh = levels.pop()[0] + fresh
+        made = self._in_memory(Gathered(place[0], partition, fresh))
         made.serial = next(serials)
-        return picked, made
+        return [*levels, (fresh, made)]
 
     def _in_memory(self, rows: Gathered) -> MemorySource:
         """Gathered rows as a source, as young as the youngest of them."""
@@ -364,10 +390,6 @@ def _by_age(picked: list[Picked], ranks: list[int]) -> dict[int, list[Picked]]:
         at = bisect_right(ranks, part.age)
         found.setdefault(ranks[at - 1] if at else -1, []).append(part)
     return found
-
-
-def _same(some: list[Picked], others: list[Picked]) -> bool:
-    return len(some) == len(others) and all(a is b for a, b in zip(some, others, strict=True))
 
 
 def partition_of(source: Source) -> Partition:

@@ -20,7 +20,7 @@ import numpy as np
 from zuji.engine.query.kernels._bits import set_bits
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.segment import Segment
-from zuji.engine.storage.without import Without
+from zuji.engine.storage.without import Without, WithoutRun
 
 if TYPE_CHECKING:
     from zuji.engine.storage.days import Days
@@ -82,7 +82,11 @@ class DayBitsKept:
                     return found
         index = source.index if run is None else run.index
         assert index is not None
-        made = _made(index, multi=multi)
+        if isinstance(source, Without) and (run is None or isinstance(run, WithoutRun)):
+            base = self.of(source.base, None if run is None else run.base, multi=multi)
+            made = _less(base, source.gone, multi=multi)
+        else:
+            made = _made(index, multi=multi)
         # Of rows that were moved to their owners there is one source beside many: it may be sparse.
         small = made.nbytes <= SPARSE * 4 * int(index.cards.sum()) or made.nbytes < 1 << 16
         if (small or moved) and key is not None:
@@ -108,6 +112,22 @@ def _made(index: Days, *, multi: bool) -> DayBits:
         return DayBits(users, None, len(days))
     twice = {day: index.multi_list(day) for day in days}
     return DayBits(users, _rows(twice, len(index.rows), words), len(days))
+
+
+def _less(base: DayBits, gone: U32, *, multi: bool) -> DayBits:
+    """Bits without those of some users. O(words)."""
+    words = base.users.shape[1]
+    theirs = np.zeros(words, np.uint64)
+    set_bits(gone[: np.searchsorted(gone, 64 * words)], theirs)
+    users = _masked(base.users, ~theirs)
+    twice = _masked(base.multi, ~theirs) if multi and base.multi is not None else None
+    return DayBits(users, twice, base.filled)
+
+
+def _masked(rows: U64, mask: U64) -> U64:
+    found: U64 = rows & mask
+    found.flags.writeable = False
+    return found
 
 
 def _rows(lists: dict[int, U32], days: int, words: int) -> U64:

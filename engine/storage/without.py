@@ -25,7 +25,7 @@ from zuji.engine.storage.source import DayViews
 from zuji.engine.types import PROFILE_EVENTS, Column, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pyroaring import BitMap
 
@@ -34,14 +34,18 @@ if TYPE_CHECKING:
     from zuji.engine.storage.source import Run, Source, Zone
     from zuji.engine.types import I64, U16, U32
 
+FEW = 32
+"""Up to one in so many is sought one by one."""
 Ranges = tuple["I64", "I64"]
 """First row and end of each range, ascending."""
 
 
 class Without:
-    """Rows of ``base`` but those of the users ``ordinals`` uint32[], ascending."""
+    """Rows of ``base`` but those of the users ``ordinals`` uint32[], ascending. ``before``: the
+    same without some of them, of which is taken over what it knows.
+    """
 
-    def __init__(self, base: Source, ordinals: U32) -> None:
+    def __init__(self, base: Source, ordinals: U32, before: Without | None = None) -> None:
         self.base = base
         self.gone = ordinals
         self.serial = next(serials)
@@ -57,6 +61,18 @@ class Without:
         self.rows = sum(run.rows for run in self.runs.values())
         self._index: Days | None = None
         self._users: U32 | None = None
+        self.lost = _Lost(ordinals)
+        if before is not None:
+            self.lost.take_over(before.lost)
+            for name, run in self.runs.items():
+                if name in before.runs:
+                    run.lost.take_over(before.runs[name].lost)
+
+    def also(self, ordinals: U32) -> Without:
+        """The same without some more users, ascending, all of whom it has."""
+        gone = np.zeros(int(max(ordinals[-1], self.gone[-1])) + 1, np.bool_)
+        gone[self.gone] = gone[ordinals] = True
+        return Without(self.base, np.flatnonzero(gone).astype(np.uint32), self)
 
     def _run(self, run: Run) -> WithoutRun:
         return WithoutRun(self, run, self.gone)
@@ -105,11 +121,8 @@ class Without:
         """See :class:`Source`."""
         base = self.base.index
         if self._index is None and base is not None:
-            lost = np.zeros(len(base.rows), np.int64)
-            for name, run in self.base.runs.items():
-                if name not in PROFILE_EVENTS:
-                    lost += _days_lost(run, base.edges, self._dropped[name])
-            self._index = DaysWithout(base, self.gone, lost)
+            runs = [run for name, run in self.base.runs.items() if name not in PROFILE_EVENTS]
+            self._index = DaysWithout(base, self.gone, *self.lost.of(runs, base.edges))
         return self._index
 
     @property
@@ -125,7 +138,7 @@ class Without:
     def user_list(self) -> U32:
         """See :class:`Source`."""
         if self._users is None:
-            self._users = np.setdiff1d(self.base.user_list(), self.gone, assume_unique=True)
+            self._users = _less(self.base.user_list(), self.gone)
         return self._users
 
     def close(self) -> None:
@@ -137,12 +150,10 @@ class WithoutRun(DayViews):
 
     def __init__(self, owner: Without, base: Run, gone: U32) -> None:
         self._serial, self._cache = owner.serial, owner.cache
-        self._base = base
+        self.base = base
         users, offsets = shared(base).users()
-        at = np.searchsorted(users, gone)
-        at = at[at < len(users)]
-        at = at[users[at] == gone[: len(at)]] if len(at) else at
-        self._at: I64 = at.astype(np.int64)
+        self._at = at = places_of(users, gone)
+        self.lost = _Lost(gone)
         self.ranges: Ranges = (offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64))
         lost = int((self.ranges[1] - self.ranges[0]).sum())
         self.event = base.event
@@ -160,15 +171,14 @@ class WithoutRun(DayViews):
     @property
     def props(self) -> Mapping[str, Kind]:
         """See :class:`Run`; perhaps some that only rows of the users gone had."""
-        return self._base.props
+        return self.base.props
 
     @property
     def index(self) -> Days | None:
         """See :class:`Run`."""
-        base = self._base.index
+        base = self.base.index
         if self._index is None and base is not None:
-            lost = _days_lost(self._base, base.edges, self.ranges)
-            self._index = DaysWithout(base, self._gone, lost)
+            self._index = DaysWithout(base, self._gone, *self.lost.of([self.base], base.edges))
         return self._index
 
     def users(self) -> tuple[U32, U32]:
@@ -177,7 +187,7 @@ class WithoutRun(DayViews):
         return found
 
     def _users(self) -> tuple[U32, U32]:
-        users, offsets = shared(self._base).users()
+        users, offsets = shared(self.base).users()
         counts = drop_ranges(np.diff(offsets), self._at, self._at + 1)
         left = np.zeros(len(counts) + 1, np.uint32)
         np.cumsum(counts, out=left[1:])
@@ -186,13 +196,13 @@ class WithoutRun(DayViews):
     def times(self) -> U32:
         """See :class:`Run`."""
         found: U32 = self._kept(
-            "times", lambda: drop_ranges(shared(self._base).times(), *self.ranges)
+            "times", lambda: drop_ranges(shared(self.base).times(), *self.ranges)
         )
         return found
 
     def ties(self) -> U16 | None:
         """See :class:`Run`."""
-        ties = shared(self._base).ties()
+        ties = shared(self.base).ties()
         if ties is None:
             return None
         found: U16 = self._kept("ties", lambda: drop_ranges(ties, *self.ranges))
@@ -200,7 +210,7 @@ class WithoutRun(DayViews):
 
     def received(self) -> I64:
         """See :class:`Run`."""
-        return drop_ranges(shared(self._base).received(), *self.ranges)
+        return drop_ranges(shared(self.base).received(), *self.ranges)
 
     def column(self, name: str) -> Column | None:
         """See :class:`Run`."""
@@ -208,14 +218,14 @@ class WithoutRun(DayViews):
         return found
 
     def _column(self, name: str) -> Column | None:
-        base = shared(self._base).column(name)
+        base = shared(self.base).column(name)
         if base is None:
             return None
         present = None if base.present is None else drop_ranges(base.present, *self.ranges)
         if base.offsets is None:
             values = drop_ranges(base.values, *self.ranges)
             return Column(base.kind, values, present, base.dictionary)
-        left = np.arange(self._base.rows, dtype=np.uint32)
+        left = np.arange(self.base.rows, dtype=np.uint32)
         offsets, items = gather_lists(
             base.offsets, np.asarray(base.values, np.uint32), drop_ranges(left, *self.ranges)
         )
@@ -223,7 +233,7 @@ class WithoutRun(DayViews):
 
     def packed(self, name: str) -> Packed | None:
         """See :class:`Run`."""
-        return _packed(self._base, self.ranges, name)
+        return _packed(self.base, self.ranges, name)
 
     def presence_count(self, name: str) -> int:
         """See :class:`Run`."""
@@ -232,11 +242,11 @@ class WithoutRun(DayViews):
 
     def zone(self, name: str) -> Zone | None:
         """See :class:`Run`: of the run beneath."""
-        return self._base.zone(name)
+        return self.base.zone(name)
 
     def nbytes(self, name: str | None) -> int:
         """See :class:`Run`: the share of the run beneath."""
-        return self._base.nbytes(name) * self.rows // max(1, self._base.rows)
+        return self.base.nbytes(name) * self.rows // max(1, self.base.rows)
 
     def _kept(self, what: str, make: Any) -> Any:
         if self._cache is None:
@@ -245,25 +255,17 @@ class WithoutRun(DayViews):
 
 
 class DaysWithout:
-    """Day index without some users. ``lost`` int64[days]: their rows on each day."""
+    """Day index without some users. ``lost`` int64[days]: their rows on each day, ``fewer``
+    int64[days]: how many of them have any.
+    """
 
-    def __init__(self, base: Days, gone: U32, lost: I64) -> None:
+    def __init__(self, base: Days, gone: U32, lost: I64, fewer: I64) -> None:
         self._base = base
         self._gone = gone
         self.edges = base.edges
         self.rows = base.rows - lost
+        self.cards: U32 = (base.cards - fewer).astype(np.uint32)
         self._touched = lost > 0
-        self._cards: U32 | None = None
-
-    @property
-    def cards(self) -> U32:
-        """See :class:`Days`. Reads the days on which somebody is gone."""
-        if self._cards is None:
-            cards = np.array(self._base.cards)
-            for day in np.flatnonzero(self._touched).tolist():
-                cards[day] = len(self.user_list(day))
-            self._cards = cards
-        return self._cards
 
     def users(self, day: int) -> BitMap:
         """See :class:`Days`."""
@@ -288,25 +290,78 @@ class DaysWithout:
         return self._left(self._base.multi_list(day), day)
 
     def _left(self, users: U32, day: int) -> U32:
-        if not self._touched[day]:
-            return users
-        at = np.searchsorted(users, self._gone)
-        at = at[at < len(users)]
-        at = at[users[at] == self._gone[: len(at)]]
-        left: U32 = drop_ranges(users, at, at + 1)
-        return left
+        return _less(users, self._gone) if self._touched[day] else users
 
 
-def _days_lost(run: Run, edges: I64, ranges: Ranges) -> I64:
-    """Rows of the ranges on each day, int64[days]."""
-    lost = np.zeros(len(edges) - 1, np.int64)
-    starts, _ends = ranges
-    if not len(starts):
-        return lost
-    rows = rows_in(ranges)
+class _Lost:
+    """Rows of users on each day, and how many of them have any: of most it may be known already.
+    ``unknown``: of these users it is not.
+    """
+
+    def __init__(self, users: U32) -> None:
+        self._users = self.unknown = users
+        self.known: tuple[I64, I64] | None = None
+
+    def take_over(self, before: _Lost) -> None:
+        """What is known of some of the users."""
+        if before.known is not None:
+            self.known = before.known
+            mine = places_of(self._users, before._users)
+            self.unknown = np.sort(np.append(np.delete(self._users, mine), before.unknown))
+
+    def of(self, runs: Sequence[Run], edges: I64) -> tuple[I64, I64]:
+        """Both, int64[days], of runs beneath. O(rows of the users not known)."""
+        days = len(edges) - 1
+        if self.known is None:
+            self.known = np.zeros(days, np.int64), np.zeros(days, np.int64)
+        if len(self.unknown):
+            rows, pairs = self.known[0].copy(), [np.empty(0, np.int64)]
+            for run in runs:
+                day, pair = _days_of(run, edges, self.unknown)
+                rows += np.bincount(day, minlength=days)
+                pairs.append(pair)
+            both = pairs[-1]
+            if len(pairs) > 2:  # sorted, as np.unique hashes, which takes several times as long
+                both = np.sort(np.concatenate(pairs))
+                both = both[np.flatnonzero(np.diff(both, prepend=-1))]
+            users = self.known[1] + np.bincount(both % days, minlength=days)
+            self.known, self.unknown = (rows, users), self.unknown[:0]
+        return self.known
+
+
+def _days_of(run: Run, edges: I64, gone: U32) -> tuple[I64, I64]:
+    """Day of each row of some users, and ``user * days + day`` of each user's days, ascending."""
+    users, offsets = shared(run).users()
+    at = places_of(users, gone)
+    starts, ends = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
+    rows = rows_in((starts, ends))
     times = shared(run).times()[rows].astype(np.int64) + run.base_ms
-    day = np.searchsorted(edges, times, side="right") - 1
-    return lost + np.bincount(day, minlength=len(lost))
+    day: I64 = np.searchsorted(edges, times, side="right") - 1
+    pairs = np.repeat(users[at].astype(np.int64) * (len(edges) - 1), ends - starts) + day
+    return day, pairs[np.flatnonzero(np.diff(pairs, prepend=-1))]
+
+
+def places_of(users: U32, some: U32) -> I64:
+    """Places in ``users`` of those who are among some others, both ascending. O(the shorter · log),
+    or O(ordinals) when that is less.
+    """
+    if not len(users) or not len(some):
+        return np.empty(0, np.int64)
+    if len(some) * FEW > len(users):
+        flags = np.zeros(int(users[-1]) + 1, np.bool_)
+        flags[some[: np.searchsorted(some, users[-1], side="right")]] = True
+        found: I64 = np.flatnonzero(flags[users])
+        return found
+    at = np.searchsorted(users, some)
+    at = at[at < len(users)]
+    there: I64 = at[users[at] == some[: len(at)]].astype(np.int64)
+    return there
+
+
+def _less(users: U32, gone: U32) -> U32:
+    at = places_of(users, gone)
+    left: U32 = drop_ranges(users, at, at + 1)
+    return left
 
 
 def rows_in(ranges: Ranges) -> I64:
@@ -402,7 +457,7 @@ class _RewrittenRun(WithoutRun):
     def props(self) -> Mapping[str, Kind]:
         """Properties that a row has."""
         if self._props is None:
-            names = self._base.props.items()
+            names = self.base.props.items()
             self._props = {name: kind for name, kind in names if self.presence_count(name)}
         return self._props
 
@@ -427,4 +482,4 @@ class _RewrittenRun(WithoutRun):
         packed, recoded = self.packed(name), self._strings.of(name)
         if packed is None:
             return None
-        return packed.column(self._base.props[name], None if recoded is None else recoded[0])
+        return packed.column(self.base.props[name], None if recoded is None else recoded[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.property.segment_rows import Row, check, many_rows, rows
 from tests.property.test_segments import FILES, TZ, viewed, written
+from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.storage import compaction
 from zuji.engine.storage._without import drop_ranges
 from zuji.engine.storage.cache import ColumnCache
@@ -20,7 +22,7 @@ from zuji.engine.storage.without import Rewritten, Without
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from zuji.engine.types import U32
+    from zuji.engine.types import U32, U64
 
 
 @pytest.fixture(scope="module")
@@ -112,3 +114,42 @@ def test_rewritten_sources_merge(parts: list[list[Row]], data: st.DataObject, fo
     merged = Segment(FILES, str(path), meta)
     check(merged, left)
     assert list(merged.scrub()) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_some_more_users_are_taken_out_of_what_is_without_some(seed: int, folder: Path) -> None:
+    """What is known of it is taken over, whether it was worked out or not."""
+    rng = random.Random(seed)
+    held = many_rows(seed, 4_000)
+    (segment,) = written(held, folder)
+    users = sorted({row.ordinal for row in held})
+    gone = set(rng.sample(users, 3))
+    source = Without(segment, _split(held, gone)[1])
+    for many in (1, 40, 2, 200):
+        if rng.random() < 0.7:
+            check(source, _split(held, gone)[0], exact=False)
+        elif rng.random() < 0.5:
+            assert source.index is not None
+        left = [user for user in users if user not in gone]
+        fresh = set(rng.sample(left, min(many, len(left) // 2)))
+        source, gone = source.also(_split(held, fresh)[1]), gone | fresh
+    check(source, _split(held, gone)[0], exact=False)
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_bits_of_days_without_users(multi: bool, folder: Path) -> None:
+    held = many_rows(7, 4_000)
+    (segment,) = written(held, folder)
+    gone = _split(held, set(range(0, 900, 7)))[1]
+    source = Without(segment, gone)
+    for run in (None, *source.runs.values()):
+        bits = DayBitsKept().of(source, run, multi=multi)
+        index = source.index if run is None else run.index
+        for day in range(len(index.rows)):
+            assert _users_in(bits.users[day]) == index.user_list(day).tolist()
+            if multi:
+                assert _users_in(bits.multi[day]) == index.multi_list(day).tolist()
+
+
+def _users_in(words: U64) -> list[int]:
+    return np.flatnonzero(np.unpackbits(words.view(np.uint8), bitorder="little")).tolist()
