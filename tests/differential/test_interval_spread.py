@@ -75,6 +75,10 @@ def test_bins_sorting_and_lists_agree(context, data, width):
                 for v, t in zip(lists, limits.tolist(), strict=True)
             ]
             assert one.below(limits, included=included).tolist() == expected
+        count, greatest = one.up_to(limits)
+        assert count.tolist() == expected
+        for mine, there, got in zip(lists, expected, greatest.tolist(), strict=True):
+            assert got == mine[there - 1] if there else math.isnan(got)
 
 
 def test_many_values_are_binned_and_few_sorted(context):

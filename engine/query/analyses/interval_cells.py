@@ -121,14 +121,14 @@ def numbers(cells: Cells, percents: Sequence[int]) -> list[list[Any]]:
     first = np.where(least < low, 0, -1)
     final = np.where(most > high, 0, -1)
     low_rank, high_rank = np.zeros(len(last), np.int64), counts.copy()
+    whiskers = np.stack([least, most], axis=1)
     if (first == 0).any():
         low_rank = np.where(first == 0, made.below(low, included=False), 0)
+        whiskers[:, 0] = made.at(low_rank[:, None])[:, 0]
     if (final == 0).any():
-        high_rank = np.where(final == 0, made.below(high, included=True), counts)
-    whiskers = np.stack([least, most], axis=1)
-    if (first == 0).any() or (final == 0).any():
-        ranks = np.stack([low_rank, np.maximum(high_rank - 1, 0)], axis=1)
-        whiskers = made.at(ranks)
+        reached, greatest = made.up_to(high)
+        high_rank = np.where(final == 0, reached, counts)
+        whiskers[:, 1] = np.where(final == 0, greatest, most)
     beyond = low_rank + counts - high_rank
     rows: list[list[Any]] = []
     for i, count in enumerate(counts.tolist()):

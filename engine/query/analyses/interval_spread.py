@@ -46,6 +46,11 @@ class Spread(Protocol):
     def below(self, numbers: F64, *, included: bool) -> I64:
         """Values of each cell that are less than a number, or (``included``) not greater."""
 
+    def up_to(self, numbers: F64) -> tuple[I64, F64]:
+        """Values of each cell that are not greater than a number, and the greatest of them; NaN
+        where there is none.
+        """
+
     def merged(self, width: int) -> Spread:
         """The same values with ``width`` neighbouring cells as one."""
 
@@ -98,6 +103,14 @@ class Sorted:
             mine = self._values[self._bounds[cell] : self._bounds[cell + 1]]
             found[cell] = np.searchsorted(mine, numbers[cell], side=side)
         return found
+
+    def up_to(self, numbers: F64) -> tuple[I64, F64]:
+        """How many values of each cell are not greater than a number, and the greatest of them."""
+        count = self.below(numbers, included=True)
+        greatest = np.full(len(numbers), np.nan)
+        there = count > 0
+        greatest[there] = self._values[self._bounds[:-1][there] + count[there] - 1]
+        return count, greatest
 
     def merged(self, width: int) -> Sorted:
         """Neighbouring cells as one."""
@@ -167,22 +180,53 @@ class Binned:
 
     def below(self, numbers: F64, *, included: bool) -> I64:
         """Values of each cell below a number."""
+        inside, bins, before, found = self._bins_of(numbers)
+        key, value = self._members(bins)
+        side: Any = "right" if included else "left"
+        found[inside] = before + _within(key, value, bins, numbers[inside], side)
+        return found
+
+    def up_to(self, numbers: F64) -> tuple[I64, F64]:
+        """How many values of each cell are not greater than a number, and the greatest of them:
+        the values of the number's bin are looked at, and of the last bin before that has any.
+        """
+        inside, bins, before, found = self._bins_of(numbers)
+        greatest = np.full(len(numbers), np.nan)
+        whole = found > 0  # all values of the cell
+        earlier = np.flatnonzero(before > 0)
+        ends = (self._base[inside] + before)[earlier] - 1  # places of the last values before
+        tops = (self._base + self.counts - 1)[whole]
+        asked = np.searchsorted(self._upto, np.concatenate([ends, tops]), side="right")
+        key, value = self._members(np.concatenate([bins, asked]))
+        within = _within(key, value, bins, numbers[inside], "right")
+        found[inside] = before + within
+        last = value[np.searchsorted(key, asked, side="right") - 1]
+        greatest[inside[earlier]], greatest[whole] = np.split(last, [len(ends)])
+        own = np.flatnonzero(within > 0)
+        greatest[inside[own]] = value[np.searchsorted(key, bins[own]) + within[own] - 1]
+        return found, greatest
+
+    def _bins_of(self, numbers: F64) -> tuple[I64, I64, I64, I64]:
+        """Cells whose number falls into a bin, that bin, and how many values of the cell lie in
+        bins before; and of all cells how many values that are, where no bin has to be looked at.
+        """
         found = np.zeros(len(numbers), np.int64)
         number = np.maximum(numbers, 0.0) + 0.0
         own = (number.view(np.int64) >> BIN_SHIFT) - self._first
         found[own >= self._bins] = self.counts[own >= self._bins]
         inside = np.flatnonzero((own >= 0) & (own < self._bins) & (self.counts > 0))
         bins = inside * self._bins + own[inside]
-        key, value = self._members(bins)
-        side: Any = "right" if included else "left"
-        low, high = np.searchsorted(key, bins), np.searchsorted(key, bins, side="right")
-        for i, (cell, a, b) in enumerate(
-            zip(inside.tolist(), low.tolist(), high.tolist(), strict=True)
-        ):
-            before = int(self._upto[bins[i] - 1]) if bins[i] else 0
-            within = int(np.searchsorted(value[a:b], numbers[cell], side=side))
-            found[cell] = before - int(self._base[cell]) + within
-        return found
+        before = np.where(bins > 0, self._upto[bins - 1], 0) - self._base[inside]
+        return inside, bins, before, found
+
+
+def _within(key: U32, value: F64, bins: I64, numbers: F64, side: Any) -> I64:
+    """Values of each bin that are below a number, or not greater."""
+    low, high = np.searchsorted(key, bins), np.searchsorted(key, bins, side="right")
+    ends = zip(low.tolist(), high.tolist(), numbers.tolist(), strict=True)
+    return np.array(
+        [np.searchsorted(value[a:b], number, side=side) for a, b, number in ends], np.int64
+    )
 
 
 def _bin(value: float) -> int:
