@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from zuji.server.cli.commands import (
+    accounts,
     cohorts,
     definitions,
     files,
@@ -77,6 +78,16 @@ _GROUPS: dict[str, tuple[str, dict[str, Callable[..., int]]]] = {
             "create": serving.key_create,
             "list": serving.key_list,
             "revoke": serving.key_revoke,
+        },
+    ),
+    "account": (
+        "Accounts of the console: who signs in.",
+        {
+            "create": accounts.account_create,
+            "list": accounts.account_list,
+            "disable": accounts.account_disable,
+            "enable": accounts.account_enable,
+            "password": accounts.account_password,
         },
     ),
     "define": (

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from zuji.engine.errors import InvalidInput
 from zuji.server.cli import render
-from zuji.server.cli.opening import reading, writing
+from zuji.server.cli.opening import database_of, reading, writing
 from zuji.server.cli.outcome import FAILED, OK, say
 from zuji.server.importer.mapping import check_zone
 from zuji.server.terminal import console
@@ -18,15 +18,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def init(data: Path, project: str, tz: str, shards: int) -> int:
-    """Makes a project."""
+def init(data: Path, project: str, tz: str, shards: int, database: str = "") -> int:
+    """Makes a project with its boards, and the first administrator where there is no account."""
     check_zone(tz)
     if shards < 1 or shards & (shards - 1):
         raise InvalidInput(f"--shards is a power of two (1, 2, 4, 8 …), not {shards}")
     from zuji.engine.engine import create_project
+    from zuji.server.cli.accounting import first, own_language
+    from zuji.server.library.templates import make_all
 
     create_project(str(data), project, tz=tz, shards=shards)
     console().print(Text(f"made project {project!r} in {data} (time zone {tz}, {shards} shards)"))
+    with database_of(data, database) as store:
+        make_all(store, project, own_language(), [])
+        first(store)
     return OK
 
 

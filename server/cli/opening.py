@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from zuji.engine.engine import Engine
+    from zuji.server.meta import Store
 
 
 @contextmanager
@@ -67,3 +68,18 @@ def at_hand(data: Path | None, project: str, *, write: bool) -> Iterator[Engine]
             yield engine
     except ProjectLocked as problem:
         raise ProjectLocked(f"{problem}; a server? then give --url and an admin --key") from None
+
+
+@contextmanager
+def database_of(data: Path, url: str) -> Iterator[Store]:
+    """The server's database: of the directory, or at ``url``.
+
+    :raises InvalidInput: the URL is none. StorageFailed.
+    """
+    from zuji.server.meta import open_store
+
+    store = open_store(str(data), url)
+    try:
+        yield store
+    finally:
+        store.close()

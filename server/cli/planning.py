@@ -18,7 +18,6 @@ from zuji.engine.errors import InvalidInput, NotFound
 from zuji.server.cli import render
 from zuji.server.cli.opening import reading
 from zuji.server.cli.outcome import OK, REJECTS, say
-from zuji.server.cli.serving import NEEDED
 from zuji.server.terminal import console
 
 if TYPE_CHECKING:
@@ -35,16 +34,14 @@ def _store(data: Path, project: str, database: str) -> closing[Store]:
     """The server's database, once it is clear that the project is there.
 
     Raises:
-        NotFound. InvalidInput: the server's libraries are not installed.
+        NotFound.
     """
     from zuji.engine.storage import names
 
     if not (data / project / names.CURRENT).exists():
         raise NotFound(f"there is no project {project!r} in {data}; make one with `zuji init`")
-    try:
-        from zuji.server.meta import open_store
-    except ModuleNotFoundError as missing:
-        raise InvalidInput(f"{NEEDED} ({missing.name} is missing)") from None
+    from zuji.server.meta import open_store
+
     return closing(open_store(str(data), database))
 
 

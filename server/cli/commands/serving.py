@@ -1,4 +1,4 @@
-"""``zuji serve`` and ``zuji key``: the server and who may use it."""
+"""``zuji serve`` and ``zuji key``: the server and the programs that may use it."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ def serve(
     ] = None,
     tls_key: Annotated[str | None, typer.Option(help="Its key, PEM.", metavar="FILE")] = None,
     dev: Annotated[
-        bool, typer.Option("--dev", help="Take any key or none, on this machine only.")
+        bool, typer.Option("--dev", help="No keys, no accounts; on this machine only.")
     ] = False,
     config: Annotated[
         Path | None, typer.Option(help="TOML file with settings.", metavar="FILE")
