@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zuji.engine.query.kernels._cell_sums import cell_sums
+from zuji.engine.query.kernels._cell_sums import cell_counts, cell_sums
 
 NUMBERS = st.sampled_from([0.1, 1.0, 3.0, -7.0, 2.0**53, -(2.0**53), 2.0**60, -(2.0**60), 0.0])
 
@@ -41,3 +41,15 @@ def test_wrong_arguments_are_named():
         cell_sums(np.zeros(2, np.uint32), np.zeros(3), 1)
     with pytest.raises((TypeError, ValueError), match="cells"):
         cell_sums(np.zeros(2, np.int64), np.zeros(2), 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-9, 9), st.integers(0, 2**40))))
+def test_counts_and_sums_of_whole_numbers(rows):
+    cells, x, y = (np.array([row[i] for row in rows], np.int64) for i in range(3))
+    found = cell_counts(cells.astype(np.uint32), x, y, 3)
+    for cell in range(3):
+        mine = [row for row in rows if row[0] == cell]
+        assert found[:, cell].tolist() == [
+            len(mine),
+            *(sum(row[i] for row in mine) for i in (1, 2)),
+        ]

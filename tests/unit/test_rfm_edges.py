@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zuji.engine.query.analyses import rfm
 from zuji.engine.query.analyses.rfm import quantile_edges, scored
 
 QUANTILES = st.lists(
@@ -61,3 +62,23 @@ def test_the_median(values, edge):
 def test_a_share_that_no_double_holds_has_its_exact_rank():
     """0.07 × 100 is 7.000000000000001 in doubles, whose ceiling is 8."""
     assert quantile_edges(np.arange(100), (0.07,), down=False) == [7]
+
+
+@pytest.mark.parametrize("shape", ["far", "ties", "sorted", "waves", "two values", "one value"])
+@pytest.mark.parametrize("down", [False, True])
+def test_edges_of_many_users_as_by_sorting(shape, down):
+    """A sample says where to look; one that misleads (values in waves) does not harm."""
+    rng = np.random.default_rng(4)
+    n = 2 * rfm.MANY_USERS
+    values = {
+        "far": rng.normal(size=n) * 10.0 ** rng.integers(0, 300, n),
+        "ties": np.round(rng.normal(size=n), 1),
+        "sorted": np.sort(rng.random(n)),
+        "waves": np.where(np.arange(n) % (n // rfm.SAMPLE) == 0, 1e6, rng.random(n)),
+        "two values": rng.integers(0, 2, n) * 0.5,
+        "one value": np.full(n, 2.5),
+    }[shape]
+    quantiles = (0.07, 0.2, 0.5, 0.9)
+    edges = quantile_edges(values, quantiles, down=down)
+    wanted = [plain(values.tolist(), q, down) for q in quantiles]
+    assert edges == (wanted[::-1] if down else wanted)

@@ -27,7 +27,7 @@ from zuji.engine.query.breakdown import Breakdown, Chosen, choose, line_values, 
 from zuji.engine.query.checks import BODY, check_events, check_value_of_event
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.entries import Entries, entries
-from zuji.engine.query.kernels._cell_sums import cell_sums
+from zuji.engine.query.kernels._cell_sums import cell_counts, cell_sums
 from zuji.engine.query.kernels._user_rows import user_rows
 from zuji.engine.query.model import Envelope, EventPlace, Events, Pick, PropertyPlace, place
 from zuji.engine.query.plan import Scan, planned
@@ -66,6 +66,11 @@ LAYERS: dict[Layer, tuple[bool, bool, bool]] = {
 SCORES = 5
 SCORES_CELLS = 6**3
 VALUES = ("recency", "frequency", "monetary")
+MANY_USERS = 1 << 14
+"""From so many on, a sample tells between which values a rank lies."""
+SAMPLE, SPARE = 1_024, 48
+"""Values of the sample, and how far from its place in it a rank is looked for: three times what a
+sample is off by."""
 
 Days = Annotated[int, Meta(ge=0)]
 Times = Annotated[int, Meta(ge=1)]
@@ -335,19 +340,37 @@ def _above_numbers(values: I64, ranks: list[int]) -> list[int | None]:
 
 def _above(values: Any, ranks: list[int]) -> list[Any]:
     """The same of any values."""
-    last = len(values) - 1
-    ordered = np.partition(
-        values, sorted({min(at, last) for rank in ranks for at in (rank, rank + 1)})
-    )
     edges = []
     for rank in ranks:
-        if rank < last and ordered[rank + 1] > ordered[rank]:
-            edges.append(ordered[rank + 1].item())
-            continue
-        above = ordered[rank:]  # all that are not below the rank's value, and it
-        above = above[above > ordered[rank]]
-        edges.append(above.min().item() if len(above) else None)
+        near, before = _near(values, rank) if len(values) >= MANY_USERS else (values, 0)
+        edge = _next(near, rank - before)
+        if edge is None and len(near) < len(values):
+            edge = _next(values, rank)
+        edges.append(edge)
     return edges
+
+
+def _near(values: Any, rank: int) -> tuple[Any, int]:
+    """Values among which that of a rank is, and how many are smaller than those; by a sample, all
+    of them when it misleads.
+    """
+    sample = np.sort(values[:: len(values) // SAMPLE])
+    place = rank * len(sample) // len(values)
+    low, high = sample[max(place - SPARE, 0)], sample[min(place + SPARE, len(sample) - 1)]
+    before = int(np.count_nonzero(values < low))
+    near = values[(values >= low) & (values <= high)]
+    return (near, before) if before <= rank < before + len(near) else (values, 0)
+
+
+def _next(values: Any, rank: int) -> Any:
+    """The least value above that of a rank, or None."""
+    last = len(values) - 1
+    ordered = np.partition(values, sorted({rank, min(rank + 1, last)}))
+    if rank < last and ordered[rank + 1] > ordered[rank]:
+        return ordered[rank + 1].item()
+    above = ordered[rank:]  # all that are not below the rank's value, and it
+    above = above[above > ordered[rank]]
+    return above.min().item() if len(above) else None
 
 
 def scored(values: Any, edges: list[Any], *, down: bool) -> U8:
@@ -378,10 +401,7 @@ def answer(bound: Bound) -> Answer:
         for g, at in work.lines(people):
             bound.context.check()
             cell = cells[at]
-            wide = cell.astype(np.intp)
-            sums[0, g] = np.bincount(wide, minlength=size)
-            sums[1, g] = np.bincount(wide, people.recency[at], size)
-            sums[2, g] = np.bincount(wide, people.frequency[at], size)
+            sums[:, g] = cell_counts(cell, people.recency[at], people.frequency[at], size)
             money[0][g], money[1][g] = cell_sums(cell, people.monetary[at], size, people.rest[at])
         return sums, money
 

@@ -17,4 +17,16 @@ static void zj_cell_sums(const uint32_t *cell, const double *value, const double
     }
 }
 
+/* count[c] += 1, a[c] += x[i], b[c] += y[i] for c = cell[i]. Cells from `size` on are left out. O(n). */
+static void zj_cell_counts(const uint32_t *cell, const int64_t *x, const int64_t *y, size_t n, size_t size,
+                           int64_t *count, int64_t *a, int64_t *b) {
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t c = cell[i];
+        if (c >= size) continue;
+        count[c]++;
+        a[c] += x[i];
+        b[c] += y[i];
+    }
+}
+
 #endif
