@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zuji.engine.storage import row_log
 from zuji.engine.storage.dictionary import Dictionary
-from zuji.engine.storage.row_log import BoundChunk, CatalogNames, RowLog
+from zuji.engine.storage.row_log import FULL_ROWS, BoundChunk, CatalogNames, RowLog
 from zuji.engine.types import Kind
 
 NAMES = CatalogNames(["view"], ["n", "l"], [Kind.INT, Kind.LIST])
@@ -77,3 +78,23 @@ def test_received_is_one_time_or_one_a_row():
     both = log.span(15, 25, NAMES, NO_STRINGS).received
     assert both.tolist() == [5] * 5 + [8] * 5
     assert log.span(0, 40, NAMES, NO_STRINGS).received.tolist() == [5] * 20 + [8] * 10 + [5] * 10
+
+
+def test_columns_of_a_full_log_are_copied_only_while_they_are_small(monkeypatch):
+    """Half a million rows copied at once would be 40 ms in which nobody can append."""
+    copied = []
+
+    def watched(values, used, wanted):
+        if wanted > len(values):
+            copied.append(used)
+        return room(values, used, wanted)
+
+    room = row_log.room
+    monkeypatch.setattr(row_log, "room", watched)
+    log, rows = RowLog(), 50_000
+    wide = chunk(0, rows, 1)
+    for _ in range(FULL_ROWS // rows):
+        log.add(wide, NAMES.kinds)
+    plain = [used for used in copied if used]
+    assert max(plain) <= 2 * rows, "of cells: two a row"
+    assert log.rows == FULL_ROWS // rows * rows
