@@ -26,9 +26,8 @@ from zuji.engine.query.audience import (
 )
 from zuji.engine.query.filter_ast import Leaf
 from zuji.engine.query.kernels._bits import add_rows
-from zuji.engine.query.kernels._distribution import user_values
-from zuji.engine.query.kernels._events import count_by_user
 from zuji.engine.query.kernels._funnel import funnel_chains
+from zuji.engine.query.kernels._of_users import completed, counts_of, values_of
 from zuji.engine.query.plan import Scan, bytes_of, planned
 from zuji.engine.query.properties_used import audiences, columns_of
 from zuji.engine.query.ranges import resolve_within
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from zuji.engine.query.reader import ShardReader
     from zuji.engine.types import F64, U8, U32, Column
 
-_RECORD_BYTES = 16
+_VALUE_BYTES = 20
 
 
 def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
@@ -167,6 +166,19 @@ def _sequence(node: DidSequence, bound: Bound, reader: ShardReader, among: U8 | 
         bits.append(step_bits(masks, lane.rows))
     last = len(node.steps) - 1
     length = scan.to_ms - scan.from_ms if node.within is None else node.within.ms
+    found = completed(
+        lanes,
+        bits,
+        last + 1,
+        length,
+        scan.from_ms,
+        scan.to_ms,
+        reader.users,
+        reader.context.flag,
+        among,
+    )
+    if found is not None:
+        return found
     chains = funnel_chains(
         lanes,
         bits,
@@ -193,11 +205,10 @@ def _sequence(node: DidSequence, bound: Bound, reader: ShardReader, among: U8 | 
 def _did(node: Did, bound: Bound, reader: ShardReader, among: U8 | None) -> U8:
     scan = _did_scan(node, bound)
     if node.measure is not None:
-        users, values = _values(scan, *node.measure, reader, among)
-        hit = np.zeros(reader.users, dtype=np.bool_)
-        hit[users[_satisfied(node, values)]] = True
+        numbers, values = _values(scan, *node.measure, reader, among)
+        hit = _satisfied(node, values) & (numbers > 0)
     else:
-        hit = _satisfied(node, _counts(scan, reader))
+        hit = _satisfied(node, _counts(scan, reader, among))
     return (hit ^ node.negated).view(np.uint8)
 
 
@@ -210,25 +221,23 @@ def _satisfied(node: Did, numbers: U32 | F64) -> npt.NDArray[np.bool_]:
 
 
 def _values(scan: Scan, op: str, p: str, reader: ShardReader, among: U8 | None) -> tuple[U32, F64]:
-    """Users with a value of ``p`` in the scan, each once, and the aggregate of their values."""
+    """By ordinal, how many values of ``p`` there are in the scan, and their aggregate."""
     context = reader.context
+    context.charge(_VALUE_BYTES * reader.users)
     selected = reader.select(scan)
     columns = [numbers_of(reader.column(chosen.ref, p)) for chosen in selected]
-    room = max(context.memory_bytes - context.charged, 0) // max(reader.view.shards, 1)
     aggregate: Any = op
-    found = user_values(
+    return values_of(
         [chosen.lane for chosen in selected],
-        np.array([scan.from_ms, scan.to_ms], dtype=np.int64),
-        np.zeros(1, dtype=np.int32),
+        scan.from_ms,
+        scan.to_ms,
+        reader.users,
         aggregate,
-        values=[values for values, _ in columns],
-        value_masks=[present for _, present in columns],
-        most=room // _RECORD_BYTES,
-        cancel=context.flag,
-        allowed=among,
+        [values for values, _ in columns],
+        [present for _, present in columns],
+        context.flag,
+        among,
     )
-    context.charge(_RECORD_BYTES * len(found.user))
-    return found.user, found.value
 
 
 def numbers_of(column: Column | None) -> tuple[F64 | None, U8 | None]:
@@ -248,11 +257,11 @@ _COMPARE = {
 }
 
 
-def _counts(scan: Scan, reader: ShardReader) -> U32:
+def _counts(scan: Scan, reader: ShardReader, among: U8 | None) -> U32:
     """Rows of the scan by ordinal, uint32[users].
 
     A run that lies in the range as a whole, without a filter, says in its offsets how many rows
-    each user has: its rows are not read.
+    each user has: its rows are not read, and who is not ``among`` counts, too.
     """
     counts = np.zeros(reader.users, dtype=np.uint32)
     rest = []
@@ -267,7 +276,7 @@ def _counts(scan: Scan, reader: ShardReader) -> U32:
         add_rows(users, offsets, counts)
     if rest:
         lanes = [s.lane for s in reader.select(replace(scan, runs=tuple(rest)))]
-        counts += count_by_user(
-            lanes, scan.from_ms, scan.to_ms, reader.users, cancel=reader.context.flag
+        counts += counts_of(
+            lanes, scan.from_ms, scan.to_ms, reader.users, reader.context.flag, among
         )
     return counts

@@ -6,7 +6,7 @@ C in ``funnel_runs.h`` (a block of users at a time, vectorised), ``funnel_fast.h
 Thread-safety: free functions without state; the GIL is released while rows are read.
 """
 
-from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -34,6 +34,8 @@ cdef extern from "funnel_runs.h" nogil:
         uint32_t groups
         const int64_t *edges
         int32_t buckets
+        uint8_t *complete
+        size_t room
 
     int zj_funnel_runs(const zj_funnel *f, const zj_funnel_cells *ask, zj_guard *guard, int64_t *cells,
                        uint32_t **leftover, size_t *left)
@@ -41,7 +43,8 @@ cdef extern from "funnel_runs.h" nogil:
     int zj_runs_isa()
 
 cdef extern from "funnel_fast.h" nogil:
-    int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, const uint32_t *only, size_t n_only, int64_t *cells)
+    int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, const uint32_t *only, size_t n_only, int64_t *cells,
+                       uint8_t *complete, size_t room)
 
 cdef extern from "funnel_chains.h" nogil:
     ctypedef struct zj_rules:
@@ -172,6 +175,7 @@ cdef object _cells(_Plain plain, object trend_edges, object groups, object n_gro
         raise ValueError(f"n_groups: 1 to 2**31, got {n_groups}")
     ask.code = NULL if groups is None else <const uint32_t **>codes.data
     ask.groups = n_groups
+    ask.complete, ask.room = NULL, 0
     ask.edges = NULL
     ask.buckets = 1
     if trend_edges is not None:
@@ -212,7 +216,7 @@ def funnel_fast(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel=No
             only = <const uint32_t *>pointer(leftover, _U32, -1, "leftover")
             n = len(leftover)
         with nogil:
-            status = zj_funnel_fast(&plain.c, &plain.guard.c, only, n, out)
+            status = zj_funnel_fast(&plain.c, &plain.guard.c, only, n, out, NULL, 0)
         if status == ZJ_REJECTED:
             return _levels_of_chains(lanes, step_masks, k, window_ms, ties, from_ms, to_ms, cancel, allowed)
         finish(status)

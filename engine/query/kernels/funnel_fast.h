@@ -288,9 +288,10 @@ ZJ_INLINE uint32_t zj_next_user(zj_funnel_work *w, const uint32_t *only, size_t 
     return ZJ_END;
 }
 
-/* cells[j] += users whose best level is j, j = 1..k; of the n users in `only` alone unless it is NULL. */
+/* cells[j] += users whose best level is j, j = 1..k; of the n users in `only` alone unless it is NULL.
+ * complete[user] = 1 for those who reach level k, unless it is NULL; it has room for so many ordinals. */
 ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, const uint32_t *only, size_t n_only,
-                                    int64_t *cells) {
+                                    int64_t *cells, uint8_t *complete, size_t room) {
     const int k = f->steps;
     zj_key_plan plan;
     zj_funnel_work w;
@@ -327,6 +328,7 @@ ZJ_CLONES static int zj_funnel_fast(const zj_funnel *f, zj_guard *guard, const u
                     w.next = turn;
                 }
                 cells[level]++;
+                if (complete && level == k && user < room) complete[user] = 1;
             }
         }
         for (int d = 0; d < w.drivers; d++)

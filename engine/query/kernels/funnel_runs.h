@@ -32,6 +32,8 @@ typedef struct {
     uint32_t groups;
     const int64_t *edges; /* [buckets + 1] of starts, or NULL: one bucket */
     int32_t buckets;
+    uint8_t *complete; /* [room] by ordinal, or NULL; 1 = reaches the last step in some cell */
+    size_t room;
 } zj_funnel_cells;
 
 /* One step: its sources, and the rows of the users of a block. */

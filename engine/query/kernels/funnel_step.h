@@ -188,6 +188,9 @@ ZJ_TARGET ZJ_INLINE int ZJ_ISA(user)(zj_runs *w, uint32_t u, uint32_t user) {
     }
     if (!whole) return zj_runs_leave(w, user);
     for (size_t i = 0; i < w->pending; i++) w->cells[w->cell[i]]++;
+    if (w->ask->complete && user < w->ask->room)
+        for (size_t i = 0; i < w->pending; i++)
+            if (w->cell[i] % w->stride == w->stride - 1) w->ask->complete[user] = 1;
     return ZJ_OK;
 }
 
