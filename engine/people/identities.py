@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from zuji.engine.errors import InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.links import place_of
 from zuji.engine.index.owners import BEGINNING, ITSELF, SHARED
+from zuji.engine.ingest.seen import TYPED, UNTYPED
 from zuji.engine.writer.saying import BIND, SHARE, UNBOUND, UNDO
 
 if TYPE_CHECKING:
@@ -97,18 +98,22 @@ class Identities:
 
     # -- what is known -------------------------------------------------------------------------
 
-    def of(self, id_: str) -> dict[str, Any]:
-        """What is known of an id, a customer's or a device's.
+    def of(self, id_: str, type: str | None = None) -> dict[str, Any]:
+        """What is known of an id, a customer's or a device's. ``type``: of a typed id its name, so
+        that ``of("138…", "mobile")`` is ``of("$identity_mobile+138…")``.
 
         ``{"id", "customer": {…} | None, "device": {…} | None}``: as a customer ``devices``, each
         with the moment of ``since``; as a device ``owners``, each with ``from`` and ``to`` (None:
-        ever, still) and ``user_id`` (None: its own), and ``seen`` with whom, when, apart when. All
-        times ms UTC. O(linked devices) for a customer.
+        ever, still) and ``user_id`` (None: its own), and ``seen`` with whom, when first and by what
+        record (None: it is gone; :func:`~zuji.engine.writer.saying.record_of`), apart when. All
+        times ms UTC. O(linked devices) for a customer; of a device its customers' rows are read.
 
         Raises:
-            NotFound: nobody has it.
+            NotFound: nobody has it. InvalidInput: no type is called so.
         """
         writer = self._writer
+        if type is not None:
+            id_ = _typed(id_, type)
         user, device = b"u" + id_.encode(), b"d" + id_.encode()
         with writer.lock:
             place = writer.identity.find(user)
@@ -126,11 +131,11 @@ class Identities:
             return {
                 "id": id_,
                 "customer": None if devices is None else {"devices": devices},
-                "device": self._device(facts, periods, alone is not None),
+                "device": self._device(device, facts, periods, alone is not None),
             }
 
     def _device(
-        self, facts: Facts | None, periods: Owners | None, alone: bool
+        self, device: bytes, facts: Facts | None, periods: Owners | None, alone: bool
     ) -> dict[str, Any] | None:
         if facts is None or periods is None:
             return {"owners": [_period(None, None, None)], "seen": []} if alone else None
@@ -140,7 +145,12 @@ class Identities:
             for start, end, owner in zip(periods.start, ends, periods.owner, strict=True)
         ]
         seen = [
-            {"user_id": self._name(place), "first": min(pair.together), "apart": pair.apart}
+            {
+                "user_id": self._name(place),
+                "first": min(pair.together),
+                "by": self._writer.record_of(device, place, min(pair.together)),
+                "apart": pair.apart,
+            }
             for place, pair in facts.pairs.items()
             if pair.together
         ]
@@ -216,6 +226,14 @@ class Identities:
 
 def _period(start: int | None, end: int | None, user_id: str | None) -> dict[str, Any]:
     return {"from": start, "to": end, "user_id": user_id}
+
+
+def _typed(id_: str, name: str) -> str:
+    if not name or "+" in name or TYPED + name in UNTYPED:
+        raise InvalidInput(
+            f"no typed id is called {name!r}: a type is the name after $identity_, as in mobile"
+        )
+    return f"{TYPED}{name}+{id_}"
 
 
 def _check_id(value: object, name: str) -> None:

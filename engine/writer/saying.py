@@ -32,16 +32,20 @@ SAYINGS: Final = (BIND, UNBOUND, UNDO, SHARE)
 
 
 def check(state: State, entry: dict[str, Any]) -> None:
-    """Raises NotFound when there is nothing to undo."""
+    """Raises NotFound when there is nothing to undo, also when it was undone already."""
     if entry["what"] != UNDO:
         return
     user, device = b"u" + entry["user_id"].encode(), b"d" + entry["device_id"].encode()
     place, facts = state.identity.find(user), state.links.said_of(device)
-    if place is None or facts is None or place_of(*place) not in facts.pairs:
-        raise NotFound(
-            f"nothing was ever said of the device {entry['device_id']!r} and the customer "
-            f"{entry['user_id']!r}: there is nothing to undo"
-        )
+    pair = None if place is None or facts is None else facts.pairs.get(place_of(*place))
+    if pair is not None and (pair.together or pair.apart):
+        return
+    undone = pair is not None and pair.undone_ms is not None
+    was = "was said since it was undone" if undone else "was ever said"
+    raise NotFound(
+        f"nothing {was} of the device {entry['device_id']!r} and the customer "
+        f"{entry['user_id']!r}: there is nothing to undo"
+    )
 
 
 def apply(state: State, entry: dict[str, Any], received_ms: int, seq: int) -> None:
@@ -96,6 +100,36 @@ def recall(state: State, device: bytes, place: int, after: int | None) -> list[i
     return sorted(found)
 
 
+def record_of(state: State, device: bytes, place: int, time: int) -> dict[str, Any] | None:
+    """What says that a device and a customer were together at a moment: ``{"event",
+    "received_ms"}`` of the row that came first, or ``{"n"}``, the number in the log of what was
+    said by hand; None when the row is gone. Reads the customer's rows.
+    """
+    shard, ordinal = split(place)
+    text = device[1:].decode()
+    found: list[tuple[int, int, int, str]] = []
+    for source in _sources(state, shard):
+        for run in source.runs.values():
+            if run.event == UNBIND or not run.min_ms <= time <= run.max_ms:
+                continue
+            start, end = point.rows_of_user(run, ordinal)
+            at = start + np.flatnonzero(point.times_of(run, start, end) == time)
+            for row in at.tolist():
+                if _carries(run, text, row, row + 1).all():
+                    received = int(point.received_of(run, row, row + 1)[0])
+                    tie = int(point.ties_of(run, row, row + 1)[0])
+                    found.append((received, source.rank, tie, run.event))
+    if found:
+        received, _, _, event = min(found)
+        return {"event": event, "received_ms": received}
+    for entry in state.link_store.log:
+        if entry["what"] == BIND and entry["device_id"] == text and entry["time"] == time:
+            known = state.identity.find(b"u" + entry["user_id"].encode())
+            if known is not None and place_of(*known) == place:
+                return {"n": entry["n"]}
+    return None
+
+
 def _sources(state: State, shard: int) -> Iterator[Source]:
     """Sources of a shard as they are stored."""
     for segment in state.segments:
@@ -112,6 +146,15 @@ def _together(run: Run, ordinal: int, device: str, after: int | None) -> list[in
     start, end = point.rows_of_user(run, ordinal)
     if start == end:
         return []
+    has = _carries(run, device, start, end)
+    if after is not None:
+        has &= point.received_of(run, start, end) > after
+    moments: list[int] = point.times_of(run, start, end)[has].tolist()
+    return moments
+
+
+def _carries(run: Run, device: str, start: int, end: int) -> Flags:
+    """Whether each of some rows of a customer came with a device, or with a typed id."""
     has = _has(run, DEVICE_ID, device, start, end)
     if has.any() and (moved := point.column_of(run, ORIGIN, start, end)) is not None:
         has &= np.zeros(end - start, np.bool_) if moved.present is None else moved.present == 0
@@ -119,10 +162,7 @@ def _together(run: Run, ordinal: int, device: str, after: int | None) -> list[in
         name, value = device.split("+", 1)
         for stored in (name, USER_PREFIX + name):
             has |= _has(run, stored, value, start, end)
-    if after is not None:
-        has &= point.received_of(run, start, end) > after
-    moments: list[int] = point.times_of(run, start, end)[has].tolist()
-    return moments
+    return has
 
 
 def _has(run: Run, name: str, text: str, start: int, end: int) -> Flags:

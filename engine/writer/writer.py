@@ -32,7 +32,7 @@ from zuji.engine.writer.loader import Loader
 from zuji.engine.writer.merger import Merger
 from zuji.engine.writer.quarantining import Quarantine
 from zuji.engine.writer.refusing import Refusing
-from zuji.engine.writer.saying import recall
+from zuji.engine.writer.saying import recall, record_of
 from zuji.engine.writer.state import KIND_REPLAYED, AppendResult, State
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Writer(State):
         self._held_catalog: Catalog | None = None
         self._pinning = threading.Lock()  # taken before ``lock``
         self.links.recall = partial(recall, self)
+        self.record_of = partial(record_of, self)
 
     # -- state that readers take ---------------------------------------------------------------
 

@@ -65,12 +65,13 @@ class Identity:
         ]
 
     async def shown(self, request: Request) -> Response:
-        """``GET /v1/identity?id=…``: what is known of an id."""
+        """``GET /v1/identity?id=…``: what is known of an id; of a typed one ``&type=…``."""
         project, _ = self._api.who(request, Action.ASK)
         asked = request.query_params.get("id")
         if not asked:
             raise InvalidInput("say which: ?id=…")
-        return JSONResponse(await asyncio.to_thread(project.engine.identity.of, asked))
+        typed = request.query_params.get("type")
+        return JSONResponse(await asyncio.to_thread(project.engine.identity.of, asked, typed))
 
     async def said(self, request: Request) -> Response:
         """``POST /v1/identity``: binds, unbinds or undoes; the entry of the log."""

@@ -16,6 +16,7 @@ from zuji.engine.errors import EngineClosed, InvalidInput, NotFound, ReadOnly
 
 PAGE = (Path(__file__).parents[2] / "docs" / "identity.md").read_text(encoding="utf-8")
 T0 = 1_790_000_000_000
+NOW = T0 + 1_000_000
 
 
 def event(time, user=None, device=None, name="e"):
@@ -26,6 +27,7 @@ def event(time, user=None, device=None, name="e"):
 @pytest.fixture
 def engine(tmp_path):
     with zuji.open(tmp_path / "p") as engine:
+        engine._writer.now_ms = lambda: NOW
         yield engine
 
 
@@ -35,6 +37,7 @@ def test_the_page_shows_what_is_told_of_ids(tmp_path):
 
     shown = [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```$", PAGE, re.M | re.S)]
     with zuji.open(tmp_path / "p") as engine:
+        engine._writer.now_ms = lambda: at("2026-10-01T10:00")
         login = {"user_id": "ann", "device_id": "phone", "event": "login"}
         engine.append([{**login, "time": at("2026-10-01T10:00")}])
         engine.identity.unbind("ann", "phone", at("2026-10-03T00:00"))
@@ -66,8 +69,51 @@ def test_the_earliest_moment_counts_whatever_comes_first(engine):
     for time in (5, 3, 9):
         engine.append([event(time, "ann", "d")])
     assert engine.identity.of("d")["device"]["seen"] == [
-        {"user_id": "ann", "first": T0 + 3, "apart": []}
+        {
+            "user_id": "ann",
+            "first": T0 + 3,
+            "by": {"event": "e", "received_ms": NOW},
+            "apart": [],
+        }
     ]
+
+
+@pytest.mark.parametrize("stored", ["memtable", "flushed", "compacted"])
+def test_a_link_says_by_which_record(engine, stored):
+    mobile = {**event(7, "ann", name="order"), "properties": {"$identity_mobile": "138"}}
+    profile = {"type": "profile_set", "time": T0 + 2, "user_id": "bob", "device_id": "d"}
+    engine.append([mobile, event(3, "ann", "d", "login"), {**profile, "properties": {"x": 1}}])
+    engine.append([event(3, "ann", "d", "again"), event(1, device="d"), event(3, "ann")])
+    bound = engine.identity.bind("cem", "d", T0 + 9)
+    if stored != "memtable":
+        engine.flush()
+    if stored == "compacted":
+        engine.compact()
+    seen = {one["user_id"]: one["by"] for one in engine.identity.of("d")["device"]["seen"]}
+    assert seen == {
+        "ann": {"event": "login", "received_ms": NOW},
+        "bob": {"event": "$profile_set", "received_ms": NOW},
+        "cem": {"n": bound["n"]},
+    }
+    typed = engine.identity.of("138", "mobile")
+    assert typed == engine.identity.of("$identity_mobile+138")
+    assert typed["device"]["seen"][0]["by"] == {"event": "order", "received_ms": NOW}
+
+
+@pytest.mark.parametrize("name", ["", "cookie_id", "mobile+1"])
+def test_types_of_ids_have_names(engine, name):
+    with pytest.raises(InvalidInput, match=r"\$identity_"):
+        engine.identity.of("138", name)
+
+
+def test_what_was_undone_is_not_undone_again(engine):
+    engine.append([event(0, "ann", "d")])
+    engine.identity.undo("ann", "d")
+    with pytest.raises(NotFound, match="since it was undone"):
+        engine.identity.undo("ann", "d")
+    engine.append([event(1, "ann", "d")])
+    engine.identity.undo("ann", "d")
+    assert [one["what"] for one in engine.identity.log()] == ["undo", "undo"]
 
 
 def test_what_was_said_by_hand_is_noted_and_outlives_the_process(tmp_path):
