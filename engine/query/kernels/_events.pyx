@@ -57,8 +57,8 @@ cdef extern from "events.h" nogil:
     ctypedef struct zj_ranks:
         uint32_t count
 
-    int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out)
-    int zj_rank_numbers(zj_ranks *k, uint32_t *number, uint32_t n, uint32_t product)
+    int zj_rank_groups(zj_ranks *k, const zj_groups *g, const uint32_t *size, int dims, uint32_t n, uint32_t product,
+                       uint32_t *number)
     void zj_ranked_numbers(const zj_ranks *k, uint32_t product, int64_t *out)
     void zj_ranks_close(zj_ranks *k)
     int zj_buckets_open(zj_buckets *k, const int64_t *edges, int32_t count, int64_t base)
@@ -88,6 +88,8 @@ cdef extern from "streams.h" nogil:
 _I64, _U32, _U8, _F64 = np.dtype(np.int64), np.dtype(np.uint32), np.dtype(np.uint8), np.dtype(np.float64)
 MAX_CELLS = 1 << 26
 MAX_MIXED = 1 << 22
+cdef enum:
+    MAX_DIMENSIONS = 32
 cdef int64_t FAR = <int64_t>1 << 60
 
 
@@ -244,34 +246,35 @@ def set_isa(int level=1):
 
 def mix_groups(groups, sizes):
     cdef uint64_t product = 1
-    cdef uint32_t n, size
     cdef int status = ZJ_OK
-    cdef Py_ssize_t d, dims = len(groups)
-    if dims == 0 or dims != len(sizes):
-        raise ValueError("a size for each of at least one groups")
+    cdef int d, dims = len(groups)
+    cdef zj_groups own[MAX_DIMENSIONS]
+    cdef uint32_t size[MAX_DIMENSIONS]
+    cdef _GroupArrays one
+    if not 1 <= dims <= MAX_DIMENSIONS or dims != len(sizes):
+        raise ValueError(f"a size for each of 1 to {MAX_DIMENSIONS} groups")
     for each in sizes:
         product *= <uint64_t>each
         if product > MAX_MIXED or each < 1:
             raise ValueError(f"more than {MAX_MIXED} combinations of groups")
     if len(groups[0].codes) >= 0xFFFFFFFF:
         raise ValueError("at most 2**32 - 2 rows")
-    n = <uint32_t>len(groups[0].codes)
-    numbers = np.zeros(n, _U32)
-    cdef uint32_t *out = <uint32_t *>pointer(numbers, _U32, -1, "numbers")
-    cdef _GroupArrays one
+    cdef uint32_t n = <uint32_t>len(groups[0].codes)
+    keep = []
     for d in range(dims):
         one = _GroupArrays(LaneSet([]), None)
         one.take(0, groups[d], n)
-        size = <uint32_t>sizes[d]
-        with nogil:
-            status = zj_mix_groups(one.data, n, size, out)
-        finish(status)
+        own[d] = one.data[0]
+        size[d] = <uint32_t>sizes[d]
+        keep.append(one)
+    numbers = np.empty(n, _U32)
+    cdef uint32_t *out = <uint32_t *>pointer(numbers, _U32, -1, "numbers")
     cdef zj_ranks ranks
     cdef int64_t *into
     memset(&ranks, 0, sizeof(ranks))
     try:
         with nogil:
-            status = zj_rank_numbers(&ranks, out, n, <uint32_t>product)
+            status = zj_rank_groups(&ranks, own, size, dims, n, <uint32_t>product, out)
         finish(status)
         found = np.empty(ranks.count, _I64)
         into = <int64_t *>pointer(found, _I64, -1, "found")

@@ -59,17 +59,24 @@ ZJ_CLONES static void zj_groups_of_rows(const zj_groups *g, uint32_t r, uint32_t
     }
 }
 
-/* out[i] = out[i] * size + group of row i: combinations of groups as one number. Groups of `size` and more make
- * the row REJECTED. REQUIRES: the products fit. O(n). */
-ZJ_CLONES static int zj_mix_groups(const zj_groups *g, uint32_t n, uint32_t size, uint32_t *out) {
-    uint32_t part[1024];
-    for (uint32_t r = 0; r < n; r += 1024) {
+/* out[i]: the groups of row i in all `dims` as one number, ((g0 * size1) + g1) * size2 …, and seen[out[i]] = 1.
+ * Groups of their dimension's size and more make the row REJECTED. REQUIRES: the product of sizes fits. O(n * dims). */
+ZJ_CLONES static int zj_mix_groups(const zj_groups *g, const uint32_t *size, int dims, uint32_t n, uint32_t *out,
+                                   uint8_t *seen) {
+    uint32_t part[1024], mixed[1024];
+    for (uint32_t r = 0; r < n; r += 1024) { /* a block stays in the nearest cache */
         const uint32_t m = n - r < 1024 ? n - r : 1024;
-        uint32_t most = 0;
-        zj_groups_of_rows(g, r, m, part);
-        for (uint32_t i = 0; i < m; i++) most = part[i] > most ? part[i] : most;
-        if (most >= size) return ZJ_REJECTED;
-        for (uint32_t i = 0; i < m; i++) out[r + i] = out[r + i] * size + part[i];
+        zj_groups_of_rows(&g[0], r, m, mixed);
+        for (int d = 0; d < dims; d++) {
+            uint32_t most = 0;
+            uint32_t *own = d ? part : mixed;
+            if (d) zj_groups_of_rows(&g[d], r, m, part);
+            for (uint32_t i = 0; i < m; i++) most = own[i] > most ? own[i] : most;
+            if (most >= size[d]) return ZJ_REJECTED;
+            for (uint32_t i = 0; d && i < m; i++) mixed[i] = mixed[i] * size[d] + part[i];
+        }
+        for (uint32_t i = 0; i < m; i++) seen[mixed[i]] = 1;
+        memcpy(out + r, mixed, m * sizeof *mixed);
     }
     return ZJ_OK;
 }
@@ -86,8 +93,10 @@ static void zj_ranks_close(zj_ranks *k) {
     free(k->before);
 }
 
-/* number[i] becomes its rank among the different numbers, which are below `product`. O(n + product / 64). */
-ZJ_CLONES static int zj_rank_numbers(zj_ranks *k, uint32_t *number, uint32_t n, uint32_t product) {
+/* The mixed groups of all rows, as ranks among the different ones, which are below `product`.
+ * O(n * dims + product / 64). */
+ZJ_CLONES static int zj_rank_groups(zj_ranks *k, const zj_groups *g, const uint32_t *size, int dims, uint32_t n,
+                                    uint32_t product, uint32_t *number) {
     const size_t words = (size_t)product / 64 + 1;
     uint8_t *seen = (uint8_t *)calloc(words * 64, 1); /* bytes first: setting bits would wait for the bit before */
     k->word = (uint64_t *)malloc(words * sizeof(uint64_t));
@@ -97,8 +106,8 @@ ZJ_CLONES static int zj_rank_numbers(zj_ranks *k, uint32_t *number, uint32_t n, 
         free(seen);
         return ZJ_NO_MEMORY;
     }
-    for (uint32_t i = 0; i < n; i++) seen[number[i]] = 1;
-    for (size_t w = 0; w < words; w++) {
+    const int status = zj_mix_groups(g, size, dims, n, number, seen);
+    for (size_t w = 0; status == ZJ_OK && w < words; w++) {
         uint64_t word = 0, eight;
         for (uint32_t b = 0; b < 64; b += 8) {
             memcpy(&eight, seen + 64 * w + b, 8);
@@ -109,12 +118,12 @@ ZJ_CLONES static int zj_rank_numbers(zj_ranks *k, uint32_t *number, uint32_t n, 
         k->count += (uint32_t)__builtin_popcountll(word);
     }
     free(seen);
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; status == ZJ_OK && i < n; i++) {
         const uint32_t w = number[i] >> 6;
         const uint64_t lower = k->word[w] & ((1ull << (number[i] & 63)) - 1);
         number[i] = k->before[w] + (uint32_t)__builtin_popcountll(lower);
     }
-    return ZJ_OK;
+    return status;
 }
 
 /* The different numbers, ascending; out has room for `count`. */
