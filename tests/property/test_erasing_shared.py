@@ -33,8 +33,11 @@ def event(n: int, user: str | None, device: str | None, time: int) -> dict[str, 
     return found | {k: v for k, v in (("user_id", user), ("device_id", device)) if v is not None}
 
 
-def filled(folder: str, events: list[dict[str, Any]], steps: list[str]) -> zuji.Engine:
+def filled(
+    folder: str, events: list[dict[str, Any]], steps: list[str], shared: str
+) -> zuji.Engine:
     engine = zuji.open(folder, config=CONFIG)
+    engine.identity.set_shared_device(shared)
     size = -(-len(events) // len(steps))
     for at, step in enumerate(steps):
         engine.append(events[at * size : (at + 1) * size])
@@ -69,15 +72,22 @@ def mine(engine: zuji.Engine, person: str) -> set[int]:
     return {thing["properties"]["n"] for thing in things if thing["kind"] == "event"}
 
 
-@given(rows=ROWS, steps=STEPS, gone=st.sampled_from(PEOPLE), late=ROWS, reopen=st.booleans())
-@settings(max_examples=60, deadline=None)
+@given(
+    rows=ROWS,
+    steps=STEPS,
+    gone=st.sampled_from(PEOPLE),
+    late=ROWS,
+    reopen=st.booleans(),
+    shared=st.sampled_from(["device", "first_owner", "last_login"]),
+)
+@settings(max_examples=100, deadline=None)
 def test_what_is_left_is_as_if_nothing_of_him_had_been_sent(
-    rows: list[Any], steps: list[str], gone: str, late: list[Any], reopen: bool
+    rows: list[Any], steps: list[str], gone: str, late: list[Any], reopen: bool, shared: str
 ) -> None:
     events = [event(n, *row) for n, row in enumerate(rows)]
     after = [event(1_000 + n, *row) for n, row in enumerate(late) if row[0] != gone]
     with tempfile.TemporaryDirectory(prefix="zuji-shared-") as folder:
-        engine = filled(f"{folder}/a", events, steps)
+        engine = filled(f"{folder}/a", events, steps, shared)
         his = mine(engine, gone)
         before = owned(engine)
         assert set(before.get(gone, [])) == his
@@ -89,7 +99,7 @@ def test_what_is_left_is_as_if_nothing_of_him_had_been_sent(
             assert owned(engine) == {key: n for key, n in before.items() if key != gone}
         engine.people.purge()
         left = [one for one in events if one["properties"]["n"] not in his]
-        with filled(f"{folder}/b", left, ["", ""]) as other:
+        with filled(f"{folder}/b", left, ["", ""], shared) as other:
             for more in ([], after):
                 for each in (engine, other):
                     each.append(more)
