@@ -1,7 +1,7 @@
 /** What a model brings: its beginning, its form, its pictures, and which cells have users behind them. */
 import type { Component } from 'vue'
 
-import type { Column, Grain, Model, Pick, QueryDoc, Row } from '@/api/types'
+import type { Cell, Column, Grain, Model, Pick, QueryDoc, Row } from '@/api/types'
 
 /** Free JSON of the console that belongs to a query: which picture, and what is chosen in it. */
 export interface View {
@@ -30,6 +30,8 @@ export interface Kit {
   pick(row: Row, column: Column, query: QueryDoc): Pick | null
   /** What a column is called; undefined: as anywhere (`fields.…`). */
   columnName?(column: Column, query: QueryDoc): string | undefined
+  /** What a cell says; undefined: as anywhere. */
+  cellText?(value: Cell, column: Column, query: QueryDoc): string | undefined
 }
 
 /** Whether some events are chosen. */

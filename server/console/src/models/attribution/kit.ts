@@ -1,9 +1,11 @@
+import type { AttributionBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'attribution',
-  body: (event) => ({ target: { e: event, value: null }, touches: [{ e: '' }], lookback: { n: 7, unit: 'day' }, models: ['first', 'last', 'linear'], match: [] }),
+  body: (event): AttributionBody => ({ target: { e: event, value: null }, touches: [{ e: '' }], lookback: { n: 7, unit: 'day' }, models: ['first', 'last', 'linear'], match: [] }),
   missing: (query) => {
     if (!chosen(query.body.target)) return 'analysis.missing.target'
     if (!(query.body.touches as { e: string }[]).some(chosen)) return 'analysis.missing.touch'

@@ -1,9 +1,11 @@
+import type { ClicksBody } from '@/api/types'
+
 import type { Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'clicks',
-  body: () => ({}),
+  body: (): ClicksBody => ({}),
   missing: (query) => (query.body.grid && !query.body.on ? 'analysis.missing.page' : ''),
   grains: [],
   compare: true,

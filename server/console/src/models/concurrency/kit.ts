@@ -1,9 +1,11 @@
+import type { ConcurrencyBody } from '@/api/types'
+
 import { ALL_GRAINS, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'concurrency',
-  body: () => ({ events: { e: '*' }, session: { gap: { n: 30, unit: 'minute' } }, minutes: null, tail: null }),
+  body: (): ConcurrencyBody => ({ events: { e: '*' }, session: { gap: { n: 30, unit: 'minute' } }, minutes: null, tail: null }),
   missing: () => '',
   grains: ALL_GRAINS,
   compare: true,

@@ -1,9 +1,11 @@
+import type { DistributionBody } from '@/api/types'
+
 import { ALL_GRAINS, chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'distribution',
-  body: (event) => ({ e: event, measure: 'times', buckets: 'auto', zero: null }),
+  body: (event): DistributionBody => ({ e: event, measure: 'times', buckets: 'auto', zero: null }),
   missing: (query) => {
     if (!chosen(query.body)) return 'analysis.missing.event'
     const { measure } = query.body

@@ -1,5 +1,8 @@
+import type { EventBody } from '@/api/types'
+
 import { ALL_GRAINS, chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
+import { letter, namesOf } from './names'
 
 interface Series {
   e: string
@@ -8,12 +11,9 @@ interface Series {
   moving_average?: number | null
 }
 
-/** The letter of a series that has no name: A … Z. */
-export const letter = (k: number): string => String.fromCharCode(65 + k)
-
 const kit: Kit = {
   model: 'event',
-  body: (event) => ({ series: [{ e: event, measure: 'count' }], formula: [] }),
+  body: (event): EventBody => ({ series: [{ e: event, measure: 'count' }], formula: [] }),
   missing: (query) => {
     const series = query.body.series as Series[]
     if (!series.some(chosen)) return 'analysis.missing.event'
@@ -34,6 +34,7 @@ const kit: Kit = {
           : ['line', 'bar', 'stack', 'area', 'figure'],
   form: () => import('./EventForm.vue'),
   pictures: () => import('./EventPictures.vue'),
+  cellText: (value, column, query) => (column.name === 'series' ? namesOf(query).get(String(value)) : undefined),
   pick: (row, column, query) => {
     if (column.name !== 'value') return null
     const series = query.body.series as Series[]

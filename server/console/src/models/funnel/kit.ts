@@ -1,9 +1,11 @@
+import type { FunnelBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'funnel',
-  body: (event) => ({ steps: [{ e: event }, { e: '' }], window: { n: 7, unit: 'day' }, measure: ['ttc_median'] }),
+  body: (event): FunnelBody => ({ steps: [{ e: event }, { e: '' }], window: { n: 7, unit: 'day' }, measure: ['ttc_median'] }),
   missing: (query) => ((query.body.steps as { e: string }[]).filter(chosen).length < 2 ? 'analysis.missing.steps' : ''),
   grains: ['hour', 'day', 'week', 'month', 'quarter'],
   compare: true,

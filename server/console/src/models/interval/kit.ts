@@ -1,9 +1,11 @@
+import type { IntervalBody } from '@/api/types'
+
 import { ALL_GRAINS, chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'interval',
-  body: (event) => ({ start: { e: event }, end: null, nearest: 'start', cap: { n: 30, unit: 'day' }, histogram: 'auto' }),
+  body: (event): IntervalBody => ({ start: { e: event }, end: null, nearest: 'start', cap: { n: 30, unit: 'day' }, histogram: 'auto' }),
   missing: (query) => (chosen(query.body.start) ? '' : 'analysis.missing.event'),
   grains: ALL_GRAINS,
   grain: 'week',

@@ -1,9 +1,11 @@
+import type { LifecycleBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'lifecycle',
-  body: (event) => ({ event: { e: event } }),
+  body: (event): LifecycleBody => ({ event: { e: event } }),
   missing: (query) => (chosen(query.body.event) ? '' : 'analysis.missing.event'),
   grains: ['hour', 'day', 'week', 'month', 'quarter', 'year'],
   grain: 'week',

@@ -1,9 +1,11 @@
+import type { LtvBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'ltv',
-  body: (event) => ({ start: { e: event }, date: null, cohort: 'first_in_range', periods: 12, mode: 'calendar', values: [{ e: event, p: null, sign: 1 }] }),
+  body: (event): LtvBody => ({ start: { e: event }, date: null, cohort: 'first_in_range', periods: 12, mode: 'calendar', values: [{ e: event, p: null, sign: 1 }] }),
   missing: (query) => {
     if (!chosen(query.body.start) && !query.body.date) return 'analysis.missing.start'
     return (query.body.values as { e: string }[]).some(chosen) ? '' : 'analysis.missing.values'

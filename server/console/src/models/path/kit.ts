@@ -1,4 +1,4 @@
-import type { Pick, Row } from '@/api/types'
+import type { PathBody, Pick, Row } from '@/api/types'
 
 import type { Kit } from '../kit'
 import { groupPick } from '../rows'
@@ -15,7 +15,7 @@ export function linkPick(row: Row): Pick {
 
 const kit: Kit = {
   model: 'path',
-  body: () => ({ events: [{ e: '*' }], exclude: [], start: null, end: null, nodes: [], collapse: true, max_steps: 5, max_nodes: 8, count: 'sessions' }),
+  body: (): PathBody => ({ events: [{ e: '*' }], exclude: [], start: null, end: null, nodes: [], collapse: true, max_steps: 5, max_nodes: 8, count: 'sessions' }),
   missing: () => '',
   grains: [],
   compare: false,

@@ -1,9 +1,11 @@
+import type { RetentionBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'retention',
-  body: (event) => ({ start: { e: event }, return: { e: event }, periods: 7 }),
+  body: (event): RetentionBody => ({ start: { e: event }, return: { e: event }, periods: 7 }),
   missing: (query) => (chosen(query.body.start) && chosen(query.body.return) ? '' : 'analysis.missing.startReturn'),
   grains: ['day', 'week', 'month'],
   compare: true,

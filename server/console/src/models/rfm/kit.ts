@@ -1,9 +1,11 @@
+import type { RfmBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'rfm',
-  body: (event) => ({ event: { e: event }, monetary: '', cells: 'layers' }),
+  body: (event): RfmBody => ({ event: { e: event }, monetary: '', cells: 'layers' }),
   missing: (query) => (!chosen(query.body.event) ? 'analysis.missing.event' : query.body.monetary ? '' : 'analysis.missing.monetary'),
   grains: [],
   compare: true,

@@ -1,9 +1,11 @@
+import type { SessionBody } from '@/api/types'
+
 import { ALL_GRAINS, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'session',
-  body: () => ({ events: { e: '*' }, session: { gap: { n: 30, unit: 'minute' }, midnight: false }, measure: ['sessions', 'users', 'duration_avg', 'depth_avg', 'bounce_rate'], attr: 'first', distribution: null }),
+  body: (): SessionBody => ({ events: { e: '*' }, session: { gap: { n: 30, unit: 'minute' }, midnight: false }, measure: ['sessions', 'users', 'duration_avg', 'depth_avg', 'bounce_rate'], attr: 'first', distribution: null }),
   missing: (query) => (query.body.measure?.length ? '' : 'analysis.missing.measure'),
   grains: ALL_GRAINS,
   compare: true,

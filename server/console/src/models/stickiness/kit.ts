@@ -1,9 +1,11 @@
+import type { StickinessBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'stickiness',
-  body: (event) => ({ event: { e: event }, within: null }),
+  body: (event): StickinessBody => ({ event: { e: event }, within: null }),
   missing: (query) => (chosen(query.body.event) ? '' : 'analysis.missing.event'),
   grains: ['hour', 'day', 'week', 'month', 'quarter'],
   compare: true,

@@ -1,9 +1,11 @@
+import type { UserPropertyBody } from '@/api/types'
+
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
 
 const kit: Kit = {
   model: 'user_property',
-  body: () => ({ measures: [], active: null, as_of: null, auto_buckets: [], persona: null }),
+  body: (): UserPropertyBody => ({ measures: [], active: null, as_of: null, auto_buckets: [], persona: null }),
   missing: (query) => {
     const { persona, measures } = query.body
     if (persona && !persona.properties.some((one: { p: string }) => one.p)) return 'analysis.missing.traits'
