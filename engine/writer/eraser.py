@@ -11,7 +11,6 @@ merge.
 from __future__ import annotations
 
 import logging
-import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
@@ -85,7 +84,7 @@ class Eraser:
         self._flusher = flusher
         self._merger = merger
         self._loads: set[int] = set()  # that may bring rows of users erased while they ran
-        self._seen: weakref.WeakKeyDictionary[Source, _Seen] = weakref.WeakKeyDictionary()
+        self._seen: dict[bool, dict[int, tuple[Source, _Seen]]] = {}  # of the sources given last
         self.forgets: list[Forgets] = []
 
     # -- at once -------------------------------------------------------------------------------
@@ -107,22 +106,25 @@ class Eraser:
             erased = self._state.identity.erased
             hidden, version = erased.hidden(), erased.version
         found = []
+        before = self._seen.get(gathered, {})
+        looked: dict[int, tuple[Source, _Seen]] = {}
         for shard, mine in enumerate(sources):
             gone = hidden.get(shard)
             if gone is None:
                 found.append(list(mine))
                 continue
             kinds = (Segment, MemorySource) if gathered else (Segment,)
-            shown = (self._shown(s, gone, version) if isinstance(s, kinds) else s for s in mine)
-            found.append([source for source in shown if source.rows])
+            shown = []
+            for source in mine:
+                if isinstance(source, kinds):
+                    known = _seen_of(source, gone, version, before.get(id(source)))
+                    looked[id(source)] = source, known
+                    source = known.source or source
+                if source.rows:
+                    shown.append(source)
+            found.append(shown)
+        self._seen[gathered] = looked
         return found
-
-    def _shown(self, source: Source, gone: U32, version: int) -> Source:
-        known = self._seen.get(source)
-        if known is None or known.version != version:
-            made = Without(source, gone) if has_any(source, gone) else None
-            known = self._seen[source] = _Seen(version, made)
-        return known.source or source
 
     # -- out of all files ----------------------------------------------------------------------
 
@@ -293,3 +295,9 @@ def by_shard(places: Iterable[tuple[int, int]]) -> Ordinals:
     for shard, ordinal in places:
         found.setdefault(shard, set()).add(ordinal)
     return {shard: np.array(sorted(mine), np.uint32) for shard, mine in found.items()}
+
+
+def _seen_of(source: Source, gone: U32, version: int, known: tuple[Source, _Seen] | None) -> _Seen:
+    if known is not None and known[0] is source and known[1].version == version:
+        return known[1]
+    return _Seen(version, Without(source, gone) if has_any(source, gone) else None)

@@ -68,6 +68,16 @@ def test_merged_segments_are_let_go(engine, query):
     assert engine.query(query).rows == before
 
 
+def test_segments_of_erased_users_are_let_go(engine):
+    engine.people.erase({"user_id": "u1"}, by="test")
+    before = engine.query(ANYBODY).rows
+    old = [weakref.ref(segment) for segment in engine._writer.segments]
+    assert engine.compact() > 0
+    assert engine.query(ANYBODY).rows == before
+    gc.collect()
+    assert [segment() for segment in old if segment() is not None] == []
+
+
 def test_bits_of_days_are_kept_by_segment_and_event(engine):
     for query in (RETENTION, ANYBODY):
         first = engine.query(query).rows
