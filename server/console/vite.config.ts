@@ -6,7 +6,6 @@ import { ElementPlusResolver } from 'unplugin-vue-components/resolvers'
 import ElementPlus from 'unplugin-element-plus/vite'
 import { defineConfig } from 'vitest/config'
 
-
 /** Where the API listens while working on the console: `ZUJI_API=http://127.0.0.1:8107 npm run dev`. */
 const api = process.env.ZUJI_API ?? 'http://127.0.0.1:8107'
 const proxy = Object.fromEntries(

@@ -1,0 +1,23 @@
+export default {
+  credit: 'Credit', value: 'Value',
+  any: { range: 'Range', series: 'Series', bucket: 'Time', value: 'Value', users: 'Users', share: 'Share', cohort: 'Cohort', count: 'Number', step: 'Step', label: 'Event', state: 'State', active: 'Active', page: 'Page', element: 'Element', text: 'Text', column: 'Column', row: 'Row', property: 'Property', layer: 'Layer', event: 'Event', metric_count: 'Times' },
+  prefix: { ttc: 'Time to convert', duration: 'Duration', depth: 'Depth' },
+  funnel: { count: 'Users', rate: 'From the start', step_rate: 'From the step before', dropped: 'Lost', ttc_median: 'Median time', bucket: 'Entered' },
+  retention: { size: 'Users', period: 'Period', returned: 'Came back', rate: 'Rate', metric_count: 'Times' },
+  path: { layer: 'Layer', source: 'From', source_kind: 'Kind', target: 'To', target_kind: 'Kind', count: 'Number' },
+  distribution: { band: 'Band', low: 'From', high: 'Below', is_zero: 'None at all' },
+  interval: { pairs: 'Pairs', users: 'Users', avg: 'Mean', min: 'Shortest', p25: 'Lower quartile', median: 'Median', p75: 'Upper quartile', max: 'Longest', whisker_low: 'Lower whisker', whisker_high: 'Upper whisker', outliers: 'Outliers' },
+  attribution: { touch: 'Touch', name: 'Detail', is_direct: 'Direct', touches: 'Touches', in_paths: 'In paths', conversions: 'Conversions', assisted: 'Assisted', users: 'Users' },
+  session: { sessions: 'Sessions', users: 'Users', per_user: 'Sessions a user', bounces: 'Bounces', bounce_rate: 'Bounce rate', duration_avg: 'Mean duration', duration_median: 'Median duration', duration_p90: '90th percentile of duration', duration_sum: 'Duration in all', depth_avg: 'Mean depth', depth_median: 'Median depth', depth_p90: '90th percentile of depth', depth_sum: 'Events in all', interval: 'Interval' },
+  user_property: { value: 'Value', group_users: 'Group', group_share: 'Share of the group', base_users: 'Base', base_share: 'Share of the base', tgi: 'TGI' },
+  clicks: { clicks: 'Clicks' },
+  ltv: { size: 'Users', period: 'Period', value: 'Value', value_so_far: 'Value so far', per_user: 'A user', payers: 'Payers', payers_so_far: 'Payers so far', per_payer: 'A payer' },
+  stickiness: { periods: 'Active periods', at_least: 'At least so many', at_least_share: 'Share of at least', bucket: 'Period' },
+  rfm: { r: 'R', f: 'F', m: 'M', recency: 'Mean recency (days)', frequency: 'Mean frequency', monetary: 'Mean value', monetary_sum: 'Value in all' },
+  concurrency: { peak: 'Most online', peak_at: 'When', average: 'On average' },
+  words: {
+    current: 'now', previous: 'before', compared: 'compared', node: 'step', other: 'Other steps', dropped: 'Left', entered: 'Came', elsewhere: 'Went elsewhere',
+    new: 'New', returning: 'Returning', resurrected: 'Resurrected', dormant: 'Dormant',
+    important_value: 'Important, keep as they are', important_keep: 'Important, call back', important_develop: 'Important, develop', important_win_back: 'Important, win back', general_value: 'General, keep as they are', general_keep: 'General, call back', general_develop: 'General, develop', general_win_back: 'General, hardly worth it',
+  },
+}

@@ -1,0 +1,23 @@
+export default {
+  credit: '贡献', value: '价值',
+  any: { range: '区间', series: '指标', bucket: '时间', value: '数值', users: '用户数', share: '占比', cohort: '起始时间', count: '数量', step: '步骤', label: '事件', state: '状态', active: '活跃用户', page: '页面', element: '元素', text: '文字', column: '列', row: '行', property: '属性', layer: '层级', event: '事件', metric_count: '次数' },
+  prefix: { ttc: '转化时长', duration: '时长', depth: '深度' },
+  funnel: { count: '人数', rate: '总转化率', step_rate: '步骤转化率', dropped: '流失', ttc_median: '转化时长中位数', bucket: '进入时间' },
+  retention: { size: '起始用户数', period: '周期', returned: '留存用户', rate: '留存率', metric_count: '次数' },
+  path: { layer: '层级', source: '来源', source_kind: '来源类型', target: '去向', target_kind: '去向类型', count: '数量' },
+  distribution: { band: '区间', low: '下限', high: '上限', is_zero: '未发生' },
+  interval: { pairs: '间隔数', users: '用户数', avg: '平均', min: '最短', p25: '下四分位', median: '中位数', p75: '上四分位', max: '最长', whisker_low: '下边缘', whisker_high: '上边缘', outliers: '异常值数' },
+  attribution: { touch: '触点', name: '触点细分', is_direct: '直接转化', touches: '触点次数', in_paths: '路径内触点', conversions: '转化数', assisted: '助攻转化', users: '转化用户' },
+  session: { sessions: '会话数', users: '用户数', per_user: '人均会话数', bounces: '跳出会话', bounce_rate: '跳出率', duration_avg: '平均时长', duration_median: '时长中位数', duration_p90: '时长 90 分位', duration_sum: '总时长', depth_avg: '平均深度', depth_median: '深度中位数', depth_p90: '深度 90 分位', depth_sum: '总事件数', interval: '区间' },
+  user_property: { value: '取值', group_users: '目标用户数', group_share: '目标占比', base_users: '对比用户数', base_share: '对比占比', tgi: 'TGI' },
+  clicks: { clicks: '点击次数' },
+  ltv: { size: '用户数', period: '周期', value: '当期价值', value_so_far: '累计价值', per_user: '人均累计价值', payers: '当期付费用户', payers_so_far: '累计付费用户', per_payer: '付费用户人均' },
+  stickiness: { periods: '活跃周期数', at_least: '至少这么多', at_least_share: '至少占比', bucket: '周期' },
+  rfm: { r: 'R 得分', f: 'F 得分', m: 'M 得分', recency: '平均最近（天）', frequency: '平均频次', monetary: '平均金额', monetary_sum: '总金额' },
+  concurrency: { peak: '最高在线', peak_at: '峰值时刻', average: '平均在线' },
+  words: {
+    current: '当前', previous: '对比期', compared: '对比人群', node: '步骤', other: '其余步骤', dropped: '流失', entered: '进入', elsewhere: '转到其他',
+    new: '新增', returning: '持续活跃', resurrected: '回流', dormant: '沉默',
+    important_value: '重要价值', important_keep: '重要保持', important_develop: '重要发展', important_win_back: '重要挽留', general_value: '一般价值', general_keep: '一般保持', general_develop: '一般发展', general_win_back: '一般挽留',
+  },
+}
