@@ -12,6 +12,8 @@ import { session } from '@/shell/session'
 
 export const AT_ONCE = 4
 const KEPT = 120
+/** What was asked so short a time ago is not asked again when somebody comes back, ms. */
+const FRESH_MS = 20_000
 
 interface Known {
   answer: Answer
@@ -24,6 +26,11 @@ function remember(key: string, one: Known): void {
   known.delete(key)
   known.set(key, one)
   if (known.size > KEPT) known.delete(known.keys().next().value!)
+}
+
+/** Whether two answers say the same, whatever it took to find them. */
+export function same(a: Answer | null, b: Answer): boolean {
+  return a !== null && JSON.stringify([a.columns, a.rows, a.totals]) === JSON.stringify([b.columns, b.rows, b.totals])
 }
 
 export interface Run {
@@ -81,6 +88,10 @@ export function useRuns() {
     const mine = new AbortController()
     stops.set(id, mine)
     const old = known.get(key)
+    if (old && !again && Date.now() - old.at < FRESH_MS) {
+      runs.set(id, shallowReactive({ query, answer: old.answer, busy: false, failure: '', at: old.at }))
+      return
+    }
     runs.set(id, shallowReactive({ query, answer: old?.answer ?? before?.answer ?? null, busy: true, failure: '', at: old?.at ?? before?.at ?? 0 }))
     const state = runs.get(id)!
     queue.put(async () => {
@@ -88,10 +99,11 @@ export function useRuns() {
       try {
         const answer = await ask(query, { signal: mine.signal })
         if (mine.signal.aborted) return
-        state.answer = answer
+        // An equal answer stays the object that is drawn: nothing is drawn anew.
+        if (!same(state.answer, answer)) state.answer = answer
         state.at = Date.now()
         state.failure = ''
-        remember(key, { answer, at: state.at })
+        remember(key, { answer: state.answer!, at: state.at })
       } catch (error) {
         if (mine.signal.aborted || isAbort(error)) return
         state.failure = inWords(error)
