@@ -1,0 +1,87 @@
+"""Building queries by clicking, and reading what the page asked and showed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import zlib
+
+QUESTION, ANSWER = "分析条件", "分析结果"
+
+
+def pick(page, place, name):
+    """Chooses an event or a property by searching, in the picker at this place of the question."""
+    picker = page.get_by_role("region", name=QUESTION).locator("button.pick").nth(place)
+    picker.click()
+    box = page.locator(".pick-popper:visible").get_by_role("combobox")
+    box.fill(name)
+    page.locator(".pick-popper:visible").get_by_role("option").first.wait_for()
+    box.press("Enter")
+    page.locator(".pick-popper:visible").wait_for(state="hidden")
+
+
+def choose(page, label, option):
+    """Takes an option of a select by its label."""
+    page.get_by_role("region", name=QUESTION).get_by_role("combobox", name=label).first.click()
+    page.get_by_role("option", name=option, exact=True).locator("visible=true").first.click()
+
+
+def asked(page):
+    """The query in the page's address."""
+    found = re.search(r"#q=([\w-]+)", page.url)
+    assert found, page.url
+    text = found[1] + "=" * (-len(found[1]) % 4)
+    return json.loads(zlib.decompress(base64.urlsafe_b64decode(text)))["q"]
+
+
+def answered(page, expected):
+    """The query that was asked, once its body has all of ``expected`` and its answer is shown."""
+    region = page.get_by_role("region", name=ANSWER)
+    for _ in range(100):
+        if "#q=" in page.url and has(asked(page)["body"], expected):
+            break
+        page.wait_for_timeout(100)
+    else:
+        shown = json.dumps(asked(page)["body"]) if "#q=" in page.url else "nothing was asked"
+        raise AssertionError(f"asked {shown}, expected {json.dumps(expected)}")
+    page.locator(f"section[aria-label='{ANSWER}'][aria-busy='false']").wait_for()
+    region.locator("table.result tbody tr").first.wait_for()
+    return asked(page)
+
+
+def has(found, expected):
+    """Whether all that is expected is in it, at its place."""
+    if isinstance(expected, dict):
+        return isinstance(found, dict) and all(
+            name in found and has(found[name], value) for name, value in expected.items()
+        )
+    if isinstance(expected, list):
+        return (
+            isinstance(found, list)
+            and len(found) == len(expected)
+            and all(map(has, found, expected))
+        )
+    return found == expected
+
+
+def table(page):
+    """Texts of the rows of the table below the picture."""
+    rows = page.locator("table.result tbody tr").all()
+    return [[cell.strip() for cell in row.locator("td").all_inner_texts()] for row in rows]
+
+
+def compare(shown, answer):
+    """Every whole number of each row of the API's answer stands in the same row of the page."""
+    names = [(column["name"], column["type"]) for column in answer["columns"]]
+    wrong, numbers = [], 0
+    for place, (texts, row) in enumerate(zip(shown, answer["rows"], strict=False)):
+        for (name, kind), value in zip(names, row, strict=True):
+            whole = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not whole or value != int(value) or kind not in ("int64", "float64"):
+                continue
+            numbers += 1
+            if f"{int(value):,}" not in texts and str(int(value)) not in " ".join(texts):
+                wrong.append(f"row {place}: {name} is {value}, shown {texts}")
+    assert numbers, "the answer has no numbers"
+    assert not wrong, "\n".join(wrong[:5])
