@@ -33,6 +33,7 @@ export default defineConfig({
     // Assets in CSS or HTML as data: would be refused by the page's policy (but images).
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    manifest: true, // of scripts/pack.mjs, which takes it away again
     chunkSizeWarningLimit: 900,
     rollupOptions: {
       output: {
