@@ -133,7 +133,7 @@ class Api:
         result = await self.desk.run(
             lambda: project.engine.query(document, cancel=cancel), cancel, _gone(request)
         )
-        return await asyncio.to_thread(answered, result, form)
+        return await asyncio.to_thread(answered, result, form, request)
 
     async def users(self, request: Request) -> Response:
         """``POST /v1/query/users``: ``{"query", "pick"}``, the users behind that cell."""
@@ -146,7 +146,7 @@ class Api:
         result = await self.desk.run(
             lambda: project.engine.users(query, pick, cancel=cancel), cancel, _gone(request)
         )
-        return await asyncio.to_thread(answered, result, form)
+        return await asyncio.to_thread(answered, result, form, request)
 
     async def explain(self, request: Request) -> Response:
         """``POST /v1/query/explain``: what a query would read."""
@@ -172,7 +172,7 @@ class Api:
             return ask(project.engine, text, cancel=cancel)
 
         result = await self.desk.run(work, cancel, _gone(request))
-        return await asyncio.to_thread(answered, result, form)
+        return await asyncio.to_thread(answered, result, form, request)
 
     async def schema(self, request: Request) -> Response:
         """``GET /v1/schema``: all that a query can name."""

@@ -1,13 +1,24 @@
-"""The forms an answer is given in: JSON, CSV, Arrow IPC and Parquet."""
+"""The forms an answer is given in: JSON, CSV, Excel, Arrow IPC and Parquet.
+
+Spreadsheets take a text that begins with ``=`` for a formula, and an event's property may hold any
+text: in Excel's form texts are texts; in CSV ``?safe=1`` puts a ``'`` before them. ``?bom=1`` puts
+the byte order mark first, by which Excel knows UTF-8.
+"""
 
 from __future__ import annotations
 
+import codecs
 import io
-from typing import TYPE_CHECKING
+import math
+from dataclasses import replace
+from datetime import date
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 from starlette.responses import Response
 
 from zuji.engine.errors import InvalidInput
+from zuji.server.api.reading import truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +26,18 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from zuji.engine.query.result import Result
+
+
+FILES = ("xlsx", "arrow", "parquet")
+"""Forms that a browser saves."""
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+SHEET_ROWS = 1 << 20
+CELL_CHARS = 32_767
+"""Both are Excel's."""
+EXACT = 1 << 53
+"""Excel's numbers are doubles: greater ones are texts."""
+FIRST_DATE = "1900-03-01"
+"""Excel takes 1900 for a leap year: dates before are texts."""
 
 
 def _arrow(result: Result) -> bytes:
@@ -35,9 +58,61 @@ def _parquet(result: Result) -> bytes:
     return out.getvalue()
 
 
+def _xlsx(result: Result) -> bytes:
+    from xlsxwriter import Workbook
+
+    if len(result.rows) >= SHEET_ROWS:
+        raise InvalidInput(f"a sheet has at most {SHEET_ROWS:,} rows: take CSV")
+    out = io.BytesIO()
+    book = Workbook(
+        out,
+        {
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+            "nan_inf_to_errors": False,
+        },
+    )
+    sheet = book.add_worksheet()
+    bold, day = book.add_format({"bold": True}), book.add_format({"num_format": "yyyy-mm-dd"})
+    for at, name in enumerate(result.names):
+        sheet.write_string(0, at, name[:CELL_CHARS], bold)
+    for line, row in enumerate(result.rows, 1):
+        for at, value in enumerate(row):
+            _write_cell(sheet, line, at, value, day if result.columns[at].type == "date" else None)
+    sheet.freeze_panes(1, 0)
+    book.close()
+    return out.getvalue()
+
+
+def _write_cell(sheet: Any, line: int, at: int, value: Any, day: Any) -> None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(line, at, value)
+    elif isinstance(value, int | float) and abs(value) <= EXACT:
+        sheet.write_number(line, at, value)
+    elif day is not None and isinstance(value, str) and value >= FIRST_DATE:
+        sheet.write_datetime(line, at, date.fromisoformat(value), day)
+    else:
+        text = value if isinstance(value, str) else _json(value)
+        sheet.write_string(line, at, text[:CELL_CHARS])
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _safe(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula, with a ``'`` before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
 FORMS: dict[str, tuple[str, Callable[[Result], bytes]]] = {
     "json": ("application/json", lambda result: result.to_json().encode()),
     "csv": ("text/csv; charset=utf-8", lambda result: result.to_csv().encode()),
+    "xlsx": ("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx),
     "arrow": ("application/vnd.apache.arrow.stream", _arrow),
     "parquet": ("application/vnd.apache.parquet", _parquet),
 }
@@ -79,10 +154,22 @@ def _weight(parameters: list[str]) -> float:
     return 1.0
 
 
-def answered(result: Result, form: str) -> Response:
-    """A response with the answer."""
+def answered(result: Result, form: str, request: Request) -> Response:
+    """A response with the answer.
+
+    Raises:
+        InvalidInput: more rows than the form has; a parameter that is none.
+    """
     kind, write = FORMS[form]
-    response = Response(write(result), media_type=kind)
-    if form in ("arrow", "parquet"):
+    bom, safe = truth_of(request, "bom"), truth_of(request, "safe")
+    if form == "csv" and safe:
+        columns = [replace(one, name=_safe(one.name)) for one in result.columns]
+        rows = [[_safe(value) for value in row] for row in result.rows]
+        result = replace(result, columns=columns, rows=rows)
+    body = write(result)
+    if form == "csv" and bom:
+        body = codecs.BOM_UTF8 + body
+    response = Response(body, media_type=kind)
+    if form in FILES:
         response.headers["Content-Disposition"] = f'attachment; filename="answer.{form}"'
     return response

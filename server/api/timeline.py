@@ -24,7 +24,7 @@ TEXTS = ("user_id", "device_id", "order", "cursor")
 MANY = ("e", "properties")
 TIMES = ("from", "to", "tz")
 NUMBERS = ("limit",)
-FOREIGN = ("project", "format")
+FOREIGN = ("project", "format", "bom", "safe")
 """Parameters of every request."""
 
 
@@ -54,7 +54,7 @@ class Timelines:
         result = await self._api.desk.run(
             lambda: project.engine.timeline(document, cancel=cancel), cancel, self._gone(request)
         )
-        return await asyncio.to_thread(answered, result, form)
+        return await asyncio.to_thread(answered, result, form, request)
 
 
 def document_of(request: Request) -> dict[str, Any]:

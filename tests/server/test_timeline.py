@@ -52,7 +52,7 @@ def client(data):
     with zuji.open(data) as engine:
         project = OneProject(engine)
         api = Api(Settings(data=str(data)), project, project, Metrics())
-        with TestClient(make_api(api)) as client:
+        with TestClient(make_api(api), base_url="http://127.0.0.1") as client:
             yield client
         api.desk.close()
 
