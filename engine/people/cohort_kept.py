@@ -76,7 +76,7 @@ class KeptCohorts:
     def column(self, view: View, shard: int, name: str, at_ms: int) -> Column | None:
         """Whether each ordinal is a member at an instant; None before the first version."""
         cohort = self.get(name)
-        place = cohort.in_force(None if at_ms >= view.now_ms else at_ms)
+        place = cohort.in_force(at_ms)
         if place is None:
             return None
         return Column(Kind.BOOL, self.mask(view, shard, cohort, place))

@@ -55,10 +55,12 @@ class Asked:
         asked = Time(from_=span.from_ or SINCE_EVER, to=span.to, tz=span.tz, grain="all")
         question = Question(body=self.rule, time=asked)
         self.bound: Bound = bind(question, self.view, context, None)
-        if self.past and self.bound.range.to_ms > self.at_ms + 1:
+        if self.past:
+            self.bound = replace(self.bound, until_ms=self.at_ms + 1)
             own = self.bound.range
-            cut = replace(own, to_ms=max(self.at_ms + 1, own.from_ms + 1))
-            self.bound = replace(self.bound, range=cut)
+            if own.to_ms > self.at_ms + 1:
+                cut = replace(own, to_ms=max(self.at_ms + 1, own.from_ms + 1))
+                self.bound = replace(self.bound, range=cut)
 
     def mask(self, shard: int) -> U8:
         """uint8[users] of a shard: 1 = a member."""

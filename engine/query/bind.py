@@ -38,13 +38,16 @@ _NUMBERS = (Kind.BOOL, Kind.INT, Kind.FLOAT)
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A query with everything that the view adds to it."""
+    """A query with everything that the view adds to it. ``until_ms``: nothing that happened then or
+    later is looked at, wherever an audience looks (of a moment gone by); None: all is.
+    """
 
     query: Envelope
     view: View
     context: Context
     range: Range
     scope: Scope | None
+    until_ms: int | None = None
 
     def where(self, own: Filter | None) -> Filter | None:
         """Filter of rows: the query's, the scope's and the place's own."""

@@ -89,11 +89,11 @@ def _sequence_scan(leaf: DidSequence, bound: Bound) -> Scan:
 
 def _did_scan(leaf: Did, bound: Bound) -> Scan:
     span = resolve_within(leaf.within, bound.range, bound.view.now_ms, "$.audience")
+    to_ms = span.to_ms if bound.until_ms is None else min(span.to_ms, bound.until_ms)
     where = bound.where_in_scope(leaf.events.where)
     columns = columns_of(where, None if leaf.measure is None else leaf.measure[1])
-    return planned(
-        Scan("audience", leaf.events.names, span.from_ms, span.to_ms, where, columns), bound.view
-    )
+    from_ms = min(span.from_ms, to_ms)
+    return planned(Scan("audience", leaf.events.names, from_ms, to_ms, where, columns), bound.view)
 
 
 def _mask(node: Audience, bound: Bound, reader: ShardReader, among: U8 | None = None) -> U8:

@@ -12,7 +12,9 @@ from fractions import Fraction
 import pytest
 
 from tests.oracle import generate
+from tests.oracle.filters import in_audience
 from tests.oracle.models import MODELS
+from tests.oracle.parts import audience
 from tests.oracle.queries import query_of
 from tests.oracle.walltime import local_date, start_of
 from tests.property.pairs import Pair
@@ -214,6 +216,70 @@ def test_every_rule_of_every_day_is_what_a_dict_says(tmp_path, number):
         )
         counted.pop(None, None)
         assert dict(tags.values("layers")["rows"]) == counted
+    finally:
+        pair.close()
+
+
+class Past:
+    """The oracle's project as it was before an instant."""
+
+    def __init__(self, oracle, end):
+        self.oracle, self.end, self.tz = oracle, end, oracle.tz
+
+    def rows_of(self, user):
+        return [row for row in self.oracle.rows_of(user) if row.time < self.end]
+
+    def user_property(self, user, name, at):
+        return self.oracle.user_property(user, name, self.end - 1 if at is None else at)
+
+
+def random_layers(rng):
+    """Layers of random audiences: properties, behaviour, sequences, and all, any, not of these."""
+    values = rng.choice([["a", "b", "c"], [1, 2, 1], [0.5, 2, 3.25], [True, False, True]])
+    layers = [{"v": v, "if": audience(rng, 0)} for v in values[: rng.randint(1, 3)]]
+    return {"kind": "layers", "layers": layers, "days": rng.choice([None, 1, 3, 30])}
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_layers_of_random_audiences_are_those_of_the_oracle(tmp_path, number):
+    case, pair = project(tmp_path, 9_400_000 + number)
+    rng = random.Random(f"layers {number}")
+    tags, oracle = pair.engine.tags, pair.oracle
+    rules, compared, held = {}, 0, 0
+    try:
+        for tried in range(40):
+            rule, name = random_layers(rng), f"t{tried}"
+            try:
+                tags.define({"name": name, "rule": rule, "keep_days": 3000})
+            except InvalidQuery:
+                continue  # a property is not of the kind that the operator needs
+            rules[name] = rule
+        for day in days_of(case, rng):
+            tags.refresh(rules, day=day)
+            hand = ByHand(oracle, case.tz, day)
+            past = Past(oracle, hand.end)
+            for user in oracle.users():
+                own, id_type = ids(user)
+                found = tags.of_user(own, id_type=id_type, day=day)
+                for name, rule in rules.items():
+                    days = rule["days"]
+                    begin = start_of(day - timedelta(days=days - 1), case.tz) if days else -(2**60)
+                    span = (begin, hand.end, case.tz)
+                    expected = None
+                    if hand.known(user):
+                        expected = next(
+                            (
+                                layer["v"]
+                                for layer in rule["layers"]
+                                if in_audience(past, user, layer["if"], span, hand.end - 1)
+                            ),
+                            None,
+                        )
+                    assert found.get(name) == expected, (day, user, rule)
+                    compared += 1
+                    held += expected is not None
+        assert len(rules) > 20
+        assert 0 < held < compared
     finally:
         pair.close()
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyroaring import BitMap
 
 import zuji
-from zuji.engine.calendars import parse_instant
+from zuji.engine.calendars import format_instant, parse_instant
 from zuji.engine.engine import create_project, open_project
 from zuji.engine.errors import Corruption, InvalidInput, InvalidQuery, NotFound, ReadOnly
 from zuji.engine.people.blob import Blob, write_blob
@@ -20,6 +20,9 @@ from zuji.engine.people.cohort_rules import Schedule, wanted_at
 from zuji.engine.storage.files import Files
 
 DAY = 86_400_000
+
+
+ALL = {"p": "user.nothing", "op": "is_not_set"}
 
 
 class Clock:
@@ -151,11 +154,31 @@ def test_a_past_moment_sees_what_had_happened_by_then(engine):
     engine.cohorts.define({"name": "level", "rule": level})
     engine.cohorts.define({"name": "not", "rule": {"did_not": {"e": "pay"}}})
     engine.cohorts.define({"name": "did", "rule": {"did": {"e": "pay"}}})
-    for name, now, then in [("level", 0, 1), ("not", 0, 0), ("did", 60, 30)]:
+    dates = {"from": "2026-10-01", "to": "2026-12-31"}  # the last of them are to come, as of then
+    engine.cohorts.define({"name": "dates", "rule": {"did": {"e": "pay", "within": dates}}})
+    for name, now, then in [("level", 0, 1), ("not", 0, 0), ("did", 60, 30), ("dates", 60, 30)]:
         assert engine.cohorts.show(name)["users"] == now
         assert engine.cohorts.refresh(name, as_of="2026-10-05")["users"] == then
         assert engine.cohorts.show(name)["users"] == now, "the newest version counts"
         assert len(names(engine, name, as_of="2026-10-06")) == then
+
+
+def test_a_past_moment_takes_the_cohorts_of_its_rule_as_they_were(engine, clock):
+    engine.cohorts.load("list", ["u1", "u2"])
+    before = clock.ms
+    clock.ms += 10 * DAY
+    engine.cohorts.load("list", ["u3"])
+    engine.cohorts.define({"name": "of it", "rule": {"all": [{"cohort": "list"}, {"user": ALL}]}})
+    assert names(engine, "of it") == ["u3"]
+    then = format_instant(before + DAY, "UTC")
+    assert engine.cohorts.refresh("of it", as_of=then)["users"] == 2
+    assert names(engine, "of it", as_of=then) == ["u1", "u2"]
+    older = format_instant(before - DAY, "UTC")
+    assert engine.cohorts.refresh("of it", as_of=older)["users"] == 0
+    engine.tags.define({"name": "t", "rule": {
+        "kind": "layers", "layers": [{"v": "in", "if": {"cohort": "list"}}]}})  # fmt: skip
+    engine.tags.refresh(["t"], day=then[:10])
+    assert engine.tags.values("t", day=then[:10])["rows"] == [["in", 2]]
 
 
 def test_no_more_versions_than_asked_for(engine, clock):

@@ -122,7 +122,7 @@ def _score_question(rule: ScoreTag, moment: Moment) -> Bound:
         quantiles=rule.quantiles,
     )
     span = resolve_range(time, moment.view.now_ms, moment.view.tz)
-    return Bound(query, moment.view, moment.context, span, None)
+    return Bound(query, moment.view, moment.context, span, None, moment.end_ms)
 
 
 def _of_cells(rule: ScoreTag, who: Any, cells: Any, users: int) -> Column | None:

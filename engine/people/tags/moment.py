@@ -46,7 +46,7 @@ class Moment:
     def bound(self, days: int | None) -> Bound:
         """A question about the last ``days``, for audiences."""
         span = Range(self.begin_ms(days), self.end_ms, self.view.tz, "all")
-        return Bound(Envelope(body=None), self.view, self.context, span, None)
+        return Bound(Envelope(body=None), self.view, self.context, span, None, self.end_ms)
 
     def reader(self, shard: int) -> ShardReader:
         """Reads a shard, properties of users as of the moment."""
