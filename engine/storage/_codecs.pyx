@@ -63,9 +63,10 @@ cdef extern from "storage/codecs.h" nogil:
 
 
 cdef extern from "storage/part.h" nogil:
+    int ZJ_PART_NO_MEMORY
     int zj_decode_part(
         const uint8_t *data, size_t size, const zj_entry *entry, size_t start, size_t stop, int type, int64_t *out,
-        uint8_t *verified, zj_decode_scratch *s, int *raw,
+        uint8_t *verified, int *raw,
     ) noexcept
 
 
@@ -207,7 +208,6 @@ def decode_part(
     cdef size_t size = <size_t>data.shape[0]
     cdef uint8_t *verified = NULL
     cdef const zj_entry *entries
-    cdef zj_decode_scratch *scratch
     cdef int status
     if not isinstance(pages, np.ndarray) or pages.dtype.itemsize != sizeof(zj_entry):
         raise TypeError("pages must be an array of PAGE_DTYPE")
@@ -223,15 +223,13 @@ def decode_part(
         verified = &verify[page]
     kind = np.dtype(dtype)
     out = np.empty(stop - start, np.float64 if kind == np.float64 else np.int64)
-    cdef int type = _type_of(np.empty(0, kind), "out")
+    cdef int type = _TYPES.get(kind.str, -1)
+    if type < 0:
+        raise TypeError(f"dtype must be uint8, uint16, uint32, int64 or float64, not {kind}")
     cdef int64_t *target = <int64_t *>cnp.PyArray_DATA(out)
     entries = <const zj_entry *>cnp.PyArray_DATA(pages) + page
-    scratch = <zj_decode_scratch *>malloc(sizeof(zj_decode_scratch))
-    if scratch == NULL:
-        raise MemoryError("no memory to decode a page")
     with nogil:
-        status = zj_decode_part(
-            &data[0] if size else NULL, size, entries, start, stop, type, target, verified, scratch, &raw
-        )
-        free(scratch)
+        status = zj_decode_part(&data[0] if size else NULL, size, entries, start, stop, type, target, verified, &raw)
+    if status == ZJ_PART_NO_MEMORY:
+        raise MemoryError("no memory to decode a page")
     return status, None if raw or status else out.astype(kind, copy=False)

@@ -8,6 +8,8 @@
 #ifndef ZUJI_PART_H
 #define ZUJI_PART_H
 
+#include <stdlib.h>
+
 #include "codecs.h"
 
 /* High bits of the patches [from, to) of a section that is not patched itself. REQUIRES: from < to. */
@@ -79,56 +81,68 @@ static void zj_section_part(const uint8_t *in, size_t n, size_t from, size_t to,
     }
 }
 
+#define ZJ_PART_NO_MEMORY (-2)
+
 /* Values [from, to) of sums of differences, modulo 2^64, or 2^32 when `narrow`. */
-static int zj_sums_part(const uint8_t *in, size_t size, size_t n, size_t from, size_t to, int narrow, int64_t *out,
-                        zj_decode_scratch *s) {
+static int zj_sums_part(const uint8_t *in, size_t size, size_t n, size_t from, size_t to, int narrow, int64_t *out) {
     uint64_t sum;
     if (size < 8 || zj_check_section(in + 8, size - 8, n - 1, 1) != 0) return -1;
+    int64_t *deltas = (int64_t *)malloc(to * sizeof *deltas);
+    if (deltas == NULL) return ZJ_PART_NO_MEMORY;
     memcpy(&sum, in, 8);
-    if (to > 1) zj_section_part(in + 8, n - 1, 0, to - 1, s->values);
+    if (to > 1) zj_section_part(in + 8, n - 1, 0, to - 1, deltas);
     for (size_t i = 0; i < to; i++) {
-        if (i) sum += (uint64_t)s->values[i - 1];
+        if (i) sum += (uint64_t)deltas[i - 1];
         if (i >= from) out[i - from] = (int64_t)(narrow ? sum & UINT32_MAX : sum);
     }
+    free(deltas);
     return 0;
 }
 
-static int zj_runs_part(const uint8_t *in, size_t size, size_t n, size_t from, size_t to, int64_t *out,
-                        zj_decode_scratch *s) {
+static int zj_runs_part(const uint8_t *in, size_t size, size_t n, size_t from, size_t to, int64_t *out) {
     size_t runs, total = 0, first = 0, last = 0, begins = 0;
     const uint8_t *lengths;
     if (zj_check_pair(in, size, n, 0, &runs, &lengths) != 0) return -1;
-    zj_read_section_uint32_t(lengths, runs, s->words, s->highs);
+    uint32_t *length = (uint32_t *)malloc(2 * runs * sizeof *length); /* and what patches need */
+    if (length == NULL) return ZJ_PART_NO_MEMORY;
+    zj_read_section_uint32_t(lengths, runs, length, length + runs);
     for (size_t r = 0; r < runs; r++) {
         if (total <= from) {
             first = r;
             begins = total;
         }
         if (total < to) last = r;
-        total += s->words[r];
+        total += length[r];
     }
-    if (total != n) return -1;
-    zj_section_part(in + ZJ_PAIR_HEAD, runs, first, last + 1, s->values);
+    int64_t *value = total == n ? (int64_t *)malloc((last + 1 - first) * sizeof *value) : NULL;
+    if (value == NULL) {
+        free(length);
+        return total == n ? ZJ_PART_NO_MEMORY : -1;
+    }
+    zj_section_part(in + ZJ_PAIR_HEAD, runs, first, last + 1, value);
     size_t at = begins;
     for (size_t r = first; r <= last; r++) {
-        const size_t end = at + s->words[r];
-        for (size_t i = at > from ? at : from; i < end && i < to; i++) out[i - from] = s->values[r - first];
+        const size_t end = at + length[r];
+        for (size_t i = at > from ? at : from; i < end && i < to; i++) out[i - from] = value[r - first];
         at = end;
     }
+    free(length);
+    free(value);
     return 0;
 }
 
-static int zj_dict_part(const uint8_t *in, size_t size, size_t n, size_t from, size_t to, int64_t *out,
-                        zj_decode_scratch *s) {
+static int zj_dict_part(const uint8_t *in, size_t size, size_t n, size_t from, size_t to, int64_t *out) {
+    int64_t table[ZJ_DICT_MAX];
+    uint32_t highs[ZJ_DICT_MAX];
     size_t entries;
     const uint8_t *second;
     if (zj_check_pair(in, size, ZJ_DICT_MAX, n, &entries, &second) != 0) return -1;
     zj_section_part(second, n, from, to, out);
-    zj_read_section_int64_t(in + ZJ_PAIR_HEAD, entries, s->values, s->highs);
+    zj_read_section_int64_t(in + ZJ_PAIR_HEAD, entries, table, highs);
     for (size_t i = 0; i < to - from; i++) {
         const uint16_t code = (uint16_t)out[i];
         if (code >= entries) return -1;
-        out[i] = s->values[code];
+        out[i] = table[code];
     }
     return 0;
 }
@@ -137,7 +151,7 @@ static int zj_dict_part(const uint8_t *in, size_t size, size_t n, size_t from, s
  * caller's to cast to. `verified`: the page's flag, or NULL. Pages that are RAW or RAW_LZ4 are checked and left to
  * the caller, with *raw set. */
 static int zj_decode_part(const uint8_t *data, size_t size, const zj_entry *entry, size_t from, size_t to, int type,
-                          int64_t *out, uint8_t *verified, zj_decode_scratch *s, int *raw) {
+                          int64_t *out, uint8_t *verified, int *raw) {
     static const int64_t limits[5] = {UINT8_MAX, UINT16_MAX, UINT32_MAX, 0, 0};
     const zj_entry e = *entry;
     int status = -1;
@@ -164,14 +178,14 @@ static int zj_decode_part(const uint8_t *data, size_t size, const zj_entry *entr
             zj_section_part(in, e.rows, from, to, out);
             status = 0;
             break;
-        case ZJ_DELTA: status = zj_sums_part(in, e.length, e.rows, from, to, type < ZJ_I64, out, s); break;
-        case ZJ_DELTA32: status = zj_sums_part(in, e.length, e.rows, from, to, 1, out, s); break;
-        case ZJ_RLE: status = zj_runs_part(in, e.length, e.rows, from, to, out, s); break;
-        case ZJ_DICT: status = zj_dict_part(in, e.length, e.rows, from, to, out, s); break;
+        case ZJ_DELTA: status = zj_sums_part(in, e.length, e.rows, from, to, type < ZJ_I64, out); break;
+        case ZJ_DELTA32: status = zj_sums_part(in, e.length, e.rows, from, to, 1, out); break;
+        case ZJ_RLE: status = zj_runs_part(in, e.length, e.rows, from, to, out); break;
+        case ZJ_DICT: status = zj_dict_part(in, e.length, e.rows, from, to, out); break;
         default: break;
     }
     if (status == 0 && type == ZJ_F64) status = zj_finish_floats((double *)out, to - from, e.param);
-    return status == 0 ? ZJ_OK : ZJ_BAD_PAGE;
+    return status == 0 ? ZJ_OK : status == ZJ_PART_NO_MEMORY ? ZJ_PART_NO_MEMORY : ZJ_BAD_PAGE;
 }
 
 #endif

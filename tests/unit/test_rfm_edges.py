@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zuji.engine.query.analyses import rfm
-from zuji.engine.query.analyses.rfm import quantile_edges, scored
+from zuji.engine.query.analyses import rfm_edges
+from zuji.engine.query.analyses.rfm_edges import quantile_edges, scored
 
 QUANTILES = st.lists(
     st.sampled_from([0.07, 0.1, 0.2, 0.25, 0.3, 0.5, 0.6, 0.7, 0.9]), min_size=1, unique=True
@@ -69,12 +69,12 @@ def test_a_share_that_no_double_holds_has_its_exact_rank():
 def test_edges_of_many_users_as_by_sorting(shape, down):
     """A sample says where to look; one that misleads (values in waves) does not harm."""
     rng = np.random.default_rng(4)
-    n = 2 * rfm.MANY_USERS
+    n = 2 * rfm_edges.MANY_USERS
     values = {
         "far": rng.normal(size=n) * 10.0 ** rng.integers(0, 300, n),
         "ties": np.round(rng.normal(size=n), 1),
         "sorted": np.sort(rng.random(n)),
-        "waves": np.where(np.arange(n) % (n // rfm.SAMPLE) == 0, 1e6, rng.random(n)),
+        "waves": np.where(np.arange(n) % (n // rfm_edges.SAMPLE) == 0, 1e6, rng.random(n)),
         "two values": rng.integers(0, 2, n) * 0.5,
         "one value": np.full(n, 2.5),
     }[shape]
