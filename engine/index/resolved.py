@@ -29,7 +29,7 @@ from zuji.engine.storage.gathered import HOME, ORIGIN, STORED, Gathered, Picked
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment import Segment, shared
-from zuji.engine.storage.without import Rewritten, Without, rows_in
+from zuji.engine.storage.without import Rewritten, Without, places_of, rows_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -254,7 +254,7 @@ class Resolved:
         for run in source.runs.values():
             read = shared(run)
             users, offsets = read.users()
-            at = np.flatnonzero(np.isin(users, gone, assume_unique=True))
+            at = places_of(users, gone)
             if not len(at):
                 continue
             ranges = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
