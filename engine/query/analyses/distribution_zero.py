@@ -61,7 +61,7 @@ def populations(
             bound.context.charge(made.user.nbytes + made.group.nbytes)
         return made
 
-    return bound.context.map(work, list(range(len(numbers))))
+    return bound.context.map(work, list(range(len(numbers))), light=not by.by)
 
 
 @dataclass(slots=True)
