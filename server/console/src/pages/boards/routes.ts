@@ -10,4 +10,6 @@ export default [
     meta: { title: 'shell.pages.boards', nav: { group: 'boards', order: 1, icon: DataBoard } },
   },
   { path: '/boards/view', name: 'board', component: () => import('./BoardPage.vue'), meta: { title: 'shell.pages.boards' } },
+  // A short address, for links from elsewhere.
+  { path: '/boards/:id', redirect: (to) => ({ path: '/boards/view', query: { ...to.query, id: to.params.id } }) },
 ] satisfies RouteRecordRaw[]

@@ -12,4 +12,6 @@ export default [
   { path: '/tags/edit', name: 'tag-edit', component: () => import('./EditPage.vue'), meta: { title: 'tags.build' } },
   { path: '/tags/view', name: 'tag', component: () => import('./TagPage.vue'), meta: { title: 'shell.pages.tags' } },
   { path: '/tags/graph', name: 'tag-graph', component: () => import('./GraphPage.vue'), meta: { title: 'tags.graph' } },
+  // A short address, for links from elsewhere.
+  { path: '/tags/:name', redirect: (to) => ({ path: '/tags/view', query: { ...to.query, name: to.params.name } }) },
 ] satisfies RouteRecordRaw[]
