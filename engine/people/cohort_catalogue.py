@@ -6,24 +6,22 @@ writes files anew without somebody. Thread-safe; one change at a time, reading n
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pyroaring import BitMap
 
 from zuji.engine import calendars
 from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
+from zuji.engine.people.catalogue import Catalogue
 from zuji.engine.people.cohort_files import members_of, sections_of
 from zuji.engine.people.cohort_kept import KeptCohorts
 from zuji.engine.people.cohort_rules import MAX_COHORTS, definition_to, nodes_of
 from zuji.engine.people.graph import told
-from zuji.engine.people.store import Store
 from zuji.engine.query.problems import nearest
 from zuji.engine.query.ranges import resolve_moment
-from zuji.engine.storage.cache import serials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from zuji.engine.people.cohort_kept import KeptCohort
     from zuji.engine.people.cohort_rules import Definition, Span
@@ -33,51 +31,29 @@ if TYPE_CHECKING:
     from zuji.engine.storage.cache import ColumnCache
     from zuji.engine.storage.files import Files
 
-KIND: Final = "cohorts"
 Document = dict[str, Any]
 
 
-class Catalogue:
+class CohortCatalogue(Catalogue[KeptCohorts]):
     """All cohorts of a project."""
 
     def __init__(
         self, host: Host, files: Files, directory: str, columns: ColumnCache, *, writable: bool
     ) -> None:
-        self._host = host
-        self._columns = columns
-        self._store = Store(
+        super().__init__(
+            host,
             files,
             directory,
-            KIND,
-            writable=writable,
-            empty={"cohorts": {}},
+            columns,
+            what="cohort",
+            made=KeptCohorts,
             named=_files_named,
+            writable=writable,
         )
-        self._writable = writable
-        self._writing = threading.RLock()
-        self._lock = threading.Lock()
-        self._serials: dict[int, int] = {}
-        self._kept: KeptCohorts | None = None
-
-    def kept(self) -> KeptCohorts:
-        """The cohorts as they are now, for queries: the same object while nothing changes."""
-        state = self._store.now if self._writable else self._store.refresh()
-        with self._lock:
-            if self._kept is None or self._kept.state is not state:
-                self._kept = KeptCohorts(state, self._columns, self._serial_of)
-                for number in set(self._serials) - state.named():
-                    self._columns.gone(self._serials.pop(number))
-            return self._kept
-
-    def _serial_of(self, number: int) -> int:
-        with self._lock:
-            if number not in self._serials:
-                self._serials[number] = next(serials)
-            return self._serials[number]
 
     def scrub(self) -> Iterator[ZujiError]:
         """Reads every byte and yields what is wrong."""
-        yield from self._store.scrub()
+        yield from super().scrub()
         state = self._store.now
         for number in sorted(state.named()):
             try:
@@ -117,40 +93,6 @@ class Catalogue:
         """What each cohort is made of, for the project's graph."""
         kept = self.kept()
         return {("cohort", name): nodes_of(kept.get(name).definition.rule) for name in kept.kinds}
-
-    def delete(self, name: str, *, cascade: bool = False) -> list[str]:
-        """Removes a cohort with its versions, and with ``cascade`` all that is made of it; returns
-        what was removed. Durable on return.
-
-        Raises:
-            NotFound. InvalidInput: something is made of it and ``cascade`` was not given.
-            StorageFull, StorageFailed, ReadOnly.
-        """
-        with self._writing:
-            self._cohort(name)
-            node = ("cohort", name)
-            users = self._host.graph().users_of(node)
-            if users and not cascade:
-                raise InvalidInput(
-                    f"cohort {name!r} is needed by {', '.join(map(told, users))}; delete what is "
-                    "made of it first, or say cascade"
-                )
-            for one in users:
-                if one[0] != "cohort":
-                    self._host.remove(one)
-            self.drop([*(one[1] for one in users if one[0] == "cohort"), name])
-            return [told(one) for one in (*users, node)]
-
-    def drop(self, gone: Iterable[str]) -> None:
-        """Removes cohorts without looking at what is made of them."""
-
-        def edit(whole: Document) -> Document:
-            for each in gone:
-                whole["cohorts"].pop(each, None)
-            return whole
-
-        with self._writing:
-            self._store.change(edit)
 
     # -- versions ------------------------------------------------------------------------------
 
@@ -238,6 +180,9 @@ class Catalogue:
     def _document(self, name: str) -> Document | None:
         found: Document | None = self._store.now.document["cohorts"].get(name)
         return found
+
+    def _check_there(self, name: str) -> None:
+        self._cohort(name)
 
     def _cohort(self, name: str) -> KeptCohort:
         kept = self.kept()

@@ -15,7 +15,7 @@ import numpy as np
 from pyroaring import BitMap
 
 from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
-from zuji.engine.people.cohort_catalogue import Catalogue, moment_of
+from zuji.engine.people.cohort_catalogue import CohortCatalogue, moment_of
 from zuji.engine.people.cohort_making import Asked, estimated, members_by_rule
 from zuji.engine.people.cohort_members import Page, found_by, page_of, place_in
 from zuji.engine.people.cohort_rules import (
@@ -49,7 +49,7 @@ ESTIMATE_SECONDS: Final = 0.25
 Document = dict[str, Any]
 
 
-class Cohorts(Catalogue):
+class Cohorts(CohortCatalogue):
     """All cohorts of a project. ``lookup``: places of many ids at once; ``picked``: the ordinals by
     shard behind a cell of an answer; ``threads``: shards that an estimate looks at together.
     """

@@ -645,3 +645,13 @@ def test_an_export_holds_the_values_and_who_gave_them(engine, clock):
             "values": [{"time_ms": clock.now, "value": "gold", "who": "lin"}],
         },
     ]
+
+
+def test_who_reads_beside_a_writer_sees_what_came_since(engine):
+    engine.tags.define({"name": "since", "rule": {"kind": "manual", "type": "bool"}})
+    engine.flush()
+    folder = Path(engine._writer.directory).parent
+    with open_project(folder, engine.project, mode="r") as reader:
+        assert reader.tags.values("since")["rows"] == []
+        engine.tags.give("since", [("ann", True)], "lin")
+        assert reader.tags.values("since")["rows"] == [[True, 1]]

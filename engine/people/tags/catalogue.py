@@ -6,14 +6,13 @@ in force (docs/format/tags.md). Thread-safe: changes are made one at a time, bes
 
 from __future__ import annotations
 
-import threading
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine import calendars
 from zuji.engine.errors import InvalidInput, NotFound
+from zuji.engine.people.catalogue import Catalogue
 from zuji.engine.people.graph import Node, told
-from zuji.engine.people.store import Store
 from zuji.engine.people.tags.format import sections_of
 from zuji.engine.people.tags.kept import KeptTag, KeptTags
 from zuji.engine.people.tags.question import Question
@@ -29,67 +28,40 @@ from zuji.engine.people.tags.rules import (
 from zuji.engine.query.bind import bind, kind_of
 from zuji.engine.query.problems import nearest
 from zuji.engine.query.virtual.expand import expanded
-from zuji.engine.storage.cache import serials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from zuji.engine.errors import ZujiError
     from zuji.engine.people.tags.host import Host
     from zuji.engine.query.view import View
     from zuji.engine.storage.cache import ColumnCache
     from zuji.engine.storage.files import Files
     from zuji.engine.types import Column, Kind
 
-KIND = "tags"
 Document = dict[str, Any]
 
 
-class TagCatalogue:
+class TagCatalogue(Catalogue[KeptTags]):
     """The tags of a project: what they are, and where their values lie."""
 
     def __init__(
         self, host: Host, files: Files, directory: str, columns: ColumnCache, *, writable: bool
     ) -> None:
-        self._host = host
-        self._columns = columns
-        self._store = Store(
+        super().__init__(
+            host,
             files,
             directory,
-            KIND,
-            writable=writable,
-            empty={"tags": {}},
+            columns,
+            what="tag",
+            made=KeptTags,
             named=_files_named,
+            writable=writable,
         )
-        self._writing = threading.RLock()  # one refresh, load or edit at a time
-        self._lock = threading.Lock()
-        self._serials: dict[int, int] = {}
-        self._kept: KeptTags | None = None
 
     @property
     def version(self) -> int:
         """Changes with every change."""
         return self._store.now.version
-
-    def kept(self) -> KeptTags:
-        """The tags as they are now, for queries: the same object while nothing changes."""
-        state = self._store.now
-        with self._lock:
-            if self._kept is None or self._kept.state is not state:
-                self._kept = KeptTags(state, self._columns, self._serial_of)
-                for number in set(self._serials) - state.named():
-                    self._columns.gone(self._serials.pop(number))
-            return self._kept
-
-    def _serial_of(self, number: int) -> int:
-        with self._lock:
-            if number not in self._serials:
-                self._serials[number] = next(serials)
-            return self._serials[number]
-
-    def scrub(self) -> Iterator[ZujiError]:
-        """Reads every byte and yields what is wrong."""
-        yield from self._store.scrub()
 
     # -- definitions ---------------------------------------------------------------------------
 
@@ -204,37 +176,6 @@ class TagCatalogue:
             self._store.change(edit)
         return self.show(name)
 
-    def delete(self, name: str, *, cascade: bool = False) -> list[str]:
-        """Removes a tag with its values, and with ``cascade`` all that is made of it; returns what
-        was removed. Durable on return.
-
-        Raises:
-            NotFound. InvalidInput: something is made of it and ``cascade`` was not given.
-            StorageFull, StorageFailed, ReadOnly.
-        """
-        with self._writing:
-            self._tag(name)
-            node = ("tag", name)
-            users = self._host.graph().users_of(node)
-            if users and not cascade:
-                raise InvalidInput(
-                    f"tag {name!r} cannot go: {', '.join(map(told, users))} "
-                    f"{'is' if len(users) == 1 else 'are'} made of it; delete "
-                    f"{'that' if len(users) == 1 else 'those'} first, or say cascade"
-                )
-            for one in users:
-                if one[0] != "tag":
-                    self._host.remove(one)
-            gone = [*(one[1] for one in users if one[0] == "tag"), name]
-
-            def edit(whole: Document) -> Document:
-                for each in gone:
-                    whole["tags"].pop(each, None)
-                return whole
-
-            self._store.change(edit)
-            return [told(one) for one in (*users, node)]
-
     def made_of(self) -> dict[Node, frozenset[Node]]:
         """What each tag reads, for the project's graph."""
         return {
@@ -276,6 +217,9 @@ class TagCatalogue:
 
         self._store.change(edit)
         return users
+
+    def _check_there(self, name: str) -> None:
+        self._tag(name)
 
     def _tag(self, name: str) -> KeptTag:
         tags = self.kept().tags
