@@ -99,13 +99,13 @@ class Settings:
     insecure_cookie: bool = _setting(
         False, "", "let people sign in over a network without TLS: passwords can be read on it"
     )
-    # answers
-    query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")
-    query_waiting: int = _setting(64, "queries", "that wait; further ones get 503")
     # upkeep
     upkeep: str = _setting(
         "03:30", "HH:MM", "each day, local: purge erased people, apply time to live; empty: never"
     )
+    # answers
+    query_concurrency: int = _setting(4, "queries", "that run at once; more wait for their turn")
+    query_waiting: int = _setting(64, "queries", "that wait; further ones get 503")
     query_seconds: float = _setting(10.0, "s", "time budget of a query")
 
 
@@ -235,10 +235,10 @@ def _checked(settings: Settings) -> Settings:
     if settings.log_format not in ("text", "json"):
         raise InvalidInput(f"log_format is text or json, not {settings.log_format}")
     zone_ms(settings.sensors_zone)
+    minutes_of(settings.upkeep)
     login_keys(settings.sensors_login_keys)
     if settings.dev:
         _check_loopback(settings)
-    minutes_of(settings.upkeep)
     return settings
 
 
@@ -255,9 +255,6 @@ def zone_ms(text: str) -> int:
     return (-minutes if text[0] == "-" else minutes) * 60_000
 
 
-@lru_cache(8)
-def login_keys(text: str) -> tuple[str, ...]:
-    """Keys of identities that name customers, of ``$identity_bank_cif, $identity_member``.
 def minutes_of(text: str) -> int | None:
     """Minutes after midnight of ``HH:MM``; None of an empty text.
 
@@ -271,6 +268,9 @@ def minutes_of(text: str) -> int | None:
     return int(text[:2]) * 60 + int(text[3:])
 
 
+@lru_cache(8)
+def login_keys(text: str) -> tuple[str, ...]:
+    """Keys of identities that name customers, of ``$identity_bank_cif, $identity_member``.
 
     Raises:
         InvalidInput.
