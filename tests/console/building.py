@@ -12,18 +12,20 @@ QUESTION, ANSWER = "分析条件", "分析结果"
 
 def pick(page, place, name):
     """Chooses an event or a property by searching, in the picker at this place of the question."""
-    picker = page.get_by_role("region", name=QUESTION).locator("button.pick").nth(place)
-    picker.click()
-    box = page.locator(".pick-popper:visible").get_by_role("combobox")
+    question = page.get_by_role("region", name=QUESTION)
+    question.locator("button.pick").filter(has_not_text="筛选条件").nth(place).click()
+    box = page.locator("input[aria-autocomplete=list]").locator("visible=true")
     box.fill(name)
-    page.locator(".pick-popper:visible").get_by_role("option").first.wait_for()
+    page.locator(".list [role=option]").locator("visible=true").first.wait_for()
     box.press("Enter")
-    page.locator(".pick-popper:visible").wait_for(state="hidden")
+    box.wait_for(state="hidden")
 
 
 def choose(page, label, option):
     """Takes an option of a select by its label."""
-    page.get_by_role("region", name=QUESTION).get_by_role("combobox", name=label).first.click()
+    question = page.get_by_role("region", name=QUESTION)
+    box = page.get_by_role("combobox", name=label)
+    question.locator(".el-select__wrapper", has=box).first.click()
     page.get_by_role("option", name=option, exact=True).locator("visible=true").first.click()
 
 
@@ -72,8 +74,13 @@ def table(page):
 
 
 def compare(shown, answer):
-    """Every whole number of each row of the API's answer stands in the same row of the page."""
-    names = [(column["name"], column["type"]) for column in answer["columns"]]
+    """Every whole number of each row of the API's answer stands in the same row of the page;
+    shares and lengths of time are shown in other units.
+    """
+    names = [
+        (column["name"], "" if column["unit"] in ("ms", "ratio") else column["type"])
+        for column in answer["columns"]
+    ]
     wrong, numbers = [], 0
     for place, (texts, row) in enumerate(zip(shown, answer["rows"], strict=False)):
         for (name, kind), value in zip(names, row, strict=True):
