@@ -220,7 +220,8 @@ def _run_npm(node: str, npm: str, folder: Path) -> None:
     """Installs what the build needs, and builds. ``folder``: gets ``node`` and ``npm`` by these
     names, since scripts call each other by them (that of the package has a broken link for npm).
     """
-    for name, line in (("node", f'"{node}"'), ("npm", f'"{node}" "{npm}"')):
+    call_npm = f'"{node}" "{npm}"' if npm.endswith(".js") else f'"{npm}"'
+    for name, line in (("node", f'"{node}"'), ("npm", call_npm)):
         (folder / name).write_text(f'#!/bin/sh\nexec {line} "$@"\n', "utf-8")
         (folder / name).chmod(0o755)
     path = os.pathsep.join((str(folder), os.environ.get("PATH", "")))
@@ -243,7 +244,7 @@ def _run_npm(node: str, npm: str, folder: Path) -> None:
         and not npm_does("install", "--no-save", *quiet)
     ):
         stop(f"npm could not install what {CONSOLE} needs; ZUJI_CONSOLE=skip leaves it out.")
-    if not npm_does("run", "build"):
+    if not npm_does("run", "build") or not (CONSOLE / "dist/index.html").exists():
         stop(f"`npm run build` failed in {CONSOLE}; ZUJI_CONSOLE=skip leaves the console out.")
 
 
