@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 INTERNAL = "internal"
 STATUS: dict[str, int] = {
-    **OF_COLLECTOR,
+    **{code: status for code, status in OF_COLLECTOR.items() if code != "throttled"},
     "bad_body": 400,
     "wrong_password": 401,
     "cross_site": 403,
