@@ -402,6 +402,13 @@ class Engine:
         """What the query would read, and what was ruled out. ``cancel``: as in :meth:`query`."""
         return explain_query(self._pin(), query, scope, self._context(cancel, None, None, None))
 
+    def state(self) -> tuple[object, int | None]:
+        """What stays the same object as long as nothing changed that an answer could show, and the
+        time of the newest event (ms UTC). Whoever keeps it keeps the files of that state.
+        """
+        view = self._pin()
+        return view.sources, view.newest_ms
+
     def snapshot(self) -> Snapshot:
         """A pinned state that later events do not change."""
         return Snapshot(self, self._pin())

@@ -21,6 +21,7 @@ from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
 from zuji.engine.query.context import Cancel
 from zuji.server.accounts.permissions import Action
 from zuji.server.api.administering import Administering
+from zuji.server.api.answers import Answers
 from zuji.server.api.asking import Desk
 from zuji.server.api.callers import Caller, Callers, allow
 from zuji.server.api.cohorts import Grouping
@@ -81,6 +82,7 @@ class Api:
         self._metrics = metrics
         self.desk = Desk(settings, metrics)
         self._signing = Signing(self)
+        self._answers = Answers()
         self._zones: dict[str, str] = {}
         self.ready = False
 
@@ -131,7 +133,14 @@ class Api:
             told = self._told(request, project, document, cancel)
             return StreamingResponse(told, media_type="text/event-stream")
         result = await self.desk.run(
-            lambda: project.engine.query(document, cancel=cancel), cancel, _gone(request)
+            lambda: self._answers.ask(
+                project.name,
+                project.engine,
+                document,
+                lambda: project.engine.query(document, cancel=cancel),
+            ),
+            cancel,
+            _gone(request),
         )
         return await asyncio.to_thread(answered, result, form, request)
 
@@ -198,7 +207,12 @@ class Api:
         async def work() -> None:
             try:
                 result: Result = await self.desk.run(
-                    lambda: project.engine.query(document, cancel=cancel, progress=progress),
+                    lambda: self._answers.ask(
+                        project.name,
+                        project.engine,
+                        document,
+                        lambda: project.engine.query(document, cancel=cancel, progress=progress),
+                    ),
                     cancel,
                     _gone(request),
                 )
