@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zuji
+from tests.server.without_syncs import without_syncs
 from zuji.engine.batch.columns import Rejected
 from zuji.engine.errors import InvalidEvent, StorageFailed
 from zuji.engine.limits import DEFAULT_LIMITS
@@ -131,6 +132,7 @@ def _told(result):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(TAKEN, max_size=6), st.integers(1, 12))
+@without_syncs()
 def test_results_are_those_of_each_part_alone(tmp_path_factory, taken, most):
     """Parts are stored one after the other in the order in which the joined batches have them."""
     from dataclasses import replace

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zuji
+from tests.server.without_syncs import without_syncs
 from zuji.engine.errors import ZujiError
 from zuji.server.collector.joining import Joined
 from zuji.server.collector.message import Request
@@ -65,6 +66,7 @@ BODY = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(BODY, min_size=1, max_size=5))
+@without_syncs()
 def test_a_broken_body_does_not_sink_its_neighbours(tmp_path_factory, bodies):
     folder = tmp_path_factory.mktemp("loose")
     joined = Joined([taken(WHOLE), *map(taken, bodies), taken(WHOLE)])
