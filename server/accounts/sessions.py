@@ -78,8 +78,10 @@ class Sessions:
         self.changed()
         return token
 
-    def find(self, token: str) -> Session | None:
-        """The session of a token, used now; None when there is none, or it has ended."""
+    def find(self, token: str, *, use: bool = True) -> Session | None:
+        """The session of a token; None when there is none, or it has ended. ``use``: it is used
+        now, and so ends later.
+        """
         if not token:
             return None
         self._look()
@@ -90,6 +92,8 @@ class Sessions:
         now, seen = self._clock(), self._seen.get(name, found.created_ms)
         if now - seen > self._idle_ms or now - found.created_ms > self._most_ms:
             return None
+        if not use:
+            return found
         self._seen[name] = now
         if now - self._written.get(name, found.created_ms) >= WRITE_MS:
             self._written[name] = now

@@ -105,6 +105,20 @@ class Callers:
                 raise CrossSite("send X-Zuji-CSRF with what `GET /v1/auth/me` calls csrf")
         return found
 
+    def still(self, request: Request) -> bool:
+        """Whether whoever began a long answer may still have it: the key was not taken back, the
+        session has not ended.
+        """
+        text = bearer(request.headers.get("authorization", ""))
+        token = "" if text else self.token(request)
+        if token and self._sessions is not None:
+            return self._sessions.find(token, use=False) is not None
+        try:
+            self._keys.allowed(text, Kind.READ)
+        except (Unauthorized, Forbidden):
+            return False
+        return True
+
     def token(self, request: Request) -> str:
         """The token in a request's cookie; "" when there is none that counts."""
         if self._sessions is None:

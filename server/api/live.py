@@ -1,8 +1,8 @@
 """``GET /v1/live``: events as they are stored or refused, as server-sent events.
 
 ``event`` with what became of it, ``missed`` when more came than are shown, ``end`` before the
-server ends the stream (the reader was too slow, or the server stops). Comments keep idle streams
-open.
+server ends the stream (the reader was too slow or is signed out, or the server stops). Comments
+keep idle streams open.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zuji.server.plan.live import Live, Watcher
 
 LOOK_S = 1.0
-"""How often a stream looks whether the server stops."""
+"""How often a stream looks whether the server stops, or its reader may not read any more."""
 KEEP_S = 15
 
 
@@ -47,12 +47,12 @@ class Watching:
         values = caller.may(Action.VALUES, project.name)
         watcher = view.watch(asked.get("device", ""), asked.get("user", ""), values=values)
         return StreamingResponse(
-            self._told(view, watcher),
+            self._told(view, watcher, request),
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store"},
         )
 
-    async def _told(self, view: Live, watcher: Watcher) -> AsyncIterator[bytes]:
+    async def _told(self, view: Live, watcher: Watcher, request: Request) -> AsyncIterator[bytes]:
         idle = 0.0
         try:
             yield b": watching\n\n"
@@ -60,6 +60,9 @@ class Watching:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(watcher.came.wait(), LOOK_S)
                 watcher.came.clear()
+                if not self._api.callers.still(request):
+                    yield b'event: end\ndata: {"code": "signed_out"}\n\n'
+                    return
                 waiting = list(watcher.waiting)
                 watcher.waiting.clear()
                 idle = 0.0 if waiting else idle + LOOK_S

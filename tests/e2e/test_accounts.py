@@ -91,10 +91,15 @@ def test_what_the_command_changes_counts_in_a_running_server(live):
     visitor = Visitor(live.api)
     assert visitor.sign_in("lin@bank", password).json()["account"]["role"] == "analyst"
     assert "lin@bank" in zuji_command("account", "list", *place)
-    zuji_command("account", "disable", "lin@bank", *place)
+    assert visitor.set_password(password, "rain on 7 tin roofs").status_code == 200
+    with visitor.client.stream("GET", "/v1/live", headers=visitor.headers) as stream:
+        told = stream.iter_lines()
+        assert next(told) == ": watching"
+        zuji_command("account", "disable", "lin@bank", *place)
+        assert 'data: {"code": "signed_out"}' in list(told)
 
     assert any(visitor.get("/v1/auth/me").status_code == 401 for _ in range(200))
-    assert visitor.sign_in("lin@bank", password).status_code == 401
+    assert visitor.sign_in("lin@bank", "rain on 7 tin roofs").status_code == 401
     zuji_command("account", "enable", "lin@bank", *place)
     again = zuji_command("account", "password", "lin@bank", *place)
     assert again != password
