@@ -97,7 +97,9 @@ class Console:
 
     def key(self, kind, project="bank"):
         """Headers with a new key."""
-        return {"Authorization": f"Bearer {make_key(self.store, project, kind)[1]}"}
+        text = make_key(self.store, project, kind)[1]
+        self.keys._looked = float("-inf")  # LOOK_S later
+        return {"Authorization": f"Bearer {text}"}
 
     def close(self):
         self.api.close()
