@@ -6,6 +6,7 @@ import { bucketLabel, compact, duration, percent } from '@/charts/numbers'
 import { shade } from '@/charts/palette'
 import { msStep } from '@/charts/plots'
 import { setLanguage } from '@/i18n'
+import { complemented } from '@/models/defaults'
 import { KITS } from '@/models/kits'
 import { packed, unpacked } from '@/models/link'
 import { groupPick, pivot, rowsOf, totalsOf } from '@/models/rows'
@@ -61,6 +62,14 @@ describe('picks', () => {
     expect(pickOf('stickiness', { periods: 3, at_least: 2 }, 'at_least')).toEqual({ periods: 3, at_least: true })
     expect(pickOf('rfm', { layer: 'general_keep', users: 1 }, 'users')).toEqual({ layer: 'general_keep' })
     expect(pickOf('concurrency', { bucket: 'b', peak: 0, peak_at: null }, 'peak')).toBeNull()
+  })
+})
+
+describe('queries from elsewhere', () => {
+  it('have what their forms edit, and keep what they say', () => {
+    expect(complemented({ model: 'session', body: { attr: 'last' } }).body).toMatchObject({ attr: 'last', session: {}, events: { e: '*' }, distribution: null })
+    expect(complemented({ model: 'interval', body: { start: { e: 'a' }, cap: null } }).body.cap).toBeNull()
+    expect(complemented({ model: 'event', by: [{ p: 'user.a' }], body: { series: [] } })).toMatchObject({ by: [{ p: 'user.a' }], where: null, body: { formula: [] } })
   })
 })
 

@@ -11,6 +11,7 @@ import { catalogue, dataIsOld, dateIn, dateMoved } from '@/query/catalogue'
 import { clean } from '@/query/clean'
 import { session, zone } from '@/shell/session'
 
+import { complemented } from './defaults'
 import type { Kit, View } from './kit'
 import type { Kept } from './link'
 
@@ -138,7 +139,7 @@ export function useDesk(kit: Kit) {
   }
   /** Puts another query in place; it can be undone. */
   function open({ query, view }: Kept): void {
-    state.doc = { where: null, audience: null, by: [], compare: null, ...copy(query), model: kit.model }
+    state.doc = complemented({ ...copy(query), model: kit.model })
     state.view = copy(view)
     void run()
   }
