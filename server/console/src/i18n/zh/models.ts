@@ -26,7 +26,7 @@ export default {
   },
   user_property: { name: '用户属性', hint: '看用户是谁，以及人群与总体的差异（TGI）', what: '分析方式', groups: '属性分布', persona: '人群画像', group: '目标人群', base: '对比人群（空为全部用户）', traits: '对比属性', addMeasure: '添加数值指标', buckets: '自动分段', active: '活跃限定', activeHint: '只统计时间范围内做过该事件的用户', everybody: '全部用户（点击限定）', atEnd: '所选时间结束时', atDate: '指定日期', all: '全部用户' },
   clicks: {
-    name: '点击热图', hint: '看页面上哪些元素、哪些位置被点击', kind: '查看方式', kinds: { elements: '按元素', grid: '按位置' }, event: '点击事件', eventHint: '不选则为各 SDK 的点击事件', on: '页面', page: '页面属性', element: '元素属性', text: '元素文字', columns: '列数', rowHeight: '行高（像素）', at: '第 {column} 列 第 {row} 行', cell: '点击 {clicks} 次，{users} 人', outline: '底图为页面示意，位置按页面宽度等比缩放', nowhere: '另有 {n} 次点击没有位置', others: '其余位置共 {n} 次',
+    name: '点击热图', hint: '看页面上哪些元素、哪些位置被点击', kind: '查看方式', kinds: { elements: '按元素', grid: '按位置' }, event: '点击事件', eventHint: '不选则为各 SDK 的点击事件', on: '页面', page: '页面属性', element: '元素属性', text: '元素文字', columns: '列数', rowHeight: '行高（像素）', at: '第 {column} 列 第 {row} 行', cell: '点击 {clicks} 次，{users} 人', deeper: '{n} 次点击位于 {px} 像素以下，未画出', outline: '底图为页面示意，位置按页面宽度等比缩放', nowhere: '另有 {n} 次点击没有位置', others: '其余位置共 {n} 次',
   },
   ltv: { name: 'LTV 分析', hint: '看用户进入之后各周期累计带来的价值', enter: '用户进入', enters: { start: '做过某事件', date: '按用户属性日期' }, date: '日期属性', cohort: '起始用户', values: '价值事件', property: '金额属性', times: '按次数', sign: '方向', signs: { '1': '收入', '-1': '支出' }, addValue: '添加价值事件', payers: '{n} 人付费' },
   lifecycle: { name: '生命周期', hint: '看每个周期新增、持续、回流和沉默的用户', event: '活跃事件', states: '新增：历史首次活跃；持续活跃：上一周期也活跃；回流：中断后再次活跃；沉默：上一周期活跃而本周期没有。' },
