@@ -180,6 +180,7 @@ class Library:
                 name,
                 asked.language,
                 project.engine.events(),
+                tz=project.engine.status()["tz"],
                 owner=_owner(caller),
                 by=caller.by,
             )

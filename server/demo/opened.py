@@ -63,7 +63,9 @@ def _prepare(data: Path, settings: Settings) -> str | None:
     with database_of(data, settings.database) as store:
         if not boards.listed(store, PROJECT):
             with reading(data, PROJECT) as engine:
-                templates.make_all(store, PROJECT, own_language(), engine.events())
+                templates.make_all(
+                    store, PROJECT, own_language(), engine.events(), tz=engine.status()["tz"]
+                )
         made = first_administrator(store)
         if made is not None:
             return made[1]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from zuji.engine.calendars import zone
 from zuji.engine.errors import NotFound
 from zuji.server.accounts.book import now_ms
 from zuji.server.library import boards, saved
@@ -295,10 +296,12 @@ def make(
     language: str,
     events: Sequence[Mapping[str, Any]],
     *,
+    tz: str = "UTC",
     owner: str = "",
     by: str = "",
 ) -> dict[str, Any]:
-    """A board of a template. ``events``: of the project, those with most rows first.
+    """A board of a template. ``events``: of the project, those with most rows first. ``tz``: its
+    zone, whose days count.
 
     Raises:
         NotFound: there is no such template.
@@ -308,7 +311,7 @@ def make(
         raise NotFound(f"there is no template {template[:40]!r}: {', '.join(TEMPLATES)}")
     last_ms = max((one["last_ms"] for one in events), default=now_ms())
     stale = now_ms() - last_ms > STALE_MS
-    last = datetime.fromtimestamp(last_ms / 1000, UTC) if stale else None
+    last = datetime.fromtimestamp(last_ms / 1000, zone(tz)) if stale else None
     title = _WORDS[template][0 if language == "zh" else 1]
     making = _Making(store, project, language, events, owner, by, title, last)
     fill(making)
@@ -322,7 +325,9 @@ def make_all(
     language: str,
     events: Sequence[Mapping[str, Any]],
     by: str = "",
+    *,
+    tz: str = "UTC",
 ) -> None:
     """The boards of a new project."""
     for template in TEMPLATES:
-        make(store, project, template, language, events, by=by)
+        make(store, project, template, language, events, tz=tz, by=by)

@@ -322,6 +322,15 @@ def test_boards_of_old_data_look_at_its_last_days(console, ann):
     assert answer["rows"][0][-1] == 1
 
 
+def test_the_last_day_of_old_data_is_one_of_the_projects_zone(console, ann):
+    send(console, BANK, "2018-01-01T02:00:00+08:00")  # still 2017 in UTC
+    board = ann.post(f"/v1/board-templates/overview{AT}", {"language": "en"}).json()
+    first = queries(ann, board)[0]
+    assert first["time"] == {"from": "2018-01-01", "to": "2018-01-01", "grain": "all"}
+    answer = ann.post("/v1/query" + AT, first).json()
+    assert answer["rows"][0][-1] == 1
+
+
 def test_made_again_it_uses_the_analyses_that_it_made_before(ann):
     one, two = (
         ann.post(f"/v1/board-templates/overview{AT}", {"language": "en"}).json() for _ in range(2)
