@@ -24,6 +24,7 @@ import uvicorn
 import uvloop
 
 from zuji.engine.errors import InvalidInput, StorageFailed
+from zuji.server.accounts import passwords
 from zuji.server.accounts.sessions import Sessions
 from zuji.server.api import Api, make_api
 from zuji.server.auth import KeyRing
@@ -101,6 +102,10 @@ class _Process:
                 tasks.append(asyncio.ensure_future(asked.serve()))
                 addresses["api"] = await asked.address()
             await asyncio.to_thread(projects.open_all)
+            if settings.api and not settings.dev:
+                await asyncio.to_thread(passwords.prepare)
+                if settings.insecure_cookie:
+                    log.warning("insecure_cookie: passwords can be read on the network")
             _spare_collections()
             sys.setswitchinterval(SWITCH_S)
             collector.ready = api.ready = True

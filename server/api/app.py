@@ -343,7 +343,7 @@ async def _document(request: Request) -> bytes:
 def _object(document: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(document, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidQuery(f"the body is not a JSON object: {error}") from None
 
 

@@ -19,7 +19,6 @@ from starlette.routing import BaseRoute, Route
 
 import zuji
 from zuji.engine.errors import Overloaded
-from zuji.server.accounts import passwords
 from zuji.server.accounts.book import (
     Account,
     change_account,
@@ -241,11 +240,6 @@ class Signing:
     def close(self) -> None:
         """Waits for what runs."""
         self._pool.shutdown(wait=True)
-
-    @staticmethod
-    def prepare() -> None:
-        """Makes what the first unknown login would wait for; takes 50 ms."""
-        passwords.prepare()
 
 
 _DEV = Account(DEV, DEV, DEV, Role.ADMINISTRATOR, "zh", False, False, 0, None)

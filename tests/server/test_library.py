@@ -344,3 +344,17 @@ def test_a_template_that_is_not_there(ann):
     assert code(answer) == (404, "not_found")
     answer = ann.post(f"/v1/board-templates/overview{AT}", {"language": "fr"})
     assert code(answer) == (400, "invalid_input")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/query", "/v1/query/users", "/v1/sql", "/v1/saved", "/v1/boards", "/v1/cohorts/save"],
+)
+@pytest.mark.parametrize(
+    "body", [b"\xff", b'{"name": "\xff"}', b"[" * 5000, b'{"a":' * 5000, b"", b"1"]
+)
+def test_bytes_that_are_no_json_are_the_askers_fault(ann, path, body):
+    """Invalid UTF-8 in a text was answered as a bug of the server."""
+    answer = ann.ask("POST", path + AT, content=body)
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["code"] in ("invalid_input", "invalid_query")
