@@ -33,9 +33,7 @@ def event(n: int, user: str | None, device: str | None, time: int) -> dict[str, 
     return found | {k: v for k, v in (("user_id", user), ("device_id", device)) if v is not None}
 
 
-def filled(
-    folder: str, events: list[dict[str, Any]], steps: list[str], shared: str
-) -> zuji.Engine:
+def filled(folder: str, events: list[dict[str, Any]], steps: list[str], shared: str) -> zuji.Engine:
     engine = zuji.open(folder, config=CONFIG)
     engine.identity.set_shared_device(shared)
     size = -(-len(events) // len(steps))
