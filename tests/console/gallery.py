@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.console.bank import PROJECT
 from tests.console.building import answered, pick
 from tests.console.places import READY
 from tests.console.site import ADMINISTRATOR, Site, Visitor, chromium
@@ -19,8 +20,8 @@ FOLDER = Path(__file__).parents[2] / "docs" / "img" / "console"
 QUALITY = 60
 MOST_BYTES = 3_000_000
 WIDE, NARROW = 1440, 390
+TEMPLATES = {"board": "overview", "board-banking": "banking"}
 PAGES = {
-    "boards": "/boards",
     "event": "/analysis/event",
     "funnel": "/analysis/funnel",
     "retention": "/analysis/retention",
@@ -37,7 +38,7 @@ PAGES = {
     "quarantine": "/data/quarantine",
     "status": "/settings/status",
 }
-ALSO_NARROW = ("funnel", "retention", "user", "events", "quality")
+ALSO_NARROW = ("board", "funnel", "retention", "user", "events", "quality")
 ALSO_DARK = ("event", "user")
 
 
@@ -58,6 +59,21 @@ def picture(who, path):
     return base64.b64decode(shot["data"])
 
 
+def made_board(browser, site, template):
+    """Makes a board of a template, as somebody does who clicks; its id."""
+    who = Visitor(browser, site, ADMINISTRATOR)
+    ask = who.context.request
+    csrf = ask.get("/v1/auth/me").json()["csrf"]
+    answer = ask.post(
+        f"/v1/board-templates/{template}?project={PROJECT}",
+        data={"language": "zh"},
+        headers={"X-Zuji-CSRF": csrf, "Origin": site.url},
+    )
+    assert answer.ok, answer.text()
+    who.close()
+    return answer.json()["id"]
+
+
 def main(folder):
     from playwright.sync_api import sync_playwright
 
@@ -68,14 +84,19 @@ def main(folder):
         browser = driver.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         try:
             site.start()
+            boards = {
+                name: f"/boards/{made_board(browser, site, template)}"
+                for name, template in TEMPLATES.items()
+            }
+            pages = PAGES | boards
             for suffix, names, how in (
-                ("", PAGES, {"width": WIDE}),
+                ("", pages, {"width": WIDE}),
                 ("-narrow", ALSO_NARROW, {"width": NARROW}),
                 ("-dark", ALSO_DARK, {"width": WIDE, "dark": True}),
             ):
                 who = Visitor(browser, site, ADMINISTRATOR, **how)
                 for name in names:
-                    data = picture(who, PAGES[name])
+                    data = picture(who, pages[name])
                     (folder / f"{name}{suffix}.webp").write_bytes(data)
                     total += len(data)
                     print(f"{name}{suffix}.webp {len(data):,}")
