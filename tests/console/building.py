@@ -8,6 +8,8 @@ import re
 import zlib
 
 QUESTION, ANSWER = "分析条件", "分析结果"
+EDITED_MS = 600
+"""The page asks 250 ms after an edit; until then the answer before it stands there, not busy."""
 
 
 def pick(page, place, name):
@@ -47,6 +49,7 @@ def answered(page, expected):
     else:
         shown = json.dumps(asked(page)["body"]) if "#q=" in page.url else "nothing was asked"
         raise AssertionError(f"asked {shown}, expected {json.dumps(expected)}")
+    page.wait_for_timeout(EDITED_MS)
     page.locator(f"section[aria-label='{ANSWER}'][aria-busy='false']").wait_for()
     region.locator("table.result tbody tr").first.wait_for()
     return asked(page)
@@ -92,3 +95,13 @@ def compare(shown, answer):
                 wrong.append(f"row {place}: {name} is {value}, shown {texts}")
     assert numbers, "the answer has no numbers"
     assert not wrong, "\n".join(wrong[:5])
+
+
+def soon(page, check):
+    """Runs a check until it holds, five seconds long: a page draws when it can."""
+    for _ in range(10):
+        try:
+            return check()
+        except AssertionError:
+            page.wait_for_timeout(500)
+    return check()

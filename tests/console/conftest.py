@@ -33,9 +33,11 @@ def site(tmp_path_factory, dist):
     site.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Chromium without a window."""
+    """Chromium without a window. Its driver keeps an event loop running in this thread, which tests
+    of other folders must not find there: so it ends with each file.
+    """
     found = chromium()
     if found is None:
         pytest.skip("needs Chromium")

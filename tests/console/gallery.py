@@ -70,8 +70,9 @@ def made_board(browser, site, template):
         headers={"X-Zuji-CSRF": csrf, "Origin": site.url},
     )
     assert answer.ok, answer.text()
+    made = answer.json()["id"]
     who.close()
-    return answer.json()["id"]
+    return made
 
 
 def main(folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.console.building import answered, choose, compare, pick, table
+from tests.console.building import answered, choose, compare, pick, soon, table
 from tests.console.places import MODELS
 from tests.console.site import ANALYST, Visitor
 
@@ -103,5 +103,5 @@ def test_a_model_built_by_clicking_shows_the_numbers_of_the_api(analyst, site, m
     build(page)
     query = answered(page, expected)
     assert query["model"] == model
-    compare(table(page), site.ask("/v1/query", query))
+    soon(page, lambda: compare(table(page), site.ask("/v1/query", query)))
     assert analyst.breaches() == []

@@ -242,7 +242,8 @@ def test_every_error_there_is_has_a_status():
         todo += one.__subclasses__()
         if one.__module__.startswith("zuji."):
             known.add(one.code)
-    assert known <= set(STATUS)
+    of_collector = {"throttled"}  # 429 or 503, by the SDK: the API throttles nobody
+    assert known - of_collector <= set(STATUS)
 
 
 @pytest.mark.parametrize(
