@@ -1,12 +1,25 @@
 /** What a model brings: its beginning, its form, its pictures, and which cells have users behind them. */
 import type { Component } from 'vue'
 
-import type { Cell, Column, Grain, Model, Pick, QueryDoc, Row } from '@/api/types'
+import type { Answer, Cell, Column, Grain, Model, Pick, QueryDoc, Row } from '@/api/types'
 
 /** Free JSON of the console that belongs to a query: which picture, and what is chosen in it. */
 export interface View {
   chart?: string
   [more: string]: unknown
+}
+
+/** What every component of pictures is given; `height` and `compact` on boards. */
+export interface PictureProps {
+  answer: Answer
+  chart: string
+  compact?: boolean
+  height?: number
+}
+
+/** What it tells: the users behind a number are wanted. */
+export interface PictureEmits {
+  users: [pick: Pick, title: string]
 }
 
 export interface Kit {
