@@ -38,6 +38,7 @@ from zuji.server.api.people import People
 from zuji.server.api.problems import WithoutBugs, failed, log_bug, refused, said
 from zuji.server.api.profile import Profiles
 from zuji.server.api.quarantine import Quarantine
+from zuji.server.api.reading import body_of
 from zuji.server.api.schema import schema_of
 from zuji.server.api.signing import Signing
 from zuji.server.api.suggesting import Suggesting
@@ -331,13 +332,10 @@ async def _document(request: Request) -> bytes:
     Raises:
         InvalidQuery: it is too long.
     """
-    parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > QUERY_BYTES:
-            raise InvalidQuery(f"a request has at most {QUERY_BYTES:,} bytes")
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        return await body_of(request, QUERY_BYTES)
+    except InvalidInput:
+        raise InvalidQuery(f"a request has at most {QUERY_BYTES:,} bytes") from None
 
 
 def _object(document: bytes) -> dict[str, Any]:

@@ -106,8 +106,7 @@ class Collector:
                 late = False
                 if request.peer in self.standing.wary:
                     key = entrance.protocol.key(request) or ""
-                    self.standing.check(request, key)
-                    late = self.standing.owes(request, key)
+                    late = self.standing.check(request, key)
                 self._take(entrance, request, connection, late=late)
             except ZujiError as error:
                 answer = self._failed(entrance.protocol, request, error)

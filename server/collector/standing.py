@@ -79,15 +79,11 @@ class Standing:
         self._tidied = clock()
         self.wary: Counter[str] = Counter()
 
-    def owes(self, request: Request, key: str) -> bool:
-        """Whether the sender of a request waits behind all others."""
-        return self._debt(self._who(request, key)) is not None
-
-    def check(self, request: Request, key: str) -> None:
-        """Lets a request in.
+    def check(self, request: Request, key: str) -> bool:
+        """Lets a request in. True: its sender owes something, and waits behind all others.
 
         Raises:
-            Throttled: its sender is to wait.
+            Throttled: its sender is to come back later.
         """
         debt = self._debt(self._who(request, key))
         if debt is not None and debt.held:
@@ -97,6 +93,7 @@ class Standing:
                 f"quarantine; more is taken in {wait:.0f} s",
                 wait,
             )
+        return debt is not None
 
     def settle(self, request: Request, key: str, refused: int, stored: int = 0) -> None:
         """A request was answered: so many units of it were refused, so many events stored."""

@@ -51,14 +51,14 @@ def test_more_than_a_burst_waits_until_nothing_is_owed(clock):
     who = made(clock)
     who.settle(asked(), "k", BURST)
     assert waits(who, asked()) == 0
-    assert who.owes(asked(), "k")
+    assert who.check(asked(), "k")
     who.settle(asked(), "k", 1)
     assert waits(who, asked()) == pytest.approx((BURST + 1) / RATE)
     clock.now += standing.BURST_S
     assert waits(who, asked()) == pytest.approx(1 / RATE), "half-way back is not back"
     clock.now += 1 / RATE
     assert waits(who, asked()) == 0
-    assert not who.owes(asked(), "k")
+    assert not who.check(asked(), "k")
     assert not who.wary
 
 
@@ -68,7 +68,7 @@ def test_other_addresses_and_other_keys_go_on(clock):
     assert waits(who, asked(), "k") > 0
     assert waits(who, asked(), "another") == 0
     assert waits(who, asked("10.0.0.2"), "k") == 0
-    assert not who.owes(asked("10.0.0.2"), "k")
+    assert not who.check(asked("10.0.0.2"), "k")
 
 
 def test_stored_events_pay_back(clock):
@@ -79,7 +79,7 @@ def test_stored_events_pay_back(clock):
         who.settle(asked(), "k", 5, 0)
         who.settle(asked(), "k", 0, 5)
         assert waits(who, asked()) == 0
-    assert not who.owes(asked(), "k")
+    assert not who.check(asked(), "k")
 
 
 def test_stored_events_are_no_credit(clock):
@@ -99,7 +99,7 @@ def test_a_rate_of_zero_counts_nothing(clock):
     who = Standing(0, "", clock)
     who.settle(asked(), "k", 10**9)
     assert waits(who, asked()) == 0
-    assert not who.owes(asked(), "k")
+    assert not who.check(asked(), "k")
 
 
 def test_an_ipv6_sender_is_a_network(clock):
