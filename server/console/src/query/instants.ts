@@ -25,3 +25,14 @@ export function toLocal(instant: unknown, zone: string): string {
   const ms = typeof instant === 'number' ? instant : Date.parse(String(instant ?? ''))
   return Number.isFinite(ms) ? new Date(ms + ahead(ms, zone) * 60_000).toISOString().slice(0, 16) : ''
 }
+
+/**
+ * Milliseconds of the first instant of a local day, `2026-10-01`: where midnight does not exist, the one
+ * after it; where there are two, the first. A day that a zone left out begins with the next.
+ */
+export function dayStart(day: string, zone: string): number {
+  const midnight = Date.parse(`${day}T00:00:00Z`)
+  // Clocks change at most once within a day around it: midnight by the clocks before, and by those after.
+  const found = [-86_400_000, 86_400_000].map((by) => midnight - ahead(midnight + by, zone) * 60_000).sort((a, b) => a - b)
+  return found.find((ms) => toLocal(ms, zone).slice(0, 10) >= day) ?? found[1]!
+}

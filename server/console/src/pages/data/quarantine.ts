@@ -1,5 +1,7 @@
 /** Refused events: listing, sending again with changes, discarding. */
 import { get, post, send } from '@/api/client'
+import { dateMoved } from '@/query/catalogue'
+import { dayStart } from '@/query/instants'
 import { zone } from '@/shell/session'
 
 export const PAGE = 200
@@ -37,22 +39,11 @@ export interface Outcome {
   left: Left[]
 }
 
-/** Milliseconds of a local day's start in the project's zone. */
-export function dayStart(day: string): number {
-  const guess = Date.parse(`${day}T00:00:00Z`)
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone: zone.value, hourCycle: 'h23', year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric',
-  }).formatToParts(guess)
-  const part = (type: string) => Number(parts.find((one) => one.type === type)?.value)
-  const local = Date.UTC(part('year'), part('month') - 1, part('day'), part('hour'), part('minute'))
-  return guess - (local - guess)
-}
-
 export function filterOf(reason: string, dates: { from: string; to: string }): Filter {
   return {
     ...(reason ? { reason } : {}),
-    ...(dates.from ? { from_ms: dayStart(dates.from) } : {}),
-    ...(dates.to ? { to_ms: dayStart(dates.to) + 86_400_000 } : {}),
+    ...(dates.from ? { from_ms: dayStart(dates.from, zone.value) } : {}),
+    ...(dates.to ? { to_ms: dayStart(dateMoved(dates.to, 1), zone.value) } : {}),
   }
 }
 
