@@ -77,6 +77,20 @@ KIND_BY_LABEL = {label: kind for kind, label in _LABELS.items()}
 
 
 @dataclass(frozen=True, slots=True)
+class Slices:
+    """Where the values of a column of numbers lie: in which of at most 254 stretches of numbers,
+    which ascend and do not overlap.
+
+    ``codes``: uint8[n], 0 of a row without a value, 255 of NaN, else 1 + its slice. ``least`` and
+    ``greatest``: the ends of each slice, inclusive, of the type of the values.
+    """
+
+    codes: U8
+    least: I64 | F64
+    greatest: I64 | F64
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """Values of one property for the ``n`` rows of one run.
 
@@ -85,6 +99,8 @@ class Column:
     LIST uint32[total] codes, row i owning ``values[offsets[i]:offsets[i+1]]``. Absent rows hold 0
     (LIST: an empty range).
     ``present``: uint8[n] of 0/1, or None when every row has a value.
+    ``slices``: of a column of numbers, in which stretch of numbers each value lies, where a filter
+    may look before it looks at values; None where nobody made them.
     """
 
     kind: Kind
@@ -92,6 +108,7 @@ class Column:
     present: U8 | None = None
     dictionary: Sequence[str] | None = None
     offsets: U32 | None = None
+    slices: Slices | None = None
 
     @property
     def rows(self) -> int:

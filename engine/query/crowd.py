@@ -55,7 +55,7 @@ def members(audience: Audience | None, bound: Bound, reader: ShardReader) -> U8 
     """As :func:`allowed`, of any audience of the query."""
     if audience is None:
         return None
-    mask = np.array(_mask(audience, bound, reader), dtype=np.uint8, order="C")
+    mask = _own(audience, _mask(audience, bound, reader))
     mask[bound.view.nobody(reader.shard)] = 0
     return mask
 
@@ -97,14 +97,17 @@ def _did_scan(leaf: Did, bound: Bound) -> Scan:
 
 
 def _mask(node: Audience, bound: Bound, reader: ShardReader, among: U8 | None = None) -> U8:
-    """uint8[users]; of users who are not ``among`` those given it says nothing that counts."""
+    """uint8[users]; of users who are not ``among`` those given it says nothing that counts. That of
+    a cohort belongs to the cache (:func:`_own`).
+    """
     if isinstance(node, AllUsers):
-        out = np.ones(reader.users, dtype=np.uint8) if among is None else among.copy()
+        out = None if among is None else among.copy()
         for item in sorted(node.items, key=_cost):
-            if not out.any():
-                break
-            out &= _mask(item, bound, reader, out)
-        return out
+            if out is None:
+                out = _own(item, _mask(item, bound, reader))
+            elif out.view(np.bool_).any():
+                out &= _mask(item, bound, reader, out)
+        return np.ones(reader.users, dtype=np.uint8) if out is None else out
     if isinstance(node, AnyUsers):
         left = np.ones(reader.users, dtype=np.uint8) if among is None else among.copy()
         out = np.zeros(reader.users, dtype=np.uint8)
@@ -126,6 +129,11 @@ def _mask(node: Audience, bound: Bound, reader: ShardReader, among: U8 | None = 
         return _sequence(node, bound, reader, among)
     assert isinstance(node, Did)
     return _did(node, bound, reader, among)
+
+
+def _own(node: Audience, mask: U8) -> U8:
+    """The mask of a node as one that may be changed."""
+    return mask.copy() if isinstance(node, InCohort) else mask
 
 
 def _cost(node: Audience) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from zuji.engine import calendars
-from zuji.engine.query import _filter
+from zuji.engine.query import _filter, slices
 from zuji.engine.query.durations import Duration
 from zuji.engine.query.filter_ast import AllOf, AnyOf, Filter, Leaf, Not, Scalar
 from zuji.engine.query.problems import shown
@@ -26,7 +26,7 @@ from zuji.engine.types import Column, Kind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from zuji.engine.types import F64, I64, U8, U32
+    from zuji.engine.types import F64, I64, U8, U32, Slices
 
 Mask = Any
 """uint8[n] of 0/1, or True / False when all rows agree."""
@@ -316,6 +316,9 @@ class _Evaluation:
         bounds = _float_bounds(op, wanted) if floats else _int_bounds(op, wanted)
         if bounds is None:
             return False
+        if column.slices is not None:
+            values: Any = column.values
+            return slices.between(column.slices, values, *bounds)
         if floats:
             return _filter.between_f64(
                 np.ascontiguousarray(column.values, np.float64), column.present, *bounds
@@ -430,6 +433,8 @@ def _float_bounds(op: str, wanted: list[Any]) -> tuple[float, float] | None:
 
 
 def _member(wanted: list[Any], column: Column) -> Mask:
+    if column.slices is not None and len(wanted) <= FEW_CODES:
+        return _one_of_few(wanted, column, column.slices)
     if column.kind == Kind.FLOAT:
         exact = sorted({float(value) for value in wanted if float(value) == value})
         floats: F64 = np.array(exact, np.float64)
@@ -439,6 +444,17 @@ def _member(wanted: list[Any], column: Column) -> Mask:
     ints: I64 = np.array(whole, np.int64)
     own: I64 = np.ascontiguousarray(column.values, np.int64)
     return _filter.member_i64(own, column.present, ints) if whole else False
+
+
+def _one_of_few(wanted: list[Any], column: Column, stretches: Slices) -> Mask:
+    mask = np.zeros(column.rows, np.uint8)
+    bounds_of: Any = _float_bounds if column.kind == Kind.FLOAT else _int_bounds
+    values: Any = column.values
+    for value in wanted:
+        bounds = bounds_of("eq", [value])
+        if bounds is not None:
+            _filter.or_into(mask, slices.between(stretches, values, *bounds))
+    return mask
 
 
 # -------------------------------------------------------------------------------- over zone maps

@@ -11,7 +11,7 @@ pure functions over immutable sources; the caches have their own locks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -187,13 +187,21 @@ def fitted(column: Column, users: int) -> Column:
         offsets = np.concatenate([column.offsets, ends])
         return Column(column.kind, column.values, present, column.dictionary, offsets)
     values = np.concatenate([column.values, np.zeros(more, column.values.dtype)])
-    return Column(column.kind, values, present, column.dictionary)
+    slices = column.slices
+    if slices is not None:
+        codes = np.concatenate([slices.codes, np.zeros(more, np.uint8)])
+        slices = replace(slices, codes=codes)
+    return Column(column.kind, values, present, column.dictionary, slices=slices)
 
 
 def _shorter(column: Column, users: int) -> Column:
     present = None if column.present is None else column.present[:users]
     if column.offsets is None:
-        return Column(column.kind, column.values[:users], present, column.dictionary)
+        slices = column.slices
+        if slices is not None:
+            slices = replace(slices, codes=slices.codes[:users])
+        values = column.values[:users]
+        return Column(column.kind, values, present, column.dictionary, slices=slices)
     offsets = column.offsets[: users + 1]
     return Column(column.kind, column.values[: offsets[-1]], present, column.dictionary, offsets)
 

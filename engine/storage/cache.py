@@ -141,5 +141,7 @@ def _frozen_bytes(value: Any) -> int:
     if isinstance(value, tuple):
         return sum(_frozen_bytes(part) for part in value)
     if isinstance(value, Column):
-        return sum(_frozen_bytes(part) for part in (value.values, value.present, value.offsets))
+        codes = None if value.slices is None else value.slices.codes
+        parts = (value.values, value.present, value.offsets, codes)
+        return sum(_frozen_bytes(part) for part in parts)
     return 0

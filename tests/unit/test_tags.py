@@ -261,6 +261,23 @@ def test_users_who_came_after_a_day_have_no_value(engine):
     assert asked(engine, audience={"tag": "level", "op": "ne", "v": "high"}) == [[2]]
 
 
+def test_filters_of_numbers_with_more_users_than_a_day_had(engine):
+    """More users than the column was made for, in small and in large steps."""
+    tags = engine.tags
+    tags.refresh(["spend"], day="2026-10-08")
+    total = {"tag": "spend", "op": "gte", "v": 35}
+    for step in (0, 3, 2000):
+        engine.append([paid(f"new {step} {n}", 9, 1000) for n in range(step)])
+        assert asked(engine, audience=total) == [[4]]
+        assert asked(engine, audience={"tag": "spend", "op": "eq", "v": 7}) == [[1]]
+        assert asked(engine, audience={"tag": "spend", "op": "in", "v": [7, 100, 8]}) == [[2]]
+        assert asked(engine, audience={"tag": "spend", "op": "between", "v": [8, 99]}) == [[3]]
+    assert asked(engine, audience={"tag": "spend", "op": "is_not_set"}) == [[2003]]
+    assert asked(engine, audience={"tag": "spend", "op": "lt", "v": 35}) == [[1]]
+    assert asked(engine, audience={"not": total}) == [[2004]]
+    assert asked(engine, audience={"all": [total, {"tag": "spend", "op": "lt", "v": 50}]}) == [[3]]
+
+
 def test_a_view_is_not_changed_by_a_refresh(engine):
     engine.tags.refresh(["level"], day="2026-10-08")
     query = {
@@ -586,6 +603,8 @@ def test_forgotten_users_leave_no_byte(engine):
     tags, folder = engine.tags, engine._writer.directory + "/people"
     tags.define({"name": "secret", "rule": {"kind": "imported", "type": "string"}})
     tags.load("secret", [("ann", "NEVER-SEEN-ELSEWHERE"), ("bob", "other")])
+    number = 0x11223344_55667788  # the end of a slice, which stands in the file as it is
+    tags.load("agency", [("ann", number), ("bob", 3)])
     tags.define({"name": "note", "rule": {"kind": "manual", "type": "string"}})
     tags.give("note", [("ann", "ONLY-ANNS-NOTE"), ("bob", "bobs")], "lin")
     tags.give("note", [("ann", "ONLY-ANNS-NOTE")] * 300, "lin")
@@ -598,7 +617,9 @@ def test_forgotten_users_leave_no_byte(engine):
         return any(text in Path(file).read_bytes() for file in files)
 
     assert holds(b"ONLY-ANNS-NOTE")
-    assert tags.forget({shard: np.array([ordinal], np.uint32)}) >= 3
+    assert holds(number.to_bytes(8, "little"))
+    assert tags.forget({shard: np.array([ordinal], np.uint32)}) >= 4
+    assert not holds(number.to_bytes(8, "little"))
     assert not holds(b"ONLY-ANNS-NOTE")
     assert not holds(b"NEVER-SEEN-ELSEWHERE")
     assert tags.of_user("ann") == {}
@@ -625,7 +646,10 @@ def test_a_value_of_a_device_is_its_owners_who_has_none(engine):
     assert tags.of_user("d1", id_type="device_id")["agency"] == 5
     assert dict(tags.values("agency")["rows"]) == {5: 1, 7: 1}
     assert asked(engine, audience={"tag": "agency", "op": "eq", "v": 5}) == [[5]]
+    assert asked(engine, audience={"tag": "agency", "op": "gte", "v": 6}) == [[3]]
+    assert asked(engine, audience={"tag": "agency", "op": "between", "v": [4, 6]}) == [[5]]
     engine.compact()
+    assert asked(engine, audience={"tag": "agency", "op": "lte", "v": 6}) == [[5]]
     assert dict(tags.values("agency")["rows"]) == {5: 1, 7: 1}
     tags.give("vip", [("d1", "gold")], "lin", id_type="device_id")
     assert tags.of_user("ann")["vip"] == "gold"

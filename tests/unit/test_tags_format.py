@@ -113,6 +113,54 @@ def test_a_flipped_bit_is_damage_or_harmless(tmp_path):
     assert detected > len(raw)
 
 
+@pytest.mark.parametrize("kind", [Kind.INT, Kind.FLOAT])
+def test_a_flipped_bit_of_numbers_is_damage_or_harmless(tmp_path, kind):
+    values = [5, None, -7, 0, 2**40]
+    blob = written(tmp_path, *sections_of(kind, [column(kind, values)], [5]))
+    path = blob.path
+    raw = bytearray((tmp_path / "1.zblob").read_bytes())
+    detected = 0
+    for at in range(len(raw)):
+        raw[at] ^= 4
+        (tmp_path / "1.zblob").write_bytes(raw)
+        try:
+            assert told(column_of(Blob(Files(), path, 1), kind, 0)) == values
+        except (Corruption, UnsupportedFormat):
+            detected += 1
+        raw[at] ^= 4
+    assert detected > len(raw) / 2
+
+
+@pytest.mark.parametrize("kind", [Kind.INT, Kind.FLOAT, Kind.DATETIME])
+def test_numbers_are_read_with_their_slices(tmp_path, kind):
+    shards = [[5, None, -7, 5], [None], [9]]
+    blob = written(tmp_path, *sections_of(kind, [column(kind, s) for s in shards], [4, 1, 1]))
+    found = column_of(blob, kind, 0).slices
+    assert found.codes.tolist() == [2, 0, 1, 2]
+    other = column_of(blob, kind, 2).slices
+    assert other.codes.tolist() == [3]
+    for slices in (found, other):
+        assert [slices.least.tolist(), slices.greatest.tolist()] == [[-7, 5, 9], [-7, 5, 9]]
+    assert column_of(blob, kind, 1) is None
+
+
+@pytest.mark.parametrize("damage", ["short", "turned", "many", "none", "code"])
+def test_slices_that_cannot_be_are_damage(tmp_path, damage):
+    sections, meta = sections_of(Kind.INT, [column(Kind.INT, [1, 2, 3, None])], [4])
+    assert meta["slices"] == 3
+    ends = np.frombuffer(sections[0], "<i8")
+    if damage == "short":
+        sections[0] = sections[0][:-8]
+    elif damage == "turned":
+        sections[0] = ends[::-1].tobytes()
+    elif damage in ("many", "none"):
+        meta["slices"] = 255 if damage == "many" else 0
+    else:
+        sections[0], meta["slices"] = ends[[0, 1, 3, 4]].tobytes(), 2
+    with pytest.raises(Corruption, match="slices"):
+        column_of(written(tmp_path, sections, meta), Kind.INT, 0)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -131,10 +179,11 @@ def test_a_meta_that_does_not_fit_is_damage(tmp_path, change):
         column_of(written(tmp_path, sections, {**meta, **change}), Kind.STRING, 0)
 
 
-def test_a_later_form_is_not_read(tmp_path):
-    sections, meta = sections_of(Kind.BOOL, [column(Kind.BOOL, [True])], [1])
+@pytest.mark.parametrize("kind", [Kind.BOOL, Kind.INT])
+def test_a_later_form_is_not_read(tmp_path, kind):
+    sections, meta = sections_of(kind, [column(kind, [True])], [1])
     with pytest.raises(UnsupportedFormat):
-        column_of(written(tmp_path, sections, {**meta, "form": 2}), Kind.BOOL, 0)
+        column_of(written(tmp_path, sections, {**meta, "form": meta["form"] + 1}), kind, 0)
 
 
 EDITS = [

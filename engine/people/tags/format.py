@@ -1,9 +1,11 @@
 """The values of one tag on one day: a column a shard, in one blob file. docs/format/tags.md.
 
 Texts and truths are codes, 0 being no value, as narrow as the number of values allows; numbers and
-instants are values beside a byte a user that says who has one. All are packed in checked pages
+instants are values beside a byte a user, the slice that the value lies in
+(:mod:`zuji.engine.query.slices`), 0 being no value. All are packed in checked pages
 (:mod:`zuji.engine.storage.codecs`). The dictionary holds the used texts of all shards, sorted by
-bytes. Reading a shard decodes that shard. Thread-safe: functions only. O(users).
+bytes; of numbers the ends of the slices. Form 1 had no slices: its byte says who has a value.
+Reading a shard decodes that shard. Thread-safe: functions only. O(users).
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from zuji.engine.errors import Corruption, UnsupportedFormat
+from zuji.engine.query.slices import MOST, NAN, sliced
 from zuji.engine.storage.codecs import (
     PAGE_DTYPE,
     PAGE_ROWS,
@@ -25,7 +28,8 @@ from zuji.engine.storage.codecs import (
     encode_ints,
 )
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary, merge_sorted, sort_used
-from zuji.engine.types import Column, Kind
+from zuji.engine.storage.frame import DTYPES
+from zuji.engine.types import Column, Kind, Slices
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +37,9 @@ if TYPE_CHECKING:
     from zuji.engine.people.blob import Blob
     from zuji.engine.types import U8
 
-FORM: Final = 1
+FORM: Final = {Kind.STRING: 1, Kind.BOOL: 1, Kind.INT: 2, Kind.FLOAT: 2, Kind.DATETIME: 2}
 """Changes with the layout of the sections."""
+_SLICED: Final = 2
 _DICTIONARY: Final = 0
 _OF_SHARD: Final = 4
 """Sections a shard: values, their pages; who has one, its pages. The dictionary's come first."""
@@ -47,6 +52,8 @@ def sections_of(
     """Sections and meta of a blob. ``columns``: one a shard, None where nobody has a value;
     ``users``: ordinals of each shard.
     """
+    if kind not in (Kind.STRING, Kind.BOOL):
+        return _sections_of_numbers(kind, columns, users)
     merged, tables = _merged(columns) if kind == Kind.STRING else (Dictionary.of(()), [])
     lengths = np.diff(merged.offsets).astype("<u4").tobytes()
     data, pages = encode_bytes(lengths + merged.data[: int(merged.offsets[-1])].tobytes())
@@ -60,29 +67,52 @@ def sections_of(
         has = np.ones(column.rows, np.uint8) if column.present is None else column.present
         values: Any = column.values
         known.append(int(np.count_nonzero(has)))
-        if kind in (Kind.STRING, Kind.BOOL):
-            codes = tables[shard][values] if kind == Kind.STRING else values
-            codes = (codes.astype(np.uint32) + np.uint32(1)) * has
-            narrow = codes.astype(_code_type(2 if kind == Kind.BOOL else len(merged)))
-            data, pages = encode_ints(narrow)
-            sections += [data, pages.tobytes(), b"", b""]
-            continue
-        if kind == Kind.FLOAT:
-            data, pages = encode_floats(np.ascontiguousarray(values * has, np.float64))
-        else:
-            data, pages = encode_ints(np.ascontiguousarray(values * has, np.int64))
-        sections += [data, pages.tobytes()]
-        data, pages = encode_ints(np.ascontiguousarray(has, np.uint8))
-        sections += [data, pages.tobytes()]
-    meta = {
-        "form": FORM,
-        "kind": kind.label,
-        "users": list(map(int, users)),
-        "known": known,
+        codes = tables[shard][values] if kind == Kind.STRING else values
+        codes = (codes.astype(np.uint32) + np.uint32(1)) * has
+        narrow = codes.astype(_code_type(2 if kind == Kind.BOOL else len(merged)))
+        data, pages = encode_ints(narrow)
+        sections += [data, pages.tobytes(), b"", b""]
+    return sections, {
+        **_meta(kind, users, known),
         "values": len(merged),
         "dictionary_bytes": 4 * len(merged) + int(merged.offsets[-1]),
     }
-    return sections, meta
+
+
+def _sections_of_numbers(
+    kind: Kind, columns: Sequence[Column | None], users: Sequence[int]
+) -> tuple[list[bytes], dict[str, Any]]:
+    encode: Any = encode_floats if kind == Kind.FLOAT else encode_ints
+    slices = sliced(columns)
+    ends = next((one for one in slices if one is not None), None)
+    sections = [b"" if ends is None else _ends_to(ends), b""]
+    known: list[int] = []
+    for column, mine in zip(columns, slices, strict=True):
+        if column is None or mine is None:
+            sections += [b""] * _OF_SHARD
+            known.append(0)
+            continue
+        values: Any = column.values
+        if column.present is not None:
+            values = values * column.present
+        known.append(int(np.count_nonzero(mine.codes)))
+        data, pages = encode(np.ascontiguousarray(values, DTYPES[kind]))
+        sections += [data, pages.tobytes()]
+        data, pages = encode_ints(mine.codes)
+        sections += [data, pages.tobytes()]
+    return sections, {
+        **_meta(kind, users, known),
+        "slices": 0 if ends is None else len(ends.least),
+    }
+
+
+def _meta(kind: Kind, users: Sequence[int], known: list[int]) -> dict[str, Any]:
+    return {
+        "form": FORM[kind],
+        "kind": kind.label,
+        "users": list(map(int, users)),
+        "known": known,
+    }
 
 
 def column_of(blob: Blob, kind: Kind, shard: int) -> Column | None:
@@ -106,13 +136,27 @@ def column_of(blob: Blob, kind: Kind, shard: int) -> Column | None:
         present = None if known == users else has
         dictionary = dictionary_of(blob) if kind == Kind.STRING else None
         return Column(kind, codes, present, dictionary)
-    found: Any = np.empty(users, np.float64 if kind == Kind.FLOAT else np.int64)
+    found: Any = np.empty(users, DTYPES[kind])
     _decode(blob, at, found)
-    if known == users:
-        return Column(kind, found)
-    present = np.empty(users, np.uint8)
-    _decode(blob, at + 2, present)
-    return Column(kind, found, present)
+    if blob.meta["form"] < _SLICED:
+        if known == users:
+            return Column(kind, found)
+        present = np.empty(users, np.uint8)
+        _decode(blob, at + 2, present)
+        return Column(kind, found, present)
+    mine = np.empty(users, np.uint8)
+    _decode(blob, at + 2, mine)
+    least, greatest = _ends_of(blob, kind)
+    if np.any((mine > len(least)) & (mine != NAN)):
+        raise Corruption("a tag has a value beyond its slices", blob.path)
+    has = None if known == users else (mine != 0).view(np.uint8)
+    return Column(kind, found, has, slices=Slices(mine, least, greatest))
+
+
+def users_of(blob: Blob, shard: int) -> int:
+    """Rows of a shard."""
+    users = blob.meta["users"]
+    return int(users[shard]) if shard < len(users) else 0
 
 
 def known_of(blob: Blob) -> int:
@@ -137,10 +181,28 @@ def dictionary_of(blob: Blob) -> Dictionary:
     return Dictionary(np.frombuffer(raw, np.uint8, offset=4 * count), offsets, ordered=True)
 
 
+def _ends_to(slices: Slices) -> bytes:
+    ends: Any = np.concatenate([slices.least, slices.greatest])
+    raw: bytes = ends.astype(ends.dtype.newbyteorder("<")).tobytes()
+    return raw
+
+
+def _ends_of(blob: Blob, kind: Kind) -> tuple[Any, Any]:
+    """Least and greatest number of each slice."""
+    raw, count = blob.section(_DICTIONARY), int(blob.meta["slices"])
+    if not 0 <= count <= MOST or len(raw) != 16 * count:
+        raise Corruption("the slices of a tag have a wrong length", blob.path)
+    ends: Any = np.frombuffer(raw, np.dtype(DTYPES[kind]).newbyteorder("<"))
+    least, greatest = ends[:count].astype(DTYPES[kind]), ends[count:].astype(DTYPES[kind])
+    if np.any(~(least <= greatest)) or np.any(~(greatest[:-1] < least[1:])):
+        raise Corruption("the slices of a tag do not ascend", blob.path)
+    return least, greatest
+
+
 def _told(blob: Blob, kind: Kind, shard: int) -> tuple[int, int]:
     """Users of a shard, and how many have a value."""
     meta = blob.meta
-    if meta.get("form", FORM + 1) > FORM:
+    if meta.get("form", FORM[kind] + 1) > FORM[kind]:
         raise UnsupportedFormat(f"{blob.path} has values of tags in a form of a later release")
     if meta["kind"] != kind.label or blob.sections != _FIRST + _OF_SHARD * len(meta["users"]):
         raise Corruption("the file does not hold what the catalogue says", blob.path)

@@ -2,9 +2,10 @@
 
 A value counts from its day on, until a later day has one: the value in force at an instant is that
 of the newest day up to the instant's own, in the project's zone. Manual tags change with each edit.
-Decoded columns are kept in the engine's cache. Ordinals in files are those of when they were
-written: a user who is somebody else's by now gives the owner the value, where the owner has none.
-Immutable; thread-safe.
+Decoded columns are kept in the engine's cache, with room for users who come later, so that a view
+of some more users costs no copy. Ordinals in files are those of when they were
+written: a user who is somebody else's by now gives the owner the value, where the owner has none
+(:mod:`owned`). Immutable; thread-safe.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import threading
 from bisect import bisect_right
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from zuji.engine import calendars
-from zuji.engine.people.tags.format import column_of
+from zuji.engine.people.tags.format import column_of, users_of
 from zuji.engine.people.tags.given import Edit, edits_of, histories
+from zuji.engine.people.tags.owned import moved, owned
 from zuji.engine.people.tags.rules import Manual, definition_from, parts_of_rule
 from zuji.engine.query.kernels._streams import asof
 from zuji.engine.query.mark_names import COHORT, TAG
@@ -36,6 +38,10 @@ if TYPE_CHECKING:
     from zuji.engine.query.users import History
     from zuji.engine.query.view import View
     from zuji.engine.storage.cache import ColumnCache
+
+
+_STEP: Final = 16
+"""A column has room for one user more in so many; then it is made anew."""
 
 
 class KeptTag:
@@ -74,6 +80,7 @@ class KeptTags:
         self.kinds: dict[str, Kind] = {name: one.kind for name, one in self.tags.items()}
         self._lock = threading.Lock()
         self._histories: dict[str, list[History | None]] = {}
+        self._last: dict[tuple[str, int], tuple[int, Column]] = {}
 
     def reads(self, name: str) -> Iterable[str]:
         """Properties and marks that a tag is made of."""
@@ -88,11 +95,11 @@ class KeptTags:
         """Value of each ordinal in force at an instant."""
         tag = self.tags[name]
         if tag.manual:
-            return _owned(view, shard, lambda s: self._edited(view, s, name, at_ms))
+            return owned(view, shard, lambda s: self._edited(view, s, name, at_ms))
         place = tag.in_force(calendars.local_date(at_ms, view.tz))
         if place is None:
             return None
-        return _owned(view, shard, partial(self._of_place, view, tag, place))
+        return self._owned(view, shard, tag, place)
 
     def of_day(self, view: View, shard: int, name: str, day: date) -> Column | None:
         """Value of each ordinal that was made for a day; None also when there is no such day."""
@@ -127,23 +134,46 @@ class KeptTags:
 
     def _of_file(self, tag: KeptTag, place: int, shard: int, users: int) -> Column | None:
         number = tag.files[place]
-        column: Column | None = self._columns.get(
-            (self._serial_of(number), "tag", str(shard)),
-            lambda: column_of(self.state.blob(number), tag.kind, shard),
-        )
+        blob = self.state.blob(number)
+        room = _room(users_of(blob, shard), users)
+
+        def made() -> Column | None:
+            column = column_of(blob, tag.kind, shard)
+            return None if column is None else fitted(column, room)
+
+        key = (self._serial_of(number), "tag", f"{shard} {room}")
+        column: Column | None = self._columns.get(key, made)
         return None if column is None else fitted(column, users)
 
     def _of_place(self, view: View, tag: KeptTag, place: int, shard: int) -> Column | None:
         return self._of_file(tag, place, shard, view.users[shard])
 
+    def _owned(self, view: View, shard: int, tag: KeptTag, place: int) -> Column | None:
+        """The values of a day, as whose they are by now."""
+        mine = partial(self._of_place, view, tag, place)
+        if not moved(view):
+            return mine(shard)
+        key = ("tag", tag.files[place], shard)
+        found: Column | None = view.cached(key, lambda: owned(view, shard, mine))
+        return found
+
     def _edited(self, view: View, shard: int, name: str, at_ms: int) -> Column | None:
+        """Of a manual tag. What the edits up to an instant made is kept for the next question."""
         past = self.histories(name, view.shards)[shard]
         if past is None:
             return None
-        until = np.flatnonzero((past.times <= at_ms) & (past.users < view.users[shard]))
-        last = np.full(view.users[shard], -1, np.int64)
-        last[past.users[until]] = until
-        return pick(past, last)
+        counted = past.times <= at_ms
+        edits, users = int(np.count_nonzero(counted)), view.users[shard]
+        with self._lock:
+            held = self._last.get((name, shard))
+        if held is None or held[0] != edits or held[1].rows < users:
+            until = np.flatnonzero(counted)
+            last = np.full(_room(int(past.users.max()) + 1, users), -1, np.int64)
+            last[past.users[until]] = until
+            held = edits, pick(past, last)
+            with self._lock:
+                self._last[name, shard] = held
+        return fitted(held[1], users)
 
     def _of_rows(self, view: View, shard: int, tag: KeptTag, lane: Lane) -> Column | None:
         """By day: the rows between two days have the value of the first of them."""
@@ -153,7 +183,7 @@ class KeptTags:
         owner = np.repeat(lane.users, np.diff(lane.offsets))
         parts: list[tuple[Any, Column]] = []
         for at in np.unique(place[place >= 0]).tolist():
-            column = _owned(view, shard, partial(self._of_place, view, tag, at))
+            column = self._owned(view, shard, tag, at)
             if column is not None:
                 parts.append((np.flatnonzero(place == at), column))
         if not parts:
@@ -181,60 +211,9 @@ def _gathered(kind: Kind, parts: list[tuple[Any, Column]], owner: Any) -> Column
     return Column(kind, values, None if present.all() else present, texts)
 
 
-def _owned(view: View, shard: int, column: Callable[[int], Column | None]) -> Column | None:
-    """The column with nothing for who is no user any more, and with the values of those who are
-    somebody of this shard by now, for owners who have none of their own.
-    """
-    own = column(shard)
-    if not any(len(view.nobody(other)) for other in range(view.shards)):
-        return own
-    found = _blank(own, view.nobody(shard))
-    for other in range(view.shards):
-        gone = view.nobody(other)
-        there = own if other == shard else column(other) if len(gone) else None
-        if there is None or not len(gone):
-            continue
-        if there.present is not None:
-            gone = gone[there.present[gone] == 1]
-        shards, ordinals = view.owners(other, gone)
-        mine = (shards == shard) & ((ordinals != gone) | (shards != other))
-        if mine.any():
-            found = _given(found, view.users[shard], ordinals[mine], there, gone[mine])
-    return found
-
-
-def _blank(column: Column | None, gone: Any) -> Column | None:
-    """The column without the values of some ordinals."""
-    if column is None or not len(gone):
-        return column
-    has = np.ones(column.rows, np.uint8) if column.present is None else column.present.copy()
-    if not has[gone].any():
-        return column
-    has[gone] = 0
-    values: Any = column.values
-    return Column(column.kind, values * has, has, column.dictionary) if has.any() else None
-
-
-def _given(own: Column | None, users: int, to: Any, there: Column, source: Any) -> Column:
-    """Values of ``there`` at ``source`` for those of ``to`` who have none."""
-    kind = there.kind
-    if own is None:
-        present: Any = np.zeros(users, np.uint8)
-        texts: list[str] = []
-        values: Any = np.zeros(users, np.uint32 if kind == Kind.STRING else there.values.dtype)
-    else:
-        has = own.present
-        present = np.ones(users, np.uint8) if has is None else has.copy()
-        texts = list(own.dictionary or ())
-        values = own.values.astype(np.uint32) if kind == Kind.STRING else own.values.copy()
-    free = present[to] == 0
-    to, source = to[free], source[free]
-    found = there.values[source]
-    if kind == Kind.STRING:
-        code = {text: i for i, text in enumerate(texts)}
-        for text in there.dictionary or ():
-            code.setdefault(text, len(code))
-        table = np.array([code[text] for text in there.dictionary or ()] or [0], np.uint32)
-        texts, found = list(code), table[found]
-    values[to], present[to] = found, 1
-    return Column(kind, values, None if present.all() else present, texts or None)
+def _room(rows: int, users: int) -> int:
+    """Rows of a column that had ``rows`` and is to serve ``users``, and some more after them."""
+    room = rows
+    while room < users:
+        room += room // _STEP + 1024
+    return room
