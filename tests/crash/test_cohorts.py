@@ -9,7 +9,7 @@ import pytest
 
 from tests.crash.fault_files import KillFiles
 from tests.crash.process import apart
-from tests.crash.sites import kill_at
+from tests.crash.sites import cut_off, kill_at
 from zuji.engine.config import Config
 from zuji.engine.engine import open_project
 
@@ -94,3 +94,18 @@ def test_a_kill_at_calls_of_changes_of_cohorts(fast_path, half, every):
     assert count > 50
     places = sorted({*range(0, count, every), count - 1})
     kill_at(fast_path, places, script, check, half=half, armed=False)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_every_call_of_changes_of_cohorts(fast_path, half):
+    count = sites(os.path.join(fast_path, "count"))
+    kill_at(fast_path, range(count), script, check, half=half, armed=False)
+    print(f"sites={count} half={half}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_state_after_a_power_cut_in_changes_of_cohorts(fast_path):
+    print(f"states={cut_off(fast_path, script, check, every=1, limit=3, since=1)}")

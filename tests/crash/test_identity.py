@@ -136,3 +136,18 @@ def test_a_kill_at_sampled_calls_leaves_every_row_with_its_owner(fast_path, half
 
 def test_sampled_states_after_a_power_cut_have_every_row_with_its_owner(fast_path):
     assert cut_off(fast_path, run, check, every=97) > 3
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_every_call_leaves_every_row_with_its_owner(fast_path, half):
+    count = sites_of(run, os.path.join(fast_path, "count"))
+    kill_at(fast_path, range(count), run, check, half=half)
+    print(f"sites={count} half={half}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_every_state_after_a_power_cut_has_every_row_with_its_owner(fast_path):
+    print(f"states={cut_off(fast_path, run, check, every=1, seed=2, limit=2)}")

@@ -124,8 +124,23 @@ def test_a_kill_at_sampled_calls_loses_no_item(fast_path, half):
     kill_at(fast_path, sites, run, check, half=half)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_every_call_loses_no_item(fast_path, half):
+    count = sites_of(run, os.path.join(fast_path, "count"))
+    kill_at(fast_path, range(count), run, check, half=half)
+    print(f"sites={count} half={half}")
+
+
 def test_sampled_states_after_a_power_cut_have_the_items(fast_path):
     assert cut_off(fast_path, run, check, every=19) > 15
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_every_state_after_a_power_cut_has_the_items(fast_path):
+    print(f"states={cut_off(fast_path, run, check, every=1, seed=2, limit=2)}")
 
 
 def test_a_disk_full_at_sampled_calls_acknowledges_nothing_false(fast_path):

@@ -11,7 +11,7 @@ import pytest
 
 from tests.crash.fault_files import KillFiles
 from tests.crash.process import apart
-from tests.crash.sites import kill_at
+from tests.crash.sites import cut_off, kill_at
 from zuji.engine.config import Config
 from zuji.engine.engine import open_project
 
@@ -129,17 +129,44 @@ def check(root, acked, expected):
     engine.close()
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_a_kill_at_each_call_leaves_whole_steps(fast_path, half):
-    expected = apart(lambda: states(os.path.join(fast_path, "expected")))
-    count = apart(lambda: sites_of(os.path.join(fast_path, "count")))
+def killed_at(path, half, every):
+    """Kills at every ``every``-th call, the first left out when writes are cut in half."""
+    expected = apart(lambda: states(os.path.join(path, "expected")))
+    count = apart(lambda: sites_of(os.path.join(path, "count")))
     assert count > 40
 
     def checked(root, acked):
         assert len(acked) < len(STEPS)
         check(root, acked, expected)
 
-    def script(files, root, ack):
-        run(root, files, ack)
+    first = int(half) if every > 1 else 0
+    places = range(first, count, every)
+    kill_at(path, places, script, checked, half=half, armed=False, killed=True)
+    return count
 
-    kill_at(fast_path, range(half, count, 2), script, checked, half=half, armed=False, killed=True)
+
+def script(files, root, ack):
+    run(root, files, ack)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_each_call_leaves_whole_steps(fast_path, half):
+    killed_at(fast_path, half, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("half", [False, True])
+def test_a_kill_at_every_call_leaves_whole_steps(fast_path, half):
+    print(f"sites={killed_at(fast_path, half, 1)} half={half}")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_every_state_after_a_power_cut_has_whole_steps(fast_path):
+    expected = apart(lambda: states(os.path.join(fast_path, "expected")))
+
+    def checked(root, acked):
+        check(root, acked, expected)
+
+    print(f"states={cut_off(fast_path, script, checked, every=1, limit=3, since=0)}")
