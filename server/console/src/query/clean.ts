@@ -7,7 +7,15 @@ import type { Doc } from './tree'
 const AUDIENCES = new Set(['audience', 'group', 'base'])
 /** Parts that may be left out when nothing is chosen in them. */
 const OPTIONAL = new Set(['end', 'active', 'start'])
-const LISTS = new Set(['series', 'steps', 'touches', 'values', 'exclude', 'events', 'nodes', 'properties', 'match', 'hold', 'by', 'measures', 'formula', 'auto_buckets'])
+const LISTS = new Set(['series', 'steps', 'touches', 'values', 'exclude', 'events', 'nodes', 'properties', 'by', 'measures', 'formula', 'auto_buckets'])
+/** Properties that must be equal, which may have another name at each end. */
+const HELD = new Set(['match', 'hold'])
+
+/** Whether one is not named at every end yet. */
+function halfHeld(one: unknown): boolean {
+  if (Array.isArray(one)) return !one.length || one.some(({ p }: { p: string }) => !p)
+  return typeof one === 'object' && one !== null ? Object.values(one).some((p) => !p) : !one
+}
 
 function empty(one: unknown): boolean {
   if (one === '' || one === null || one === undefined) return true
@@ -22,12 +30,14 @@ function empty(one: unknown): boolean {
 function walk(value: unknown, key: string): unknown {
   if (Array.isArray(value)) {
     const list = value.map((one) => walk(one, ''))
+    if (HELD.has(key)) return list.filter((one) => !halfHeld(one))
+    if (key === 'measure') return list.filter((one) => typeof one !== 'object' || !!(one as { sum?: string }).sum)
     return LISTS.has(key) ? list.filter((one) => !empty(one)) : list
   }
   if (typeof value !== 'object' || value === null) return value
   const made: Doc = {}
   for (const [name, one] of Object.entries(value as Doc)) {
-    if (one === undefined) continue
+    if (one === undefined || (name === 'as' && one === '')) continue
     if (name === 'where') {
       const filter = cleanFilter(one as Doc)
       if (filter) made.where = filter

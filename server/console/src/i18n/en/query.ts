@@ -24,7 +24,10 @@ export default {
     last30today: '30 days to now', thisWeek: 'This week', lastWeek: 'Last week', thisMonth: 'This month', lastMonth: 'Last month', lastYear: 'Last 12 months',
     ofData30: '30 days of data', ofData90: '90 days of data', ofData365: 'Year of data',
   },
-  compareWith: 'Compare', compare: { none: 'No comparison', period: 'Period before', week: 'A week before', month: 'A month before', year: 'A year before', audience: 'Other users', cohorts: 'A cohort' },
+  compareWith: 'Compare', compare: { none: 'No comparison', period: 'Period before', week: 'A week before', month: 'A month before', year: 'A year before', audience: 'Other users', back: '{n} {unit} before', cohorts: 'A cohort' },
+  timeMore: 'More of time and comparison', zone: 'Zone', ownZone: 'the project’s ({zone})', weekStart: 'Weeks begin', weekdays: { '1': 'Monday', '2': 'Tuesday', '3': 'Wednesday', '4': 'Thursday', '5': 'Friday', '6': 'Saturday', '7': 'Sunday' },
+  compareBack: 'Compare back', shiftUnits: { h: 'hours', d: 'days', w: 'weeks', M: 'months', q: 'quarters', y: 'years' }, compareUsers: 'Compare with other users',
+  asOfKinds: { now: 'as of now', yesterday: 'as of yesterday', week: 'as of 7 days ago', month: 'as of 30 days ago', date: 'as of a day' }, withCount: 'with a number', attrStart: 'first event', attrEnd: 'last event',
   buckets: 'Buckets', bucketsHint: 'Buckets: 0,100,1000', asOf: 'Value as of', asOfNow: 'as of now', asOfEvent: 'as of the event', attr: 'Read at', attrFirst: 'first step', attrLast: 'last step',
   top: 'Show', other: 'rest as one',
 }

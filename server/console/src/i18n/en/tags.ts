@@ -13,7 +13,7 @@ export default {
   nameHint: 'Such as: customer_level', nameRule: 'A name has letters, digits, _ or -, begins with a letter or digit, and has at most 100 characters', rule: 'Rule', otherwise: 'Value of all others', otherwiseText: 'For users to whom the rule gives none; empty: no value.', noValue: 'None',
   scheduleText: 'Made by itself at this time after each day (Sunday, last of the month).', keepDays: 'Days kept', keepText: 'Older values go when a new day is made.',
   missing: { layer: 'Add a layer', layerValue: 'Give each layer a value', layerRule: 'Give each layer a condition', event: 'Choose an event', property: 'Choose a property', ascending: 'Edges must ascend', labels: 'Name each bucket', expression: 'Write the expression' },
-  take: 'Which', takes: { first: 'First', last: 'Last', most_frequent: 'Most frequent' }, valueOf: 'value of', monetary: 'Monetary value', gives: 'Value of the tag',
+  ownType: 'as the data say', ownTypeText: 'Nobody has sent this property yet: its type can be named.', take: 'Which', takes: { first: 'First', last: 'Last', most_frequent: 'Most frequent' }, valueOf: 'value of', monetary: 'Monetary value', gives: 'Value of the tag',
   givesNames: { layer: 'Name of the layer', r: 'R score (1–5)', f: 'F score (1–5)', m: 'M score (1–5)', scores: 'All three (such as 543)' },
   later: { imported: 'Save it, then upload files on its page; the file of a day is all values of that day.', manual: 'Save it, then give it to users on its page; each edit is kept with who and when.' },
   days: 'Days looked at', daysText: 'Empty: ever', daysNeeded: 'Up to the day of the tag', ever: 'Ever', inDays: 'Last {n} days',

@@ -1,6 +1,6 @@
 export default {
   credit: '贡献', value: '价值',
-  any: { range: '区间', series: '指标', bucket: '时间', value: '数值', users: '用户数', share: '占比', cohort: '起始时间', count: '数量', step: '步骤', label: '事件', state: '状态', active: '活跃用户', page: '页面', element: '元素', text: '文字', column: '列', row: '行', property: '属性', layer: '层级', event: '事件', metric_count: '次数' },
+  any: { range: '对比', series: '指标', bucket: '时间', value: '数值', users: '用户数', share: '占比', cohort: '起始时间', count: '数量', step: '步骤', label: '事件', state: '状态', active: '活跃用户', page: '页面', element: '元素', text: '文字', column: '列', row: '行', property: '属性', layer: '层级', event: '事件', metric_count: '次数' },
   prefix: { ttc: '转化时长', duration: '时长', depth: '深度' },
   funnel: { count: '人数', rate: '总转化率', step_rate: '步骤转化率', dropped: '流失', ttc_median: '转化时长中位数', bucket: '进入时间' },
   retention: { size: '起始用户数', period: '周期', returned: '留存用户', rate: '留存率', metric_count: '次数' },
@@ -11,7 +11,7 @@ export default {
   session: { sessions: '会话数', users: '用户数', per_user: '人均会话数', bounces: '跳出会话', bounce_rate: '跳出率', duration_avg: '平均时长', duration_median: '时长中位数', duration_p90: '时长 90 分位', duration_sum: '总时长', depth_avg: '平均深度', depth_median: '深度中位数', depth_p90: '深度 90 分位', depth_sum: '总事件数', interval: '区间' },
   user_property: { value: '取值', group_users: '目标用户数', group_share: '目标占比', base_users: '对比用户数', base_share: '对比占比', tgi: 'TGI' },
   clicks: { clicks: '点击次数' },
-  ltv: { size: '用户数', period: '周期', value: '当期价值', value_so_far: '累计价值', per_user: '人均累计价值', payers: '当期付费用户', payers_so_far: '累计付费用户', per_payer: '付费用户人均' },
+  ltv: { size: '用户数', period: '周期', value: '当期价值', value_so_far: '累计价值', per_user: '人均累计价值', payers: '当期贡献用户', payers_so_far: '累计贡献用户', per_payer: '贡献用户人均' },
   stickiness: { periods: '活跃周期数', at_least: '至少这么多', at_least_share: '至少占比', bucket: '周期' },
   rfm: { r: 'R 得分', f: 'F 得分', m: 'M 得分', recency: '平均最近（天）', frequency: '平均频次', monetary: '平均金额', monetary_sum: '总金额' },
   concurrency: { peak: '最高在线', peak_at: '峰值时刻', average: '平均在线' },

@@ -3,7 +3,7 @@ export default {
   value: '值', pickValue: '选择或输入值', search: '搜索名称', nothing: '没有匹配项', loading: '加载中…', take: '使用“{value}”', clear: '清除', remove: '移除',
   virtual: '虚拟', deprecated: '停用', inCohort: '属于分群“{name}”',
   scopes: { event: '事件', user: '用户', tag: '标签', cohort: '分群' },
-  kinds: { string: '文本', int64: '整数', float64: '小数', bool: '布尔', datetime: '时间', list: '列表' },
+  kinds: { string: '文本', int64: '整数', float64: '小数', bool: '是/否', datetime: '时间', list: '列表' },
   operator: '条件', unit: '单位', low: '下限', high: '上限', yes: '是', no: '否', measure: '指标', when: '时间',
   ops: {
     eq: '等于', ne: '不等于', in: '等于', not_in: '不等于', gt: '大于', gte: '大于等于', lt: '小于', lte: '小于等于', between: '区间内',
@@ -16,7 +16,7 @@ export default {
   leaves: { user: '用户属性', did: '做过事件', did_not: '没做过事件', sequence: '依次做过', cohort: '用户分群', tag: '用户标签' },
   leafWords: { did: '做过', did_not: '没做过', sequence: '依次做过', cohort: '属于分群', tag: '标签' },
   didMeasures: { count: '次数', sum: '总和', avg: '均值', min: '最小值', max: '最大值' },
-  within: { range: '所选时间内', last: '结束前', dates: '指定日期', any: '不限时长', atMost: '最长' },
+  within: { range: '所选时间内', last: '截止前', dates: '指定日期', any: '不限时长', atMost: '最长' },
   range: '时间范围', from: '开始日期', to: '结束日期', days: '共 {n} 天', grain: '时间粒度',
   grains: { hour: '按小时', day: '按天', week: '按周', month: '按月', quarter: '按季', year: '按年', all: '合计' },
   presets: {
@@ -24,7 +24,10 @@ export default {
     last30today: '近 30 天含今日', thisWeek: '本周', lastWeek: '上周', thisMonth: '本月', lastMonth: '上月', lastYear: '过去一年',
     ofData30: '数据末 30 天', ofData90: '数据末 90 天', ofData365: '数据末一年',
   },
-  compareWith: '对比', compare: { none: '不对比', period: '对比上一周期', week: '对比上周同期', month: '对比上月同期', year: '对比去年同期', audience: '对比其他人群', cohorts: '对比分群' },
+  compareWith: '对比', compare: { none: '不对比', period: '对比上一周期', week: '对比上周同期', month: '对比上月同期', year: '对比去年同期', audience: '对比其他人群', back: '对比 {n} {unit}前', cohorts: '对比分群' },
+  timeMore: '时间与对比的更多设置', zone: '时区', ownZone: '项目时区（{zone}）', weekStart: '每周开始于', weekdays: { '1': '周一', '2': '周二', '3': '周三', '4': '周四', '5': '周五', '6': '周六', '7': '周日' },
+  compareBack: '向前对比', shiftUnits: { h: '小时', d: '天', w: '周', M: '个月', q: '个季度', y: '年' }, compareUsers: '与其他人群对比',
+  asOfKinds: { now: '最新', yesterday: '截至昨天', week: '截至 7 天前', month: '截至 30 天前', date: '截至某天' }, withCount: '按次数或金额', attrStart: '首个事件', attrEnd: '末个事件',
   buckets: '分组区间', bucketsHint: '区间，如 0,100,1000', asOf: '属性取值时间', asOfNow: '当前值', asOfEvent: '事件发生时', attr: '归属步骤', attrFirst: '首个步骤', attrLast: '末个步骤',
   top: '显示前', other: '其余合并',
 }

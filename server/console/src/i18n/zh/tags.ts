@@ -13,7 +13,7 @@ export default {
   nameHint: '如：客户等级', nameRule: '名称由文字、数字、_ 或 - 组成，以文字或数字开头，最长 100 个字符', rule: '规则', otherwise: '其余用户的值', otherwiseText: '规则没有给出值的用户；留空表示没有值。', noValue: '无',
   scheduleText: '每天（或每周日、每月末）结束后的这个时刻自动生成。', keepDays: '保留天数', keepText: '更早的值在生成新的一天时清除。',
   missing: { layer: '请添加一层规则', layerValue: '请填写每一层的值', layerRule: '请填写每一层的条件', event: '请选择事件', property: '请选择属性', ascending: '区间须从小到大', labels: '请填写每个区间的名称', expression: '请填写表达式' },
-  take: '取值方式', takes: { first: '首次', last: '最近一次', most_frequent: '最常出现' }, valueOf: '的属性值', monetary: '金额属性', gives: '标签值',
+  ownType: '由数据决定', ownTypeText: '还没有人上报过这个属性，可以先指定它的类型。', take: '取值方式', takes: { first: '首次', last: '最近一次', most_frequent: '最常出现' }, valueOf: '的属性值', monetary: '金额属性', gives: '标签值',
   givesNames: { layer: '分层名称', r: 'R 评分（1–5）', f: 'F 评分（1–5）', m: 'M 评分（1–5）', scores: 'RFM 组合（如 543）' },
   later: { imported: '保存后，在标签页上传文件；每天的文件就是那一天的全部值。', manual: '保存后，在标签页给用户打标；每次修改都会记录操作人和时间。' },
   days: '统计最近天数', daysText: '留空表示不限', daysNeeded: '截至标签日期', ever: '不限时间', inDays: '近 {n} 天',

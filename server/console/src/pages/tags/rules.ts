@@ -16,6 +16,9 @@ export function beginning(kind: Kind): Rule {
   }
 }
 
+/** Edges of each value that an RFM tag needs: one makes high and low, four make scores of 1 to 5. */
+export const edgesWanted = (gives: string | undefined): number => (!gives || gives === 'layer' ? 1 : 4)
+
 const audience = (doc: AudienceDoc | null) => cleanAudience(doc) as AudienceDoc | null
 const chosen = (e: string | string[] | undefined) => !!e && e.length > 0
 

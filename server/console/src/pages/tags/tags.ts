@@ -39,7 +39,7 @@ export interface Rule {
   event?: EventDoc
   monetary?: string
   gives?: string
-  thresholds?: unknown
+  thresholds?: Record<string, number[] | null> | null
   quantiles?: number[] | null
   as?: string
   values?: Scalar[] | null
