@@ -61,6 +61,31 @@ export function tidy<T extends object>(entry: T): T {
   return Object.fromEntries(Object.entries(entry).filter(([, value]) => value !== '' && value !== false && value !== undefined && value !== null)) as T
 }
 
+/** Values as the kind wants them, a line each; what is no number stays a text, which the server then explains. */
+export function valuesOf(lines: string, kind: string | undefined): (string | number | boolean)[] | null {
+  const some = lines.split('\n').map((one) => one.trim()).filter(Boolean)
+  if (!some.length) return null
+  return some.map((one) => {
+    if ((kind === 'int64' || kind === 'float64') && Number.isFinite(Number(one))) return Number(one)
+    if (kind === 'bool' && (one === 'true' || one === 'false')) return one === 'true'
+    return one
+  })
+}
+
+/** Key of a text that says what is wrong with a name; '' when it can be kept. `before`: the entry's own, until now. */
+export function wrongName(name: string, before: string, all: readonly { name: string }[]): string {
+  const mine = name.trim().toLowerCase()
+  if (!mine) return 'keep.needName'
+  return all.some((one) => one.name !== before && one.name.toLowerCase() === mine) ? 'data.nameTaken' : ''
+}
+
+/** What a form of an entry keeps: the fields of its sort that are filled in. */
+export function entryOf(what: Listed, mine: PlanEvent & PlanProperty, form: { values: string; properties: string[] | null }): PlanEvent | PlanProperty {
+  const { name, title, description, owner, deprecated, kind, sensitive, purpose } = mine
+  const shared = { name: name.trim(), title, description, owner, deprecated }
+  return what === 'events' ? tidy({ ...shared, properties: form.properties }) : tidy({ ...shared, kind, sensitive, purpose, values: valuesOf(form.values, kind) })
+}
+
 /** With the entry in place of the one named `before`, or at the end. */
 export function withEntry<T extends { name: string }>(list: readonly T[] | undefined, entry: T, before = entry.name): T[] {
   const all = list ?? []

@@ -50,6 +50,16 @@ export function filterOf(reason: string, dates: { from: string; to: string }): F
 export const list = async (filter: Filter, after: string, signal?: AbortSignal) =>
   (await get<{ rows: Refused[] }>('/v1/rejected', { query: { ...filter, after, limit: PAGE }, signal })).rows
 
+/** Rows after another page came; `whole` when that was the last. */
+export const joined = (before: readonly Refused[], page: readonly Refused[]) => ({ rows: [...before, ...page], whole: page.length < PAGE })
+
+/** The name that a refused event was sent with. */
+export const nameOf = (one: Refused): string => String((one.event as { event?: unknown } | null)?.event ?? '–')
+
+/** Ids of those of the same name that were refused for the same, itself among them. */
+export const alikeOf = (rows: readonly Refused[], one: Refused): string[] =>
+  rows.filter((other) => other.reason === one.reason && nameOf(other) === nameOf(one)).map((other) => other.id)
+
 export const replay = (which: Filter & { ids?: string[] }, mend?: Mend) => post<Outcome>('/v1/rejected/replay', { ...which, ...(mend ? { mend } : {}) })
 
 /** What would become of one event with these changes. */

@@ -34,8 +34,19 @@ export const keys = async (signal?: AbortSignal) => (await get<{ keys: KeyInfo[]
 export const makeKey = (kind: KeyKind, note: string) => post<{ key: KeyInfo; text: string }>('/v1/keys', { kind, note })
 export const revokeKey = (id: string) => del<unknown>(`/v1/keys/${encodeURIComponent(id)}`)
 
+/** Those that still open something; `old`: the revoked ones, too. */
+export const keysShown = (all: readonly KeyInfo[], old: boolean): KeyInfo[] => all.filter((one) => old || one.revoked_ms === null)
+
 export const accounts = async (signal?: AbortSignal) => (await get<{ accounts: AccountInfo[] }>('/v1/accounts', { signal })).accounts
-export const makeAccount = (fresh: { login: string; name: string; role: Role; language: string }) =>
+export interface FreshAccount {
+  login: string
+  name: string
+  role: Role
+  language: string
+}
+/** As it is sent: nobody means the blanks around a name. */
+export const trimmed = (fresh: FreshAccount): FreshAccount => ({ ...fresh, login: fresh.login.trim(), name: fresh.name.trim() })
+export const makeAccount = (fresh: FreshAccount) =>
   post<{ account: AccountInfo; password: string }>('/v1/accounts', fresh)
 export const changeAccount = (id: string, changes: Partial<Pick<AccountInfo, 'role' | 'name' | 'language' | 'disabled'>> & { new_password?: boolean }) =>
   patch<{ account: AccountInfo; password?: string }>(`/v1/accounts/${encodeURIComponent(id)}`, changes)
