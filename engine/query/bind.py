@@ -8,7 +8,7 @@ property of the wrong kind for its use is an error with its JSON path.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,11 @@ from zuji.engine.query.ranges import resolve_range, shift_range
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from zuji.engine.query.audience import Audience
     from zuji.engine.query.context import Context
     from zuji.engine.query.filter_ast import Filter
     from zuji.engine.query.model import Envelope
+    from zuji.engine.query.plan import Scan
     from zuji.engine.query.ranges import Range
     from zuji.engine.query.scope import Scope
     from zuji.engine.query.view import View
@@ -48,6 +50,12 @@ class Bound:
     range: Range
     scope: Scope | None
     until_ms: int | None = None
+    scans: dict[int, tuple[Audience, Scan]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """What the leaves of audiences read, by the identity of the leaf: planned for all shards at
+    once. A bound question made of another one begins with none.
+    """
 
     def where(self, own: Filter | None) -> Filter | None:
         """Filter of rows: the query's, the scope's and the place's own."""

@@ -56,7 +56,9 @@ def members(audience: Audience | None, bound: Bound, reader: ShardReader) -> U8 
     if audience is None:
         return None
     mask = _own(audience, _mask(audience, bound, reader))
-    mask[bound.view.nobody(reader.shard)] = 0
+    nobody = bound.view.nobody(reader.shard)
+    if len(nobody):
+        mask[nobody] = 0
     return mask
 
 
@@ -74,7 +76,12 @@ def audience_scans(bound: Bound) -> list[Scan]:
 
 
 def _scan(leaf: Did | DidSequence, bound: Bound) -> Scan:
-    return _did_scan(leaf, bound) if isinstance(leaf, Did) else _sequence_scan(leaf, bound)
+    """What a leaf reads of all shards. Two threads may plan it at once; the plans are the same."""
+    known = bound.scans.get(id(leaf))
+    if known is None:
+        made = _did_scan(leaf, bound) if isinstance(leaf, Did) else _sequence_scan(leaf, bound)
+        known = bound.scans.setdefault(id(leaf), (leaf, made))
+    return known[1]
 
 
 def _sequence_scan(leaf: DidSequence, bound: Bound) -> Scan:
@@ -151,7 +158,7 @@ def _cost(node: Audience) -> int:
 
 def _sequence(node: DidSequence, bound: Bound, reader: ShardReader, among: U8 | None) -> U8:
     """Who did the steps in order, all in the range: the last step of the best chain."""
-    scan = _sequence_scan(node, bound)
+    scan = _scan(node, bound)
     lanes: list[Lane] = []
     bits: list[int | U32] = []
     for ref in scan.of_shard(reader.shard):
@@ -211,7 +218,7 @@ def _sequence(node: DidSequence, bound: Bound, reader: ShardReader, among: U8 | 
 
 
 def _did(node: Did, bound: Bound, reader: ShardReader, among: U8 | None) -> U8:
-    scan = _did_scan(node, bound)
+    scan = _scan(node, bound)
     if node.measure is not None:
         numbers, values = _values(scan, *node.measure, reader, among)
         hit = _satisfied(node, values) & (numbers > 0)
