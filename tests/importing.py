@@ -1,5 +1,5 @@
-"""What tests of imports share: a process that forks `zuji` commands, so that each costs no start,
-and a proxy before a collector that breaks what passes.
+"""What tests of imports share: running `zuji import`, and servers before which it stands: one that
+breaks what passes, one that answers as it is told.
 """
 
 from __future__ import annotations
@@ -8,10 +8,8 @@ import gzip
 import http.client
 import os
 import random
-import select
-import signal
 import subprocess
-import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,74 +17,41 @@ from pathlib import Path
 
 import zstandard
 
+from tests import warm
+
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {
     **{k: v for k, v in os.environ.items() if not k.startswith("ZUJI_")},
     "PYTHONPATH": str(ROOT / "src"),
 }
-_FORKING = """
-import json, os, sys
-import pyarrow, pyarrow.csv, pyarrow.json, pyarrow.parquet
-from zuji.server.cli import run
-from zuji.server.cli import importing
-from zuji.server.importer import remote
-import zuji.engine.engine, zuji.engine.bulk, zuji.server.protocols.sensors
-for line in sys.stdin:
-    child = os.fork()
-    if not child:
-        argv, log, more = json.loads(line)
-        os.environ.update(more)
-        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        status = 70
-        try:
-            status = run(argv)
-        finally:
-            os._exit(status)
-    print(child, flush=True)
-    _, status = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(status), flush=True)
-"""
 
 
 class Forking:
-    """Runs `zuji` commands one after the other, each in a process of its own."""
+    """Runs `zuji` commands one after the other."""
 
     def __init__(self, folder):
-        self._log = folder / "command.log"
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _FORKING],
-            cwd=folder,
-            env=ENVIRONMENT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._folder = folder
 
     def run(self, *arguments, kill_after=None, environment=None):
         """Exit status and what was printed; status -9 when it was killed after so many seconds."""
-        import json
-
-        asked = [list(map(str, arguments)), str(self._log), environment or {}]
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        child = int(self._process.stdout.readline())
-        if kill_after is not None:
-            ready, _, _ = select.select([self._process.stdout], [], [], kill_after)
-            if not ready:
-                os.kill(child, signal.SIGKILL)
-        status = int(self._process.stdout.readline())
-        said = self._log.read_text("utf-8", "replace")
+        with tempfile.TemporaryFile() as log:
+            command = warm.Started(
+                arguments,
+                cwd=self._folder,
+                env={**ENVIRONMENT, **(environment or {})},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                status = command.wait(kill_after)
+            except subprocess.TimeoutExpired:
+                command.kill()
+                status = command.wait()
+            log.seek(0)
+            said = log.read().decode("utf-8", "replace")
         assert "Traceback" not in said, said
         assert "internal error" not in said, said
         return status, said
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
 
 
 class Flaky:

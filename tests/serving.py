@@ -8,13 +8,13 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
 from pathlib import Path
 
 import zuji
+from tests import warm
 from zuji.engine.export import read_events, read_profiles
 
 ROOT = Path(__file__).parents[1]
@@ -26,15 +26,9 @@ ENVIRONMENT = {
 
 def zuji_command(*arguments):
     """What the command `zuji` prints; it must succeed."""
-    run = subprocess.run(
-        [sys.executable, "-m", "zuji", *map(str, arguments)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout.strip()
+    done = warm.run(arguments, env=ENVIRONMENT, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 class Live:
@@ -59,12 +53,11 @@ class Live:
         return f"http://{self.address}"
 
     def start(self):
-        command = [sys.executable, "-m", "zuji", "serve", "--data", str(self.data), *self.flags]
-        self.process = subprocess.Popen(
+        command = ["serve", "--data", self.data, *self.flags]
+        self.process = warm.Started(
             [*command, "--collect", self.address, "--api", "127.0.0.1:0"],
             env=ENVIRONMENT,
             stderr=subprocess.PIPE,
-            text=True,
         )
         for line in self.process.stderr:
             self.log.append(line)

@@ -8,12 +8,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import urllib.request
 from contextlib import suppress
 
 import zuji
+from tests import warm
 from tests.console import bank
 from tests.serving import ENVIRONMENT
 from zuji.server.accounts.book import make_account, set_password
@@ -44,13 +44,11 @@ class Site:
         self._process = None
 
     def start(self):
-        command = [sys.executable, "-m", "zuji", "serve", "--data", str(self.data)]
-        self._process = subprocess.Popen(
+        command = ["serve", "--data", self.data]
+        self._process = warm.Started(
             [*command, "--collect", "127.0.0.1:0", "--api", "127.0.0.1:0"],
             env=ENVIRONMENT,
-            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
         )
         for line in self._process.stderr:
             self.log.append(line)

@@ -10,6 +10,7 @@ import sys
 import httpx
 import pytest
 
+from tests import warm
 from tests.serving import ENVIRONMENT, Live, zuji_command
 
 WORD = r"one-time password:? ([a-z0-9-]{19})"
@@ -21,14 +22,7 @@ def told(run):
 
 
 def command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "zuji", *map(str, arguments)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return warm.run(arguments, env=ENVIRONMENT, text=True)
 
 
 class Visitor:

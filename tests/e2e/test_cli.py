@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import pytest
 import zstandard
 
 import zuji
+from tests import warm
 from zuji.engine.export import read_events
 
 ROOT = Path(__file__).parents[2]
@@ -45,15 +47,7 @@ TREND = {
 
 def call(*arguments, cwd, given=None, env=None):
     """Runs a command to its end; a traceback is always a failure."""
-    done = subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        input=given,
-        capture_output=True,
-        env={**ENVIRONMENT, **(env or {})},
-        timeout=120,
-        check=False,
-    )
+    done = warm.run(arguments, cwd=cwd, given=given, env={**ENVIRONMENT, **(env or {})})
     assert b"Traceback" not in done.stderr, done.stderr.decode()
     assert b"internal error" not in done.stderr, done.stderr.decode()
     return done
@@ -188,18 +182,19 @@ def test_kill_9_in_the_middle_loses_nothing_and_repeats_nothing(tmp_path, kind):
         pq.write_table(pa.Table.from_pylist(table), path, row_group_size=3_000)
     else:
         path.write_bytes(gzip.compress(csv_bytes(table)) if kind == "csv.gz" else json_bytes(table))
-    command = [*COMMAND, "import", str(path), "-d", "data", "--append-rows", "1200", "-q"]
+    command = ["import", path, "-d", "data", "--append-rows", 1200, "-q"]
     kills = 0
     for attempt in range(100):
         before = _edits(tmp_path)
-        process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE)
+        process = warm.Started(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE)
         wanted = before + 1 + attempt % 2
         _wait_for_edits(process, tmp_path, wanted)
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
-        error = process.communicate(timeout=60)[1]
-        assert b"Traceback" not in error
+        with process:
+            error = process.stderr.read()
+        assert "Traceback" not in error
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0, error
             break
@@ -497,6 +492,45 @@ def test_help_of_every_command_and_version(tmp_path):
         assert name in listed
         assert "Usage" in good(name, "--help", cwd=tmp_path)
     assert good("--version", cwd=tmp_path) == f"zuji {zuji.__version__}\n"
+
+
+def test_commands_that_start_by_themselves_say_the_same(tmp_path):
+    """The other tests run them in forks of a process that has imported most of it (`tests.warm`):
+    here each starts as it does for its users, and imports what it needs by itself.
+    """
+    (tmp_path / "f.csv").write_bytes(csv_bytes(rows(20)))
+    (tmp_path / "ids.csv").write_text("user_id\nu1\n")
+    place = ("-d", "data")
+    for words in (
+        ("--version",),
+        ("import", "f.csv", *place, "-q"),
+        ("query", json.dumps(TREND), *place, "-f", "csv"),
+        ("sql", "SELECT count(*) FROM events", *place, "-f", "csv"),
+        ("events", *place, "-f", "json"),
+        ("timeline", "u1", *place),
+        ("export", "o.parquet", *place),
+        ("id", "show", "u1", *place),
+        ("cohort", "load", "some", "ids.csv", *place),
+        ("tag", "list", *place),
+        ("item", "types", *place),
+        ("scrub", *place),
+        ("serve", "--dev", "--data", "data", "--set", "queue=1"),
+    ):
+        told = []
+        for folder in (tmp_path / "warm", tmp_path / "cold"):
+            folder.mkdir(exist_ok=True)
+            for name in ("f.csv", "ids.csv"):
+                (folder / name).write_bytes((tmp_path / name).read_bytes())
+            if folder.name == "warm":
+                done = call(*words, cwd=folder)
+            else:
+                done = subprocess.run(
+                    [*COMMAND, *words], cwd=folder, env=ENVIRONMENT, capture_output=True,
+                    timeout=120, check=False,
+                )  # fmt: skip
+            said = (re.sub(r"[0-9.,\s]+", " ", t.decode()) for t in (done.stdout, done.stderr))
+            told.append((done.returncode, *said))  # times differ
+        assert told[0] == told[1], words
 
 
 def test_help_loads_nothing_heavy():

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import httpx
 import pytest
 
+from tests import warm
 from tests.serving import ENVIRONMENT, running
 from tests.unit.test_enrich import CHROME, IPHONE, JINAN, OF_IPHONE, regions  # noqa: F401
 
@@ -66,15 +64,9 @@ def test_addresses_are_not_kept_by_default(tmp_path, regions):  # noqa: F811
     [("ip_regions=/none.mmdb", "/none.mmdb: No such file"), ("store_ip=7", "true or false")],
 )
 def test_wrong_settings_are_said_in_a_line(tmp_path, setting, message):
-    command = [sys.executable, "-m", "zuji", "serve", "--data", str(tmp_path), "--dev"]
-    run = subprocess.run(
-        [*command, "--collect", "127.0.0.1:0", "--api", "127.0.0.1:0", "--set", setting],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = ["serve", "--data", tmp_path, "--dev", "--set", setting]
+    addresses = ("--collect", "127.0.0.1:0", "--api", "127.0.0.1:0")
+    run = warm.run([*command, *addresses], env=ENVIRONMENT, text=True)
     assert run.returncode == 2, run.stderr
     assert message in run.stderr
     assert "Traceback" not in run.stderr

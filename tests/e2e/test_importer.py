@@ -91,9 +91,7 @@ def answer(data, project="default"):
 
 @pytest.fixture(scope="module")
 def commands(tmp_path_factory):
-    forking = Forking(tmp_path_factory.mktemp("commands"))
-    yield forking
-    forking.close()
+    return Forking(tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture

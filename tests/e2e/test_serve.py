@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 import zuji
+from tests import warm
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {
@@ -34,14 +34,13 @@ class Served:
     """A server process; ``collect`` and ``api`` are its addresses."""
 
     def __init__(self, data, *flags):
-        self.process = subprocess.Popen(
+        self.process = warm.Started(
             [
-                *(sys.executable, "-m", "zuji", "serve", "--data", str(data), *flags),
+                *("serve", "--data", data, *flags),
                 *("--collect", "127.0.0.1:0", "--api", "127.0.0.1:0"),
             ],
             env=ENVIRONMENT,
             stderr=subprocess.PIPE,
-            text=True,
         )
         self.log = []
         self.collect = self.api = ""
@@ -77,14 +76,9 @@ def served(data, *flags):
 
 
 def zuji_key(data, *arguments):
-    run = subprocess.run(
-        [sys.executable, "-m", "zuji", "key", *arguments, "--data", str(data)],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return run.stdout.strip()
+    done = warm.run(["key", *arguments, "--data", data], env=ENVIRONMENT, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def event(i, **more):
@@ -240,13 +234,7 @@ def test_kill_and_restart_under_load_loses_nothing(tmp_path):
     ],
 )
 def test_wrong_settings_are_said_in_a_line(tmp_path, flags, message):
-    run = subprocess.run(
-        [sys.executable, "-m", "zuji", "serve", "--data", str(tmp_path), *flags],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    run = warm.run(["serve", "--data", tmp_path, *flags], env=ENVIRONMENT, text=True)
     assert run.returncode == 2, run.stderr
     assert message in run.stderr
     assert "Traceback" not in run.stderr
