@@ -83,7 +83,7 @@ class Signing:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._lockout = Lockout()
+        self._lockout = Lockout(store=api.store)
         self._pool = ThreadPoolExecutor(HASHING, thread_name_prefix="zuji-passwords")
         self._there = 0
 
@@ -240,6 +240,7 @@ class Signing:
     def close(self) -> None:
         """Waits for what runs."""
         self._pool.shutdown(wait=True)
+        self._lockout.close()
 
 
 _DEV = Account(DEV, DEV, DEV, Role.ADMINISTRATOR, "zh", False, False, 0, None)

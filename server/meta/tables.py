@@ -86,6 +86,18 @@ class SessionRow(Base):
     seen_ms: Mapped[int] = mapped_column(BigInteger)
 
 
+class FailureRow(Base):
+    """Failed sign-ins of a login from an address, or of an address with any. ``digest``: a hash."""
+
+    __tablename__ = "sign_in_failure"
+    __table_args__ = (Index("sign_in_failure_last", "last_ms"),)
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    count: Mapped[int]
+    until_ms: Mapped[int] = mapped_column(BigInteger)
+    last_ms: Mapped[int] = mapped_column(BigInteger)
+
+
 class SavedRow(Base):
     """One version of a saved analysis; the highest is the one that counts. What is the same in all
     versions is repeated: there are few. ``query`` and ``view`` are JSON.

@@ -7,11 +7,14 @@ import logging
 from http.cookies import SimpleCookie
 
 import pytest
+from sqlalchemy import select
 
 from tests.server.signing import PASSWORD, Console, code
 from zuji.server.accounts import book, passwords
 from zuji.server.accounts.lockout import FREE, FREE_ADDRESS, Lockout
 from zuji.server.errors import LockedOut
+from zuji.server.meta import open_store
+from zuji.server.meta.tables import FailureRow
 
 QUERY = {
     "model": "event",
@@ -314,6 +317,39 @@ def test_an_address_that_tries_many_logins_waits_too():
     with pytest.raises(LockedOut):
         guard.begin("one more", "2001:db8::ffff")  # the same customer's network
     guard.begin("one more", "2001:db8:0:1::1")
+
+
+def test_a_restart_forgets_no_failure(tmp_path):
+    store = open_store(str(tmp_path))
+    now = [1_790_000_000.0]
+    guard = Lockout(lambda: now[0], store)
+    for _ in range(FREE):
+        guard.begin("a password, typed into the wrong field", "10.0.0.1")
+    guard.begin("ann", "10.0.0.1")
+    guard.succeeded("ann", "10.0.0.1")
+    guard.close()
+    with store.session() as session:
+        kept = session.scalars(select(FailureRow)).all()
+        assert sorted(row.count for row in kept) == [FREE, FREE]  # the login's, the address's
+        assert not any("password" in row.digest for row in kept)
+
+    guard = Lockout(lambda: now[0], store)
+    with pytest.raises(LockedOut) as locked:
+        guard.begin("a password, typed into the wrong field", "10.0.0.1")
+    assert locked.value.retry_after == 30.0
+    now[0] -= 7 * 86_400  # the clock was set back
+    with pytest.raises(LockedOut) as locked:
+        guard.begin("a password, typed into the wrong field", "10.0.0.1")
+    assert locked.value.retry_after <= 3600.0
+    now[0] += 9 * 86_400  # two days after: forgotten
+    guard.close()
+
+    guard = Lockout(lambda: now[0], store)
+    guard.begin("ann", "10.0.0.1")
+    guard.close()
+    with store.session() as session:
+        assert [row.count for row in session.scalars(select(FailureRow))] == [1, 1]
+    store.close()
 
 
 def test_success_starts_the_count_again():
