@@ -1,10 +1,11 @@
 """The console's files on the API's listener: what ``make console`` built, from ``console/dist``.
 
-All files are looked up once, when the server starts, so a path of a request is only ever a key of a
-table and never opens anything else. Those under ``assets/`` have a hash in their names and may be
-kept for ever; ``index.html`` may not, and answers for every address of the console that is no file.
-What is compressed lies beside a file as ``.br`` or ``.gz``. Immutable, so thread-safe; files are
-read again for each answer (they are in the page cache).
+Files are looked up before, so a path of a request is only ever a key of a table and never opens
+anything else; they are looked up again when the build was made anew (``index.html`` or the folder
+of assets changed). Those under ``assets/`` have a hash in their names and may be kept for ever;
+``index.html`` may not, and answers for every address of the console that is no file. What is
+compressed lies beside a file as ``.br`` or ``.gz``. The table is replaced as a whole, so
+thread-safe; files are read again for each answer (they are in the page cache).
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ _MISSING = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1"></head>
 <body><h1>The console was not built</h1>
 <p>This is a checkout without <code>server/console/dist</code>. Run <code>make console</code>, then
-start the server again. The API works without it: <a href="/docs">/docs</a>.</p>
+reload this page. The API works without it: <a href="/docs">/docs</a>.</p>
 <h1 lang="zh">控制台尚未构建</h1>
-<p lang="zh">请在源码目录运行 <code>make console</code>，然后重启服务。</p></body></html>
+<p lang="zh">请在源码目录运行 <code>make console</code>，然后刷新本页。</p></body></html>
 """
 
 
@@ -70,12 +71,18 @@ class Console:
     """An ASGI application for every path that is not the API's. ``folder``: of the build."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        folder = dist() if folder is None else folder
-        self._files = {
-            "/" + path.relative_to(folder).as_posix(): _look(path, folder)
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and path.suffix not in (".br", ".gz") and _inside(path, folder)
-        }
+        self._folder = dist() if folder is None else folder
+        self._state: object = None
+        self._files: dict[str, _File] = {}
+        self._look()
+
+    def _look(self) -> None:
+        """Looks up all files, if the build is another one than last time."""
+        state = _state_of(self._folder)
+        if state == self._state:
+            return
+        self._files = _table(self._folder)
+        self._state = state  # after the table: a build that is being made is looked at again
 
     @property
     def built(self) -> bool:
@@ -96,6 +103,8 @@ class Console:
 
     async def _answer(self, request: Request) -> Response:
         path = request.scope["path"]
+        if path not in self._files or path == INDEX:
+            await asyncio.to_thread(self._look)
         page = "text/html" in request.headers.get("accept", "") and not path.startswith("/v1")
         if request.method not in ("GET", "HEAD"):
             raise HTTPException(405 if path in self._files or path == "/" else 404)
@@ -107,7 +116,12 @@ class Console:
         found = found or self._files.get(INDEX)
         if found is None:
             return HTMLResponse(_MISSING, 503)
-        return await _sent(found, request)
+        try:
+            return await _sent(found, request)
+        except FileNotFoundError:  # the build is being made anew
+            if page:
+                return HTMLResponse(_MISSING, 503)
+            raise HTTPException(404) from None
 
 
 async def _sent(found: _File, request: Request) -> Response:
@@ -130,7 +144,34 @@ async def _sent(found: _File, request: Request) -> Response:
     return Response(body, headers=headers, media_type=found.kind)
 
 
-def _look(path: Path, folder: Path) -> _File:
+def _state_of(folder: Path) -> object:
+    """Changes with each build, and again when its files were compressed."""
+    found: list[tuple[int, int, int] | None] = []
+    for path in (folder / "index.html", folder / "assets"):
+        try:
+            state = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_mtime_ns, state.st_ino, state.st_size))
+    return found
+
+
+def _table(folder: Path) -> dict[str, _File]:
+    """By the path of a request."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".br", ".gz") or not _inside(path, folder):
+            continue
+        try:
+            if path.is_file():
+                found["/" + path.relative_to(folder).as_posix()] = _file(path, folder)
+        except FileNotFoundError:  # taken away meanwhile
+            continue
+    return found
+
+
+def _file(path: Path, folder: Path) -> _File:
     kind = _KINDS.get(path.suffix) or mimetypes.guess_type(path.name)[0]
     kind = kind or "application/octet-stream"
     if kind.startswith(_TEXT):

@@ -177,3 +177,24 @@ def test_without_a_build_the_page_says_how_to_make_one(tmp_path):
     assert "make console" in answer.text
     assert client.get("/livez").status_code == 200
     server.close()
+
+
+def test_a_running_server_has_the_files_of_a_new_build(tmp_path):
+    server = Server(tmp_path / "data")
+    dist = tmp_path / "dist"
+    try:
+        client = TestClient(make_api(server.api, Console(dist)), follow_redirects=False)
+        assert client.get("/", headers=PAGE).status_code == 503  # not built yet
+        for version in ("1", "2"):
+            (dist / "assets").mkdir(parents=True, exist_ok=True)
+            for old in (dist / "assets").iterdir():
+                old.unlink()
+            (dist / "assets" / f"index-{version}.js").write_text(f"let version = {version}")
+            (dist / "index.html").write_text(f"<title>version {version}</title>" + version * 9)
+            assert f"version {version}<" in client.get("/boards", headers=PAGE).text
+            assert client.get(f"/assets/index-{version}.js").text == f"let version = {version}"
+        assert client.get("/assets/index-1.js").status_code == 404
+        (dist / "assets" / "index-2.js").unlink()
+        assert client.get("/assets/index-2.js").status_code == 404  # in the midst of a build
+    finally:
+        server.close()
