@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from zuji.engine.errors import InvalidInput
+from zuji.server.cli import ids
 from zuji.server.cli.defining import read_json
 from zuji.server.cli.opening import reading, writing
 from zuji.server.cli.outcome import FAILED, OK, say
@@ -109,14 +110,15 @@ def load(
     """Loads a CSV file."""
     from zuji.engine.people.cohort_members import ids_of_csv
 
+    kind = ids.id_type(id_type)
     with writing(data, project) as engine, ExitStack() as opened:
         lines = (
             sys.stdin
             if str(file) == "-"
             else opened.enter_context(file.open(encoding="utf-8-sig", newline=""))
         )
-        ids = ids_of_csv(lines, column or None, id_type)
-        loaded = engine.cohorts.load(name, ids, id_type, how=how, description=description)
+        found = ids_of_csv(lines, column or None, id_type)
+        loaded = engine.cohorts.load(name, found, kind, how=how, description=description)
     say(f"{loaded['found']:,} of {loaded['given']:,} ids found; {name}: {loaded['users']:,} users")
     if loaded["unknown"]:
         say(f"nobody has {loaded['unknown']:,} ids, as {', '.join(loaded['examples'])}")
@@ -136,10 +138,10 @@ def save(data: Path, project: str, name: str, query: Path, pick: str, descriptio
 
 def members(data: Path, project: str, name: str, id_type: str, as_of: str, output: str) -> int:
     """Writes the ids of all members."""
-    count = 0
+    count, kind = 0, ids.id_type(id_type)
     with reading(data, project) as engine, ExitStack() as opened:
-        ids = engine.cohorts.export(name, as_of=as_of or None, id_type=id_type)
-        first = next(ids, None)
+        found = engine.cohorts.export(name, as_of=as_of or None, id_type=kind)
+        first = next(found, None)
         out = (
             opened.enter_context(open(output, "w", encoding="utf-8", newline=""))
             if output
@@ -152,7 +154,7 @@ def members(data: Path, project: str, name: str, id_type: str, as_of: str, outpu
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow([first])
             count = 1
-            for text in ids:
+            for text in found:
                 writer.writerow([text])
                 count += 1
     if output:
@@ -162,8 +164,9 @@ def members(data: Path, project: str, name: str, id_type: str, as_of: str, outpu
 
 def has(data: Path, project: str, name: str, user: str, id_type: str, as_of: str) -> int:
     """Says whether somebody is a member."""
+    kind = ids.id_type(id_type)
     with reading(data, project) as engine:
-        found = engine.cohorts.contains(name, {id_type: user}, as_of=as_of or None)
+        found = engine.cohorts.contains(name, {kind: user}, as_of=as_of or None)
     print("yes" if found else "no")
     return OK if found else FAILED
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from zuji.engine.errors import InvalidInput, NotFound
-from zuji.server.cli import render
+from zuji.server.cli import ids, render
 from zuji.server.cli.opening import at_hand
 from zuji.server.cli.outcome import OK, say
 
@@ -54,21 +54,19 @@ def named(
     devices: Sequence[str] | None,
     typed: Sequence[str] | None,
     file: Path | None,
+    file_type: str = "user_id",
 ) -> list[dict[str, str]]:
-    """People that options and a file of user ids name."""
+    """People that options and a file of ids name."""
     found = [{"user_id": one} for one in users or ()] + [
         {"device_id": one} for one in devices or ()
     ]
-    for text in typed or ():
-        kind, equals, value = text.partition("=")
-        if not equals:
-            raise InvalidInput(f"--id is TYPE=ID, as $identity_mobile=138…, got {text!r}")
-        found.append({kind: value})
+    found += [ids.person(text) for text in typed or ()]
     if file is not None:
+        kind = ids.id_type(file_type)
         if not file.is_file():
             raise NotFound(f"{file}: no such file")
         lines = file.read_text("utf-8-sig").splitlines()
-        found += [{"user_id": line.strip()} for line in lines if line.strip()]
+        found += [{kind: line.strip()} for line in lines if line.strip()]
     return found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from zuji.engine.errors import InvalidInput
+from zuji.server.cli import ids
 from zuji.server.cli.defining import read_json
 from zuji.server.cli.opening import reading, writing
 from zuji.server.cli.outcome import FAILED, OK, say
@@ -105,22 +106,24 @@ def values(data: Path, project: str, name: str, day: str, limit: int, form: str)
 
 def of_user(data: Path, project: str, user: str, id_type: str, day: str, name: str) -> int:
     """Prints a user's tags, or one over time."""
+    kind = ids.id_type(id_type)
     with reading(data, project) as engine:
         if name:
-            return _print(engine.tags.history(name, user, id_type=id_type))
-        return _print(engine.tags.of_user(user, id_type=id_type, day=day or None))
+            return _print(engine.tags.history(name, user, id_type=kind))
+        return _print(engine.tags.of_user(user, id_type=kind, day=day or None))
 
 
 def give(
     data: Path, project: str, name: str, value: str, users: list[str], id_type: str, who: str
 ) -> int:
     """Gives, or takes back."""
+    kind = ids.id_type(id_type)
     try:
         given = json.loads(value)
     except ValueError:
         given = value
     with writing(data, project) as engine:
-        count = engine.tags.give(name, [(one, given) for one in users], who, id_type=id_type)
+        count = engine.tags.give(name, [(one, given) for one in users], who, id_type=kind)
     say(f"{'took back from' if given is None else 'given to'} {count:,} users")
     return OK
 
@@ -139,14 +142,15 @@ def load(
     """Loads a CSV file."""
     from zuji.engine.people.tags.loading import rows_of_csv
 
+    kind = ids.id_type(id_type)
     with writing(data, project) as engine:
         if str(file) == "-":
             rows = rows_of_csv(sys.stdin, id_column, value_column)
-            loaded = engine.tags.load(name, rows, id_type=id_type, day=day, add=add)
+            loaded = engine.tags.load(name, rows, id_type=kind, day=day, add=add)
         else:
             with file.open(encoding="utf-8-sig", newline="") as lines:
                 rows = rows_of_csv(lines, id_column, value_column)
-                loaded = engine.tags.load(name, rows, id_type=id_type, day=day, add=add)
+                loaded = engine.tags.load(name, rows, id_type=kind, day=day, add=add)
     say(f"{loaded.users:,} users have a value from the file")
     if loaded.unknown:
         some = ", ".join(loaded.unknown_ids)

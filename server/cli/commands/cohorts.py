@@ -10,9 +10,7 @@ from zuji.server.cli.commands.options import Data, Format, OutputFormat, Project
 Name = Annotated[str, typer.Argument(help="Name of the cohort.", metavar="NAME")]
 IdType = Annotated[
     str,
-    typer.Option(
-        "--id", help="Type of the ids: user_id, device_id, $identity_mobile ….", metavar="TYPE"
-    ),
+    typer.Option("--id", help="Type of the ids: user_id, device_id, mobile ….", metavar="TYPE"),
 ]
 AsOf = Annotated[
     str, typer.Option("--as-of", help="2026-10-01, yesterday, -7d or an instant.", metavar="WHEN")

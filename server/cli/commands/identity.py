@@ -9,7 +9,10 @@ from zuji.server.cli.commands.rejected import MaybeData, ServerUrl
 
 User = Annotated[str, typer.Argument(help="Id of the customer.", metavar="USER")]
 Device = Annotated[
-    str, typer.Argument(help="Id of the device, or $identity_mobile+138.", metavar="DEVICE")
+    str, typer.Argument(help="Id of the device, or, with --type, such as 138….", metavar="DEVICE")
+]
+Type = Annotated[
+    str, typer.Option("--type", help="The id is a typed one: mobile, openid ….", metavar="TYPE")
 ]
 Time = Annotated[
     str, typer.Option(help="From when on, RFC 3339 or ms since 1970 (now).", metavar="T")
@@ -22,14 +25,16 @@ def id_show(
     id_: Annotated[str, typer.Argument(help="Id of a customer or a device.", metavar="ID")],
     data: MaybeData = None,
     project: Project = "default",
+    type_: Type = "",
     output_format: Format = OutputFormat.table,
     url: ServerUrl = "",
     key: Key = "",
 ) -> int:
     """Show whose an id is: a customer's devices, a device's customers, from when to when."""
-    from zuji.server.cli import identity, people
+    from zuji.server.cli import identity, ids, people
 
-    return identity.show(people.Place(data, project, url, key), id_, output_format.value)
+    place = people.Place(data, project, url, key)
+    return identity.show(place, ids.device(id_, type_), output_format.value)
 
 
 def id_bind(
@@ -37,6 +42,7 @@ def id_bind(
     device: Device,
     data: MaybeData = None,
     project: Project = "default",
+    type_: Type = "",
     time: Time = "",
     by: By = "",
     why: Why = "",
@@ -44,9 +50,9 @@ def id_bind(
     key: Key = "",
 ) -> int:
     """Say that a device is a customer's."""
-    from zuji.server.cli import identity, people
+    from zuji.server.cli import identity, ids, people
 
-    place = people.Place(data, project, url, key)
+    place, device = people.Place(data, project, url, key), ids.device(device, type_)
     return identity.say_of(place, "bind", user, device, time, by, why)
 
 
@@ -57,6 +63,7 @@ def id_unbind(
     ] = None,
     data: MaybeData = None,
     project: Project = "default",
+    type_: Type = "",
     time: Time = "",
     by: By = "",
     why: Why = "",
@@ -64,9 +71,9 @@ def id_unbind(
     key: Key = "",
 ) -> int:
     """Say that a device is a customer's no more; without --user, that it is nobody's."""
-    from zuji.server.cli import identity, people
+    from zuji.server.cli import identity, ids, people
 
-    place = people.Place(data, project, url, key)
+    place, device = people.Place(data, project, url, key), ids.device(device, type_)
     return identity.say_of(place, "unbind", user, device, time, by, why)
 
 
@@ -75,15 +82,16 @@ def id_undo(
     device: Device,
     data: MaybeData = None,
     project: Project = "default",
+    type_: Type = "",
     by: By = "",
     why: Why = "",
     url: ServerUrl = "",
     key: Key = "",
 ) -> int:
     """Forget all that was said of a device and a customer, as if it had never been."""
-    from zuji.server.cli import identity, people
+    from zuji.server.cli import identity, ids, people
 
-    place = people.Place(data, project, url, key)
+    place, device = people.Place(data, project, url, key), ids.device(device, type_)
     return identity.say_of(place, "undo", user, device, "", by, why)
 
 

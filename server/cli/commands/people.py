@@ -18,7 +18,7 @@ Devices = Annotated[
 ]
 Typed = Annotated[
     list[str] | None,
-    typer.Option("--id", help="Another id, as $identity_mobile=138….", metavar="TYPE=ID"),
+    typer.Option("--id", help="Another id, as mobile=138….", metavar="TYPE=ID"),
 ]
 By = Annotated[str, typer.Option(help="Who asked for it.", metavar="NAME")]
 Yes = Annotated[bool, typer.Option("--yes", help="They are gone for good.")]
@@ -31,8 +31,11 @@ def erase(
     device_id: Devices = None,
     typed: Typed = None,
     file: Annotated[
-        Path | None, typer.Option("--file", help="User ids, one a line.", metavar="FILE")
+        Path | None, typer.Option("--file", help="Ids, one a line.", metavar="FILE")
     ] = None,
+    file_type: Annotated[
+        str, typer.Option("--file-id", help="Type of its ids, as mobile.", metavar="TYPE")
+    ] = "user_id",
     by: By = "",
     reason: Annotated[str, typer.Option(help="Why.", metavar="TEXT")] = "",
     purge: Annotated[
@@ -73,7 +76,7 @@ def erase(
         return people.replay(place, ledger)
     if erased_ids:
         return people.set_erased_ids(place, erased_ids)
-    named = people.named(user_id, device_id, typed, file)
+    named = people.named(user_id, device_id, typed, file, file_type)
     if purge and not named:
         return people.purge(place)
     return people.erase(place, named, by, reason, purge=purge, sure=sure)

@@ -14,6 +14,9 @@ def timeline(
     device: Annotated[
         bool, typer.Option("--device", help="The id is that of a device: a user known by it alone.")
     ] = False,
+    id_type: Annotated[
+        str, typer.Option("--id", help="Type of the id: user_id, mobile ….", metavar="TYPE")
+    ] = "user_id",
     event: Annotated[
         list[str] | None, typer.Option("--event", "-e", help="Only these events.", metavar="NAME")
     ] = None,
@@ -39,7 +42,6 @@ def timeline(
     from zuji.server.cli import asking, timelines
 
     document: dict[str, Any] = {
-        "device_id" if device else "user_id": user,
         "time": {"from": from_, "to": to},
         "e": event or "*",
         "order": "desc" if newest else "asc",
@@ -47,4 +49,5 @@ def timeline(
         "cursor": cursor,
     }
     form = asking.Form(output_format.value, output, chart=False, rows=0, quiet=quiet)
-    return timelines.timeline(document, where, data, project, form)
+    whom = "device_id" if device else id_type, user
+    return timelines.timeline(document, whom, where, data, project, form)
