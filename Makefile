@@ -8,7 +8,7 @@ INSTALL := ZUJI_ONLY=nothing $(PIP) install -c requirements-dev.lock --no-build-
 SOURCES := $(shell find engine server -name node_modules -prune -o \( -name '*.pyx' -o -name '*.h' -o -name '*.pxd' \) -print) setup.py pyproject.toml
 
 CONSOLE := $(shell find server/console -name node_modules -prune -o -name dist -prune -o -type f -print)
-.PHONY: help setup build console demo test explore check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-ingest bench-collector bench-compare
+.PHONY: help setup build console demo test explore check lint types sdk-test sdk-web-test sanitize isa fuzz fuzz-ci kill-cycles bench-attacks soak campaign clean dev bench bench-100m bench-1b bench-growth bench-many bench-board bench-ingest bench-collector bench-compare lighthouse
 
 help:            ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -110,6 +110,9 @@ SEED ?= 1
 campaign: dev    ## PAIRS=1000 random projects and queries of every model against the oracle, from SEED=1
 	$(BIN)/python -m tests.property.campaign --model all --thin --pairs $(PAIRS) --seed $(SEED)
 
+lighthouse: dev  ## Lighthouse on the console's main pages: performance and accessibility of 95 at least (needs Node and Chromium)
+	$(BIN)/python -m tests.console.lighthouse
+
 check: lint types test sdk-test  ## ruff, mypy strict, import-linter, stubtest, tests, the Python SDK's
 
 bench: dev       ## Zuji beside its peers on 20 M rows: ≤ 15 min, 6 GB of disk
@@ -127,6 +130,10 @@ bench-growth: dev  ## Zuji alone on 1, 3, 10, 30 and 100 M rows
 bench-many: dev  ## sixteen analysts at once, on 20 M rows
 	$(BIN)/python -m bench --rows 20e6 --only load --reuse --keep --peers clickhouse
 	$(BIN)/python -m bench.many --rows 20e6
+
+bench-board: dev  ## a board of twelve charts and the edit of a funnel in Chromium, on 20 M rows
+	$(BIN)/python -m bench --rows 20e6 --only load --reuse --keep --peers clickhouse
+	$(BIN)/python -m bench.board --data .data/bench/20000000/zuji
 
 bench-ingest: dev  ## events on the wire to segments
 	$(BIN)/python -m bench.ingest
