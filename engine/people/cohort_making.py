@@ -1,4 +1,4 @@
-"""Who is in a cohort: its rule answered at a moment, exactly, or counted on some of the users.
+"""Who is in a cohort: its rule answered at a moment.
 
 A rule is answered as the audience of a query is. A rule of other cohorts alone is set algebra on
 their bitmaps: no row and no user is looked at. Functions over a pinned view: thread-safe.
@@ -6,9 +6,7 @@ their bitmaps: no row and no user is looked at. Functions over a pinned view: th
 
 from __future__ import annotations
 
-import math
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pyroaring import BitMap
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
     from zuji.engine.types import U8
 
 SINCE_EVER: Final = "1900-01-01"
-_SURE: Final = 1.96
-"""Standard deviations on both sides that hold 95 % of what chance does."""
 
 
 class Asked:
@@ -62,11 +58,11 @@ class Asked:
                 cut = replace(own, to_ms=max(self.at_ms + 1, own.from_ms + 1))
                 self.bound = replace(self.bound, range=cut)
 
-    def mask(self, shard: int) -> U8:
-        """uint8[users] of a shard: 1 = a member."""
+    def mask(self, shard: int, among: U8 | None = None) -> U8:
+        """uint8[users] of a shard: 1 = a member, and one of those ``among`` whom it is asked."""
         at_ms = self.at_ms if self.past else None
         reader = ShardReader(self.view, shard, self.context, at_ms=at_ms)
-        found = members(self.rule, self.bound, reader)
+        found = members(self.rule, self.bound, reader, among)
         assert found is not None
         if self.past:
             found &= known_by(self.view, self.context, shard, self.at_ms + 1)
@@ -112,47 +108,3 @@ def set_algebra(rule: Audience, view: View, kept: KeptCohorts) -> Callable[[int]
 
 def _everybody(view: View, shard: int) -> BitMap:
     return BitMap(range(view.users[shard])) - nobody(view, shard)
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A size. ``exact``: all users were looked at; else ``share`` of them, chosen by the hash of
-    their id, and the size lies in ``low`` to ``high`` in 19 of 20 cases.
-    """
-
-    users: int
-    of: int
-    exact: bool
-    share: float
-    low: int
-    high: int
-
-
-def estimated(asked: Asked, seconds: float, threads: int) -> Estimate:
-    """The size of a rule, exact if all shards can be answered within about ``seconds``, else from
-    those that were: a shard holds the users of a part of all hashes. At least one is answered.
-    """
-    began = time.perf_counter()
-    view, shards = asked.view, asked.view.shards
-    users = [view.users[shard] - len(view.nobody(shard)) for shard in range(shards)]
-    found = looked = done = 0
-    while done < shards:
-        batch = range(done, min(done + threads, shards))
-        counts = asked.context.map(lambda shard: int(asked.mask(shard).sum()), batch)
-        found += sum(counts)
-        looked += sum(users[shard] for shard in batch)
-        done = batch.stop
-        spent = time.perf_counter() - began
-        if spent + spent / done * len(batch) > seconds:
-            break
-    total = sum(users)
-    if done == shards or looked == total:
-        return Estimate(found, total, True, 1.0, found, found)
-    if not looked:
-        return Estimate(0, total, False, 0.0, 0, total)
-    share = looked / total
-    p = found / looked
-    spread = _SURE * math.sqrt(max(p * (1 - p), 1 / looked) / looked * (1 - share)) * total
-    size = p * total
-    low = max(found, math.floor(size - spread))
-    return Estimate(round(size), total, False, share, low, min(total, math.ceil(size + spread)))

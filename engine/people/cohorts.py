@@ -16,7 +16,8 @@ from pyroaring import BitMap
 
 from zuji.engine.errors import InvalidInput, InvalidQuery, NotFound, ZujiError
 from zuji.engine.people.cohort_catalogue import CohortCatalogue, moment_of
-from zuji.engine.people.cohort_making import Asked, estimated, members_by_rule
+from zuji.engine.people.cohort_estimates import estimated
+from zuji.engine.people.cohort_making import Asked, members_by_rule
 from zuji.engine.people.cohort_members import Page, found_by, page_of, place_in
 from zuji.engine.people.cohort_rules import (
     Definition,

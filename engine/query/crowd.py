@@ -51,11 +51,17 @@ def allowed(bound: Bound, reader: ShardReader) -> U8 | None:
     return members(bound.query.audience, bound, reader)
 
 
-def members(audience: Audience | None, bound: Bound, reader: ShardReader) -> U8 | None:
-    """As :func:`allowed`, of any audience of the query."""
+def members(
+    audience: Audience | None, bound: Bound, reader: ShardReader, among: U8 | None = None
+) -> U8 | None:
+    """As :func:`allowed`, of any audience of the query. ``among`` uint8[users]: only of these; what
+    others did is not looked at where that saves something.
+    """
     if audience is None:
         return None
-    mask = _own(audience, _mask(audience, bound, reader))
+    mask = _own(audience, _mask(audience, bound, reader, among))
+    if among is not None:
+        mask &= among
     nobody = bound.view.nobody(reader.shard)
     if len(nobody):
         mask[nobody] = 0
@@ -73,6 +79,21 @@ def audience_scans(bound: Bound) -> list[Scan]:
     """The scans of all leaves that look at events."""
     leaves = [leaf for _, audience in audiences(bound.query) for leaf in audience_leaves(audience)]
     return [_scan(leaf, bound) for leaf in leaves if isinstance(leaf, Did | DidSequence)]
+
+
+def rows_looked_at(audience: Audience, bound: Bound) -> int:
+    """About how many rows answering an audience reads, of all shards; a user of a run whose rows
+    need no look counts as one.
+    """
+    rows = 0
+    for leaf in audience_leaves(audience):
+        if not isinstance(leaf, Did | DidSequence):
+            continue
+        scan = _scan(leaf, bound)
+        counted = isinstance(leaf, Did) and leaf.measure is None and scan.where is None
+        for ref in scan.runs or ():
+            rows += ref.run.user_count if counted and ref.inside else ref.run.rows
+    return rows
 
 
 def _scan(leaf: Did | DidSequence, bound: Bound) -> Scan:

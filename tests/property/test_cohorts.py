@@ -4,6 +4,7 @@ made them, and as a property of users that says the same."""
 from __future__ import annotations
 
 import random
+from unittest.mock import patch
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.oracle.parts import audience
 from tests.oracle.queries import query_of
 from tests.property.pairs import NOW, Pair, picks
 from zuji.engine.errors import InvalidQuery
+from zuji.engine.people import cohort_estimates
 
 COHORT = "user.$cohort.chosen"
 PROFILE = "user.is_chosen"
@@ -158,6 +160,9 @@ def test_members_are_those_whom_the_oracle_finds(tmp_path, number):
             assert shown["users"] == len(expected)
             estimate = pair.engine.cohorts.estimate(shown["definition"], seconds=60.0)
             assert (estimate["users"], estimate["exact"]) == (len(expected), True)
+            with patch.object(cohort_estimates, "AT_ONCE", -1):
+                by_parts = pair.engine.cohorts.estimate(shown["definition"], seconds=60.0)
+            assert (by_parts["users"], by_parts["exact"]) == (len(expected), True)
             assert estimate["of"] == len(users)
             for user in rng.sample(sorted(users), min(5, len(users))):
                 whom = {f"{user[0]}_id": user[1]}

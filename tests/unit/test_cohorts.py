@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import zuji
 from zuji.engine.calendars import format_instant, parse_instant
 from zuji.engine.engine import create_project, open_project
 from zuji.engine.errors import Corruption, InvalidInput, InvalidQuery, NotFound, ReadOnly
+from zuji.engine.people import cohort_estimates
 from zuji.engine.people.blob import Blob, write_blob
 from zuji.engine.people.cohort_files import bitmap_of, mask_of, members_of, ordinals_of, sections_of
 from zuji.engine.people.cohort_rules import Schedule, wanted_at
@@ -433,6 +435,62 @@ def test_a_size_from_a_sample_says_so_and_holds_the_truth(tmp_path):
         assert (nobody["users"], nobody["low"]) == (0, 0)
         assert nobody["high"] > 0
     assert inside >= 13  # of 20, each in its range 95 times of 100
+
+
+def test_a_project_of_one_shard_is_estimated_from_some_of_its_users(tmp_path):
+    create_project(tmp_path, "default", shards=1)
+    with open_project(tmp_path, "default") as engine:
+        engine.append(
+            [
+                {"user_id": f"u{i}", "event": "abc"[i % 3], "time": "2026-10-01T00:00:00Z"}
+                for i in range(4_000)
+            ]
+        )
+        found = engine.cohorts.estimate({"did": {"e": "a"}}, seconds=0.0)
+        assert not found["exact"]
+        assert 0.2 < found["share"] < 0.3
+        assert found["low"] <= 1_334 <= found["high"]
+        assert found["high"] - found["low"] < 500
+
+
+def test_a_size_that_is_counted_part_by_part_is_exact(tmp_path, monkeypatch):
+    monkeypatch.setattr(cohort_estimates, "AT_ONCE", -1)
+    parts = []
+    real = cohort_estimates.part_of
+
+    def noted(users, low, high):
+        parts.append((low, high))
+        return real(users, low, high)
+
+    monkeypatch.setattr(cohort_estimates, "part_of", noted)
+    with open_project(tmp_path, "default") as engine:
+        engine.append(
+            [
+                {"user_id": f"u{i % 700}", "event": "abc"[i % 3], "time": 1_790_000_000_000 + i}
+                for i in range(3_000)
+            ]
+        )
+        steps = [{"e": "a"}, {"e": "b"}]
+        for rule in (
+            {"all": []},
+            {"not": {"did": {"e": "a", "count": {"op": "gte", "v": 3}}}},
+            {"any": [{"did": {"e": "b"}}, {"sequence": {"steps": steps}}]},
+            {"sequence": {"steps": steps, "within": {"n": 1, "unit": "second"}}},
+        ):
+            parts.clear()
+            found = engine.cohorts.estimate(rule, seconds=60.0)
+            assert len(set(parts)) == 2
+            shown = engine.cohorts.define({"name": "same", "rule": rule})
+            assert (found["users"], found["exact"]) == (shown["versions"][0]["users"], True)
+
+
+@pytest.mark.parametrize("cuts", [[], [0.25], [1 / 64, 0.3, 0.31, 0.999]])
+def test_parts_that_meet_are_everybody_once(cuts):
+    ends = [0.0, *cuts, 1.0]
+    parts = [cohort_estimates.part_of(10_000, a, b) for a, b in pairwise(ends)]
+    assert (np.sum(parts, axis=0) == 1).all()
+    for part, (a, b) in zip(parts, pairwise(ends), strict=True):
+        assert abs(part.mean() - (b - a)) < 0.01
 
 
 # ---------------------------------------------------------------------------------------- erasure
