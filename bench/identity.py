@@ -1,10 +1,12 @@
 """``python -m bench.identity``: many ids of many users: loading, looking up, linking, and queries
 with links that are not yet physical. Needs no peers.
 
-``ids``: the index alone: customers and devices become users, are looked up in another order, and
-each device is linked to its customer. ``late``: a project of nameless devices whose customers log
-in, a batch at a time, each followed by a query. ``pending``: a funnel and a retention with a share
-of the users pending, beside the same project without, in turns.
+``ids``: the index alone: customers and devices become users and are stored a million at a time, are
+looked up in another order, and each device is linked to its customer; then another process opens
+what was stored. ``--form``: what a device's id is: ``uuid`` (36 characters), ``text`` (36 of
+base64url) or ``raw`` (36 of any). ``late``: a project of nameless devices whose customers log in, a
+batch at a time, each followed by a query. ``pending``: a funnel and a retention with a share of the
+users pending, beside the same project without, in turns.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -35,6 +38,10 @@ PARTS = "ids,late,pending"
 BATCH = 100_000
 BATCH_EVENTS = 2_000
 CUSTOMER_BYTES, DEVICE_BYTES = 12, 36
+FORMS = ("uuid", "text", "raw")
+FLUSH = 1_000_000
+"""Users after which what is new is stored."""
+SALT = 7
 START_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
 DAY_MS = 86_400_000
 DAYS = 30
@@ -44,67 +51,151 @@ ROUNDS = 7
 
 
 def keys(kind: str, numbers: Ints) -> tuple[Bytes, Ints]:
-    """Keys of the id index, end to end: ``u`` and 12 digits, or ``d`` and 36 as of a UUID."""
+    """Keys of the id index, end to end: ``u`` and 12 digits, or ``d`` and 36 characters of a form
+    (``uuid``, ``text``, ``raw``).
+    """
     size = CUSTOMER_BYTES if kind == "u" else DEVICE_BYTES
-    made = np.full((len(numbers), size + 1), ord("0"), np.uint8)
-    made[:, 0] = ord(kind)
-    rest = numbers.copy()
-    for at in range(size, size - 12, -1):
-        rest, digit = np.divmod(rest, 10)
-        made[:, at] += digit.astype(np.uint8)
-    if kind == "d":
-        # The part that does not count differs, too: comparing is not over after a byte.
-        mixed = (numbers * np.int64(0x9E3779B97F4A7C1)).astype(np.uint64)
-        for at in range(1, 13):
-            made[:, at] = ord("a") + (mixed & np.uint64(15)).astype(np.uint8)
-            mixed >>= np.uint64(4)
+    made = np.empty((len(numbers), size + 1), np.uint8)
+    made[:, 0] = ord("u" if kind == "u" else "d")
+    if kind == "u":
+        rest = numbers.copy()
+        for at in range(size, 0, -1):
+            rest, digit = np.divmod(rest, 10)
+            made[:, at] = ord("0") + digit.astype(np.uint8)
+    elif kind == "uuid":
+        mixed = _mixed(numbers, 2).view(np.uint8)
+        digits = np.frombuffer(b"0123456789abcdef", np.uint8)
+        where = [1 + i for i in range(DEVICE_BYTES) if i not in (8, 13, 18, 23)]
+        made[:, [9, 14, 19, 24]] = ord("-")
+        made[:, where[::2]], made[:, where[1::2]] = digits[mixed >> 4], digits[mixed & 15]
+    else:
+        chars = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
+        made[:, 1:] = np.frombuffer(chars, np.uint8)[_mixed(numbers, 5).view(np.uint8) & 63][:, :36]
+        if kind == "raw":
+            made[:, 1] = ord(".")
     return made.reshape(-1), np.arange(0, (size + 1) * (len(numbers) + 1), size + 1)
 
 
-def ids(users: int) -> dict[str, Any]:
+def _mixed(numbers: Ints, words: int) -> npt.NDArray[np.uint64]:
+    """So many words for each number, no two of which are alike in all words."""
+    found = np.empty((len(numbers), words), np.uint64)
+    for word in range(words):
+        mixed = numbers.astype(np.uint64) + np.uint64(word * 0x9E3779B97F4A7C15 % 2**64)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+        found[:, word] = mixed ^ (mixed >> np.uint64(31))
+    return found
+
+
+def resident_bytes() -> int:
+    """Bytes of memory that are this process's own now: resident and not of a file."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def ids(users: int, form: str, folder: Path) -> dict[str, Any]:
     """The id index and the links by themselves, one thread."""
     from zuji.engine.config import DEFAULT_SHARDS
     from zuji.engine.index.identity import Identity
-    from zuji.engine.index.links import Links, places
+    from zuji.engine.index.link_store import LinkStore
+    from zuji.engine.index.links import places
     from zuji.engine.storage.files import Files
 
-    before = peak_rss_bytes()
-    identity = Identity(Files(), "", DEFAULT_SHARDS, 7, [[] for _ in range(DEFAULT_SHARDS)])
-    links = Links(identity, 7)
+    files, root = Files(), str(folder / "ids")
+    (folder / "ids" / "ids").mkdir(parents=True)
+    before, before_anon = peak_rss_bytes(), resident_bytes()
+    identity = Identity(files, root, DEFAULT_SHARDS, SALT, [[] for _ in range(DEFAULT_SHARDS)])
+    store = LinkStore(files, root, identity, SALT, {})
+    links = store.links
     order = np.random.default_rng(1).permutation(users)
-    spent = {"new": 0.0, "look": 0.0, "link": 0.0}
+    spent = {"new": 0.0, "store": 0.0, "look": 0.0, "link": 0.0}
+    made_files = iter(range(1 << 30))
+    state: dict[str, Any] = {}
 
-    def timed(what: str, run: Callable[..., Any], *given: Any) -> None:
+    def name() -> str:
+        return f"ids/{next(made_files):08d}.bench"
+
+    def timed(what: str, run: Callable[..., Any], *given: Any) -> Any:
         began = cpu_seconds()
-        run(*given)
+        found = run(*given)
         spent[what] += cpu_seconds() - began
+        return found
+
+    def flush() -> None:
+        state["ids"] = identity.save(identity.take(identity.unsaved()), name)
+        identity.saved(state["ids"])
+        state["links"] = store.save(store.freeze(), name)
+        for gone in store.saved(state["links"]):
+            files.remove(f"{root}/{gone}")
 
     for first in range(0, users, BATCH):
         some = np.arange(first, min(first + BATCH, users))
-        for kind in "ud":
-            made = keys(kind, some)
-            timed("new", identity.resolve, *made)
+        for kind in ("u", form):
+            timed("new", identity.resolve, *keys(kind, some))
+        if (first + BATCH) % FLUSH == 0:
+            timed("store", flush)
+    timed("store", flush)
     ids_bytes = identity.nbytes
     for first in range(0, users, BATCH):
         some = order[first : first + BATCH]
-        for kind in "ud":
-            made = keys(kind, some)
-            timed("look", identity.resolve, *made)
+        for kind in ("u", form):
+            timed("look", identity.resolve, *keys(kind, some))
     for first in range(0, users, BATCH):
         some = order[first : first + BATCH]
         place = places(*identity.resolve(*keys("u", some)))
         when = np.full(len(some), START_MS)
-        timed("link", links.together, *keys("d", some), place, when)
+        timed("link", links.together, *keys(form, some), place, when)
+        if (first + BATCH) % FLUSH == 0:
+            timed("store", flush)
+    timed("store", flush)
+    peak, own = peak_rss_bytes() - before, resident_bytes() - before_anon
+    (folder / "state.json").write_text(json.dumps({"users": users, "form": form, **state}))
+    again = subprocess.run(
+        [sys.executable, "-m", "bench.identity", "--only", "reopen", "--folder", str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return {
         "users": users,
         "ids": 2 * users,
+        "form": form,
         "new_ids_per_cpu_s": 2 * users / spent["new"],
         "look_ups_per_cpu_s": 2 * users / spent["look"],
         "links_per_cpu_s": users / spent["link"],
+        "stored_s": spent["store"],
         "id_bytes": ids_bytes / (2 * users),
         "link_bytes": links.nbytes / users,
-        "resident_bytes_an_id": (peak_rss_bytes() - before) / (2 * users),
+        "own_bytes": own,
+        "peak_bytes": peak,
+        "peak_bytes_an_id": peak / (2 * users),
+        "reopened": json.loads(again.stdout.partition(" ")[2]),
     }
+
+
+def reopen(folder: Path) -> dict[str, Any]:
+    """Ids and links as a process has them that opens what :func:`ids` stored."""
+    from zuji.engine.config import DEFAULT_SHARDS
+    from zuji.engine.index.identity import Identity
+    from zuji.engine.index.link_store import LinkStore
+    from zuji.engine.index.owners import ITSELF
+    from zuji.engine.storage.files import Files
+
+    state = json.loads((folder / "state.json").read_text())
+    users, root = state["users"], str(folder / "ids")
+    before, before_anon, began = peak_rss_bytes(), resident_bytes(), cpu_seconds()
+    identity = Identity(Files(), root, DEFAULT_SHARDS, SALT, state["ids"])
+    links = LinkStore(Files(), root, identity, SALT, {"links": state["links"]}).links
+    spent = cpu_seconds() - began
+    peak, own = peak_rss_bytes() - before, resident_bytes() - before_anon
+    some = np.random.default_rng(4).integers(0, users, min(users, BATCH))
+    shard, ordinal = identity.look_up(*keys("u", some))
+    owner = links.resolve(links.find(*keys(state["form"], some)), np.zeros(len(some), np.int64))
+    assert (owner != ITSELF).all(), "a device without its customer"
+    assert (owner == shard << 32 | ordinal).all(), "a device with another customer"
+    return {"cpu_s": spent, "own_bytes": own, "peak_bytes": peak}
 
 
 # -- a project -----------------------------------------------------------------------------------
@@ -258,10 +349,13 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=10_000, help="logins between two queries")
     parser.add_argument("--share", type=float, default=0.01, help="of users pending")
     parser.add_argument("--only", default=PARTS, help=f"parts to run, of {PARTS}")
+    parser.add_argument("--form", choices=FORMS, default="uuid", help="of devices' ids")
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs: dict[str, Callable[[], dict[str, Any]]] = {
-            "ids": lambda: ids(args.users),
+            "ids": lambda: ids(args.users, args.form, Path(folder)),
+            "reopen": lambda: reopen(args.folder),
             "late": lambda: late(args.users, args.batch, Path(folder)),
             "pending": lambda: pending(args.users, args.share, Path(folder)),
         }

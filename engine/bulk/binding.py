@@ -11,7 +11,7 @@ import numpy as np
 from zuji.engine.arrow_values import Plain, Refusals, in_kind
 from zuji.engine.bulk._keys import id_keys
 from zuji.engine.index.catalog import DEVICE_ID, PROFILE_EVENTS, PROFILE_SET
-from zuji.engine.ingest.seen import see_frame
+from zuji.engine.ingest.seen import FrameSays, see_frame
 from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage.build import taken
 from zuji.engine.storage.frame import Frame, FrameColumn
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 def bind_table(
     writer: Writer, read: ReadTable, received_ms: int
-) -> tuple[Frame, list[Rejected], int]:
-    """Frame of the rows that fit, the rows that do not, and the number dropped as repeats.
+) -> tuple[FrameSays, list[Rejected], int]:
+    """Frame of the rows that fit and what they say of ids, the rows that do not, and the number
+    dropped as repeats.
 
     REQUIRES: the writer's lock.
     """
@@ -70,8 +71,7 @@ def bind_table(
         },
     )
     _note_pairs(writer, frame)
-    see_frame(frame, keys, writer.identity, writer.links)
-    return frame, refused.listed(), duplicates
+    return see_frame(frame, keys, writer.identity), refused.listed(), duplicates
 
 
 def _events(writer: Writer, read: ReadTable, refused: Refusals) -> tuple[U16, list[str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.bulk.columns import ReadTable
     from zuji.engine.bulk.mapping import TableMapping
-    from zuji.engine.storage.frame import Frame
+    from zuji.engine.ingest.seen import FrameSays
     from zuji.engine.writer import Writer
 
 AHEAD = 3
@@ -54,13 +54,13 @@ def load_table(
             raise
         done: list[AppendResult] = []
 
-        def make() -> tuple[Frame | None, dict[str, Any]]:
+        def make() -> tuple[FrameSays, dict[str, Any]]:
             nonlocal read
             assert read is not None
-            frame, rejected, duplicates = bind_table(writer, read, received)
+            bound, rejected, duplicates = bind_table(writer, read, received)
             read = None  # its texts are not needed any more
-            done.append(AppendResult(frame.n, duplicates, tuple(rejected)))
-            return frame, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
+            done.append(AppendResult(bound.frame.n, duplicates, tuple(rejected)))
+            return bound, {} if ledger is None else {"imports": {ledger[0]: ledger[1]}}
 
         turn.await_one_before()
         try:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zuji.engine.index._strings import StringTable, hash_bulk, resolve_bulk
+from zuji.engine.index._keys import KeyTable, find_keys, resolve_keys
+from zuji.engine.index._strings import stable_hash64
 from zuji.engine.index.erased import Erased
 from zuji.engine.index.id_files import read_ids, write_ids
 from zuji.engine.storage import names
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 IdChunk = tuple[str, int, int]
 """File name in the project, first ordinal, number of ids."""
 _LOAD_THREADS = 2
+MOST_IDS = 1_000_000
+"""Of one chunk: who loads it has its ids unpacked in memory beside the table."""
 _USER = ord("u")
 
 
@@ -65,7 +68,7 @@ class Identity:
         self._root = root
         self._salt = salt
         self._chunks = [list(c) for c in chunks] or [[] for _ in range(shards)]
-        self._tables: list[StringTable] | None = None
+        self._tables: list[KeyTable] | None = None
         self._saved = [sum(c[2] for c in chunk) for chunk in self._chunks]
         self._load_lock = threading.Lock()
 
@@ -75,7 +78,7 @@ class Identity:
             return list(self._saved)
         return [len(t) for t in self._tables]
 
-    def tables(self) -> list[StringTable]:
+    def tables(self) -> list[KeyTable]:
         """The hash tables, loaded from their files at first use (7 to 10 M ids a CPU-second)."""
         if self._tables is None:
             with self._load_lock:
@@ -83,12 +86,12 @@ class Identity:
                     self._tables = self._load()
         return self._tables
 
-    def _load(self) -> list[StringTable]:
+    def _load(self) -> list[KeyTable]:
         with ThreadPoolExecutor(_LOAD_THREADS, thread_name_prefix="zuji-ids") as pool:
             return list(pool.map(self._load_shard, range(self.shards)))
 
-    def _load_shard(self, shard: int) -> StringTable:
-        table = StringTable(salt=self._salt)
+    def _load_shard(self, shard: int) -> KeyTable:
+        table = KeyTable(salt=self._salt)
         table.expect(self._saved[shard])
         for name, first, count in self._chunks[shard]:
             path = names.path(self._root, name)
@@ -124,25 +127,18 @@ class Identity:
 
         ``data`` uint8[total], ``offsets`` int64[n+1] → uint16[n], uint32[n]. O(n).
         """
-        return resolve_bulk(self.tables(), data, offsets)
+        return resolve_keys(self.tables(), data, offsets)
 
     def find(self, key: bytes) -> tuple[int, int] | None:
         """Shard and ordinal of one key, None when unknown."""
-        data = np.frombuffer(key, dtype=np.uint8)
-        bounds = np.array([0, len(key)], dtype=np.int64)
-        shard = int(hash_bulk(data, bounds, self._salt)[0]) & (self.shards - 1)
+        shard = stable_hash64(key, self._salt) & (self.shards - 1)
         ordinal = self.tables()[shard].find(key)
         return None if ordinal < 0 else (shard, int(ordinal))
 
     def look_up(self, data: U8, offsets: I64) -> tuple[I64, I64]:
         """Shards and ordinals of keys (end to end, int64[n+1]), -1 where unknown. O(bytes)."""
-        shards = hash_bulk(data, offsets, self._salt) & np.uint64(self.shards - 1)
+        shards, ordinals = find_keys(self.tables(), data, offsets)
         found: I64 = shards.astype(np.int64)
-        ordinals: I64 = np.full(len(found), -1, dtype=np.int64)
-        for shard, table in enumerate(self.tables()):
-            mine = np.flatnonzero(found == shard)
-            if len(mine):
-                ordinals[mine] = table.find_bulk(*gather_bytes(data, offsets, mine))
         found[ordinals < 0] = -1
         return found, ordinals
 
@@ -167,13 +163,15 @@ class Identity:
         """Number of users in each shard, to be handed to :meth:`save` later (a freeze point)."""
         return self.counts()
 
-    def take(self, upto: Sequence[int]) -> list[tuple[int, int, U8, I64]]:
-        """The ids added since the last save, up to ``upto`` users a shard: (shard, first, data,
-        offsets).
+    def take(
+        self, upto: Sequence[int], after: Sequence[int] | None = None
+    ) -> list[tuple[int, int, U8, I64]]:
+        """The ids added since the last save (``after``: behind so many users a shard), up to
+        ``upto`` users a shard: (shard, first, data, offsets).
         """
         taken = []
         for shard, table in enumerate(self.tables()):
-            first, last = self._saved[shard], upto[shard]
+            first, last = (self._saved if after is None else after)[shard], upto[shard]
             if last > first:
                 data, offsets = table.dump(first, last)
                 taken.append((shard, first, data, offsets))
@@ -183,17 +181,21 @@ class Identity:
         self,
         taken: Sequence[tuple[int, int, U8, I64]],
         new_name: Callable[[], str],
+        beside: Sequence[Sequence[IdChunk]] | None = None,
     ) -> list[list[IdChunk]]:
-        """Writes what :meth:`take` gave; returns all chunks that the manifest shall name.
+        """Writes what :meth:`take` gave; returns all chunks that the manifest shall name, those of
+        ``beside`` (what an earlier call gave) among them.
 
         Nothing is forgotten when the manifest commit that follows fails: :meth:`saved` confirms.
         """
-        chunks = [list(c) for c in self._chunks]
+        chunks = [list(c) for c in (self._chunks if beside is None else beside)]
         for shard, first, data, offsets in taken:
-            count = len(offsets) - 1
-            name = new_name()
-            write_ids(self._files, names.path(self._root, name), shard, first, data, offsets)
-            chunks[shard].append((name, first, count))
+            for start in range(0, len(offsets) - 1, MOST_IDS):
+                some = offsets[start : start + MOST_IDS + 1]
+                name = new_name()
+                path = names.path(self._root, name)
+                write_ids(self._files, path, shard, first + start, data, some)
+                chunks[shard].append((name, first + start, len(some) - 1))
         return chunks
 
     def saved(self, chunks: Sequence[Sequence[IdChunk]]) -> None:

@@ -8,7 +8,8 @@ as they gather, as in a log-structured merge tree: :func:`to_merge`.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import lz4.block
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from zuji.engine.types import I64, U8
 
 MAGIC = b"ZUJILNK1"
-VERSION = 1
+VERSION = 2
+"""2: has things said by hand; a file without any is written as version 1."""
 _HEADER = struct.Struct("<8sHHIQQII")
 """magic, version, reserved, devices of one customer, raw bytes, stored bytes, CRC32C of the stored
 bytes, CRC32C of what is before it."""
-MOST_DEVICES = 4_000_000
-"""Of one file: a block of lz4 has less than 2 GB."""
+MOST_DEVICES = 1_000_000
+"""Of one file: who loads it has it unpacked in memory beside the links."""
 FILES_ALIKE = 4
 """A file becomes one with those after it when they have this share of its bytes, one part in."""
 
@@ -39,7 +41,8 @@ FILES_ALIKE = 4
 class LinkFile:
     """Content of a file. Of one customer each: ``data`` uint8 keys end to end, ``offsets``
     int64[n+1], ``owner`` places int64[n], ``first`` ms UTC int64[n], ``number`` of the change
-    int64[n]. ``facts``: of the other devices, with ``number``.
+    int64[n]. ``facts``: of the other devices, with ``number``. ``said``: what was said by hand, by
+    ascending ``n``.
     """
 
     data: U8
@@ -48,6 +51,7 @@ class LinkFile:
     first: I64
     number: I64
     facts: list[dict[str, Any]]
+    said: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def devices(self) -> int:
@@ -60,10 +64,13 @@ def write_links(files: Files, path: str, content: LinkFile) -> int:
     lengths = np.diff(content.offsets).astype("<u2").tobytes()
     keys = content.data[content.offsets[0] : content.offsets[-1]].tobytes()
     columns = [a.astype("<i8").tobytes() for a in (content.owner, content.first, content.number)]
-    raw = b"".join((lengths, *columns, keys)) + bytes(msgpack.packb(content.facts))
+    entries = [bytes(msgpack.packb(content.facts))]
+    if content.said:
+        entries.append(bytes(msgpack.packb(content.said)))
+    raw = b"".join((lengths, *columns, keys, *entries))
     stored = lz4.block.compress(raw, store_size=False)
     head = _HEADER.pack(
-        MAGIC, VERSION, 0, len(content.owner), len(raw), len(stored), crc32c(stored), 0
+        MAGIC, len(entries), 0, len(content.owner), len(raw), len(stored), crc32c(stored), 0
     )[:-4]
     blob = head + struct.pack("<I", crc32c(head)) + stored
     out = files.create(path)
@@ -108,10 +115,14 @@ def read_links(files: Files, path: str) -> LinkFile:
         )
         keys_end = 26 * n + int(offsets[-1])
         data = np.frombuffer(raw, np.uint8, int(offsets[-1]), 26 * n)
-        facts = msgpack.unpackb(raw[keys_end:], strict_map_key=False)
+        unpacker = msgpack.Unpacker(strict_map_key=False, max_buffer_size=0)
+        unpacker.feed(raw[keys_end:])
+        entries = list(unpacker)
     except (lz4.block.LZ4BlockError, ValueError) as problem:
         raise Corruption(f"link file does not unpack: {problem}", path, _HEADER.size) from None
-    return LinkFile(data, offsets, owner, first, number, facts)
+    if len(entries) != version:
+        raise Corruption("link file lengths do not add up", path, 0)
+    return LinkFile(data, offsets, owner, first, number, *entries)
 
 
 def merged(parts: Sequence[LinkFile]) -> LinkFile:
@@ -145,6 +156,7 @@ def merged(parts: Sequence[LinkFile]) -> LinkFile:
         column("first"),
         column("number"),
         facts,
+        sorted((entry for part in parts for entry in part.said), key=itemgetter("n")),
     )
 
 

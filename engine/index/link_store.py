@@ -1,7 +1,10 @@
 """Link store: the links of a project with their files, and what was said of ids by hand.
 
 ``extra["links"]`` of the manifest: ``files`` (name, bytes) in order, ``number`` of the last change
-that they know, ``shared``: whose the rows of shared devices are, ``log``: what was said by hand.
+that they know, ``shared``: whose the rows of shared devices are. What was said by hand is in
+``log``, up to ``MOST_SAID`` entries; when there are more they go into a file, and ``filed`` is the
+``n`` of the last one that did. ``unsaid``: ``n`` of entries that no longer count and may be in a
+file.
 What changed is copied when a memtable is set aside, so that a file never knows more than the rows
 and ids that it is stored with: an ordinal of a row that is lost may be another id's later.
 Thread-safety: the writer's lock, but for :meth:`LinkStore.save`.
@@ -9,12 +12,13 @@ Thread-safety: the writer's lock, but for :meth:`LinkStore.save`.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.link_files import (
     MOST_DEVICES,
     LinkFile,
@@ -36,6 +40,10 @@ if TYPE_CHECKING:
 
 NEVER = 1 << 62
 """More than the number of any change."""
+
+
+MOST_SAID = 64
+"""Entries of what was said by hand that every edit of the manifest repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class LinkStore:
         self.links = Links(identity, salt, state.get("shared", "device"))
         identity.resolved = self.links.new_users
         self.log: list[dict[str, Any]] = list(state.get("log", []))
+        self.unsaid: set[int] = set(state.get("unsaid", []))
         self.written = {int(one): int(n) for one, n in extra.get("linked", {}).items()}
         self._names: list[tuple[str, int]] = [(n, size) for n, size in state.get("files", [])]
         if self._names or state.get("number"):
@@ -76,29 +85,30 @@ class LinkStore:
 
     def _load(self, number: int) -> None:
         links, floor = self.links, min(self.written.values(), default=NEVER)
-        late = []
+        changes: list[tuple[I64, I64]] = []
         for name, _ in self._names:
             read = read_links(self._files, names.path(self._root, name))
-            links.load(read)
-            if floor != NEVER:
-                late.append(read)
-        last = max([number, *self.written.values()])
-        numbers = []
-        for read in late:
-            for change in np.unique(read.number[read.number > floor]).tolist():
-                which = np.flatnonzero(read.number == change)
-                numbers.append((change, *gather_bytes(read.data, read.offsets, which)))
-            for entry in read.facts:
-                if entry["number"] > floor:
-                    key = np.frombuffer(entry["key"], np.uint8)
-                    numbers.append((entry["number"], key, np.array([0, len(key)], np.int64)))
-        links.loaded(numbers, last + 1)
+            at, others = links.load(read)
+            late = read.number > floor
+            changes.append((at[late], read.number[late]))
+            self.log += read.said
+            numbers = np.array([entry["number"] for entry in read.facts], np.int64)
+            late = numbers > floor
+            changes.append((others[late], numbers[late]))
+        links.loaded(changes, max([number, *self.written.values()]) + 1)
+        self.log.sort(key=itemgetter("n"))
+        self.log[:] = [entry for entry in self.log if entry["n"] not in self.unsaid]
         for entry in self.log:
             self._noted(entry)
 
     def say(self, entry: dict[str, Any]) -> None:
-        """Notes what was said of ids by hand: a bind, an unbind, an undo."""
-        self.log.append(entry)
+        """Notes what was said of ids by hand: a bind, an unbind, an undo. Once: a load may have
+        stored what is also in the log, which is replayed.
+        """
+        at = bisect_left(self.log, entry["n"], key=itemgetter("n"))
+        if at < len(self.log) and self.log[at]["n"] == entry["n"]:
+            return
+        self.log.insert(at, entry)
         self._noted(entry)
 
     def _noted(self, entry: Mapping[str, Any]) -> None:
@@ -120,8 +130,18 @@ class LinkStore:
         if len(several):
             facts = links.dump(several.tolist())
             parts.append(LinkFile(*links.dump_simple(one[:0]), one[:0], facts))
-        state = {"number": links.number, "shared": links.shared, "log": list(self.log)}
-        return Changed(devices, parts, state)
+        return Changed(devices, parts, self.state())
+
+    def state(self) -> dict[str, Any]:
+        """What the manifest says besides files, as it is now."""
+        filed = self._stored.get("filed", 0)
+        said = []
+        for entry in reversed(self.log):
+            if entry["n"] <= filed:
+                break
+            said.append(entry)
+        found = {"number": self.links.number, "shared": self.links.shared, "log": said[::-1]}
+        return found | {"unsaid": sorted(self.unsaid)} if self.unsaid else found
 
     def thaw(self, changed: Changed) -> None:
         """What was to be saved is not: it goes with the next."""
@@ -134,6 +154,18 @@ class LinkStore:
             name = new_name()
             size = write_links(self._files, names.path(self._root, name), part)
             held.append((name, size))
+        # Loads end in another order than they began: what the manifest says may be newer.
+        state, stored = changed.state, self._stored
+        if stored.get("number", 0) > state["number"]:
+            state = stored
+        filed = stored.get("filed", 0)
+        log = [entry for entry in state["log"] if entry["n"] > filed]
+        if len(log) > MOST_SAID:
+            none = np.empty(0, np.int64)
+            part = LinkFile(none.view(np.uint8), np.zeros(1, np.int64), none, none, none, [], log)
+            name = new_name()
+            held.append((name, write_links(self._files, names.path(self._root, name), part)))
+            filed, log = log[-1]["n"], []
         count = to_merge([size for _, size in held])
         if count:
             parts = [
@@ -142,17 +174,17 @@ class LinkStore:
             name = new_name()
             size = write_links(self._files, names.path(self._root, name), merged(parts))
             held[-count:] = [(name, size)]
-        # Loads end in another order than they began: what the manifest says may be newer.
-        state, stored = changed.state, self._stored
-        if stored.get("number", 0) > state["number"]:
-            state = {**stored}
-        if not held and not state["log"]:
+        if not held and not log:
             return None
-        return {**state, "files": [list(one) for one in held]}
+        more = {"filed": filed} if filed else {}
+        return {**state, "log": log, **more, "files": [list(one) for one in held]}
 
     def saved(self, state: Mapping[str, Any] | None) -> list[str]:
         """The manifest says what :meth:`save` gave; names of files that nobody names any more."""
         self._stored = {} if state is None else {k: v for k, v in state.items() if k != "files"}
+        if self._stored.get("unsaid") == []:  # no file has them any more
+            del self._stored["unsaid"]
+            self.unsaid.clear()
         now = [(name, size) for name, size in state["files"]] if state is not None else []
         gone = {name for name, _ in self._names} - {name for name, _ in now}
         self._names = now

@@ -1,8 +1,10 @@
 """Links: which devices were seen with which customers, and so whose the rows of a device are.
 
-A device is any id that is not a customer's: its key is ``d`` + id, as in the id index, whether it
-ever had rows of its own or not. Nearly all devices are together with one customer for ever: of
-those only he and the earliest moment are kept, in arrays. Of all others :class:`Facts` are.
+A device is any id that is not a customer's: its key is ``d`` + id, whether it ever had rows of its
+own or not. It is named by its place: of one that the id index has, that is as there; the others,
+*strangers*, have a table and a shard number of their own, until they come with a row of their own
+and move. So no key is kept twice. Nearly all devices are together with one customer for ever: of
+those only he and the earliest moment are kept (:class:`Owned`). Of all others :class:`Facts` are.
 Periods are worked out when somebody asks and kept. Every change has a number, so that whoever keeps
 rows by owner knows which ones to look at again: :meth:`Links.moved_since`.
 
@@ -16,14 +18,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
-from zuji.engine.index._strings import StringTable, hash_bulk
+from zuji.engine.index._keys import KeyTable, find_keys
+from zuji.engine.index._owned import Owned
 from zuji.engine.index.changes import Changes
 from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.owners import ITSELF, Facts, Owners, Pair, Shared, owners
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
+    from zuji.engine.index.before import Before
     from zuji.engine.index.identity import Identity
     from zuji.engine.index.link_files import LinkFile
     from zuji.engine.types import I64, U8, U16, U32, Flags
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
 DEVICE = ord("d")
 _SHARD = 32
 _ORDINAL = (1 << 32) - 1
+_NEW, _EARLIER, _OTHER = 1, 2, 3  # what Owned.tell says
+_SOME = 1 << 20
 
 
 def place_of(shard: int, ordinal: int) -> int:
@@ -59,13 +65,12 @@ class Links:
 
     def __init__(self, identity: Identity, salt: int, shared: Shared = "device") -> None:
         self._identity = identity
-        self._salt = salt
         self.shared: Shared = shared
         self.recall: Recall = lambda device, place, after: []
-        self.devices = StringTable(salt=salt)
-        self._owner: I64 = np.full(1 << 10, ITSELF, np.int64)  # ITSELF: see facts
-        self._first: I64 = np.zeros(1 << 10, np.int64)
-        self.facts: dict[int, Facts] = {}
+        self.strangers = KeyTable(salt=salt)
+        self._stranger = place_of(identity.shards, 0)  # place of the first
+        self.owned = Owned(identity.shards + 1)
+        self.facts: dict[int, Facts] = {}  # by place of the device
         self._owners: dict[int, Owners] = {}
         self.linked = [BitMap() for _ in range(identity.shards)]
         """Ordinals of devices that were ever together with somebody."""
@@ -73,21 +78,22 @@ class Links:
         """Ordinals of customers who were bound when nothing was known of them."""
         self.number = 0
         """Of the last change."""
-        self._said: I64 = np.empty(0, np.int64)  # while files are read: numbers of devices
+        self._said: I64 | U32 = np.empty(0, np.uint32)  # while files are read: changes of devices
         self.touched = [Changes() for _ in range(identity.shards)]
         self._changed: list[I64] = []
         self.resets = 0
         """Changes when what is known to be kept may be kept no more."""
+        self.before: Before | None = None
+        """Is told of devices before they change, while somebody may take it back."""
 
     def __len__(self) -> int:
-        return len(self.devices)
+        return len(self.owned)
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory, about."""
-        own = self._owner.nbytes + self._first.nbytes + 600 * len(self.facts)
         touched = sum(mine.nbytes for mine in self.touched)
-        return int(self.devices.nbytes) + own + touched
+        return self.strangers.nbytes + self.owned.nbytes + touched + 600 * len(self.facts)
 
     @property
     def every_moment(self) -> bool:
@@ -103,13 +109,15 @@ class Links:
         """
         if not len(place):
             return np.empty(0, np.bool_)
-        before = len(self.devices)
-        at = self.devices.intern_bulk(data, offsets).astype(np.int64)
-        self._grow()
-        fresh = at >= before
-        if fresh.any():
-            self._begin(at[fresh], place[fresh], time[fresh])
-        known = (self._owner[at] == place) & (time >= self._first[at])
+        at = self._places(data, offsets)
+        if self.before is not None:
+            self.before.note(at)
+        told = self.owned.tell(at, place, time)
+        if (fresh := at[told == _NEW]).size:
+            self._touch(fresh)
+        if (earlier := at[told == _EARLIER]).size:
+            self._changed.append(earlier)  # one customer for ever: the owner stays
+        known = told != _OTHER
         left = np.flatnonzero(~known)
         if self.shared == "last_login" and len(left):  # of these devices every moment may count
             more = np.isin(at, at[left]) & known
@@ -122,21 +130,7 @@ class Links:
             skip[i] = facts is None or not facts.every
         return skip
 
-    def _begin(self, at: I64, place: I64, time: I64) -> None:
-        """Devices seen for the first time, perhaps several times: of one customer each."""
-        order = np.lexsort((time, at))
-        at, place, time = at[order], place[order], time[order]
-        first = np.flatnonzero(np.diff(at, prepend=-1))
-        self._owner[at[first]] = place[first]
-        self._first[at[first]] = time[first]
-        self._touch(at[first])
-
     def _together(self, at: int, place: int, time: int) -> None:
-        if self._owner[at] == place:
-            if time < self._first[at]:
-                self._first[at] = time  # one customer for ever: the owner stays
-                self._changed.append(np.array([at], np.int64))
-            return
         facts = self._detailed(at)
         pair = facts.pairs.get(place)
         came = pair is None
@@ -149,7 +143,9 @@ class Links:
 
     def apart(self, device: bytes, place: int | None, time: int) -> None:
         """A device (its key) and a customer were parted, or it and everybody."""
-        at = self._at(device)
+        at = self._made(device)
+        if self.before is not None:
+            self.before.note(np.array([at], np.int64))
         facts = self._detailed(at)
         if place is not None:
             facts.pairs.setdefault(place, Pair())
@@ -160,8 +156,8 @@ class Links:
 
     def undo(self, device: bytes, place: int, received_ms: int) -> bool:
         """Forgets what was said so far of a device and a customer; False: nothing was."""
-        at = self.devices.find(device)
-        if at < 0 or (self._owner[at] != place and place not in self._facts(at).pairs):
+        at = self._at(device)
+        if at < 0 or place not in self._facts(at).pairs:
             return False
         facts = self._detailed(at)
         facts.before[place] = self.number + 1
@@ -184,20 +180,29 @@ class Links:
 
     def new_users(self, data: U8, offsets: I64, shard: U16, ordinal: U32) -> None:
         """Keys that the id index may not have had before: devices among them may be linked."""
-        if not len(self.devices) or not len(shard):
+        if not len(self.strangers) or not len(shard):
             return
-        at = self.devices.find_bulk(data, offsets)
-        for i in np.flatnonzero(at >= 0).tolist():
-            mine = self.linked[int(shard[i])]
-            if int(ordinal[i]) not in mine:
-                mine.add(int(ordinal[i]))
-                self.number += 1
-                self.touched[int(shard[i])].add(self.number, ordinal[i : i + 1])
+        code = self.strangers.find_bulk(data, offsets)
+        came = np.flatnonzero(code >= 0)
+        if not len(came):
+            return
+        _, first = np.unique(code[came], return_index=True)
+        came = came[first]
+        code = code[came]
+        at = places(shard[came], ordinal[came])
+        self.strangers.blank(code.astype(np.uint32))
+        self._move(self._stranger + code, at)
+        self._changed.append(at)  # some may not have been saved under their old places
+        self._touched(at)
+
+    def drop_periods(self, at: int) -> None:
+        """What is known of a device, by place, is about to be put back as it was."""
+        self._owners.pop(at, None)
 
     # -- what follows --------------------------------------------------------------------------
 
     def owners_of(self, at: int) -> Owners:
-        """Periods of a device by its number."""
+        """Periods of a device by its place."""
         found = self._owners.get(at)
         if found is None:
             found = owners(self._facts(at), self.shared, self._name)
@@ -206,16 +211,18 @@ class Links:
         return found
 
     def find(self, data: U8, offsets: I64) -> I64:
-        """Numbers of devices by key (end to end, int64[n+1]), -1 where nothing is known."""
-        return self.devices.find_bulk(data, offsets)
+        """Places of devices by key (end to end, int64[n+1]), -1 where nothing is known."""
+        at = self._look_up(data, offsets)
+        at[~self.owned.known(at)] = ITSELF
+        return at
 
     def resolve(self, at: I64, time: I64) -> I64:
-        """Places that own rows of devices (by number, int64[n]) at moments ms UTC; ITSELF: the
+        """Places that own rows of devices (by place, int64[n]) at moments ms UTC; ITSELF: the
         device does. O(rows), and more where a device has several customers.
         """
-        found: I64 = np.where(at >= 0, self._owner[np.maximum(at, 0)], ITSELF)
+        found = self.owned.owners(at)
         if self.facts:
-            several = np.flatnonzero((at >= 0) & (found == ITSELF))
+            several = np.flatnonzero((found == ITSELF) & self.owned.known(at))
             for device in np.unique(at[several]).tolist():
                 rows = several[at[several] == device]
                 periods = self.owners_of(device)
@@ -225,11 +232,9 @@ class Links:
 
     def for_ever(self, device: bytes) -> int | None:
         """The one place that owns all rows of a device, None when there is none."""
-        at = self.devices.find(device)
+        at = self._at(device)
         if at < 0:
             return None
-        if self._owner[at] != ITSELF:
-            return int(self._owner[at])
         only = self.owners_of(at).only
         return None if only == ITSELF else only
 
@@ -240,9 +245,8 @@ class Links:
         ordinals = np.array(self.linked[shard].to_array(), np.uint32)
         if not len(ordinals):
             return ordinals, ordinals
-        data, offsets = self._identity.tables()[shard].gather(ordinals)
-        at = self.devices.find_bulk(data, offsets)
-        one = self._owner[np.maximum(at, 0)] != ITSELF
+        at = place_of(shard, 0) + ordinals.astype(np.int64)
+        one = self.owned.owners(at) != ITSELF
         for i in np.flatnonzero(~one).tolist():
             one[i] = self.owners_of(int(at[i])).only != ITSELF
         return ordinals[one], ordinals[~one]
@@ -262,27 +266,60 @@ class Links:
         for at in self.facts:
             for time, inside in self.owners_of(at).conflicts:
                 names = tuple(self._name(place)[1:].decode() for place in inside)
-                yield self.devices.get(at)[1:].decode(), time, names
+                yield self.key(at)[1:].decode(), time, names
 
     def said_of(self, device: bytes) -> Facts | None:
         """What was said of a device, None when nothing was."""
-        at = self.devices.find(device)
+        at = self._at(device)
         return None if at < 0 else self._facts(at)
 
     def periods_of(self, device: bytes) -> Owners | None:
         """Periods of a device (its key), None when nothing was said of it."""
-        at = self.devices.find(device)
+        at = self._at(device)
         return None if at < 0 else self.owners_of(at)
 
     def devices_of(self, place: int) -> list[tuple[str, int]]:
         """Devices that were ever together with a customer, and since when. O(devices)."""
-        one = np.flatnonzero(self._owner[: len(self.devices)] == place).tolist()
-        found = [(self.devices.get(at)[1:].decode(), int(self._first[at])) for at in one]
-        for at, facts in self.facts.items():
+        found = []
+        for some in self.everyone():
+            at = some[self.owned.owners(some) == place]
+            for one, since in zip(at.tolist(), self.owned.firsts(at).tolist(), strict=True):
+                found.append((self.key(one)[1:].decode(), since))
+        for one, facts in self.facts.items():
             pair = facts.pairs.get(place)
             if pair is not None and pair.together:
-                found.append((self.devices.get(at)[1:].decode(), pair.together[0]))
+                found.append((self.key(one)[1:].decode(), pair.together[0]))
         return sorted(found)
+
+    def everyone(self) -> Iterator[I64]:
+        """Places of all devices of which anything is known, ascending, some at a time."""
+        for shard, linked in enumerate(self.linked):
+            ordinals = np.array(linked.to_array(), np.uint32)
+            for start in range(0, len(ordinals), _SOME):
+                some = place_of(shard, 0) + ordinals[start : start + _SOME].astype(np.int64)
+                yield some[self.owned.known(some)]
+        for start in range(0, len(self.strangers), _SOME):
+            code = np.arange(start, min(start + _SOME, len(self.strangers)), dtype=np.int64)
+            yield (self._stranger + code)[self.owned.known(self._stranger + code)]
+
+    def key(self, at: int) -> bytes:
+        """The key of a device by its place."""
+        return self.keys(np.array([at], np.int64))[0].tobytes()
+
+    def keys(self, at: I64) -> tuple[U8, I64]:
+        """Keys of devices by place, ascending, end to end, and int64[n+1] offsets."""
+        tables = [*self._identity.tables(), self.strangers]
+        cuts = np.searchsorted(at >> _SHARD, np.arange(len(tables) + 1))
+        texts, lengths = [np.empty(0, np.uint8)], [np.empty(0, np.int64)]
+        for shard, table in enumerate(tables):
+            mine = at[cuts[shard] : cuts[shard + 1]]
+            if len(mine):
+                data, offsets = table.gather((mine & _ORDINAL).astype(np.uint32))
+                texts.append(data)
+                lengths.append(np.diff(offsets))
+        bounds = np.zeros(len(at) + 1, np.int64)
+        np.cumsum(np.concatenate(lengths), out=bounds[1:])
+        return np.concatenate(texts), bounds
 
     def name(self, place: int) -> str:
         """The id of a place."""
@@ -291,18 +328,21 @@ class Links:
     # -- saving --------------------------------------------------------------------------------
 
     def take(self) -> I64:
-        """Numbers of the devices that changed since the last call; the caller gives them back with
-        :meth:`again` when they could not be saved.
+        """Places of the devices that changed since the last call, ascending; the caller gives them
+        back with :meth:`again` when they could not be saved.
         """
         taken, self._changed = self._changed, []
-        return np.unique(np.concatenate(taken)) if taken else np.empty(0, np.int64)
+        if not taken:
+            return np.empty(0, np.int64)
+        at = np.unique(np.concatenate(taken))
+        return at[self.owned.known(at)]
 
     def again(self, at: I64) -> None:
         """See :meth:`take`."""
         self._changed.append(at)
 
     def dump(self, some: Iterable[int]) -> list[dict[str, Any]]:
-        """Facts of devices by number, as a file has them."""
+        """Facts of devices by place, as a file has them."""
         found = []
         for at in some:
             facts = self._facts(at)
@@ -313,7 +353,7 @@ class Links:
             before = [list(one) for one in facts.before.items()]
             found.append(
                 {
-                    "key": self.devices.get(at),
+                    "key": self.key(at),
                     "number": self.number,
                     "pairs": pairs,
                     "apart": facts.apart,
@@ -324,82 +364,177 @@ class Links:
         return found
 
     def simple(self, at: I64) -> tuple[I64, I64]:
-        """Of devices by number: those of one customer, and the others."""
-        one = self._owner[at] != ITSELF
+        """Of devices by place: those of one customer, and the others."""
+        one = self.owned.owners(at) != ITSELF
         return at[one], at[~one]
 
     def dump_simple(self, at: I64) -> tuple[U8, I64, I64, I64]:
-        """Keys end to end, owners and first moments of devices of one customer."""
-        data, offsets = self.devices.gather(at.astype(np.uint32))
-        return data, offsets, self._owner[at], self._first[at]
-
-    def load(self, read: LinkFile) -> None:
-        """Content of a file; of a device, what was said last counts, and of that the later file."""
-        at = self.devices.intern_bulk(read.data, read.offsets).astype(np.int64)
-        others = [self.devices.intern(entry["key"]) for entry in read.facts]
-        self._grow()
-        known = np.zeros(len(self.devices), np.int64)
-        known[: len(self._said)] = self._said
-        self._said = known
-        newer = read.number >= known[at]
-        at, known[at[newer]] = at[newer], read.number[newer]
-        self._owner[at], self._first[at] = read.owner[newer], read.first[newer]
-        for one in self.facts.keys() & set(at.tolist()) if self.facts else ():
-            del self.facts[one]
-        for one, entry in zip(others, read.facts, strict=True):
-            if entry["number"] >= known[one]:
-                known[one] = entry["number"]
-                self._owner[one] = ITSELF
-                self.facts[one] = Facts(
-                    {place: Pair(*rest) for place, *rest in entry["pairs"]},
-                    entry["apart"],
-                    entry["every"],
-                    dict(entry["before"]),
-                )
-
-    def loaded(self, numbers: Sequence[tuple[int, U8, I64]], last: int) -> None:
-        """After everything was loaded. ``numbers``: (change, keys) of devices that changed, whose
-        rows and owners are to be looked at again; ``last``: number of the last change.
+        """Keys end to end, owners and first moments of devices of one customer. ``at``: ascending
+        places.
         """
-        self.number, self._said = last, np.empty(0, np.int64)
-        data, offsets = self.devices.dump()
-        for shard, ordinals in self._found(data, offsets):
-            self.linked[shard] |= BitMap(ordinals)
-        for number, keys, bounds in numbers:
-            for shard, ordinals in self._found(keys, bounds):
-                self.touched[shard].add(number, ordinals)
-        for facts in self.facts.values():
-            for place, number in facts.before.items():
-                shard, ordinal = split(place)
-                self.touched[shard].add(number, np.array([ordinal], np.uint32))
-        for mine in self.touched:
-            mine.sort()
+        return *self.keys(at), self.owned.owners(at), self.owned.firsts(at)
+
+    def load(self, read: LinkFile) -> tuple[I64, I64]:
+        """Content of a file; of a device, what was said last counts, and of that the later file.
+        Places of its devices of one customer and of its others.
+        """
+        at = self._places(read.data, read.offsets)
+        newer = self._newer(at, read.number)
+        some = at[newer]
+        self.owned.set(some, read.owner[newer], read.first[newer])
+        self._notice(some, read.number[newer])
+        if self.facts:
+            several = np.fromiter(self.facts, np.int64, len(self.facts))
+            for one in several[self.owned.owners(several) != ITSELF].tolist():
+                del self.facts[one]
+        keys = [entry["key"] for entry in read.facts]
+        offsets = np.zeros(len(keys) + 1, np.int64)
+        np.cumsum([len(key) for key in keys], out=offsets[1:])
+        others = self._places(np.frombuffer(b"".join(keys), np.uint8), offsets)
+        number = np.array([entry["number"] for entry in read.facts], np.int64)
+        newer = self._newer(others, number)
+        some = others[newer]
+        itself = np.full(len(some), ITSELF, np.int64)
+        self.owned.set(some, itself, np.zeros(len(some), np.int64))
+        self._notice(some, number[newer])
+        for i in np.flatnonzero(newer).tolist():
+            entry = read.facts[i]
+            self.facts[int(others[i])] = Facts(
+                {place: Pair(*rest) for place, *rest in entry["pairs"]},
+                entry["apart"],
+                entry["every"],
+                dict(entry["before"]),
+            )
+        return at, others
+
+    def _heard(self) -> I64 | U32:
+        """The last change that was read of each device, by its number; of none, 0."""
+        said = self._said
+        if len(said) < self.owned.numbers:
+            more = max(self.owned.numbers, len(said) * 5 // 4) - len(said)
+            self._said = said = np.append(said, np.zeros(more, said.dtype))
+        return said
+
+    def _newer(self, at: I64, number: I64) -> Flags:
+        """Of devices that a file has, those of which no later change was read."""
+        newer: Flags = number >= self._heard()[self.owned.numbers_of(at)]
+        return newer
+
+    def _notice(self, at: I64, number: I64) -> None:
+        """What a file says of devices is the last that was read."""
+        if len(number) and number.max() > _ORDINAL:
+            self._said = self._said.astype(np.int64)
+        self._heard()[self.owned.numbers_of(at)] = number
+        self._link(at)
+
+    def loaded(self, changes: Iterable[tuple[I64, I64]], last: int) -> None:
+        """After everything was loaded. ``changes``: places of devices and number of the change of
+        each, whose rows and owners are to be looked at again; ``last``: number of the last one.
+        """
+        self.number, self._said = last, np.empty(0, np.uint32)
+        before = [
+            (place, number)
+            for facts in self.facts.values()
+            for place, number in facts.before.items()
+        ]
+        both = np.array(before, np.int64).reshape(-1, 2)
+        changed = [*changes, (both[:, 0], both[:, 1])]
+        at = np.concatenate([at for at, _ in changed])
+        numbers = np.concatenate([numbers for _, numbers in changed])
+        for shard, mine in enumerate(self.touched):
+            rows = np.flatnonzero(at >> _SHARD == shard)
+            if len(rows):
+                mine.add_all(numbers[rows], (at[rows] & _ORDINAL).astype(np.uint32))
+
+    def forget(self, at: I64) -> None:
+        """Forgets devices by place."""
+        self.owned.clear(at)
+        mine = at[at >= self._stranger] - self._stranger
+        self.strangers.blank(mine.astype(np.uint32))
+        for shard, linked in enumerate(self.linked):
+            linked -= BitMap((at[at >> _SHARD == shard] & _ORDINAL).astype(np.uint32))
+        for one in self.facts.keys() & set(at.tolist()):
+            del self.facts[one]
+            self._owners.pop(one, None)
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _at(self, device: bytes) -> int:
-        at = self.devices.find(device)
-        if at < 0:
-            at = self.devices.intern(device)
-            self._grow()
-            self._owner[at] = ITSELF
-            self.facts[at] = Facts()
-            self._touch(np.array([at], np.int64))
+    def estrange(self, at: I64) -> None:
+        """Devices, by place, ascending, whose ids are about to go from the id index: of what is
+        known, their keys are kept.
+        """
+        at = at[self.owned.known(at)]
+        if len(at):
+            code = self.strangers.intern_bulk(*self.keys(at)).astype(np.int64)
+            self._move(at, self._stranger + code)
+            self._changed.append(self._stranger + code)
+
+    def _move(self, at: I64, to: I64) -> None:
+        """Devices have other places from now on."""
+        for old, new in zip(at.tolist(), to.tolist(), strict=True):
+            self.owned.move(old, new)
+            self._owners.pop(old, None)
+            if old in self.facts:
+                self.facts[new] = self.facts.pop(old)
+
+    def _look_up(self, data: U8, offsets: I64) -> I64:
+        """Places of keys, -1 of those that neither the id index nor the strangers have."""
+        shard, ordinal = find_keys(self._identity.tables(), data, offsets)
+        at: I64 = shard.astype(np.int64) << _SHARD | ordinal
+        missing = np.flatnonzero(ordinal < 0)
+        if len(missing):
+            at[missing] = ITSELF
+            if len(self.strangers):
+                code = self.strangers.find_bulk(*_some(data, offsets, missing))
+                at[missing[code >= 0]] = self._stranger + code[code >= 0]
         return at
+
+    def _places(self, data: U8, offsets: I64) -> I64:
+        """Places of keys; unknown ones become strangers."""
+        at = self._look_up(data, offsets)
+        missing = np.flatnonzero(at < 0)
+        if len(missing):
+            code = self.strangers.intern_bulk(*_some(data, offsets, missing))
+            at[missing] = self._stranger + code.astype(np.int64)
+        return at
+
+    def _at(self, device: bytes) -> int:
+        """Place of a device, -1 when nothing is known of it."""
+        data, offsets = np.frombuffer(device, np.uint8), np.array([0, len(device)], np.int64)
+        return int(self.find(data, offsets)[0])
+
+    def _made(self, device: bytes) -> int:
+        """As :meth:`_at`; from now on something is known."""
+        at = self._at(device)
+        if at < 0:
+            offsets = np.array([0, len(device)], np.int64)
+            fresh = self._places(np.frombuffer(device, np.uint8), offsets)
+            if self.before is not None:
+                self.before.note(fresh)
+            self._several(at := int(fresh[0]))
+            self.facts[at] = Facts()
+            self._touch(fresh)
+        return at
+
+    def _several(self, at: int) -> None:
+        """A device has not one customer for ever."""
+        place = np.array([at], np.int64)
+        self.owned.set(place, np.array([ITSELF], np.int64), np.zeros(1, np.int64))
 
     def _facts(self, at: int) -> Facts:
         facts = self.facts.get(at)
         if facts is not None:
             return facts
-        pair = Pair([int(self._first[at])])
-        return Facts({int(self._owner[at]): pair})
+        place = np.array([at], np.int64)
+        pair = Pair([int(self.owned.firsts(place)[0])])
+        return Facts({int(self.owned.owners(place)[0]): pair})
 
     def _detailed(self, at: int) -> Facts:
         """Facts of a device that may have several customers from now on."""
         facts = self.facts.get(at)
         if facts is None:
             facts = self.facts[at] = self._facts(at)
-            self._owner[at] = ITSELF
+            self._several(at)
         return facts
 
     def _recall_all(self, at: int, facts: Facts) -> None:
@@ -408,7 +543,7 @@ class Links:
             return
         facts.every = True
         self.resets += 1
-        key = self.devices.get(at)
+        key = self.key(at)
         for place, pair in facts.pairs.items():
             for time in self.recall(key, place, pair.undone_ms):
                 pair.add(time, every=True)
@@ -426,36 +561,32 @@ class Links:
             self.touched[shard].add(self.number, np.array([ordinal], np.uint32))
 
     def _touch(self, at: I64) -> None:
-        """Notes a change of devices by number."""
-        self.number += 1
+        """Notes a change of devices by place."""
         self._changed.append(at)
-        data, offsets = self.devices.gather(at.astype(np.uint32))
-        for shard, ordinals in self._found(data, offsets):
-            self.linked[shard] |= BitMap(ordinals)
+        self._touched(at)
+
+    def _touched(self, at: I64) -> None:
+        self.number += 1
+        for shard, ordinals in self._link(at):
             self.touched[shard].add(self.number, ordinals)
 
-    def _found(self, data: U8, offsets: I64) -> Iterator[tuple[int, U32]]:
-        """Ordinals by shard of the keys that the id index knows."""
-        tables = self._identity.tables()
-        where = hash_bulk(data, offsets, self._salt) & np.uint64(len(tables) - 1)
-        for shard, table in enumerate(tables):
-            mine = np.flatnonzero(where == shard)
-            if len(mine) and len(table):
-                found = table.find_bulk(*gather_bytes(data, offsets, mine))
-                if (found >= 0).any():
-                    yield shard, found[found >= 0].astype(np.uint32)
+    def _link(self, at: I64) -> list[tuple[int, U32]]:
+        """Notes that devices are linked; those that the id index has, by shard."""
+        shards = at >> _SHARD
+        found = []
+        for shard, linked in enumerate(self.linked):
+            mine = at[shards == shard]
+            if len(mine):
+                ordinals = (mine & _ORDINAL).astype(np.uint32)
+                linked |= BitMap(ordinals)
+                found.append((shard, ordinals))
+        return found
 
     def _name(self, place: int) -> bytes:
         shard, ordinal = split(place)
         data, _ = self._identity.tables()[shard].gather(np.array([ordinal], np.uint32))
         return bytes(data)
 
-    def _grow(self) -> None:
-        size = len(self.devices)
-        if size > len(self._owner):
-            room = max(size, len(self._owner) * 5 // 4)
-            for name, fill in (("_owner", ITSELF), ("_first", 0)):
-                old: Any = getattr(self, name)
-                grown = np.full(room, fill, np.int64)
-                grown[: len(old)] = old
-                setattr(self, name, grown)
+
+def _some(data: U8, offsets: I64, rows: I64) -> tuple[U8, I64]:
+    return (data, offsets) if len(rows) == len(offsets) - 1 else gather_bytes(data, offsets, rows)

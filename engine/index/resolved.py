@@ -21,18 +21,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
+from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.links import DEVICE, place_of
 from zuji.engine.index.owners import ITSELF
 from zuji.engine.storage.cache import serials
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary
+from zuji.engine.storage.fewer import Fewer
 from zuji.engine.storage.gathered import HOME, ORIGIN, STORED, Gathered, Picked
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment import Segment, shared
-from zuji.engine.storage.without import Rewritten, Without, places_of, rows_in
+from zuji.engine.storage.without import Without, places_of, rows_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from zuji.engine.index.identity import Identity
     from zuji.engine.index.links import Links
@@ -69,7 +71,7 @@ class Rows:
     were given, by shard.
     """
 
-    here: list[Source]
+    here: list[Source | Fewer]
     elsewhere: list[Gathered]
     number: int
     newest: dict[int, int]
@@ -147,20 +149,25 @@ class Resolved:
             moved = BitMap()
             for segment, users in zip(group, everybody, strict=True):
                 moved |= users & self._moved(segment)
-        here: list[Source] = []
+        here: list[Source | Fewer] = []
         goes: dict[int, list[Picked]] = {}
         for segment, users in zip(group, everybody, strict=True):
-            seen = self._taken(segment, users, number, users & moved, Rewritten)
-            if seen.left.rows:
-                here.append(seen.left)
-            for to, picked in seen.picked.items():
+            mine = users & moved
+            if not mine:
+                here.append(segment)
+                continue
+            gone = np.array(mine.to_array(), np.uint32)
+            left = Fewer(segment, gone)
+            if left.rows:
+                here.append(left)
+            for to, picked in self._picked(segment, gone).items():
                 goes.setdefault(to, []).extend(picked)
         first = group[0]
         newest = {to: max(int(p.ordinal.max()) for p in picked) for to, picked in goes.items()}
-        mine = goes.pop(first.shard, None)
+        own = goes.pop(first.shard, None)
         partition = partition_of(first)
-        if mine is not None:
-            here.append(self._in_memory(Gathered(first.shard, partition, mine, True)))
+        if own is not None:
+            here.append(self._in_memory(Gathered(first.shard, partition, own, True)))
         elsewhere = [Gathered(to, partition, picked, True) for to, picked in goes.items()]
         return Rows(here, elsewhere, number, newest)
 
@@ -190,7 +197,7 @@ class Resolved:
         if known is None or known[0] is not source:
             with self._lock:
                 number = self._links.number
-            return self._seen_of(source, _users(source), number, Without)
+            return self._seen_of(source, _users(source), number)
         seen = known[1]
         with self._lock:
             number = self._links.number
@@ -203,7 +210,7 @@ class Resolved:
             return seen
         if fresh.isdisjoint(seen.moved):
             return self._more(source, seen, number, fresh)
-        return self._seen_of(source, seen.everybody, number, Without)
+        return self._seen_of(source, seen.everybody, number)
 
     def _more(self, source: Source, seen: _Seen, number: int, fresh: BitMap) -> _Seen:
         """As seen, but some more users are taken out. O(their rows)."""
@@ -215,37 +222,21 @@ class Resolved:
         moved = seen.moved | fresh
         return _Seen(seen.everybody, number, moved, left or Without(source, gone), picked)
 
-    def _seen_of(
-        self,
-        source: Source,
-        everybody: BitMap,
-        number: int,
-        without: Callable[[Source, U32], Without],
-    ) -> _Seen:
+    def _seen_of(self, source: Source, everybody: BitMap, number: int) -> _Seen:
+        """The source without its users whose rows have moved."""
         with self._lock:
             moved = everybody & self._moved(source)
-        return self._taken(source, everybody, number, moved, without)
+        if not moved:
+            return _Seen(everybody, number, moved, source, {})
+        gone = np.array(moved.to_array(), np.uint32)
+        picked = self._picked(source, gone)
+        return _Seen(everybody, number, moved, Without(source, gone), picked)
 
     def _moved(self, source: Source) -> BitMap:
         """Users whose rows may have moved since those of the source were written."""
         stored = source.base if isinstance(source, Without) else source
         since = self._written.get(stored.meta.id, 0) if isinstance(stored, Segment) else 0
         return self._links.moved_since(source.shard, since)
-
-    def _taken(
-        self,
-        source: Source,
-        everybody: BitMap,
-        number: int,
-        moved: BitMap,
-        without: Callable[[Source, U32], Without],
-    ) -> _Seen:
-        """A source whose users ``moved`` are taken out."""
-        if not moved:
-            return _Seen(everybody, number, moved, source, {})
-        gone = np.array(moved.to_array(), np.uint32)
-        picked = self._picked(source, gone)
-        return _Seen(everybody, number, moved, without(source, gone), picked)
 
     def _picked(self, source: Source, gone: U32) -> dict[int, list[Picked]]:
         """The rows of some users of a source by the shard that each belongs to."""
@@ -357,7 +348,11 @@ class _Ids:
     def owners(self, codes: U32, time: I64, links: Links) -> tuple[I64, Flags]:
         """Places of rows by code, and whether each is the device's own."""
         with self._lock:
-            found = links.resolve(links.find(self._data, self._offsets)[codes], time)
+            at = self._own
+            if len(rest := np.flatnonzero(at == ITSELF)):  # without rows of their own so far
+                at = at.copy()
+                at[rest] = links.find(*gather_bytes(self._data, self._offsets, rest))
+            found = links.resolve(at[codes], time)
         own = found == ITSELF
         return np.where(own, self._own[codes], found), own
 

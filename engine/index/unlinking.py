@@ -18,7 +18,6 @@ from pyroaring import BitMap
 from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.link_files import read_links, write_links
 from zuji.engine.index.links import place_of, split
-from zuji.engine.index.owners import ITSELF
 from zuji.engine.storage import names
 
 if TYPE_CHECKING:
@@ -42,38 +41,35 @@ def belongings(links: Links, places: I64) -> tuple[list[bytes], int]:
     """
     wanted = set(places.tolist())
     one, whole, shared = _of(links, places, wanted)
-    return [links.devices.get(at) for at in (*one.tolist(), *whole)], shared
+    return [links.key(at) for at in (*one.tolist(), *whole)], shared
 
 
 def _of(links: Links, places: I64, wanted: set[int]) -> tuple[I64, list[int], int]:
-    one = np.flatnonzero(np.isin(links._owner[: len(links.devices)], places))
+    found = [some[np.isin(links.owned.owners(some), places)] for some in links.everyone()]
+    one = np.concatenate([np.empty(0, np.int64), *found])
     several = [at for at, facts in links.facts.items() if wanted & facts.pairs.keys()]
     whole = [at for at in several if links.owners_of(at).only in wanted]
     return one, whole, len(several) - len(whole)
 
 
 def forget(links: Links, ordinals: Ordinals) -> None:
-    """Forgets devices that are erased people's for ever. ``ordinals``: these people's."""
+    """Forgets devices that are erased people's for ever. ``ordinals``: these people's. REQUIRES:
+    the id index knows their ids still; if not, nothing is linked under their places.
+    """
     if not ordinals:
         return
-    places = places_in(ordinals)
+    places = np.sort(places_in(ordinals))
+    if len(links):
+        one, whole, _ = _of(links, places, set(places.tolist()))
+        links.forget(np.concatenate([one, np.array(whole, np.int64)]))
+        links.estrange(places)  # others are on them, too
+        links.number += 1
+        links.resets += 1
     for shard, mine in ordinals.items():
         gone = BitMap(mine)
         links.linked[shard] -= gone
         links.called[shard] -= gone
         links.touched[shard].forget(mine)
-    if not len(links):
-        return
-    one, whole, _ = _of(links, places, set(places.tolist()))
-    at = np.concatenate([one, np.array(whole, np.int64)])
-    links.devices.blank(at.astype(np.uint32))
-    links._owner[at] = ITSELF
-    for each in whole:
-        del links.facts[each]
-        links._owners.pop(each, None)
-    links._changed = [some[~np.isin(some, at)] for some in links._changed]
-    links.number += 1
-    links.resets += 1
 
 
 def part(links: Links, ordinals: Ordinals) -> None:
@@ -109,14 +105,14 @@ def loaded(links: Links, erased: Erased) -> None:
 
 def unsay(store: LinkStore, ids: Collection[str]) -> bool:
     """Takes what was said by hand of some ids out of the log. Whether there was anything."""
-    left = [
-        entry
+    gone = {
+        entry["n"]
         for entry in store.log
-        if entry.get("user_id") not in ids and entry.get("device_id") not in ids
-    ]
-    found = len(left) < len(store.log)
-    store.log[:] = left
-    return found
+        if entry.get("user_id") in ids or entry.get("device_id") in ids
+    }
+    store.log[:] = [entry for entry in store.log if entry["n"] not in gone]
+    store.unsaid |= gone  # until no file has them
+    return bool(gone)
 
 
 def rewritten(
@@ -133,19 +129,22 @@ def rewritten(
         read = read_links(store._files, names.path(store._root, name))
         keep = np.flatnonzero(~np.isin(read.owner, places))
         facts = [left for entry in read.facts if (left := _left(entry, gone, number)) is not None]
-        if len(keep) == len(read.owner) and facts == read.facts:
+        said_ = [entry for entry in read.said if entry["n"] not in store.unsaid]
+        if (len(keep), facts, said_) == (len(read.owner), read.facts, read.said):
             held.append((name, size))
             continue
         dropped.append(name)
-        if len(keep) or facts:
+        if len(keep) or facts or said_:
             data, offsets = gather_bytes(read.data, read.offsets, keep)
             columns = {k: getattr(read, k)[keep] for k in ("owner", "first", "number")}
             fresh = new_name()
             path = names.path(store._root, fresh)
-            content = replace(read, data=data, offsets=offsets, facts=facts, **columns)
+            content = replace(read, data=data, offsets=offsets, facts=facts, said=said_, **columns)
             held.append((fresh, write_links(store._files, path, content)))
     state = said(store, held)
-    return (state and {**state, "number": number}), dropped
+    if state is not None:
+        state |= {"number": number, "unsaid": []}
+    return state, dropped
 
 
 def said(store: LinkStore, held: list[tuple[str, int]] | None = None) -> dict[str, Any] | None:
@@ -155,7 +154,8 @@ def said(store: LinkStore, held: list[tuple[str, int]] | None = None) -> dict[st
     files = store._names if held is None else held
     if not (files or store.log or store._stored):
         return None
-    return {**store._stored, "log": list(store.log), "files": [list(one) for one in files]}
+    now = {k: v for k, v in store.state().items() if k in ("log", "unsaid")}
+    return {**store._stored, **now, "files": [list(one) for one in files]}
 
 
 def _left(entry: Mapping[str, Any], gone: set[int], number: int) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ Thread-safety: the writer's lock.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,6 +23,10 @@ from zuji.engine.storage.gathered import DEVICE_ID
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyroaring import BitMap
+
     from zuji.engine.batch.columns import EventBatch
     from zuji.engine.index._strings import StringTable
     from zuji.engine.index.catalog import Catalog
@@ -170,9 +175,61 @@ def _typed(
     return found
 
 
-def see_frame(frame: Frame, keys: tuple[U8, I64], identity: Identity, links: Links) -> None:
-    """As :func:`see`, for the rows of a bulk load, of which all have a column for their device only
-    when they have a customer, too. ``keys``: of the rows, as they were resolved.
+@dataclass(frozen=True, slots=True)
+class FrameSays:
+    """What the rows of a bulk load say of ids: nothing before they are stored. ``device`` bool[n]:
+    rows that have no customer; ``apart``: those of them that part their device from everybody, and
+    its key.
+    """
+
+    frame: Frame
+    device: Flags
+    apart: list[tuple[int, bytes]]
+
+    def tell(self, links: Links, erased: Sequence[BitMap]) -> None:
+        """As :func:`see`. Of customers who were erased since the rows were bound (by shard) nothing
+        is said any more. REQUIRES: the writer's lock.
+        """
+        frame, device = self.frame, self.device
+        place = places(frame.shard, frame.ordinal)
+        parts = _parts(frame)
+        there = np.ones(frame.n, np.bool_)
+        for shard, gone in enumerate(erased):
+            if gone:
+                mine = np.flatnonzero(frame.shard == shard)
+                there[mine] = ~np.isin(frame.ordinal[mine], np.array(gone.to_array(), np.uint32))
+        apart = [(row, key) for row, key in self.apart if there[row]]
+        together: list[tuple[I64, I64, Dictionary, bytes]] = []
+        for name, column in frame.columns.items():
+            bare = name.removeprefix(USER_PREFIX)
+            typed = bare.startswith(TYPED) and bare not in UNTYPED
+            if column.kind != Kind.STRING or not (typed or name == DEVICE_ID):
+                continue
+            rows = np.arange(frame.n) if column.rows is None else column.rows.astype(np.int64)
+            strings = as_dictionary(column.dictionary)
+            codes = np.asarray(column.values, np.int64)
+            filled = (np.diff(strings.offsets) > 0)[codes] & ~device[rows] & there[rows]
+            rows, codes = rows[filled], codes[filled]
+            prefix = b"d" + bare.encode() + b"+" if typed else b"d"
+            apart += [
+                (int(row), prefix + strings.bytes_at(int(code)))
+                for row, code in zip(rows[parts[rows]], codes[parts[rows]], strict=True)
+            ]
+            together.append((rows[~parts[rows]], codes[~parts[rows]], strings, prefix))
+        for row, key in apart:  # first: of these devices every moment counts from now on
+            links.apart(key, None if device[row] else int(place[row]), int(frame.time[row]))
+        every = bool(together) and links.every_moment
+        for rows, codes, strings, prefix in together:
+            rows, codes = _telling(rows, codes, place, frame.time, every)
+            used, at = np.unique(codes, return_inverse=True)
+            texts = prefixed(strings.pick(used.astype(np.uint32)), prefix)
+            links.together(*gather_bytes(*texts, at), place[rows], frame.time[rows])
+
+
+def see_frame(frame: Frame, keys: tuple[U8, I64], identity: Identity) -> FrameSays:
+    """What the rows of a bulk load say, of which all have a column for their device only when they
+    have a customer, too. ``keys``: of the rows, as they were resolved. Devices that have rows of
+    their own are users from now on.
     """
     data, offsets = keys
     device = data[offsets[:-1]] == DEVICE if frame.n else np.zeros(0, np.bool_)
@@ -180,39 +237,19 @@ def see_frame(frame: Frame, keys: tuple[U8, I64], identity: Identity, links: Lin
         mine = np.flatnonzero(device)
         some = gather_bytes(data, offsets, mine)
         identity.resolved(*some, frame.shard[mine], frame.ordinal[mine])
-    place = places(frame.shard, frame.ordinal)
-    parts = np.zeros(frame.n, np.bool_)
-    if UNBIND in frame.event_names:
-        parts = frame.event == frame.event_names.index(UNBIND)
     apart: list[tuple[int, bytes]] = [
         (row, data[offsets[row] : offsets[row + 1]].tobytes())
-        for row in np.flatnonzero(parts & device).tolist()
+        for row in np.flatnonzero(_parts(frame) & device).tolist()
     ]
-    together: list[tuple[I64, I64, Dictionary, bytes]] = []
-    for name, column in frame.columns.items():
-        bare = name.removeprefix(USER_PREFIX)
-        typed = bare.startswith(TYPED) and bare not in UNTYPED
-        if column.kind != Kind.STRING or not (typed or name == DEVICE_ID):
-            continue
-        rows = np.arange(frame.n) if column.rows is None else column.rows.astype(np.int64)
-        strings = as_dictionary(column.dictionary)
-        codes = np.asarray(column.values, np.int64)
-        filled = (np.diff(strings.offsets) > 0)[codes] & ~device[rows]
-        rows, codes = rows[filled], codes[filled]
-        prefix = b"d" + bare.encode() + b"+" if typed else b"d"
-        apart += [
-            (int(row), prefix + strings.bytes_at(int(code)))
-            for row, code in zip(rows[parts[rows]], codes[parts[rows]], strict=True)
-        ]
-        together.append((rows[~parts[rows]], codes[~parts[rows]], strings, prefix))
-    for row, key in apart:  # first: of these devices every moment counts from now on
-        links.apart(key, None if device[row] else int(place[row]), int(frame.time[row]))
-    every = bool(together) and links.every_moment
-    for rows, codes, strings, prefix in together:
-        rows, codes = _telling(rows, codes, place, frame.time, every)
-        used, at = np.unique(codes, return_inverse=True)
-        texts = prefixed(strings.pick(used.astype(np.uint32)), prefix)
-        links.together(*gather_bytes(*texts, at), place[rows], frame.time[rows])
+    return FrameSays(frame, device, apart)
+
+
+def _parts(frame: Frame) -> Flags:
+    """Rows that part ids."""
+    if UNBIND not in frame.event_names:
+        return np.zeros(frame.n, np.bool_)
+    parts: Flags = frame.event == frame.event_names.index(UNBIND)
+    return parts
 
 
 def _telling(rows: I64, codes: I64, place: I64, time: I64, every: bool) -> tuple[I64, I64]:

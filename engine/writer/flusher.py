@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from zuji.engine.index.erased import Ordinals
+    from zuji.engine.index.link_store import Changed
     from zuji.engine.storage.frame import Sliced
     from zuji.engine.storage.manifest import SegmentMeta
     from zuji.engine.writer.state import Growing, State
@@ -49,8 +50,8 @@ class _Erasing:
 
     def done(self, state: State) -> None:
         """It says so. REQUIRES: the lock."""
+        unlinking.forget(state.links, self.ordinals)  # first: it asks for their ids
         state.identity.erase(self.ordinals, self.applied)
-        unlinking.forget(state.links, self.ordinals)
         state.changes += 1
 
 
@@ -220,8 +221,8 @@ class Flusher:
         )
 
     def write_extras(self, grown: Growing, written: list[str]) -> dict[str, Any]:
-        """Id chunks, dedup keys and rejects of a frozen memtable, and what the manifest says of
-        them.
+        """Id chunks, dedup keys, links (of a bulk load not: they come last) and rejects of a frozen
+        memtable, and what the manifest says of them.
         """
         state = self._state
         with state.lock:  # the tables may not grow while they are read
@@ -235,10 +236,7 @@ class Flusher:
         keys = state.dedup.save(
             grown.keys, lambda: state.new(names.dedup(state.number()), written), generation
         )
-        assert grown.links is not None
-        links = state.link_store.save(
-            grown.links, lambda: state.new(names.links(state.number()), written)
-        )
+        links = self.write_links(grown.links, written) if grown.links is not None else None
         stored = state.manifest.state.extra
         items = state.items.save(
             grown.items,
@@ -260,3 +258,8 @@ class Flusher:
             "links": links,
             "quarantine": quarantine,
         }
+
+    def write_links(self, links: Changed, written: list[str]) -> dict[str, Any] | None:
+        """Files of links, and what the manifest says of them."""
+        state = self._state
+        return state.link_store.save(links, lambda: state.new(names.links(state.number()), written))

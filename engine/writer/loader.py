@@ -12,6 +12,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from zuji.engine.errors import StorageFailed, StorageFull, ZujiError
+from zuji.engine.index.before import Before
+from zuji.engine.storage import names
 from zuji.engine.storage.manifest import Edit
 from zuji.engine.storage.segment import Segment
 from zuji.engine.writer.state import Growing
@@ -19,7 +21,8 @@ from zuji.engine.writer.state import Growing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from zuji.engine.storage.frame import Frame
+    from zuji.engine.index.identity import IdChunk
+    from zuji.engine.ingest.seen import FrameSays
     from zuji.engine.storage.manifest import SegmentMeta
     from zuji.engine.writer.flusher import Flusher
     from zuji.engine.writer.state import State
@@ -53,7 +56,7 @@ class Loader:
 
     def load(
         self,
-        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        make: Callable[[], tuple[FrameSays, dict[str, Any]]],
         bound: Callable[[], object] = lambda: None,
         failed: list[BaseException] | None = None,
     ) -> None:
@@ -70,7 +73,7 @@ class Loader:
             state.manifest.check()
             if failed:
                 raise _after(failed[0])
-            frame, more, grown = self._bind(make, failed)
+            says, more, grown = self._bind(make, failed)
             assert state.wal is not None
             compared = state.wal.next_seq - 1  # with the keys of records up to this one
             ticket = self._tickets
@@ -83,8 +86,8 @@ class Loader:
         committing = False
         try:
             metas: list[SegmentMeta] = []
-            if frame is not None and frame.n:
-                metas = self._flusher.write_segments(frame, written, numbers)
+            if says.frame.n:
+                metas = self._flusher.write_segments(says.frame, written, numbers)
             self._await_turn(ticket)
             # Rows were left out as repeats of logged ones: those must be durable before the rest.
             state.wal.sync(compared)
@@ -95,11 +98,13 @@ class Loader:
                 }
                 state.sync_dirs()
                 fresh = tuple(Segment(state.files, state.path(m.file), m) for m in metas)
-                committing = True
-                state.manifest.commit(
-                    Edit(add=tuple(metas), next_id=state.next_id, extra_updates=extra)
-                )
-                with state.lock:
+                with state.lock, Before(state.links):
+                    # Its links are made here, and nobody sees them before they are stored.
+                    says.tell(state.links, state.identity.erased.all)
+                    extra |= self._write_links(grown, extra["ids"], written)
+                    committing = True
+                    edit = Edit(add=tuple(metas), next_id=state.next_id, extra_updates=extra)
+                    state.manifest.commit(edit)
                     state.segments = state.segments + fresh
                     state.changes += 1
                     state.identity.saved(extra["ids"])
@@ -118,9 +123,10 @@ class Loader:
                 else:
                     # Nothing of the frame is stored. Its names and users stay known, which harms
                     # nobody; its keys must go, or sending it again would be taken for a repeat.
+                    # What it says of ids was not said yet, or was taken back.
                     self._forget_from(ticket, problem)
                     if grown.links is not None:
-                        state.link_store.thaw(grown.links)
+                        state.link_store.thaw(grown.links)  # what others said is among it
                 self._finish_turn(ticket)
             raise
         state.discard(state.path(name) for name in old)
@@ -128,9 +134,9 @@ class Loader:
 
     def _bind(
         self,
-        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        make: Callable[[], tuple[FrameSays, dict[str, Any]]],
         failed: list[BaseException] | None,
-    ) -> tuple[Frame | None, dict[str, Any], Growing]:
+    ) -> tuple[FrameSays, dict[str, Any], Growing]:
         """What ``make`` gives, and what its rows changed. REQUIRES: the lock."""
         state = self._state
         # Keys of batches that only the log holds must not be stored with this frame: after a
@@ -138,7 +144,7 @@ class Loader:
         of_log = state.dedup.freeze()
         problem: BaseException | None = None
         try:
-            frame, more = make()
+            says, more = make()
         except BaseException as raised:
             problem = raised
             raise
@@ -151,9 +157,31 @@ class Loader:
                 if failed is not None:
                     failed.append(problem)
         grown.users = state.identity.unsaved()
-        grown.links = state.link_store.freeze()
         state.catalog.changes = 0
-        return frame, more, grown
+        return says, more, grown
+
+    def _write_links(
+        self, grown: Growing, ids: list[list[IdChunk]], written: list[str]
+    ) -> dict[str, Any]:
+        """Files of all links as they are now, and of the ids that came since those of the load: a
+        file of links must not name users whom no file of ids knows. REQUIRES: the lock.
+        """
+        state = self._state
+        grown.links = state.link_store.freeze()
+        assert state.wal is not None
+        state.wal.sync(state.wal.next_seq - 1)  # what the log says of ids may be among it
+        if not grown.links.parts:
+            return {"links": self._flusher.write_links(grown.links, written)}
+        known = [sum(chunk[2] for chunk in mine) for mine in ids]
+        new = state.identity.take(state.identity.unsaved(), known)
+        found = {
+            "ids": state.identity.save(
+                new, lambda: state.new(names.ids(state.number()), written), ids
+            ),
+            "links": self._flusher.write_links(grown.links, written),
+        }
+        state.files.sync_dir(state.path(names.IDS_DIR))
+        return found
 
     def _await_turn(self, ticket: int) -> None:
         state = self._state

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from zuji.engine.batch.columns import Rejected
     from zuji.engine.config import Config
     from zuji.engine.index.catalog import Catalog
+    from zuji.engine.ingest.seen import FrameSays
     from zuji.engine.storage.files import Files
-    from zuji.engine.storage.frame import Frame
     from zuji.engine.storage.memtable import Memtable, PinnedRows
     from zuji.engine.storage.segment import Segment, Source
     from zuji.engine.storage.wal import WalWriter
@@ -132,11 +132,9 @@ class Writer(State):
         """Shards and ordinals of whose the rows of some users of a shard are by now: of a device
         that is a customer's, him; else themselves. O(ordinals).
         """
-        with self.lock:
-            data, offsets = self.identity.tables()[shard].gather(ordinals)
-            known = self.links.find(data, offsets)
-            place = self.links.resolve(known, np.zeros(len(known), np.int64))
         own = place_of(shard, 0) + ordinals.astype(np.int64)
+        with self.lock:
+            place = self.links.resolve(own, np.zeros(len(own), np.int64))
         place = np.where(place >= 0, place, own)
         return place >> 32, place & 0xFFFFFFFF
 
@@ -261,18 +259,19 @@ class Writer(State):
 
     def load(
         self,
-        make: Callable[[], tuple[Frame | None, dict[str, Any]]],
+        make: Callable[[], tuple[FrameSays, dict[str, Any]]],
         bound: Callable[[], object] = lambda: None,
         failed: list[BaseException] | None = None,
     ) -> None:
         """Makes one frame durable without the WAL: segments and everything else in one manifest
         edit.
 
-        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame and
-        further manifest entries (the import ledger). ``bound`` is called when the next load may be
-        bound. Loads of several threads are bound one after the other, written beside each other,
-        and committed in the order in which they were bound. ``failed`` is shared by the loads of
-        one stream: after a failure, which is put in it, none of them is stored.
+        ``make`` runs under the writer's lock (it binds ids and names) and returns the frame with
+        what it says of ids, and further manifest entries (the import ledger). ``bound`` is called
+        when the next load may be bound. Loads of several threads are bound one after the other,
+        written beside each other, and committed in the order in which they were bound. ``failed``
+        is shared by the loads of one stream: after a failure, which is put in it, none of them is
+        stored.
         """
         self._loader.load(make, bound, failed)
 

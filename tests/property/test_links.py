@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.oracle.identity import SHARED, OracleIdentity
 from zuji.engine.errors import Corruption
+from zuji.engine.index.before import Before
 from zuji.engine.index.identity import Identity
 from zuji.engine.index.link_files import LinkFile, merged, read_links, to_merge, write_links
 from zuji.engine.index.links import Links, place_of
@@ -30,6 +33,7 @@ class Both:
 
     def __init__(self, shared: str) -> None:
         self.shared = shared
+        self.met: set[str] = set()  # devices with rows of their own
         self.oracle = OracleIdentity(shared)
         self.identity = Identity(FILES, "/nowhere", 4, 7, [])
         self.stored: list[tuple[bytes, int, int, int]] = []  # as rows are: device, place, time, no.
@@ -52,6 +56,10 @@ class Both:
         shard, ordinal = self.identity.resolve(data, offsets)
         self.links.new_users(data, offsets, shard, ordinal)
         return place_of(int(shard[0]), int(ordinal[0]))
+
+    def meet(self, device: str) -> None:
+        self.met.add(device)
+        self.place(b"d" + device.encode())
 
     def together(self, said: list[tuple[str, str, int]]) -> None:
         keys = [b"d" + device.encode() for device, _, _ in said]
@@ -77,10 +85,29 @@ class Both:
         place = self.place(b"u" + customer.encode())
         self.links.undo(b"d" + device.encode(), place, len(self.stored) - 1)
 
+    def refused(self, said: list[tuple[str, str, int]], parted: str) -> None:
+        """What is said and taken back leaves nothing behind."""
+        oracle, stored = deepcopy(self.oracle), list(self.stored)
+
+        def all_facts() -> dict[bytes, Any]:
+            keys = [b"d" + device.encode() for device in DEVICES]
+            return {key: deepcopy(self.links.said_of(key)) for key in keys}
+
+        before = all_facts()
+        with suppress(RuntimeError), Before(self.links):
+            self.apart(parted, None, 4)
+            self.together(said)
+            self.apart(parted, "ann", 5)
+            self.together(said)
+            raise RuntimeError
+        self.oracle, self.stored = oracle, stored
+        assert all_facts() == before
+
     def reload(self, path: str) -> None:
         """As a process that opens the project does."""
         links, at = self.links, self.links.take()
-        one, several = links.simple(np.arange(len(links), dtype=np.int64))
+        one, several = links.simple(np.concatenate([at[:0], *links.everyone()]))
+        assert len(links) == len(one) + len(several)
         assert set(at.tolist()) <= {*one.tolist(), *several.tolist()}
         content = LinkFile(
             *links.dump_simple(one), np.full(len(one), links.number), links.dump(several.tolist())
@@ -95,7 +122,6 @@ class Both:
     def check(self) -> None:
         for device in DEVICES:
             key = b"d" + device.encode()
-            own = self.place(key)
             times = np.arange(-1, 12, dtype=np.int64)
             at = self.links.find(np.frombuffer(key, np.uint8), np.array([0, len(key)], np.int64))
             found = self.links.resolve(np.repeat(at, len(times)), times).tolist()
@@ -106,7 +132,14 @@ class Both:
             owners = {place for place in found if place != ITSELF}
             if (one := self.links.for_ever(key)) is not None:
                 assert owners == {one}
-            assert (own & 0xFFFFFFFF in self.links.linked[own >> 32]) == (at[0] >= 0)
+            assert (self.links.said_of(key) is None) == (at[0] < 0)
+            assert (self.identity.find(key) is not None) == (device in self.met)
+            if device in self.met:
+                own = self.place(key)
+                assert (own & 0xFFFFFFFF in self.links.linked[own >> 32]) == (at[0] >= 0)
+                assert at[0] in (own, ITSELF)
+            if at[0] >= 0:
+                assert self.links.key(int(at[0])) == key
         told = sorted((d, t, c) for d, t, c in self.links.conflicts())
         assert told == sorted((c.device, c.time, c.customers) for c in self.oracle.conflicts())
 
@@ -119,6 +152,10 @@ _step = st.one_of(
     ),
     st.tuples(st.just("apart"), _device, st.one_of(st.none(), _customer), _time),
     st.tuples(st.just("undo"), _device, _customer),
+    st.tuples(st.just("meet"), _device),
+    st.tuples(
+        st.just("refused"), st.lists(st.tuples(_device, _customer, _time), max_size=5), _device
+    ),
     st.tuples(st.just("reload")),
 )
 
