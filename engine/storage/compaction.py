@@ -24,6 +24,7 @@ from zuji.engine.storage.segment_writer import write_segment
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zuji.engine.storage.fewer import Fewer
     from zuji.engine.storage.files import Files
     from zuji.engine.storage.gathered import Gathered
     from zuji.engine.storage.manifest import SegmentMeta
@@ -138,7 +139,7 @@ def _has_whole_ranks(mine: list[S], start: int, end: int) -> bool:
 
 def merge(
     files: Files,
-    group: Sequence[Source],
+    group: Sequence[Source | Fewer],
     path: str,
     *,
     segment_id: int,

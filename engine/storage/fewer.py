@@ -1,11 +1,11 @@
-"""Fewer: a source without some of its rows, read forwards to be written anew (erasure, time to
-live).
+"""Fewer: a source without some of its rows, read forwards to be written anew: erasure, time to
+live, users whose rows belong to somebody else by now.
 
 A row that is left out leaves nothing behind: properties that only such rows have are none of the
 run's, and strings that only they use are not in the dictionary. Which rows: those of users, or
 all of an event. Cursors skip them as they go along, so that what is held is the positions of the
 rows that go (8 bytes each) and what :mod:`cursors` holds; finding the strings in use reads each
-column of codes once more. Queries do not read this. Used by one thread.
+column of codes once more. Queries read :mod:`without`. Used by one thread.
 """
 
 from __future__ import annotations

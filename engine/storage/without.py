@@ -4,8 +4,8 @@ rows lie: merged into somebody else, or erased.
 Nothing is read before somebody asks, and what is read of a run is what was asked for, less the
 ranges of rows of those users. Kept like the columns of a segment, under a number of its own.
 Bounds, zones, properties and dictionaries are those of the source beneath: they may be those of
-more rows, never of fewer. :class:`Rewritten` is exact there, too. Immutable; thread-safe: caches
-are filled idempotently.
+more rows, never of fewer. What is written anew is read by :mod:`fewer`, which is exact there, too.
+Immutable; thread-safe: caches are filled idempotently.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import numpy as np
 
 from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage._without import drop_ranges
-from zuji.engine.storage.build import Packed, taken
+from zuji.engine.storage.build import Packed
 from zuji.engine.storage.cache import serials
 from zuji.engine.storage.days import bitmap
-from zuji.engine.storage.dictionary import Dictionary, as_dictionary, sort_used
 from zuji.engine.storage.segment import Segment, shared
 from zuji.engine.storage.source import DayViews
 from zuji.engine.types import PROFILE_EVENTS, Column, Kind
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from zuji.engine.storage.cache import ColumnCache
     from zuji.engine.storage.days import Days
+    from zuji.engine.storage.dictionary import Dictionary
     from zuji.engine.storage.source import Run, Source, Zone
     from zuji.engine.types import I64, U16, U32
 
@@ -55,9 +55,8 @@ class Without:
         self.end_ms = base.end_ms
         self.rank = base.rank
         self.cache: ColumnCache | None = base.cache if isinstance(base, Segment) else None
-        kept = {name: self._run(run) for name, run in base.runs.items()}
+        kept = {name: WithoutRun(self, run, ordinals) for name, run in base.runs.items()}
         self.runs: Mapping[str, WithoutRun] = {n: run for n, run in kept.items() if run.rows}
-        self._dropped = {n: run.ranges for n, run in kept.items()}
         self.rows = sum(run.rows for run in self.runs.values())
         self._index: Days | None = None
         self._users: U32 | None = None
@@ -73,9 +72,6 @@ class Without:
         gone = np.zeros(int(max(ordinals[-1], self.gone[-1])) + 1, np.bool_)
         gone[self.gone] = gone[ordinals] = True
         return Without(self.base, np.flatnonzero(gone).astype(np.uint32), self)
-
-    def _run(self, run: Run) -> WithoutRun:
-        return WithoutRun(self, run, self.gone)
 
     def keep_in(self, cache: ColumnCache) -> None:
         """Lets queries keep what they decode. Idempotent."""
@@ -395,91 +391,3 @@ def _packed(run: Run, ranges: Ranges, name: str) -> Packed | None:
         base.offsets, np.asarray(base.values, np.uint32), drop_ranges(numbers, starts, ends)
     )
     return Packed(items, present, offsets)
-
-
-class Rewritten(Without):
-    """As :class:`Without`, for rewriting: what no row has any more is not there either, neither
-    properties nor strings.
-    """
-
-    def __init__(self, base: Source, ordinals: U32) -> None:
-        self._strings = _Strings(base)
-        super().__init__(base, ordinals)
-        self._strings.ranges = self._dropped
-
-    def _run(self, run: Run) -> WithoutRun:
-        return _RewrittenRun(self, run, self.gone, self._strings)
-
-    def dictionary(self, prop: str) -> Dictionary | None:
-        """The strings that rows have."""
-        found = self._strings.of(prop)
-        return None if found is None else found[0]
-
-
-class _Strings:
-    """The strings in use of a source without some rows: what it and its runs share."""
-
-    def __init__(self, base: Source) -> None:
-        self._base = base
-        self.ranges: Mapping[str, Ranges] = {}
-        self._made: dict[str, tuple[Dictionary, U32] | None] = {}
-
-    def of(self, prop: str) -> tuple[Dictionary, U32] | None:
-        """Strings in use, and uint32: code beneath → code in them; None without strings."""
-        if prop not in self._made:
-            strings = self._base.dictionary(prop)
-            self._made[prop] = None
-            if strings is not None:
-                used = np.zeros(len(strings), np.uint8)
-                for event, run in self._base.runs.items():
-                    packed = _packed(run, self.ranges[event], prop)
-                    if packed is not None:
-                        used[packed.values] = 1
-                self._made[prop] = sort_used(as_dictionary(strings), used)
-        return self._made[prop]
-
-
-class _RewrittenRun(WithoutRun):
-    def __init__(self, owner: Without, base: Run, gone: U32, strings: _Strings) -> None:
-        super().__init__(owner, base, gone)
-        self._strings = strings
-        self._props: Mapping[str, Kind] | None = None
-        if self.rows:
-            times = drop_ranges(base.times(), *self.ranges)
-            self.min_ms = self.base_ms + int(times.min())
-            self.max_ms = self.base_ms + int(times.max())
-
-    def zone(self, name: str) -> Zone | None:
-        """None: nobody prunes what is rewritten."""
-        return None
-
-    @property
-    def props(self) -> Mapping[str, Kind]:
-        """Properties that a row has."""
-        if self._props is None:
-            names = self.base.props.items()
-            self._props = {name: kind for name, kind in names if self.presence_count(name)}
-        return self._props
-
-    def presence_count(self, name: str) -> int:
-        """See :class:`Run`."""
-        packed = super().packed(name)
-        return 0 if packed is None else packed.count
-
-    def packed(self, name: str) -> Packed | None:
-        """Values, codes being those of the strings in use."""
-        packed = super().packed(name)
-        if packed is None or not packed.count:
-            return None
-        recoded = self._strings.of(name)
-        if recoded is None:
-            return packed
-        codes = np.ascontiguousarray(packed.values, np.uint32)
-        return Packed(taken(recoded[1], codes), packed.present, packed.offsets)
-
-    def column(self, name: str) -> Column | None:
-        """See :class:`Run`."""
-        packed, recoded = self.packed(name), self._strings.of(name)
-        if packed is None:
-            return None
-        return packed.column(self.base.props[name], None if recoded is None else recoded[0])

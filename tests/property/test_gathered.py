@@ -15,11 +15,11 @@ from tests.property.test_segments import FILES, TZ, viewed, written
 from zuji.engine.storage import compaction
 from zuji.engine.storage.cache import ColumnCache
 from zuji.engine.storage.dictionary import Dictionary
+from zuji.engine.storage.fewer import Fewer
 from zuji.engine.storage.gathered import DEVICE_ID, HOME, ORIGIN, STORED, Gathered, Picked
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment import Segment
-from zuji.engine.storage.without import Rewritten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def test_gathered_rows(
         rest = [row for row in held if row.ordinal not in to]
         if rest:
             source.rank = age
-            sources.append(Rewritten(source, gone))
+            sources.append(Fewer(source, gone))
             left += rest
     number = 1_000_000 + len(list(folder.iterdir()))
     path = folder / f"{number:08d}.zseg"

@@ -16,8 +16,9 @@ from zuji.engine.query.daybits import DayBitsKept
 from zuji.engine.storage import compaction
 from zuji.engine.storage._without import drop_ranges
 from zuji.engine.storage.cache import ColumnCache
+from zuji.engine.storage.fewer import Fewer
 from zuji.engine.storage.segment import Segment
-from zuji.engine.storage.without import Rewritten, Without
+from zuji.engine.storage.without import Without
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,6 @@ def test_without_users(held: list[Row], data: st.DataObject, cached: bool, folde
     for base in (segment, viewed(held)):
         if left:
             check(Without(base, gone), left, exact=False)
-            check(Rewritten(base, gone), left)
         else:
             assert (Without(base, gone).rows, dict(Without(base, gone).runs)) == (0, {})
 
@@ -79,7 +79,6 @@ def test_many_rows_without_users(seed: int, folder: Path) -> None:
     left, gone = _split(held, {1, 3, 17, 400, 499, 1_000})
     (segment,) = written(held, folder)
     check(Without(segment, gone), left, exact=False)
-    check(Rewritten(segment, gone), left)
 
 
 def test_columns_are_kept_when_the_cache_comes_after_the_source(folder: Path) -> None:
@@ -96,7 +95,9 @@ def test_columns_are_kept_when_the_cache_comes_after_the_source(folder: Path) ->
 
 @given(parts=st.lists(rows(max_size=12), min_size=1, max_size=4), data=st.data())
 @settings(max_examples=60, deadline=None)
-def test_rewritten_sources_merge(parts: list[list[Row]], data: st.DataObject, folder: Path) -> None:
+def test_sources_with_fewer_rows_merge(
+    parts: list[list[Row]], data: st.DataObject, folder: Path
+) -> None:
     sources, left = [], []
     for rank, part in enumerate(parts):
         users = sorted({row.ordinal for row in part})
@@ -104,7 +105,7 @@ def test_rewritten_sources_merge(parts: list[list[Row]], data: st.DataObject, fo
         (segment,) = written(part, folder)
         segment.rank = rank
         if kept:
-            sources.append(Rewritten(segment, gone))
+            sources.append(Fewer(segment, gone))
             left += kept
     if not left:
         return
