@@ -58,7 +58,7 @@ function control(page: VueWrapper, { find, words, after = '' }: Control): VueWra
 async function given(page: VueWrapper, one: Control): Promise<void> {
   const more = page.findComponent({ name: 'TimeMore' })
   if (more.exists()) {
-    more.findComponent({ name: 'ElPopover' }).vm.$emit('update:visible', true)
+    await more.find('button').trigger('click')
     await flushPromises()
   }
   const found = control(page, one)

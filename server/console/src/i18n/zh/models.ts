@@ -4,7 +4,7 @@ export default {
   funnel: {
     name: '漏斗分析', hint: '看用户在各步骤的转化与流失', up: '上移', down: '下移', optional: '可选步骤', window: '转化窗口', windowHint: '从第一步起多长时间内完成才算转化', order: '步骤顺序', count: '统计对象', entry: '进入条件',
     orders: { ordered: '依次完成（中间可有其他行为）', strict: '严格依次（中间不能有其他行为）', any_order: '任意顺序' }, counts: { users: '用户', entries: '每次进入', sessions: '会话' }, entries: { any: '任意一次进入', first: '首次进入' },
-    hold: '关联属性', holdHint: '各步骤的该属性值必须相同，例如同一产品', holdNone: '不限', exclude: '排除事件', excludeHow: '排除方式', excludes: { drop: '中断转化', remove: '移出漏斗' }, addExclude: '排除事件', trend: '按时间看趋势', histogram: '转化时长分布', histogramOf: '转化时长分布', stepName: '步骤名称', stepN: '第 {n} 步', ties: '同一时刻', tiesHint: '同一用户有多个事件时间完全相同时，如何判断先后', tieKinds: { sequence: '按上报的先后', any: '按最有利于转化的先后', strict: '不算先后（时间须更晚）' },
+    hold: '关联属性', holdHint: '各步骤的该属性值必须相同，例如同一产品', holdNone: '不限', exclude: '排除事件', counted: { entries: '进入次数', sessions: '会话数' }, excludeHow: '排除方式', excludes: { drop: '中断转化', remove: '移出漏斗' }, addExclude: '排除事件', trend: '按时间看趋势', histogram: '转化时长分布', histogramOf: '转化时长分布', stepName: '步骤名称', stepN: '第 {n} 步', ties: '同一时刻', tiesHint: '同一用户有多个事件时间完全相同时，如何判断先后', tieKinds: { sequence: '按上报的先后', any: '按最有利于转化的先后', strict: '不算先后（时间须更晚）' },
     between: '发生在', betweenFrom: '排除范围：起', betweenTo: '排除范围：止', times: '转化时长', sum: '步骤金额', sumAt: '金额所在步骤', everyStep: '每一步', addSum: '添加步骤金额（数值属性之和）', medianTime: '转化时长中位数', lost: '流失 {n}',
   },
   retention: {

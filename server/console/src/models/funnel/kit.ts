@@ -1,4 +1,5 @@
 import type { FunnelBody } from '@/api/types'
+import { i18n } from '@/i18n'
 
 import { chosen, type Kit } from '../kit'
 import { groupPick } from '../rows'
@@ -14,6 +15,7 @@ const kit: Kit = {
   charts: (query) => (query.body.trend ? ['trend'] : ['funnel']),
   form: () => import('./FunnelForm.vue'),
   pictures: () => import('./FunnelPictures.vue'),
+  columnName: ({ name }, { body }) => (name === 'count' && body.count && body.count !== 'users' ? i18n.global.t(`models.funnel.counted.${body.count}`) : undefined),
   pick: (row, column, query) => {
     if (query.body.count && query.body.count !== 'users') return null
     if (column.name !== 'count' && column.name !== 'dropped') return null

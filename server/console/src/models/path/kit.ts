@@ -1,4 +1,5 @@
 import type { PathBody, Pick, Row } from '@/api/types'
+import { i18n } from '@/i18n'
 
 import type { Kit } from '../kit'
 import { groupPick } from '../rows'
@@ -24,6 +25,7 @@ const kit: Kit = {
   charts: () => ['sankey'],
   form: () => import('./PathForm.vue'),
   pictures: () => import('./PathPictures.vue'),
+  columnName: ({ name }, { body }) => (name === 'count' ? i18n.global.t(`models.path.counts.${body.count ?? 'sessions'}`) : undefined),
   pick: (row, column, query) => (column.name === 'count' ? { ...groupPick(row, query), ...linkPick(row) } : null),
 }
 export default kit
