@@ -7,15 +7,27 @@ not our arrays, so nothing of Zuji's reading is shared.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import tempfile
 from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
 Rows = list[tuple[Any, ...]]
+
+
+def needs(*peers: str) -> None:
+    """Skips the module where a peer is not installed. Peers are imported when they are asked:
+    ClickHouse is 200 MB, and threads, in a process that other tests fork from.
+    """
+    for peer in peers:
+        if importlib.util.find_spec(peer) is None:
+            pytest.skip(f"needs {peer}", allow_module_level=True)
 
 
 class Peer(Protocol):

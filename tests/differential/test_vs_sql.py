@@ -26,8 +26,7 @@ from tests.differential.sql_peers import ClickPeer, DuckPeer
 from tests.oracle.walltime import instant
 from zuji.engine.engine import create_project
 
-pytest.importorskip("duckdb")
-pytest.importorskip("chdb")
+sql_peers.needs("duckdb", "chdb")
 
 ROWS = int(os.environ.get("ZUJI_DIFFERENTIAL_ROWS", "1000000"))
 SHAPE = Shape(ROWS, seed=7)

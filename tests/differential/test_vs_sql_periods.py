@@ -7,8 +7,9 @@ from __future__ import annotations
 import pytest
 
 from tests.differential.random_rows import DAY, PERIODS, RandomRows, period_of
+from tests.differential.sql_peers import needs
 
-pytest.importorskip("duckdb")
+needs("duckdb")
 
 SEEDS = range(10)
 CHOSEN = ("event = 'open'", "event IN ('open', 'pay')", "event = 'view' AND city = 'Berlin'")

@@ -9,9 +9,10 @@ from datetime import date, timedelta
 import pytest
 
 from tests.differential.random_rows import RandomRows
+from tests.differential.sql_peers import needs
 from tests.oracle.walltime import start_of
 
-pytest.importorskip("duckdb")
+needs("duckdb")
 
 SEEDS = range(10)
 MEASURES = {

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 
 from tests.differential.random_rows import MINUTE, RandomRows, period_of
+from tests.differential.sql_peers import needs
 from tests.oracle.walltime import buckets, instant
 
-pytest.importorskip("duckdb")
+needs("duckdb")
 
 SEEDS = range(10)
 GAPS = {1: MINUTE, 30: 30 * MINUTE, 1441: 1441 * MINUTE}

@@ -1,6 +1,7 @@
 """A model is known to its own modules and to one table; nothing else in the engine names it."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -15,9 +16,13 @@ OTHER_MEANINGS = {"event", "session", "path"}
 """Words with other meanings, too: the scope of a property, a unit of windows, a place in a file."""
 
 
-def named(source):
+@functools.cache
+def named(path):
     """Texts and names of a module, without its docstrings."""
-    tree = ast.parse(source)
+    return tuple(_named(ast.parse(path.read_text(encoding="utf-8"))))
+
+
+def _named(tree):
     docs = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -40,7 +45,7 @@ def test_no_other_module_names_a_model(name):
     secret = {model.query.__name__, model.pick.__name__}
     secret |= set() if name in OTHER_MEANINGS else {name}
     for path in OTHERS:
-        for text in named(path.read_text(encoding="utf-8")):
+        for text in named(path):
             assert text not in secret, f"{path.relative_to(ENGINE)} knows {text!r}"
             assert not re.search(rf"analyses\.{name}\b", text), path
 

@@ -54,3 +54,4 @@ def test_rows_are_sorted_ahead_while_somebody_looks(
         engine.append(events(250, 200))
         assert not woken.is_set()
         assert engine.query(QUERY).rows[0][-1] == 450
+        monkeypatch.undo()  # the thread waits for this one, when it ends too
