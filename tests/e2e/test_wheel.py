@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -128,9 +129,22 @@ def test_it_is_built_once_until_something_changes(tree):
     assert asked(tree)[-1] == "run build"
 
 
-def test_a_lock_file_without_other_platforms_is_enough(tree):
-    assert run(tree, "setup.py", "console", NPM_CI="1").returncode == 0
-    assert asked(tree) == ["ci", "install", "run build"]
+def test_nothing_is_built_of_other_versions_than_those_of_the_lock_file(tree):
+    done = run(tree, "setup.py", "console", NPM_CI="1")
+    assert done.returncode == 1
+    assert "npm could not install" in done.stderr
+    assert asked(tree) == ["ci"]
+
+
+def test_the_lock_file_has_the_packages_of_every_platform():
+    """Without them `npm ci` refuses it; a registry that lacks some leaves them out silently."""
+    path = ROOT / "server/console/package-lock.json"
+    packages = json.loads(path.read_text("utf-8"))["packages"]
+    there = {place.rpartition("node_modules/")[2] for place in packages}
+    wanted = {name for one in packages.values() for name in one.get("optionalDependencies", {})}
+    assert len(wanted) > 40
+    assert wanted - there == set()
+    assert not [place for place, one in packages.items() if "resolved" in one]  # any registry
 
 
 def test_an_old_node_is_not_used_and_what_to_do_is_said(tree):
