@@ -6,6 +6,9 @@ import { ElementPlusResolver } from 'unplugin-vue-components/resolvers'
 import ElementPlus from 'unplugin-element-plus/vite'
 import { defineConfig } from 'vitest/config'
 
+import { chunkOf } from './scripts/chunks'
+import { head } from './scripts/head'
+
 /** Where the API listens while working on the console: `ZUJI_API=http://127.0.0.1:8107 npm run dev`. */
 const api = process.env.ZUJI_API ?? 'http://127.0.0.1:8107'
 const proxy = Object.fromEntries(
@@ -17,6 +20,7 @@ export default defineConfig({
     vue(),
     Components({ dts: false, dirs: [], resolvers: [ElementPlusResolver({ importStyle: 'css' })] }),
     ElementPlus({}),
+    head(),
   ],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
@@ -36,13 +40,8 @@ export default defineConfig({
     manifest: true, // of scripts/pack.mjs, which takes it away again
     chunkSizeWarningLimit: 900,
     rollupOptions: {
-      output: {
-        manualChunks(id) {
-          if (/node_modules\/(echarts|zrender)\//.test(id)) return 'echarts'
-          if (/node_modules\/(@vue|vue|vue-router|vue-i18n|@intlify)\//.test(id)) return 'vue'
-          return undefined
-        },
-      },
+      input: { index: 'index.html', boot: 'src/boot.ts' },
+      output: { manualChunks: chunkOf, onlyExplicitManualChunks: true },
     },
   },
   server: { proxy },

@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 
 from tests.console.places import PAGES, READY
-from tests.console.site import ADMINISTRATOR
+from tests.console.site import ADMINISTRATOR, ANALYST
 
 LOOKS = {
     "zh": {"language": "zh", "width": 1440},
@@ -79,3 +79,29 @@ def test_an_inline_script_does_not_run(visit):
     )
     assert page.evaluate("() => window.ran") is None
     assert any("policy" in one for one in who.wrong + page.evaluate("() => window.breaches"))
+
+
+def test_a_page_whose_files_are_gone_says_that_a_new_version_is_here(visit):
+    who = visit(ANALYST)
+    who.expected += ["status of 404", "dynamically imported module", "Unable to preload"]
+    page = who.open("/users")
+    page.route("**/assets/page-data-*.js", lambda route: route.fulfill(status=404))
+    page.route(f"{who.site.url}/", lambda route: route.fulfill(body="<title>another</title>"))
+    page.get_by_role("link", name="数据质量").click()
+    note = page.get_by_role("alert").filter(has_text="新版本")
+    note.wait_for()
+    page.unroute_all()
+    note.get_by_role("button", name="重新加载").click()
+    who.settle()
+    page.get_by_role("heading", name="用户查询").wait_for()
+
+
+def test_the_navigation_of_a_phone_shows_where_one_is(visit):
+    who = visit(ANALYST, width=390)
+    page = who.open("/settings/me")
+    page.get_by_role("button", name="展开或收起导航").click()
+    entry = page.get_by_role("dialog", name="导航").locator("[aria-current=page]")
+    entry.wait_for()
+    page.wait_for_timeout(500)  # the drawer moves in
+    box = entry.bounding_box()
+    assert 0 < box["y"] < 900 - box["height"]

@@ -9,8 +9,10 @@ import App from './App.vue'
 import { i18n, startLanguage } from './i18n'
 import { router } from './router'
 import { startAppearance } from './shell/appearance'
+import { watchVersion } from './shell/newer'
 
 startAppearance()
+watchVersion()
 void startLanguage().then(() => {
   createApp(App).use(i18n).use(router).mount('#app')
 })

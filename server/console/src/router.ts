@@ -3,7 +3,7 @@
  * them. `meta.nav` puts a route into the navigation, `meta.title` is a key of the texts. The project
  * is always in the address (`?project=`), so that a link says all.
  */
-import { createRouter, createWebHistory, type RouteRecordRaw } from 'vue-router'
+import { createRouter, createWebHistory, type RouteLocationNormalized, type RouteRecordRaw } from 'vue-router'
 
 import type { Component } from 'vue'
 
@@ -39,7 +39,16 @@ export const router = createRouter({
   scrollBehavior: (to, from, saved) => saved ?? (to.path === from.path ? undefined : { top: 0 }),
 })
 
+/** The page's scripts come while we ask who is there. */
+function fetchScripts(to: RouteLocationNormalized): void {
+  for (const record of to.matched) {
+    const page = record.components?.default
+    if (typeof page === 'function') void (page as () => Promise<unknown>)().catch(() => undefined) // the router tells
+  }
+}
+
 router.beforeEach(async (to) => {
+  fetchScripts(to)
   if (to.name === 'sign-in') return true
   await startSession(typeof to.query.project === 'string' ? to.query.project : undefined)
   if (!session.me) return { name: 'sign-in', query: { to: to.fullPath } }

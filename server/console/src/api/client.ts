@@ -2,6 +2,7 @@
  * One way to the API: adds the project and the CSRF token, ends with its `AbortSignal`, and throws
  * `Problem`. The session's cookie travels by itself; nothing secret is kept in the page.
  */
+import { early } from './early'
 import { Problem, isAbort, problemOf } from './problems'
 
 /** What every request needs to know; set by the session. */
@@ -46,13 +47,10 @@ export async function send(method: string, path: string, options: Options = {}):
   }
   let response: Response
   try {
-    response = await fetch(address(path, options.query), {
-      method,
-      headers,
-      body,
-      signal: options.signal,
-      credentials: 'same-origin',
-    })
+    const where = address(path, options.query)
+    const asked = method === 'GET' && !options.headers && !options.accept ? early(where) : undefined
+    response = await (asked ?? fetch(where, { method, headers, body, signal: options.signal, credentials: 'same-origin' }))
+    if (asked && options.signal?.aborted) throw new DOMException('no longer wanted', 'AbortError')
   } catch (error) {
     if (isAbort(error)) throw error
     throw new Problem('unreachable', '')

@@ -18,15 +18,18 @@ export function isAbort(error: unknown): boolean {
   return error instanceof DOMException && error.name === 'AbortError'
 }
 
-/** What went wrong, for people: the code in words, then what the API said, where, and the code. */
+/**
+ * What went wrong, for people: the code in words of their language, the code itself, and the place in
+ * the query; on a second line what the API said, which is English (`keep/ProblemText.vue` shows it small).
+ */
 export function inWords(error: unknown): string {
   const { t, te } = i18n.global
   if (!(error instanceof Problem)) return t('problems.unknown', { why: String(error) })
   const key = `problems.${error.code}`
   const words = te(key) ? t(key) : t('problems.other')
-  const where = error.path && error.path !== '$' ? ` · ${error.path}` : ''
-  const said = error.message && error.message !== words ? ` ${error.message}` : ''
-  return `${words}${said}${where} (${error.code})`
+  const where = error.path && error.path !== '$' ? [error.code, error.path] : [error.code]
+  const said = error.message && error.message !== words ? `\n${error.message}` : ''
+  return `${words} (${where.join(' · ')})${said}`
 }
 
 /** Of an answer that is not 2xx. */

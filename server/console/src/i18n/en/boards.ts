@@ -11,5 +11,6 @@ export default {
   shared: 'Dates and filter of the board', ownDates: 'Each card has its own dates', toOwnDates: 'Use own dates', filter: 'Filter', filterOn: 'Filtered', refreshEvery: 'Refresh by itself',
   every: { never: 'No automatic refresh', seconds: 'Every {n} seconds', minutes: 'Every {n} minutes', hours: 'Every {n} hours' },
   moveCard: 'Move card: {name}', moveHint: 'Drag the top left corner to move, the bottom right one to resize. Keys: arrows move, Shift and arrows resize, Delete removes.', sizeCard: 'Resize', placeTold: 'Column {x}, row {y}, {w} wide, {h} high',
+  toBoard: 'Add to board', which: 'Board', aNew: 'A new board…', added: 'Added to the board “{name}”.', toIt: 'Open the board',
   savedGone: 'The saved analysis of this card was deleted. Remove the card or choose another.', nothing: 'No data for these dates and filters.', up: '{size} up on the period before', down: '{size} down on the period before', same: 'As in the period before', points: '{n} points', before: 'Before: {value}',
 }

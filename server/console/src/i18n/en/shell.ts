@@ -10,4 +10,5 @@ export default {
   changePassword: 'Change password', mustChange: 'Please change the first password before you go on.', oldPassword: 'Current password', newPassword: 'New password', newPasswordAgain: 'New password again',
   passwordShort: 'A password has at least {n} characters', passwordDiffers: 'The two passwords differ',
   missing: 'No such page', missingText: 'There is no such page; it may have been moved or deleted.', coming: 'This page is being written',
+  newVersion: 'A new version of the console is here. Reload to go on.', reload: 'Reload',
 }

@@ -11,5 +11,6 @@ export default {
   shared: '看板的日期与筛选', ownDates: '各卡片自己的日期', toOwnDates: '不统一日期', filter: '筛选', filterOn: '已筛选', refreshEvery: '自动刷新',
   every: { never: '不自动刷新', seconds: '每 {n} 秒刷新', minutes: '每 {n} 分钟刷新', hours: '每 {n} 小时刷新' },
   moveCard: '移动卡片：{name}', moveHint: '拖动左上角移动、右下角调整大小；键盘：方向键移动，Shift + 方向键调整大小，Delete 移除。', sizeCard: '调整大小', placeTold: '第 {x} 列、第 {y} 行，宽 {w}，高 {h}',
+  toBoard: '添加到看板', which: '看板', aNew: '新建看板…', added: '已添加到看板“{name}”。', toIt: '打开看板',
   savedGone: '对应的已存分析已被删除，请移除或更换此卡片。', nothing: '所选时间与筛选下没有数据。', up: '较上期上升 {size}', down: '较上期下降 {size}', same: '与上期持平', points: '{n} 个百分点', before: '上期 {value}',
 }

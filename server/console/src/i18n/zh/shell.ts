@@ -10,4 +10,5 @@ export default {
   changePassword: '修改密码', mustChange: '首次登录请先修改初始密码。', oldPassword: '当前密码', newPassword: '新密码', newPasswordAgain: '再次输入新密码',
   passwordShort: '密码至少 {n} 个字符', passwordDiffers: '两次输入的密码不一致',
   missing: '页面不存在', missingText: '没有这个页面，可能已被移动或删除。', coming: '页面建设中',
+  newVersion: '控制台已更新到新版本，重新加载后继续。', reload: '重新加载',
 }

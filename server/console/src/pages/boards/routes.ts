@@ -9,7 +9,16 @@ export default [
     component: () => import('./ListPage.vue'),
     meta: { title: 'shell.pages.boards', nav: { group: 'boards', order: 1, icon: DataBoard } },
   },
-  { path: '/boards/view', name: 'board', component: () => import('./BoardPage.vue'), meta: { title: 'shell.pages.boards' } },
+  {
+    path: '/boards/view',
+    name: 'board',
+    component: () => import('./BoardPage.vue'),
+    meta: { title: 'shell.pages.boards' },
+    beforeEnter: async (to) => {
+      const { prepare } = await import('./opening')
+      await prepare(to)
+    },
+  },
   // A short address, for links from elsewhere.
   { path: '/boards/:id', redirect: (to) => ({ path: '/boards/view', query: { ...to.query, id: to.params.id } }) },
 ] satisfies RouteRecordRaw[]

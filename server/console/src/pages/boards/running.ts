@@ -1,16 +1,23 @@
 /**
- * The answers of a board's cards: asked side by side, at most four at a time (as many as the server
- * runs at once), top cards first. The old picture stays while the next is on its way; answers of the
- * last boards are kept, so that coming back draws at once.
+ * The answers of a board's cards: asked side by side, top cards first. The browser sends a few at a
+ * time and the rest as answers come, which goes on while the page is busy with drawing; so they are
+ * given to it together. When the server has too much to do, a card waits and asks again. The old
+ * picture stays while the next is on its way; answers of the last boards are kept, so that coming
+ * back draws at once.
  */
 import { onBeforeUnmount, reactive, shallowReactive } from 'vue'
 
 import { ask } from '@/api/ask'
-import { inWords, isAbort } from '@/api/problems'
+import { inWords, isAbort, Problem } from '@/api/problems'
 import type { Answer, QueryDoc } from '@/api/types'
 import { session } from '@/shell/session'
 
-export const AT_ONCE = 4
+import { preparedAnswer } from './opening'
+
+export const AT_ONCE = 24
+/** How often a card asks again when the server is busy, and how long it waits before, ms. */
+const TRIES = 4
+const BUSY_MS = 1500
 const KEPT = 120
 /** What was asked so short a time ago is not asked again when somebody comes back, ms. */
 const FRESH_MS = 20_000
@@ -31,6 +38,18 @@ function remember(key: string, one: Known): void {
 /** Whether two answers say the same, whatever it took to find them. */
 export function same(a: Answer | null, b: Answer): boolean {
   return a !== null && JSON.stringify([a.columns, a.rows, a.totals]) === JSON.stringify([b.columns, b.rows, b.totals])
+}
+
+/** Asks, or takes what is on its way; and asks again after a while when the server is busy. */
+async function patiently(query: QueryDoc, signal: AbortSignal, again: boolean): Promise<Answer> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ((tries === 1 && !again ? preparedAnswer(query) : undefined) ?? ask(query, { signal }))
+    } catch (error) {
+      if (!(error instanceof Problem && error.code === 'overloaded') || tries === TRIES || signal.aborted) throw error
+      await new Promise((done) => setTimeout(done, BUSY_MS * tries * (0.5 + Math.random())))
+    }
+  }
 }
 
 export interface Run {
@@ -97,7 +116,7 @@ export function useRuns() {
     queue.put(async () => {
       if (mine.signal.aborted) return
       try {
-        const answer = await ask(query, { signal: mine.signal })
+        const answer = await patiently(query, mine.signal, again)
         if (mine.signal.aborted) return
         // An equal answer stays the object that is drawn: nothing is drawn anew.
         if (!same(state.answer, answer)) state.answer = answer
