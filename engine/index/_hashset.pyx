@@ -17,6 +17,12 @@ cimport cython
 from libc.stdint cimport uint8_t, uint64_t
 
 
+cdef extern from "briefly.h":
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState *zj_leave(size_t rows)
+    void zj_return(PyThreadState *left)
+
 cdef extern from "index/hashset128.h" nogil:
     ctypedef struct zj_key128:
         uint64_t hi
@@ -94,16 +100,19 @@ cdef class Set128:
     def add_bulk(self, const uint64_t[::1] hi not None, const uint64_t[::1] lo not None):
         cdef size_t n = _length(hi, lo)
         cdef size_t done = 0
+        cdef PyThreadState *left
         cdef int failed
         out = np.empty(n, np.uint8)
         cdef uint8_t[::1] added = out
         if n == 0:
             return out
         self._begin_write()
-        with nogil:
-            failed = zj_set128_add(&self.table, &hi[0], &lo[0], n, &added[0], &done)
-            if failed:
-                _undo(&self.table, &hi[0], &lo[0], done, &added[0])
+        his, los, new = &hi[0], &lo[0], &added[0]
+        left = zj_leave(n)
+        failed = zj_set128_add(&self.table, his, los, n, new, &done)
+        if failed:
+            _undo(&self.table, his, los, done, new)
+        zj_return(left)
         self.writing = 0
         if failed:
             raise MemoryError("no memory for more keys")

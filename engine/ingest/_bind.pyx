@@ -14,6 +14,12 @@ from zuji.engine.batch._decode cimport Decoder, zj_columns
 from zuji.engine.index._strings cimport StringTable, zj_hash_key, zj_hash_key_of, zj_strings
 
 
+cdef extern from "briefly.h":
+    ctypedef struct PyThreadState:
+        pass
+    PyThreadState *zj_leave(size_t rows)
+    void zj_return(PyThreadState *left)
+
 cdef extern from "ingest/take.h" nogil:
     int ZJ_TYPES
 
@@ -97,15 +103,18 @@ cdef class Regular:
 
     def codes(self, event_of, props_of, profile_events, prop_kind, pairs):
         cdef size_t rows = self.decoder.out.rows
+        cdef PyThreadState *left
         cdef int irregular
         if len(profile_events) != ZJ_TYPES:
             raise ValueError("each type of record needs the code of its event")
         self._held = (event_of, props_of, profile_events, prop_kind, pairs)
         self._know(event_of, props_of[0], props_of[1], profile_events, prop_kind, pairs)
         self._reserve()
-        with nogil:
-            irregular = zj_bind_codes(self.decoder.out, &self.catalog, &self._event[0], &self._prop[0])
-            memset(&self._keep[0], 1, rows)
+        event, prop, keep = &self._event[0], &self._prop[0], &self._keep[0]
+        left = zj_leave(rows)
+        irregular = zj_bind_codes(self.decoder.out, &self.catalog, event, prop)
+        memset(keep, 1, rows)
+        zj_return(left)
         return not irregular
 
     def insert_keys(self, uint64_t hi_salt, uint64_t lo_salt):
@@ -194,6 +203,7 @@ cdef class Regular:
         cdef const uint32_t[::1] user_ordinal = known[1][0], device_ordinal = known[1][1]
         cdef StringTable source = self.decoder.strings
         cdef int64_t extra = b.rows if device_prop >= 0 else 0
+        cdef PyThreadState *left
         cdef int failed
         log.rows, log.cells, log.lists, log.item_count = ends
         if (<uint64_t>there.shape[0] < source.table.count or source is target
@@ -214,9 +224,10 @@ cdef class Regular:
         target.begin_write()
         source.reading += 1
         try:
-            with nogil:
-                failed = zj_take_rows(b, &self.catalog, &self._event[0], &self._prop[0], &self._keep[0], device_prop,
-                                      &k, &log)
+            codes, props, keep = &self._event[0], &self._prop[0], &self._keep[0]
+            left = zj_leave(b.rows)
+            failed = zj_take_rows(b, &self.catalog, codes, props, keep, device_prop, &k, &log)
+            zj_return(left)
         finally:
             source.reading -= 1
             target.end_write()

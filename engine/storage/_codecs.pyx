@@ -78,6 +78,10 @@ STATUS = ("ok", "bad directory entry", "checksum mismatch", "malformed page",
 _TYPES = {"|u1": ZJ_U8, "<u2": ZJ_U16, "<u4": ZJ_U32, "<i8": ZJ_I64, "<f8": ZJ_F64}
 
 
+cdef enum:
+    BRIEF_BYTES = 1 << 18  # in some 20 µs: not worth leaving the interpreter's lock (briefly.h)
+
+
 cdef int _type_of(values, str name) except -1:
     """Type number of a contiguous one-dimensional array."""
     if not isinstance(values, np.ndarray):
@@ -101,7 +105,7 @@ def crc32c(const uint8_t[::1] data not None, uint32_t value=0):
     cdef size_t n = <size_t>data.shape[0]
     if n == 0:
         return value
-    if n < 4096:
+    if n <= BRIEF_BYTES:
         return zj_crc32c(crc, &data[0], n)
     with nogil:
         crc = zj_crc32c(crc, &data[0], n)
