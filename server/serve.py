@@ -51,8 +51,8 @@ OWN_FILES = 1024
 """Open files that are left for projects and queries, beside connections."""
 SWITCH_S = 0.0001
 """A thread that computes in Python lets others go on after this: acknowledgements pass through
-several threads, each takes the interpreter's lock many times, and may wait so long every time, while
-flushes and merges compute: 0.5 ms made their p99 twice as long.
+several threads, each takes the interpreter's lock many times, and may wait so long every time,
+while flushes and merges compute. 0.5 ms made their p99 twice as long.
 """
 DRAIN_SHARE = 0.4
 """Part of ``stop_seconds`` for answers that are due."""
