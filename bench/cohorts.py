@@ -12,6 +12,7 @@ import argparse
 import gc
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def estimates(engine: Any, rounds: int) -> None:
     """Live estimates as the editor asks for them."""
     for name, rule in rules().items():
         document = {"rule": rule, "time": SPAN}
-        first, median, found = timed(lambda d=document: engine.cohorts.estimate(d), rounds)
+        first, median, found = timed(partial(engine.cohorts.estimate, document), rounds)
         share = "exact" if found["exact"] else f"of {found['share']:.0%} of the users"
         _told(f"estimate: {name}", first, median, f"{found['users']:,} users, {share}")
 
@@ -95,7 +96,7 @@ def kept(engine: Any, rounds: int, made: dict[str, Any]) -> None:
     cohorts = engine.cohorts
     for name, rule in made.items():
         document = {"name": name, "rule": rule, "time": SPAN}
-        first, _, shown = timed(lambda d=document: cohorts.define(d), 0)
+        first, _, shown = timed(partial(cohorts.define, document), 0)
         _told(f"define {name!r}", first, first, f"{shown['versions'][0]['users']:,} users")
     one, two = made
     for name, rule in {
@@ -103,15 +104,14 @@ def kept(engine: Any, rounds: int, made: dict[str, Any]) -> None:
         "union": {"any": [{"cohort": one}, {"cohort": two}]},
         "difference": {"all": [{"cohort": one}, {"not": {"cohort": two}}]},
     }.items():
-        first, median, users = timed(lambda r=rule: _algebra(engine, r), rounds)
+        first, median, users = timed(partial(_algebra, engine, rule), rounds)
         _told(name, first, median, f"{users:,} users")
     first, median, found = timed(lambda: cohorts.overlap([one, two]), rounds)
     _told("overlap", first, median, f"{found['all']:,} in both")
     some = np.random.default_rng(1).integers(0, 500_000, 200)
     key = "c{}" if "spend" in engine.tags.kept().tags else "u{}"
-    took = [
-        timed(lambda n=n: cohorts.contains(one, {"user_id": key.format(n)}), 0)[0] for n in some
-    ]
+    asked = [{"user_id": key.format(n)} for n in some]
+    took = [timed(partial(cohorts.contains, one, whom), 0)[0] for whom in asked]
     _told("membership of one user", took[0], statistics.median(took), f"worst {max(took):.2f} ms")
     question = {
         "model": "event",

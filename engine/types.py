@@ -78,14 +78,15 @@ KIND_BY_LABEL = {label: kind for kind, label in _LABELS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """Where the values of a column of numbers lie: in which of at most 254 stretches of numbers,
-    which ascend and do not overlap.
+    """Where the values of a column of numbers lie: in which of some stretches of numbers, which
+    ascend and do not overlap.
 
-    ``codes``: uint8[n], 0 of a row without a value, 255 of NaN, else 1 + its slice. ``least`` and
+    ``codes``: uint8[n], or uint16[n] of more than 254 slices: 0 of a row without a value, all ones
+    of NaN, else 1 + its slice. ``least`` and
     ``greatest``: the ends of each slice, inclusive, of the type of the values.
     """
 
-    codes: U8
+    codes: U8 | U16
     least: I64 | F64
     greatest: I64 | F64
 

@@ -189,7 +189,7 @@ def fitted(column: Column, users: int) -> Column:
     values = np.concatenate([column.values, np.zeros(more, column.values.dtype)])
     slices = column.slices
     if slices is not None:
-        codes = np.concatenate([slices.codes, np.zeros(more, np.uint8)])
+        codes = np.concatenate([slices.codes, np.zeros(more, slices.codes.dtype)])
         slices = replace(slices, codes=codes)
     return Column(column.kind, values, present, column.dictionary, slices=slices)
 

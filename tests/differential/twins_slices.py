@@ -7,20 +7,18 @@ import math
 import numpy as np
 
 
-def cut(values, present, starts, least, greatest):
-    """As `_slices.cut`; ends of slices change in place."""
-    codes = []
+def cut(values, present, starts, least, greatest, codes):
+    """As `_slices.cut`; ends of slices and codes change in place."""
     for row, value in enumerate(values.tolist()):
         if present is not None and not present[row]:
-            codes.append(0)
+            codes[row] = 0
         elif isinstance(value, float) and math.isnan(value):
-            codes.append(255)
+            codes[row] = np.iinfo(codes.dtype).max
         else:
             at = max((s for s, start in enumerate(starts.tolist()) if start <= value), default=0)
-            codes.append(1 + at)
+            codes[row] = 1 + at
             least[at] = min(least[at].item(), value)
             greatest[at] = max(greatest[at].item(), value)
-    return np.array(codes, np.uint8)
 
 
 def within(codes, values, first, last, one, two, low, high):

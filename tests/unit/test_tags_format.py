@@ -144,6 +144,22 @@ def test_numbers_are_read_with_their_slices(tmp_path, kind):
     assert column_of(blob, kind, 1) is None
 
 
+def test_numbers_of_many_slices_are_read(tmp_path):
+    values = np.random.default_rng(3).lognormal(4, 1, 200_000)
+    has = (values > 30).astype(np.uint8)
+    made = Column(Kind.FLOAT, values * has, has)
+    blob = written(tmp_path, *sections_of(Kind.FLOAT, [made], [200_000]))
+    found = column_of(blob, Kind.FLOAT, 0)
+    assert (found.values == made.values).all()
+    assert (found.present == has).all()
+    assert found.slices.codes.dtype == np.uint16
+    assert len(found.slices.least) > 3_000
+    at = found.slices.codes[has == 1].astype(int) - 1
+    own = found.values[has == 1]
+    assert (found.slices.least[at] <= own).all()
+    assert (own <= found.slices.greatest[at]).all()
+
+
 @pytest.mark.parametrize("damage", ["short", "turned", "many", "none", "code"])
 def test_slices_that_cannot_be_are_damage(tmp_path, damage):
     sections, meta = sections_of(Kind.INT, [column(Kind.INT, [1, 2, 3, None])], [4])
@@ -154,7 +170,7 @@ def test_slices_that_cannot_be_are_damage(tmp_path, damage):
     elif damage == "turned":
         sections[0] = ends[::-1].tobytes()
     elif damage in ("many", "none"):
-        meta["slices"] = 255 if damage == "many" else 0
+        meta["slices"] = 4_095 if damage == "many" else 0
     else:
         sections[0], meta["slices"] = ends[[0, 1, 3, 4]].tobytes(), 2
     with pytest.raises(Corruption, match="slices"):

@@ -1,8 +1,8 @@
 """The values of one tag on one day: a column a shard, in one blob file. docs/format/tags.md.
 
 Texts and truths are codes, 0 being no value, as narrow as the number of values allows; numbers and
-instants are values beside a byte a user, the slice that the value lies in
-(:mod:`zuji.engine.query.slices`), 0 being no value. All are packed in checked pages
+instants are values beside the slice that each lies in (:mod:`zuji.engine.query.slices`), 0 being no
+value. All are packed in checked pages
 (:mod:`zuji.engine.storage.codecs`). The dictionary holds the used texts of all shards, sorted by
 bytes; of numbers the ends of the slices. Form 1 had no slices: its byte says who has a value.
 Reading a shard decodes that shard. Thread-safe: functions only. O(users).
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from zuji.engine.errors import Corruption, UnsupportedFormat
-from zuji.engine.query.slices import MOST, NAN, sliced
+from zuji.engine.query.slices import MOST, code_type, sliced
 from zuji.engine.storage.codecs import (
     PAGE_DTYPE,
     PAGE_ROWS,
@@ -144,10 +144,10 @@ def column_of(blob: Blob, kind: Kind, shard: int) -> Column | None:
         present = np.empty(users, np.uint8)
         _decode(blob, at + 2, present)
         return Column(kind, found, present)
-    mine = np.empty(users, np.uint8)
-    _decode(blob, at + 2, mine)
     least, greatest = _ends_of(blob, kind)
-    if np.any((mine > len(least)) & (mine != NAN)):
+    mine: Any = np.empty(users, code_type(len(least)))
+    _decode(blob, at + 2, mine)
+    if np.any((mine > len(least)) & (mine != np.iinfo(mine.dtype).max)):
         raise Corruption("a tag has a value beyond its slices", blob.path)
     has = None if known == users else (mine != 0).view(np.uint8)
     return Column(kind, found, has, slices=Slices(mine, least, greatest))

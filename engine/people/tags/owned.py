@@ -91,7 +91,7 @@ def _given(own: Column | None, users: int, to: Any, there: Column, source: Any) 
     slices = there.slices
     if slices is not None:
         # Those of one file: all shards are cut at the same numbers.
-        codes = np.zeros(users, np.uint8)
+        codes = np.zeros(users, slices.codes.dtype)
         if own is not None and own.slices is not None:
             codes[:] = own.slices.codes
         codes[to] = slices.codes[source]
