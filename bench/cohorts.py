@@ -99,11 +99,12 @@ def kept(engine: Any, rounds: int, made: dict[str, Any]) -> None:
         first, _, shown = timed(partial(cohorts.define, document), 0)
         _told(f"define {name!r}", first, first, f"{shown['versions'][0]['users']:,} users")
     one, two = made
-    for name, rule in {
+    algebra: dict[str, dict[str, Any]] = {
         "intersection": {"all": [{"cohort": one}, {"cohort": two}]},
         "union": {"any": [{"cohort": one}, {"cohort": two}]},
         "difference": {"all": [{"cohort": one}, {"not": {"cohort": two}}]},
-    }.items():
+    }
+    for name, rule in algebra.items():
         first, median, users = timed(partial(_algebra, engine, rule), rounds)
         _told(name, first, median, f"{users:,} users")
     first, median, found = timed(lambda: cohorts.overlap([one, two]), rounds)
