@@ -11,7 +11,7 @@ import difflib
 import os
 import re
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
@@ -91,7 +91,10 @@ class Settings:
         "+08:00", "offset", "of dates that Sensors Analytics' SDKs send without one"
     )
     sensors_login_keys: str = _setting(
-        "", "names", "identities of Sensors' SDKs that are the customer's own id, the best first"
+        "",
+        "names",
+        "identities of Sensors' SDKs that are the customer's own id, the best first; those of "
+        "one project after its name: `$identity_bank_cif; loans: $identity_loan_id`",
     )
     # people
     session_idle: float = _setting(7200.0, "s", "without a request, then a sign-in ends")
@@ -236,7 +239,7 @@ def _checked(settings: Settings) -> Settings:
         raise InvalidInput(f"log_format is text or json, not {settings.log_format}")
     zone_ms(settings.sensors_zone)
     minutes_of(settings.upkeep)
-    login_keys(settings.sensors_login_keys)
+    of_projects(settings)
     if settings.dev:
         _check_loopback(settings)
     return settings
@@ -270,12 +273,46 @@ def minutes_of(text: str) -> int | None:
 
 @lru_cache(8)
 def login_keys(text: str) -> tuple[str, ...]:
-    """Keys of identities that name customers, of ``$identity_bank_cif, $identity_member``.
+    """Keys of identities that name customers, of ``$identity_bank_cif, $identity_member``; what
+    stands there for single projects is left out.
 
     Raises:
         InvalidInput.
     """
-    keys = tuple(dict.fromkeys(key.strip() for key in text.split(",") if key.strip()))
+    return _login_keys(text).get("", ())
+
+
+def of_projects(settings: Settings) -> dict[str, Settings]:
+    """The settings of the projects that have some of their own.
+
+    Raises:
+        InvalidInput.
+    """
+    keys = _login_keys(settings.sensors_login_keys)
+    return {
+        project: replace(settings, sensors_login_keys=",".join(own))
+        for project, own in keys.items()
+        if project
+    }
+
+
+def _login_keys(text: str) -> dict[str, tuple[str, ...]]:
+    """By project; those of all others under ""."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in text.split(";"):
+        project, colon, names = part.rpartition(":")
+        project = project.strip()
+        if bool(colon) != bool(project) or project in found:
+            raise InvalidInput(
+                "sensors_login_keys: names separated by commas, then `; project: names`, each "
+                f"project once, got {text!r}"
+            )
+        found[project] = _few(names, text)
+    return found
+
+
+def _few(names: str, text: str) -> tuple[str, ...]:
+    keys = tuple(dict.fromkeys(key.strip() for key in names.split(",") if key.strip()))
     long = [key for key in keys if len(key.encode()) > LOGIN_KEY_BYTES]
     if len(keys) > LOGIN_KEYS or long:
         raise InvalidInput(

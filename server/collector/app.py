@@ -20,6 +20,7 @@ from zuji.server.collector.taking import Entrance, Taking, for_any_origin
 from zuji.server.enrich import enricher
 from zuji.server.protocols import PROTOCOLS
 from zuji.server.protocols._lane import Door
+from zuji.server.settings import of_projects
 
 if TYPE_CHECKING:
     import asyncio
@@ -63,8 +64,9 @@ class Collector:
             "/readyz": self._ready,
         }
         self._under: dict[str, Callable[[Request], Answer]] = {}
+        own = of_projects(settings)
         for protocol in PROTOCOLS:
-            entrance = Entrance(protocol, settings, metrics, enrich, self.standing)
+            entrance = Entrance(protocol, settings, metrics, enrich, self.standing, own)
             for path in protocol.paths:
                 assert path not in self._routes, f"two protocols have {path}"
                 self._routes[path] = entrance
@@ -164,7 +166,8 @@ class Collector:
         reader.put(work.size, read, failed)
 
     def _queue(self, work: Taking, project: Project, key: Key | None, *, late: bool) -> None:
-        work.project, work.bulk = project.name, key is not None and key.kind is Kind.ADMIN
+        work.belongs(project.name)
+        work.bulk = key is not None and key.kind is Kind.ADMIN
         work.judge = project.governor.judged
         gatherer = self._late_one(project) if late and not work.bulk else project.gatherer
         gatherer.put(work)
@@ -186,7 +189,8 @@ class Collector:
         if lane is None:
             assert entrance.protocol.lane is not None
             gatherer = project.gatherer
-            made = entrance.protocol.lane(self._settings, self._settings.queue_bytes, gatherer.see)
+            settings = entrance.settings_of(project.name)
+            made = entrance.protocol.lane(settings, settings.queue_bytes, gatherer.see)
             gatherer.widen(made, lambda cut: Many(entrance, project, made, cut))
             lane = self._lanes[project.name] = made
         return lane

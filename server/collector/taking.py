@@ -6,7 +6,7 @@ the loop's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zuji.engine.errors import ZujiError
@@ -17,7 +17,7 @@ from zuji.server.collector.standing import sums, units_of_body
 from zuji.server.protocols.base import parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from zuji.engine.batch.columns import Rejected
     from zuji.server.collector.gather import Outcome
@@ -36,13 +36,20 @@ _NONE = Answer(500)
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """What all requests of a protocol have in common."""
+    """What all requests of a protocol have in common. ``own``: the settings of the projects that
+    have some of their own.
+    """
 
     protocol: Protocol
     settings: Settings
     metrics: Metrics
     enrich: Enrich | None = None
     standing: Standing | None = None
+    own: Mapping[str, Settings] = field(default_factory=dict)
+
+    def settings_of(self, project: str) -> Settings:
+        """The settings for what is a project's; "": nobody knows yet whose it is."""
+        return self.own.get(project, self.settings)
 
     def settle(self, request: Request, refused: int, stored: int = 0) -> None:
         """Notes how much of a request was refused; the loop's thread."""
@@ -94,9 +101,15 @@ class Taking:
             body = request.body
             if coding or len(body) > entrance.settings.body_bytes:
                 body = inflated(body, coding, entrance.settings, bulk=self.bulk)
-            taken = entrance.protocol.convert(request, body, entrance.settings)
+            taken = entrance.protocol.convert(request, body, entrance.settings_of(self.project))
             self._taken = taken if entrance.enrich is None else entrance.enrich(taken, request)
         return self._taken
+
+    def belongs(self, project: str) -> None:
+        """It is a project's, as its body told: what was made of it may have to be made again."""
+        self.project = project
+        if project in self._entrance.own:
+            self._taken = None
 
     def done(self, outcome: Outcome) -> None:
         """See ``gather.Work``."""
