@@ -2,11 +2,11 @@
 with links that are not yet physical. Needs no peers.
 
 ``ids``: the index alone: customers and devices become users and are stored a million at a time, are
-looked up in another order, and each device is linked to its customer; then another process opens
-what was stored. ``--form``: what a device's id is: ``uuid`` (36 characters), ``text`` (36 of
-base64url) or ``raw`` (36 of any). ``late``: a project of nameless devices whose customers log in, a
-batch at a time, each followed by a query. ``pending``: a funnel and a retention with a share of the
-users pending, beside the same project without, in turns.
+looked up in another order, and each device is linked to its customer. ``reopen``: a process opens
+what ``ids`` has stored in the same ``--folder``. ``--form``: what a device's id is: ``uuid`` (36
+characters), ``text`` (36 of base64url) or ``raw`` (36 of any). ``late``: a project of nameless
+devices whose customers log in, a batch at a time, each followed by a query. ``pending``: a funnel
+and a retention with a share of the users pending, beside the same project without, in turns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -41,6 +40,8 @@ CUSTOMER_BYTES, DEVICE_BYTES = 12, 36
 FORMS = ("uuid", "text", "raw")
 FLUSH = 1_000_000
 """Users after which what is new is stored."""
+LOOKED = 5_000_000
+"""Users whose ids are looked up, at most."""
 SALT = 7
 START_MS = 1_790_784_000_000  # 2026-10-01 in Shanghai
 DAY_MS = 86_400_000
@@ -105,11 +106,12 @@ def ids(users: int, form: str, folder: Path) -> dict[str, Any]:
 
     files, root = Files(), str(folder / "ids")
     (folder / "ids" / "ids").mkdir(parents=True)
-    before, before_anon = peak_rss_bytes(), resident_bytes()
+    order = np.random.default_rng(1).permutation(users).astype(np.uint32)
+    place = np.full(users, -1)  # of each customer
+    before = resident_bytes()
     identity = Identity(files, root, DEFAULT_SHARDS, SALT, [[] for _ in range(DEFAULT_SHARDS)])
     store = LinkStore(files, root, identity, SALT, {})
     links = store.links
-    order = np.random.default_rng(1).permutation(users)
     spent = {"new": 0.0, "store": 0.0, "look": 0.0, "link": 0.0}
     made_files = iter(range(1 << 30))
     state: dict[str, Any] = {}
@@ -132,38 +134,31 @@ def ids(users: int, form: str, folder: Path) -> dict[str, Any]:
 
     for first in range(0, users, BATCH):
         some = np.arange(first, min(first + BATCH, users))
-        for kind in ("u", form):
-            timed("new", identity.resolve, *keys(kind, some))
+        place[some] = places(*timed("new", identity.resolve, *keys("u", some)))
+        timed("new", identity.resolve, *keys(form, some))
         if (first + BATCH) % FLUSH == 0:
             timed("store", flush)
     timed("store", flush)
-    ids_bytes = identity.nbytes
-    for first in range(0, users, BATCH):
-        some = order[first : first + BATCH]
+    ids_bytes, looked = identity.nbytes, min(users, LOOKED)
+    for first in range(0, looked, BATCH):
+        some = order[first : first + BATCH].astype(np.int64)
         for kind in ("u", form):
             timed("look", identity.resolve, *keys(kind, some))
     for first in range(0, users, BATCH):
-        some = order[first : first + BATCH]
-        place = places(*identity.resolve(*keys("u", some)))
+        some = order[first : first + BATCH].astype(np.int64)
         when = np.full(len(some), START_MS)
-        timed("link", links.together, *keys(form, some), place, when)
+        timed("link", links.together, *keys(form, some), place[some], when)
         if (first + BATCH) % FLUSH == 0:
             timed("store", flush)
     timed("store", flush)
-    peak, own = peak_rss_bytes() - before, resident_bytes() - before_anon
+    peak, own = peak_rss_bytes() - before, resident_bytes() - before
     (folder / "state.json").write_text(json.dumps({"users": users, "form": form, **state}))
-    again = subprocess.run(
-        [sys.executable, "-m", "bench.identity", "--only", "reopen", "--folder", str(folder)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     return {
         "users": users,
         "ids": 2 * users,
         "form": form,
         "new_ids_per_cpu_s": 2 * users / spent["new"],
-        "look_ups_per_cpu_s": 2 * users / spent["look"],
+        "look_ups_per_cpu_s": 2 * looked / spent["look"],
         "links_per_cpu_s": users / spent["link"],
         "stored_s": spent["store"],
         "id_bytes": ids_bytes / (2 * users),
@@ -171,7 +166,6 @@ def ids(users: int, form: str, folder: Path) -> dict[str, Any]:
         "own_bytes": own,
         "peak_bytes": peak,
         "peak_bytes_an_id": peak / (2 * users),
-        "reopened": json.loads(again.stdout.partition(" ")[2]),
     }
 
 
@@ -350,14 +344,15 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.01, help="of users pending")
     parser.add_argument("--only", default=PARTS, help=f"parts to run, of {PARTS}")
     parser.add_argument("--form", choices=FORMS, default="uuid", help="of devices' ids")
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help="where files go, and stay; default: they go")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as made_folder:
+        folder = args.folder or Path(made_folder)
         runs: dict[str, Callable[[], dict[str, Any]]] = {
-            "ids": lambda: ids(args.users, args.form, Path(folder)),
-            "reopen": lambda: reopen(args.folder),
-            "late": lambda: late(args.users, args.batch, Path(folder)),
-            "pending": lambda: pending(args.users, args.share, Path(folder)),
+            "ids": lambda: ids(args.users, args.form, folder),
+            "reopen": lambda: reopen(folder),
+            "late": lambda: late(args.users, args.batch, folder),
+            "pending": lambda: pending(args.users, args.share, folder),
         }
         for part in args.only.split(","):
             print(part, json.dumps(runs[part](), indent=1), flush=True)

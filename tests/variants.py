@@ -34,6 +34,8 @@ TESTS = (
     "tests/unit/test_dictionary.py",
     "tests/unit/test_filters.py",
     "tests/unit/test_identity.py",
+    "tests/unit/test_key_table.py",
+    "tests/unit/test_owned.py",
     "tests/unit/test_segment_parts.py",
     "tests/unit/test_sort.py",
     "tests/unit/test_strings.py",

@@ -17,13 +17,14 @@ import msgpack
 import numpy as np
 
 from zuji.engine.errors import Corruption, UnsupportedFormat
+from zuji.engine.index._keys import KeyTable
 from zuji.engine.storage.codecs import crc32c
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from zuji.engine.storage.files import Files
-    from zuji.engine.types import I64, U8
+    from zuji.engine.types import I64, U8, U32
 
 MAGIC = b"ZUJILNK1"
 VERSION = 2
@@ -126,41 +127,44 @@ def read_links(files: Files, path: str) -> LinkFile:
 
 
 def merged(parts: Sequence[LinkFile]) -> LinkFile:
-    """Files as one: of a device, what was said last, and of that what the later file says."""
-    last: dict[bytes, tuple[int, int]] = {}  # part, and row (of one customer) or -1 - entry
-    said: dict[bytes, int] = {}
-    keys = [_keys(part) for part in parts]
-
-    def take(key: bytes, change: int, place: tuple[int, int]) -> None:
-        if change >= said.get(key, 0):
-            said[key], last[key] = change, place
-
+    """Files as one: of a device, what was said last, and of that what the later file says. O(n log
+    n) of their devices.
+    """
+    table = KeyTable()
+    code: list[U32] = []
+    change: list[I64] = []
+    part_of: list[I64] = []
+    row_of: list[I64] = []
     for number, part in enumerate(parts):
-        for row, (key, change) in enumerate(zip(keys[number], part.number.tolist(), strict=True)):
-            take(key, change, (number, row))
-        for entry, fact in enumerate(part.facts):
-            take(fact["key"], fact["number"], (number, -1 - entry))
-    simple = [(number, row) for number, row in last.values() if row >= 0]
-    facts = [parts[number].facts[-1 - row] for number, row in last.values() if row < 0]
-    held = [keys[number][row] for number, row in simple]
-    offsets = np.zeros(len(held) + 1, np.int64)
-    np.cumsum([len(key) for key in held], out=offsets[1:])
+        code.append(table.intern_bulk(part.data, part.offsets))
+        facts = [table.intern(entry["key"]) for entry in part.facts]
+        code.append(np.array(facts, np.uint32))
+        change += [part.number, np.array([entry["number"] for entry in part.facts], np.int64)]
+        row_of += [np.arange(len(part.owner)), -1 - np.arange(len(facts))]
+        part_of.append(np.full(part.devices, number))
+    codes, rows, of = np.concatenate(code), np.concatenate(row_of), np.concatenate(part_of)
+    order = np.lexsort((np.arange(len(codes)), np.concatenate(change), codes))
+    last = order[np.flatnonzero(np.diff(codes[order], append=-1))]  # of each device
+    simple, entries = last[rows[last] >= 0], last[rows[last] < 0]
 
     def column(name: str) -> I64:
-        return np.array([getattr(parts[n], name)[row] for n, row in simple], np.int64)
+        found = np.empty(len(simple), np.int64)
+        for number, part in enumerate(parts):
+            mine = of[simple] == number
+            found[mine] = getattr(part, name)[rows[simple[mine]]]
+        return found
 
     return LinkFile(
-        np.frombuffer(b"".join(held), np.uint8),
-        offsets,
+        *table.gather(codes[simple]),
         column("owner"),
         column("first"),
         column("number"),
-        facts,
+        [parts[n].facts[-1 - row] for n, row in zip(of[entries], rows[entries], strict=True)],
         sorted((entry for part in parts for entry in part.said), key=itemgetter("n")),
     )
 
 
-def to_merge(sizes: Sequence[int], most: int = 64 << 20) -> int:
+def to_merge(sizes: Sequence[int], most: int = 16 << 20) -> int:
     """How many of the last files are to become one, given bytes of all; fewer than two: none.
 
     Files of more than ``most`` bytes are left alone.
@@ -171,8 +175,3 @@ def to_merge(sizes: Sequence[int], most: int = 64 << 20) -> int:
             break
         count, total = count + 1, total + size
     return count if count >= FILES_ALIKE else 0
-
-
-def _keys(part: LinkFile) -> list[bytes]:
-    raw, cuts = part.data.tobytes(), part.offsets.tolist()
-    return [raw[cuts[i] : cuts[i + 1]] for i in range(len(cuts) - 1)]
