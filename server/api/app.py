@@ -82,7 +82,7 @@ class Api:
         self.callers = Callers(keys, sessions, insecure_cookie=settings.insecure_cookie)
         self._metrics = metrics
         self.desk = Desk(settings, metrics)
-        self._signing = Signing(self)
+        self._signing = Signing(self, store)
         self._answers = Answers()
         self._zones: dict[str, str] = {}
         self.ready = False

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from zuji.server.accounts.sessions import Session
     from zuji.server.api.app import Api
+    from zuji.server.meta import Store
 
 log = logging.getLogger(__name__)
 
@@ -79,11 +80,11 @@ class Mine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Signing:
-    """Handlers."""
+    """Handlers. ``store``: has failed sign-ins over a restart; None: nobody signs in here."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, store: Store | None) -> None:
         self._api = api
-        self._lockout = Lockout(store=api.store)
+        self._lockout = Lockout(store=store)
         self._pool = ThreadPoolExecutor(HASHING, thread_name_prefix="zuji-passwords")
         self._there = 0
 
