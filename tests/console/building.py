@@ -41,18 +41,63 @@ def asked(page):
 
 def answered(page, expected):
     """The query that was asked, once its body has all of ``expected`` and its answer is shown."""
+    return told(page, {"body": expected})
+
+
+def told(page, expected):
+    """As :func:`answered`, of the whole query: its time, comparison and the like."""
     region = page.get_by_role("region", name=ANSWER)
     for _ in range(100):
-        if "#q=" in page.url and has(asked(page)["body"], expected):
+        if "#q=" in page.url and has(asked(page), expected):
             break
         page.wait_for_timeout(100)
     else:
-        shown = json.dumps(asked(page)["body"]) if "#q=" in page.url else "nothing was asked"
+        shown = json.dumps(asked(page)) if "#q=" in page.url else "nothing was asked"
         raise AssertionError(f"asked {shown}, expected {json.dumps(expected)}")
     page.wait_for_timeout(EDITED_MS)
     page.locator(f"section[aria-label='{ANSWER}'][aria-busy='false']").wait_for()
     region.locator("table.result tbody tr").first.wait_for()
     return asked(page)
+
+
+def open_more(page):
+    """Unfolds what is rarely set."""
+    page.locator("details.more:not([open]) > summary", has_text="更多设置").first.click()
+
+
+def take(page, button, name):
+    """Chooses in the searchable list that this button opens."""
+    button.click()
+    box = page.locator("input[aria-autocomplete=list]").locator("visible=true")
+    box.fill(name)
+    page.locator(".list [role=option]").locator("visible=true").first.wait_for()
+    box.press("Enter")
+    page.wait_for_timeout(50)
+    if box.count() and box.is_visible():  # several may be chosen: it stays open
+        box.press("Escape")
+    box.wait_for(state="hidden")
+
+
+def select(place, label, option):
+    """Takes an option of a select by its label, in a page or a part of it."""
+    page = getattr(place, "page", place)
+    box = page.get_by_role("combobox", name=label)
+    place.locator(".el-select__wrapper", has=box).locator("visible=true").first.click()
+    page.get_by_role("option", name=option, exact=True).locator("visible=true").first.click()
+
+
+def number(box, value):
+    """Types into a field of numbers or edges, and leaves it."""
+    box.fill(str(value))
+    box.press("Tab")
+
+
+def condition(page, place, kind):
+    """Adds a condition to the ``place``-th builder of audiences in sight; its new leaf."""
+    adders = page.get_by_role("button", name="添加条件").locator("visible=true")
+    adders.nth(place).click()
+    page.get_by_role("menuitem", name=kind, exact=True).locator("visible=true").first.click()
+    return page.locator(".audience-leaf").locator("visible=true")
 
 
 def has(found, expected):
