@@ -140,6 +140,13 @@ def ids(users: int, form: str, folder: Path) -> dict[str, Any]:
             timed("store", flush)
     timed("store", flush)
     ids_bytes, looked = identity.nbytes, min(users, LOOKED)
+
+    def note(what: str) -> None:
+        """For who does not wait for the end."""
+        told = {**spent, "own_bytes": resident_bytes() - before, "users": users}
+        print(what, json.dumps(told), file=sys.stderr, flush=True)
+
+    note("loaded")
     for first in range(0, looked, BATCH):
         some = order[first : first + BATCH].astype(np.int64)
         for kind in ("u", form):
@@ -150,6 +157,8 @@ def ids(users: int, form: str, folder: Path) -> dict[str, Any]:
         timed("link", links.together, *keys(form, some), place[some], when)
         if (first + BATCH) % FLUSH == 0:
             timed("store", flush)
+        if first % (10 * FLUSH) == 0:
+            note(f"{first} linked")
     timed("store", flush)
     peak, own = peak_rss_bytes() - before, resident_bytes() - before
     (folder / "state.json").write_text(json.dumps({"users": users, "form": form, **state}))
