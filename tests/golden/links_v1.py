@@ -1,5 +1,5 @@
 """What the golden files of links say. ``links-v1.zlnk`` was written before there was a version 2,
-``links-v2.zlnk`` by ``python -m tests.golden.links_v1 FOLDER 2``. No later release writes them anew.
+``links-v2.zlnk`` by ``python -m tests.golden.links_v1 FOLDER 2``. Nobody writes them anew.
 """
 
 from __future__ import annotations
