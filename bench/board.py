@@ -6,7 +6,8 @@ navigation until the last card is drawn, seen at the frame after which nothing i
 
 - *first*: a browser that never saw the console, answers that the server never gave;
 - *again*: the same browser (its files are kept), another board, so other answers;
-- *unchanged*: the same board once more, nothing changed;
+- *unchanged*: the same address once more, nothing changed;
+- *returned*: within the console, from the list of boards, by a click;
 - *edit*: on the page of a funnel, from the key that takes another event for a step until its
   new picture is drawn; the wait of the page before it asks is in it.
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 FIRST_DAY = date.fromisoformat(Shape(1).first_day)
 DAYS = Shape(1).days
-GOALS_MS = {"first": 2_000, "again": 2_000, "unchanged": 1_000, "edit": 500}
+GOALS_MS = {"first": 2_000, "again": 2_000, "unchanged": 1_000, "returned": 1_000, "edit": 500}
 WINDOW = {"n": 7, "unit": "day"}
 CARDS = 12
 _DRAWN = """(cards) => {
@@ -193,6 +194,15 @@ def drawn(page: Page, address: str) -> float:
     return float(found.json_value())
 
 
+def returned(page: Page, name: str) -> float:
+    """From the list of boards to the one that was looked at; ms since the click."""
+    page.locator("nav a[href^='/boards']").click()
+    page.evaluate("addEventListener('click', (e) => { window.began = e.timeStamp }, true)")
+    page.get_by_role("link", name=name, exact=True).click()
+    found = page.wait_for_function(_DRAWN, arg=CARDS, polling="raf", timeout=30_000)
+    return float(found.json_value()) - float(page.evaluate("window.began"))
+
+
 def edited(page: Page, console: Console, rounds: int) -> list[float]:
     """Changes a step of a funnel again and again; ms of each."""
     steps = [{"e": event_name(k)} for k in (3, 5, 7)]
@@ -245,6 +255,7 @@ def run(data: Path, project: str, rounds: int, path: str = "") -> dict[str, list
                 found["again"].append(drawn(page, other))
                 page.goto("about:blank")
                 found["unchanged"].append(drawn(page, other))
+                found["returned"].append(returned(page, str(_day(2 * k + 1))))
                 context.close()
             context = _context(browser)
             found["edit"] = edited(context.new_page(), console, max(5, rounds))

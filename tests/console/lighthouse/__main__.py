@@ -69,7 +69,7 @@ def addresses(site, names, made):
 def said(found):
     """A line about one page, and whether it is good."""
     metrics = found["metrics"]
-    good = found["accessibility"] >= LEAST and not found["error"]
+    good = found["accessibility"] >= LEAST and not found.get("error")
     good = good and (found["performance"] >= LEAST or found["form"] == "mobile")
     print(
         f"{found['form']:8} {found['name']:9} performance {found['performance']:3} accessibility "
@@ -81,7 +81,7 @@ def said(found):
     )
     for failed in found["failed"]:
         print(f"         {failed[:300]}")
-    if found["error"]:
+    if found.get("error"):
         print(f"         {found['error']}")
     return good
 
