@@ -1,5 +1,6 @@
-"""Every page, in both languages, at both widths and in both appearances: no error on the console,
-nothing from elsewhere, no breach of the policy, no serious finding of axe, nothing cut off.
+"""Every page, in both languages, at both widths and in both appearances (two of these eight looks
+in CI): no error on the console, nothing from elsewhere, no breach of the policy, no serious finding
+of axe, nothing cut off.
 """
 
 from __future__ import annotations
@@ -10,9 +11,17 @@ from tests.console.places import PAGES, READY
 from tests.console.site import ADMINISTRATOR, ANALYST
 
 LOOKS = {
-    "zh": {"language": "zh", "width": 1440},
-    "en-narrow-dark": {"language": "en", "width": 390, "dark": True},
+    f"{language}-{width}{'-dark' if dark else ''}": {
+        "language": language,
+        "width": width,
+        "dark": dark,
+    }
+    for language in ("zh", "en")
+    for width in (1440, 390)
+    for dark in (False, True)
 }
+IN_CI = ("zh-1440", "en-390-dark")
+"""The others are opened by ``pytest -m slow tests/console/test_pages.py``."""
 AXE = """async () => {
   const found = await axe.run(document, {resultTypes: ['violations']})
   return found.violations.filter((one) => ['serious', 'critical'].includes(one.impact)).map((one) =>
@@ -21,7 +30,14 @@ AXE = """async () => {
 WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
-@pytest.fixture(scope="module", params=LOOKS, ids=list(LOOKS))
+def _looks():
+    return [
+        pytest.param(name, marks=() if name in IN_CI else pytest.mark.slow, id=name)
+        for name in LOOKS
+    ]
+
+
+@pytest.fixture(scope="module", params=_looks())
 def reader(request, site, browser, axe):
     """One visitor for all pages of a look."""
     from tests.console.site import Visitor
