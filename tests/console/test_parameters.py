@@ -129,7 +129,7 @@ def test_an_interval_has_percentiles_and_starts_before_the_range(start, site):
     page = start("interval")
     pick(page, 0, "login")
     open_more(page)
-    choose(page, "跨期起始", "时段之前的起始事件也参与配对")
+    choose(page, "跨期起始", "更早的起始事件也参与配对")
     choose(page, "同一时刻", "不算先后（时间须更晚）")
     choose(page, "其他分位数", "95 分位")
     page.keyboard.press("Escape")

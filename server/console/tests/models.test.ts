@@ -9,7 +9,9 @@ import { setLanguage } from '@/i18n'
 import { complemented } from '@/models/defaults'
 import { KITS } from '@/models/kits'
 import { packed, unpacked } from '@/models/link'
-import { groupPick, pivot, rowsOf, totalsOf } from '@/models/rows'
+import { creditName } from '@/models/fields'
+import { groupPick, pivot, rangeText, rowsOf, totalsOf } from '@/models/rows'
+import { intervalText } from '@/models/session/intervals'
 import { clean } from '@/query/clean'
 
 beforeAll(() => setLanguage('zh'))
@@ -71,6 +73,18 @@ describe('queries from elsewhere', () => {
     expect(complemented({ model: 'interval', body: { start: { e: 'a' }, cap: null } }).body.cap).toBeNull()
     expect(complemented({ model: 'event', by: [{ p: 'user.a' }], body: { series: [] } })).toMatchObject({ by: [{ p: 'user.a' }], where: null, body: { formula: [] } })
   })
+})
+
+describe('bands', () => {
+  it('are told as people read them', () => {
+    expect([rangeText('(-∞, 30)'), rangeText('[30, 60)'), rangeText('[60, ∞)'), rangeText('[-5, -1.5)'), rangeText('A[1, 2)')]).toEqual(['< 30', '30 – 60', '≥ 60', '-5 – -1.5', 'A[1, 2)'])
+    const query = (of: string) => ({ model: 'session', body: { distribution: { of } } }) as QueryDoc
+    expect(intervalText('[0, 60000)', query('duration'))).toBe('0 – 1 分')
+    expect(intervalText('(-∞, 60000)', query('duration'))).toBe('< 1 分')
+    expect(intervalText('[2, 5)', query('depth'))).toBe('2 – 5')
+    expect(intervalText(null, query('duration'))).toBe('单事件会话')
+  })
+  it('and credits name their units', () => expect(creditName('time_decay 3 day')).toBe('时间衰减 3 天'))
 })
 
 describe('links', () => {

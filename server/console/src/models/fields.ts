@@ -5,7 +5,7 @@ import { i18n } from '@/i18n'
 import { eventLabel, labelOf } from '@/query/catalogue'
 
 import type { Kit } from './kit'
-import { valueName } from './rows'
+import { rangeText, valueName } from './rows'
 
 /** Columns whose values are words of the API. */
 const WORDS = new Set(['state', 'layer_name', 'range', 'source_kind', 'target_kind'])
@@ -35,7 +35,7 @@ export function creditName(text: string): string {
   const { t, te } = i18n.global
   const [name, ...more] = text.split(' ')
   const known = te(`models.attribution.credits.${name}`) ? t(`models.attribution.credits.${name}`) : name!
-  return [known, ...more].join(' ')
+  return [known, ...more.map((one) => (te(`query.units.${one}`) ? t(`query.units.${one}`) : one))].join(' ')
 }
 
 export function cellText(value: Cell, column: Column, query: QueryDoc): string {
@@ -50,6 +50,7 @@ export function cellText(value: Cell, column: Column, query: QueryDoc): string {
   }
   if (name === 'source' || name === 'target' || name === 'touch' || name === 'label' || name === 'event') return nodeName(String(value))
   if (name === 'property') return labelOf(String(value))
+  if (name === 'band' || (query.model === 'user_property' && name === 'value')) return rangeText(String(value))
   if (/^(event|user)\./.test(name)) return valueName(value, name)
   if (name === 'ttc_histogram' || name === 'histogram') return ''
   if (name === 'step' || name === 'period') return shown(value, 'number')

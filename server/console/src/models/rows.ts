@@ -1,8 +1,8 @@
 /** Reading answers: rows by names, groups of breakdowns, and the pick of a cell. */
 import type { Answer, Cell, Pick, QueryDoc, Row } from '@/api/types'
 import { i18n } from '@/i18n'
-import { shown } from '@/charts/numbers'
-import { labelOf } from '@/query/catalogue'
+import { plain, shown } from '@/charts/numbers'
+import { isNumber, labelOf } from '@/query/catalogue'
 
 export function rowsOf(answer: Answer): Row[] {
   const names = answer.columns.map((one) => one.name)
@@ -29,7 +29,16 @@ export function valueName(value: Cell, p: string): string {
   const { t } = i18n.global
   if (value === null) return t('charts.noValue')
   if (typeof value === 'boolean' && p.startsWith('user.$cohort.')) return value ? labelOf(p) : t('analysis.notIn', { what: labelOf(p) })
-  return shown(value, 'text')
+  return typeof value === 'string' && isNumber(p) ? rangeText(value) : shown(value, 'text')
+}
+
+/** A bucket, `[30, 60)`, as people read it; other texts as they are. `tell`: how a number is told. */
+export function rangeText(text: string, tell: (n: number) => string = plain): string {
+  const match = /^[[(](-∞|-?[\d.eE+-]+), (∞|-?[\d.eE+-]+)[)\]]$/.exec(text)
+  if (!match) return text
+  const [, low, high] = match as unknown as [string, string, string]
+  if (low === '-∞') return high === '∞' ? text : `< ${tell(Number(high))}`
+  return high === '∞' ? `≥ ${tell(Number(low))}` : `${tell(Number(low))} – ${tell(Number(high))}`
 }
 
 /** What a pick has whatever the model: group and range. */

@@ -2,7 +2,7 @@ export default {
   pages: { events: '事件', properties: '属性', plan: '埋点方案', quality: '数据质量', quarantine: '隔离区', live: '实时调试' },
   event: '事件', property: '属性', name: '英文名', title: '显示名', kind: '类型', rows: '次数', last: '最近一次', first: '首次出现', lately: '近 30 天', latelyLabel: '近 30 天共 {n} 次',
   many: '涉及事件数', scope: '归属', scopes: { all: '全部', event: '事件属性', user: '用户属性', item: '物品属性' }, origin: '来源', sent: '上报', virtual: '虚拟', deprecated: '已弃用',
-  kinds: { any: '不限', bool: '布尔', int64: '整数', float64: '小数', datetime: '时间', string: '文本', list: '列表' },
+  kinds: { any: '不限', bool: '是/否', int64: '整数', float64: '小数', datetime: '时间', string: '文本', list: '列表' },
   findEvent: '搜索事件名、显示名', findProperty: '搜索属性名、显示名', findEntry: '搜索名称、负责人', countEvents: '共 {n} 个事件', countProperties: '共 {n} 个属性',
   noEvents: '还没有数据', noEventsText: '创建一个写入密钥，接入 SDK 后上报的事件会出现在这里。', noProperties: '还没有属性', makeKey: '创建密钥',
   analyse: '分析该事件', inPlan: '在埋点方案中查看', propertiesOf: '包含的属性（{n}）', newest: '最近的事件', eventsWith: '包含该属性的事件（{n}）', values: '常见取值', value: '值', noValues: '没有取值', allowed: '方案允许的取值',

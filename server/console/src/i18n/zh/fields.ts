@@ -12,7 +12,7 @@ export default {
   user_property: { value: '取值', group_users: '目标用户数', group_share: '目标占比', base_users: '对比用户数', base_share: '对比占比', tgi: 'TGI' },
   clicks: { clicks: '点击次数' },
   ltv: { size: '用户数', period: '周期', value: '当期价值', value_so_far: '累计价值', per_user: '人均累计价值', payers: '当期贡献用户', payers_so_far: '累计贡献用户', per_payer: '贡献用户人均' },
-  stickiness: { periods: '活跃周期数', at_least: '至少这么多', at_least_share: '至少占比', bucket: '周期' },
+  stickiness: { periods: '活跃周期数', at_least: '不少于该周期数', at_least_share: '不少于占比', bucket: '周期' },
   rfm: { r: 'R 得分', f: 'F 得分', m: 'M 得分', recency: '平均最近（天）', frequency: '平均频次', monetary: '平均金额', monetary_sum: '总金额' },
   concurrency: { peak: '最高在线', peak_at: '峰值时刻', average: '平均在线' },
   words: {

@@ -1,11 +1,18 @@
 import type { ClicksBody } from '@/api/types'
+import { catalogue } from '@/query/catalogue'
 
 import type { Kit } from '../kit'
 import { groupPick } from '../rows'
 
+const CLICKS = ['$WebClick', '$AppClick', '$MPClick', 'click']
+
 const kit: Kit = {
   model: 'clicks',
-  body: (): ClicksBody => ({}),
+  // Of the click events of all SDKs those that the project has: it would be warned of the others each time.
+  body: (): ClicksBody => {
+    const e = CLICKS.filter((name) => catalogue.events.some((one) => one.name === name))
+    return e.length && e.length < CLICKS.length ? { e: e.length === 1 ? e[0]! : e } : {}
+  },
   missing: (query) => (query.body.grid && !query.body.on ? 'analysis.missing.page' : ''),
   grains: [],
   compare: true,

@@ -2,6 +2,7 @@ import type { SessionBody } from '@/api/types'
 
 import { ALL_GRAINS, type Kit } from '../kit'
 import { groupPick } from '../rows'
+import { intervalText } from './intervals'
 
 const kit: Kit = {
   model: 'session',
@@ -14,6 +15,7 @@ const kit: Kit = {
   charts: (query) => (query.body.distribution ? ['histogram'] : query.time?.grain === 'all' ? ['row', 'figure'] : ['line', 'bar', 'figure']),
   form: () => import('./SessionForm.vue'),
   pictures: () => import('./SessionPictures.vue'),
+  cellText: (value, { name }, query) => (name === 'interval' ? intervalText(value, query) : undefined),
   pick: (row, column, query) => {
     if (column.name !== 'users') return null
     const pick = { ...groupPick(row, query), bucket: row.bucket }
