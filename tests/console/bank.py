@@ -188,7 +188,7 @@ def fill(collector: str, api: str, write: str, admin: str, now: datetime | None 
         assert not answer["rejected"], answer["rejected"][:2]
     _request(f"{api}/v1/plan?note=第一版", admin, "PUT", {**PLAN, "mode": "warn"})
     _request(f"{api}/v1/plan?note=开始严格校验", admin, "PUT", PLAN)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not send(collector, write, strange(now))["rejected"]:
         assert time.monotonic() < until, "the plan refused nothing"
         time.sleep(0.2)

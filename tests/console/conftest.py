@@ -42,7 +42,7 @@ def browser():
     if found is None:
         pytest.skip("needs Chromium")
     driver = pytest.importorskip("playwright.sync_api").sync_playwright().start()
-    browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"])
+    browser = driver.chromium.launch(executable_path=found, args=["--no-sandbox"], timeout=120_000)
     yield browser
     browser.close()
     driver.stop()
