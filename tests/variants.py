@@ -51,7 +51,9 @@ def library(name: str) -> str:
 
 
 def build(name: str) -> Path:
-    """The package with its native modules built as ``name``; returns its folder."""
+    """The package with its native modules built as ``name``; returns its folder. With ``ZUJI_ONLY``
+    the other modules are those in use.
+    """
     folder = ROOT / "build/variants" / name
     skip = shutil.ignore_patterns("*.so", "__pycache__")
     for part in ("engine", "server"):
@@ -62,6 +64,11 @@ def build(name: str) -> Path:
     command = [sys.executable, "setup.py", "-q", "build_ext"]
     command += ["--build-lib", str(folder), "--build-temp", str(folder / "objects")]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **VARIANTS[name]}, check=True)
+    for part in ("engine", "server"):
+        for usual in (ROOT / part).rglob("*.so"):
+            there = folder / "zuji" / usual.relative_to(ROOT)
+            if not there.exists() and "node_modules" not in usual.parts:
+                shutil.copy(usual, there)
     return folder
 
 
