@@ -41,7 +41,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
     rollupOptions: {
       input: { index: 'index.html', boot: 'src/boot.ts' },
-      output: { manualChunks: chunkOf, onlyExplicitManualChunks: true },
+      output: { manualChunks: chunkOf },
     },
   },
   server: { proxy },

@@ -16,9 +16,11 @@ interface Chunk {
   viteMetadata?: { importedCss: Set<string> }
 }
 
+const pictures = (model: string): string => `/src/models/${model}/${model[0]!.toUpperCase()}${model.slice(1)}Pictures.vue`
+
 /** By the beginning of an address: the modules that pages there end up with. */
 const PAGES: Record<string, string[]> = {
-  '/boards/view': ['/src/pages/boards/BoardPage.vue', '/src/charts/engine.ts', '/src/models/event/EventPictures.vue'],
+  '/boards/view': ['/src/pages/boards/BoardPage.vue', '/src/charts/engine.ts', ...['event', 'funnel', 'retention', 'lifecycle', 'concurrency'].map(pictures)],
   '/boards': ['/src/pages/boards/ListPage.vue'],
   '/analysis/': ['/src/pages/analysis/AnalysisPage.vue', '/src/models/event/EventForm.vue', '/src/models/event/EventPictures.vue', '/src/charts/engine.ts'],
 }

@@ -46,6 +46,14 @@ function shortened(categories: string[]): ((text: string) => string) | undefined
   return (text) => text.slice(5, 10)
 }
 
+/** Width of a short date with the space after it, px. */
+const DATE = 46
+
+/** Every how manieth date has its label. ECharts finds that, too, by measuring all of them twice. */
+function sparsely(count: number, width: number): number {
+  return Math.max(0, Math.ceil((count * DATE) / Math.max(DATE, width - 70)) - 1)
+}
+
 const LEGEND = (names: string[], inks: Inks) => ({
   show: names.length > 1, type: 'scroll', top: 0, left: 0, right: 0, itemWidth: 14, itemHeight: 8,
   textStyle: { color: inks.ink }, pageTextStyle: { color: inks.muted }, pageIconColor: inks.ink, pageIconInactiveColor: inks.line,
@@ -56,12 +64,13 @@ export function plot(spec: Plot): (inks: Inks, width: number) => EChartsCoreOpti
   return (inks, width) => {
     const across = spec.kind === 'row'
     const stacked = spec.kind === 'stack' || spec.kind === 'area'
+    const dates = across ? undefined : shortened(spec.categories)
     const units = [spec.unit, spec.series.find((one) => one.axis === 1)?.unit]
     const two = spec.series.some((one) => one.axis === 1)
     const category = {
       type: 'category', data: spec.categories, boundaryGap: spec.kind !== 'line' && spec.kind !== 'area', inverse: across,
       axisLine: { lineStyle: { color: inks.line } }, axisTick: { show: false },
-      axisLabel: { color: inks.muted, hideOverlap: true, formatter: across ? undefined : shortened(spec.categories), ...(across ? { width: Math.min(220, width * 0.32), overflow: 'truncate' } : {}) },
+      axisLabel: { color: inks.muted, hideOverlap: true, formatter: dates, interval: dates && spec.categories.length <= 60 ? sparsely(spec.categories.length, width) : undefined, ...(across ? { width: Math.min(220, width * 0.32), overflow: 'truncate' } : {}) },
     }
     const greatest = (k: number) => Math.max(0, ...spec.series.filter((one) => (one.axis ?? 0) === k).flatMap((one) => one.values.map((v) => v ?? 0)))
     const value = (k: number) => ({

@@ -12,6 +12,7 @@ import { session, zone } from '@/shell/session'
 import type { Saved } from '../saved/saved'
 import { asFigure, under } from './asking'
 import { opened, type Board, type Card, type Shared } from './boards'
+import { isFresh, keyOf as queryKey, known } from './known'
 import { inOrder } from './layout'
 
 /** A page waits for its board so long, ms; then it is drawn without, and the board comes when it can. */
@@ -43,7 +44,7 @@ export function queryOf(card: Card, saved: Saved | undefined, time: Shared | nul
 
 const boards = new Map<string, Promise<Board>>()
 const answers = new Map<string, Promise<Answer>>()
-const keyOf = (id: string): string => `${session.project} ${id}`
+const placeOf = (id: string): string => `${session.project} ${id}`
 
 /** Begins; to be called when the session is known. */
 export async function prepare(to: RouteLocationNormalized): Promise<void> {
@@ -52,14 +53,14 @@ export async function prepare(to: RouteLocationNormalized): Promise<void> {
   boards.clear()
   answers.clear()
   const board = opened(id)
-  boards.set(keyOf(id), board)
+  boards.set(placeOf(id), board)
   const asked = board.then((found) => {
     for (const card of inOrder(found.cards)) {
       const query = queryOf(card, card.saved ? found.saved?.[card.saved] : undefined, timeOf(to.query, found.time), whereOf(to.query, found.where))
-      if (!query) continue
+      if (!query || isFresh(known.get(queryKey(query)))) continue
       const answer = ask(query)
       answer.catch(() => undefined) // whoever takes it is told
-      answers.set(keyOf(JSON.stringify(query)), answer)
+      answers.set(queryKey(query), answer)
     }
   }).catch(() => undefined)
   await Promise.race([asked, new Promise((done) => setTimeout(done, WAIT_MS))])
@@ -67,13 +68,13 @@ export async function prepare(to: RouteLocationNormalized): Promise<void> {
 
 /** The board that was prepared; once. */
 export function prepared(id: string): Promise<Board> | undefined {
-  const found = boards.get(keyOf(id))
-  boards.delete(keyOf(id))
+  const found = boards.get(placeOf(id))
+  boards.delete(placeOf(id))
   return found
 }
 /** The answer that is on its way; once. */
 export function preparedAnswer(query: QueryDoc): Promise<Answer> | undefined {
-  const key = keyOf(JSON.stringify(query))
+  const key = queryKey(query)
   const found = answers.get(key)
   answers.delete(key)
   return found

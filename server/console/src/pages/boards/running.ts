@@ -10,30 +10,14 @@ import { onBeforeUnmount, reactive, shallowReactive } from 'vue'
 import { ask } from '@/api/ask'
 import { inWords, isAbort, Problem } from '@/api/problems'
 import type { Answer, QueryDoc } from '@/api/types'
-import { session } from '@/shell/session'
 
+import { isFresh, keyOf, known, remember } from './known'
 import { preparedAnswer } from './opening'
 
 export const AT_ONCE = 24
 /** How often a card asks again when the server is busy, and how long it waits before, ms. */
 const TRIES = 4
 const BUSY_MS = 1500
-const KEPT = 120
-/** What was asked so short a time ago is not asked again when somebody comes back, ms. */
-const FRESH_MS = 20_000
-
-interface Known {
-  answer: Answer
-  /** When it was asked, ms. */
-  at: number
-}
-const known = new Map<string, Known>()
-
-function remember(key: string, one: Known): void {
-  known.delete(key)
-  known.set(key, one)
-  if (known.size > KEPT) known.delete(known.keys().next().value!)
-}
 
 /** Whether two answers say the same, whatever it took to find them. */
 export function same(a: Answer | null, b: Answer): boolean {
@@ -91,7 +75,6 @@ export function useRuns() {
   const runs = reactive(new Map<string, Run>())
   const queue = new Queue(AT_ONCE)
   const stops = new Map<string, AbortController>()
-  const keyOf = (query: QueryDoc) => `${session.project} ${JSON.stringify(query)}`
 
   /** Asks these, by card. `again`: also what is unchanged. Cards that are not named are forgotten. */
   function run(wanted: [id: string, query: QueryDoc][], again = false): void {
@@ -107,7 +90,7 @@ export function useRuns() {
     const mine = new AbortController()
     stops.set(id, mine)
     const old = known.get(key)
-    if (old && !again && Date.now() - old.at < FRESH_MS) {
+    if (old && !again && isFresh(old)) {
       runs.set(id, shallowReactive({ query, answer: old.answer, busy: false, failure: '', at: old.at }))
       return
     }
