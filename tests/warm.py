@@ -199,7 +199,10 @@ def _fork_for(requests):
                 os.close(status)
                 continue
             message, fds, _, _ = socket.recv_fds(requests, MESSAGE, 4)
-            if not message:
+            if not message:  # the tests are over, or were killed: so are servers that they left
+                for left in waiting.get_map().values():
+                    if left.data:
+                        os.kill(left.data[0], signal.SIGKILL)
                 return
             pid = os.fork()
             if not pid:
