@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any, Self
 
 from zuji.engine import recovery
-from zuji.engine.allocator import keep_freed_memory
+from zuji.engine.allocator import give_back, keep_freed_memory
 from zuji.engine.batch import encode_events
 from zuji.engine.config import DEFAULT_SHARDS, DEFAULT_TZ, Config
 from zuji.engine.defining import Defined
@@ -87,6 +87,10 @@ def create_project(
     recovery.make_project(files, directory, project, tz=tz, shards=shards)
 
 
+GIVE_BACK_FROM = 16 << 20
+"""Bytes of ids from which opening a project leaves enough freed memory to give it back."""
+
+
 def open_project(
     path: str | os.PathLike[str],
     project: str = "default",
@@ -120,11 +124,14 @@ def open_project(
             )
         defined = Defined(files, directory)
         writer, _ = recovery.open_for_reading(files, directory, config, clock)
-        return Engine(writer, project, lock=None, defined=defined)
-    if not there:
-        create_project(path, project, tz, files=files)
-    defined = Defined(files, directory)
-    writer, lock, _ = recovery.open_for_writing(files, directory, config, clock)
+        lock = None
+    else:
+        if not there:
+            create_project(path, project, tz, files=files)
+        defined = Defined(files, directory)
+        writer, lock, _ = recovery.open_for_writing(files, directory, config, clock)
+    if writer.memory()["ids"] > GIVE_BACK_FROM:
+        give_back()
     return Engine(writer, project, lock=lock, defined=defined)
 
 

@@ -48,6 +48,9 @@ PROFILE_EVENTS = (
 order of ``batch.columns``: a record of kind k is ``PROFILE_EVENTS[k - 1]``.
 """
 
+TYPED_ID = "$identity_"
+"""Begins the names of properties that are ids of a kind: ``$identity_mobile``."""
+
 
 class Kind(IntEnum):
     """Type of a property. The number is what segments and the manifest store: never renumber."""

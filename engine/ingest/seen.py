@@ -20,7 +20,7 @@ from zuji.engine.index.links import DEVICE, places
 from zuji.engine.ingest._bind import keys_of
 from zuji.engine.storage.dictionary import as_dictionary
 from zuji.engine.storage.gathered import DEVICE_ID
-from zuji.engine.types import Kind
+from zuji.engine.types import TYPED_ID, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
 UNBIND: Final = "$UnbindID"
 """Event that parts its device from its customer, or from everybody when it has none."""
-TYPED: Final = "$identity_"
 UNTYPED: Final = frozenset(
-    TYPED + name for name in ("login_id", "anonymous_id", "cookie_id", "android_id", "idfv")
+    TYPED_ID + name for name in ("login_id", "anonymous_id", "cookie_id", "android_id", "idfv")
 )
 """Typed ids that repeat the customer or the device."""
 
@@ -77,9 +76,9 @@ class SeenBefore:
         if len(names) > self._names:
             new = np.zeros(len(names) - self._names, np.bool_)
             # Thousands of names, of which hardly one is such, need not become texts.
-            if names.dump(self._names)[0].tobytes().find(TYPED.encode()) >= 0:
+            if names.dump(self._names)[0].tobytes().find(TYPED_ID.encode()) >= 0:
                 listed = names.to_list(self._names)
-                new[:] = [name.startswith(TYPED) and name not in UNTYPED for name in listed]
+                new[:] = [name.startswith(TYPED_ID) and name not in UNTYPED for name in listed]
             self.typed = np.append(self.typed, new)
             self._any = self._any or bool(new.any())
             self._names = len(names)
@@ -202,7 +201,7 @@ class FrameSays:
         together: list[tuple[I64, I64, Dictionary, bytes]] = []
         for name, column in frame.columns.items():
             bare = name.removeprefix(USER_PREFIX)
-            typed = bare.startswith(TYPED) and bare not in UNTYPED
+            typed = bare.startswith(TYPED_ID) and bare not in UNTYPED
             if column.kind != Kind.STRING or not (typed or name == DEVICE_ID):
                 continue
             rows = np.arange(frame.n) if column.rows is None else column.rows.astype(np.int64)

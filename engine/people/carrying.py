@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zuji.engine.people.whom import TYPED
+from zuji.engine.types import TYPED_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -51,7 +51,7 @@ def values(event: Any) -> Iterator[str]:
             yield value.decode(errors="replace")
         elif isinstance(value, str):
             yield value
-            if name.startswith(TYPED):
+            if name.startswith(TYPED_ID):
                 yield f"{name}+{value}"
         elif isinstance(value, int) and not isinstance(value, bool):
             yield str(value)

@@ -19,9 +19,8 @@ from zuji.engine.errors import InvalidInput
 from zuji.engine.index.catalog import DEVICE_ID
 from zuji.engine.people.cohort_files import ordinals_of
 from zuji.engine.people.cohort_kept import nobody, owners_of
-from zuji.engine.people.whom import TYPED
 from zuji.engine.query.users import user_column
-from zuji.engine.types import Kind
+from zuji.engine.types import TYPED_ID, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -63,7 +62,7 @@ class Found:
 
 def check_id_type(id_type: str) -> None:
     """Raises InvalidInput for what is no type of id."""
-    typed = id_type.startswith(TYPED) and len(id_type) > len(TYPED)
+    typed = id_type.startswith(TYPED_ID) and len(id_type) > len(TYPED_ID)
     if id_type not in ("user_id", "device_id") and not typed:
         raise InvalidInput(
             "a type of id is 'user_id', 'device_id' or a typed id such as '$identity_mobile', got "
@@ -99,7 +98,7 @@ def found_by(lookup: Lookup, view: View, ids: Iterable[str], id_type: str) -> Fo
     """The users with some ids. An id given twice counts once; blanks around it do not. O(ids)."""
     check_id_type(id_type)
     found = Found([BitMap() for _ in range(view.shards)], 0, 0, [])
-    by_value = _by_value(view, id_type) if id_type.startswith(TYPED) else None
+    by_value = _by_value(view, id_type) if id_type.startswith(TYPED_ID) else None
     waiting: dict[str, None] = {}
     seen: set[str] = set()
     for each in ids:

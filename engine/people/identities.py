@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from zuji.engine.errors import InvalidInput, NotFound, ReadOnly
 from zuji.engine.index.links import place_of
 from zuji.engine.index.owners import BEGINNING, ITSELF, SHARED
-from zuji.engine.ingest.seen import TYPED, UNTYPED
+from zuji.engine.ingest.seen import UNTYPED
+from zuji.engine.types import TYPED_ID
 from zuji.engine.writer.saying import BIND, SHARE, UNBOUND, UNDO
 
 if TYPE_CHECKING:
@@ -229,11 +230,11 @@ def _period(start: int | None, end: int | None, user_id: str | None) -> dict[str
 
 
 def _typed(id_: str, name: str) -> str:
-    if not name or "+" in name or TYPED + name in UNTYPED:
+    if not name or "+" in name or TYPED_ID + name in UNTYPED:
         raise InvalidInput(
             f"no typed id is called {name!r}: a type is the name after $identity_, as in mobile"
         )
-    return f"{TYPED}{name}+{id_}"
+    return f"{TYPED_ID}{name}+{id_}"
 
 
 def _check_id(value: object, name: str) -> None:

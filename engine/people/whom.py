@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from zuji.engine.errors import InvalidInput
+from zuji.engine.types import TYPED_ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ID_BYTES: Final = 255
-TYPED: Final = "$identity_"
 SHAPE: Final = (
     'a person is named by one id, like {"user_id": "c-1"}, {"device_id": "A-1"} or '
     '{"$identity_mobile": "138…"}'
@@ -50,7 +50,7 @@ class Whom:
         if not hasattr(said, "items") or len(said) != 1:
             raise InvalidInput(f"{SHAPE}, got {str(said)[:80]!r}")
         ((kind, text),) = said.items()
-        typed = isinstance(kind, str) and kind.startswith(TYPED) and len(kind) > len(TYPED)
+        typed = isinstance(kind, str) and kind.startswith(TYPED_ID) and len(kind) > len(TYPED_ID)
         if kind not in ("user_id", "device_id") and not typed:
             raise InvalidInput(f"{SHAPE}, got {str(kind)[:80]!r}")
         if not isinstance(text, str) or not text:
@@ -71,7 +71,7 @@ class Whom:
         if key[:1] == b"u":
             return cls("user_id", text)
         kind, plus, value = text.partition("+")
-        if plus and kind.startswith(TYPED):
+        if plus and kind.startswith(TYPED_ID):
             return cls(kind, value)
         return cls("device_id", text)
 

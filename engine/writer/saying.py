@@ -14,11 +14,12 @@ import numpy as np
 from zuji.engine.errors import NotFound
 from zuji.engine.index.catalog import USER_PREFIX
 from zuji.engine.index.links import place_of, split
-from zuji.engine.ingest.seen import TYPED, UNBIND
+from zuji.engine.ingest.seen import UNBIND
 from zuji.engine.storage import point
 from zuji.engine.storage.dictionary import as_dictionary
 from zuji.engine.storage.gathered import DEVICE_ID, ORIGIN
 from zuji.engine.storage.source import MEMTABLE_RANK
+from zuji.engine.types import TYPED_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,7 +159,7 @@ def _carries(run: Run, device: str, start: int, end: int) -> Flags:
     has = _has(run, DEVICE_ID, device, start, end)
     if has.any() and (moved := point.column_of(run, ORIGIN, start, end)) is not None:
         has &= np.zeros(end - start, np.bool_) if moved.present is None else moved.present == 0
-    if device.startswith(TYPED) and "+" in device:
+    if device.startswith(TYPED_ID) and "+" in device:
         name, value = device.split("+", 1)
         for stored in (name, USER_PREFIX + name):
             has |= _has(run, stored, value, start, end)

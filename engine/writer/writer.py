@@ -105,13 +105,13 @@ class Writer(State):
             return self.identity.external(shard, ordinals)
 
     def memory(self) -> dict[str, int]:
-        """Bytes of memory by what holds them: ``ids``, ``keys`` (the dedup window), ``memtables``
-        (with what was refused since the last flush), ``decoders``.
+        """Bytes of memory by what holds them: ``ids`` with whose they are, ``keys`` (the dedup
+        window), ``memtables`` (with what was refused since the last flush), ``decoders``.
         """
         with self.lock:
             growing = (*self.frozen, self.active)
             return {
-                "ids": self.identity.nbytes,
+                "ids": self.identity.nbytes + self.links.nbytes,
                 "keys": self.dedup.nbytes,
                 "memtables": sum(one.mem.nbytes + one.kept_bytes for one in growing),
                 "decoders": self._intake.nbytes,

@@ -8,8 +8,8 @@ import re
 from typing import Final
 
 from zuji.engine.errors import InvalidInput
+from zuji.engine.types import TYPED_ID
 
-_TYPED: Final = "$identity_"
 _NAME: Final = re.compile(r"[A-Za-z][\w.-]{0,99}")
 _NEARLY: Final = {
     "user": "user_id",
@@ -26,14 +26,14 @@ def id_type(said: str) -> str:
 
     :raises InvalidInput: it is no type of id.
     """
-    if said in ("user_id", "device_id") or said.startswith(_TYPED):
+    if said in ("user_id", "device_id") or said.startswith(TYPED_ID):
         return said
     meant = _NEARLY.get(re.sub("[-_ ]", "", said).lower())
     if meant is not None:
         raise InvalidInput(f"there is no type of id {said!r}; did you mean {meant}?")
     if _NAME.fullmatch(said) is None:
         raise InvalidInput(f"a type of id is user_id, device_id or, say, mobile, got {said!r}")
-    return _TYPED + said
+    return TYPED_ID + said
 
 
 def person(said: str) -> dict[str, str]:

@@ -17,6 +17,7 @@ import msgspec
 
 from zuji.engine.errors import InvalidInput, NotFound
 from zuji.engine.limits import DEFAULT_LIMITS
+from zuji.engine.types import TYPED_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -211,12 +212,18 @@ def resolve(mapping: Mapping, columns: Iterable[str], path: Path) -> Resolved:
 
 
 def with_kinds(resolved: Resolved, kinds: dict[str, PropertyType]) -> Resolved:
-    """``resolved`` with the project's types for properties that the mapping gives none."""
+    """``resolved`` with the project's types for properties that the mapping gives none; ids of
+    people (``$identity_mobile``) are text, though they be digits.
+    """
     properties = {
-        column: (name, wanted or kinds.get(name))
+        column: (name, wanted or kinds.get(name) or _own_kind(name))
         for column, (name, wanted) in resolved.properties.items()
     }
     return msgspec.structs.replace(resolved, properties=properties)
+
+
+def _own_kind(name: str) -> PropertyType | None:
+    return "string" if name.startswith(TYPED_ID) else None
 
 
 def _checked(said: str, names: list[str], path: Path, option: str) -> str:

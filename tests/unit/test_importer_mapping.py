@@ -21,7 +21,7 @@ from zuji.server.importer.mapping import (
     resolve,
     with_kinds,
 )
-from zuji.server.importer.normalise import Normaliser
+from zuji.server.importer.normalise import Normaliser, read_types
 from zuji.server.importer.readers.base import Chunk
 from zuji.server.importer.times import Clock
 
@@ -309,6 +309,19 @@ def test_the_types_of_the_project_hold_unless_the_mapping_says_otherwise():
     )
     got = with_kinds(resolve(base, ["u", "t", "a", "b"], FILE), {"a": "string", "b": "float64"})
     assert got.properties == {"a": ("a", "int64"), "b": ("b", "float64")}
+
+
+def test_ids_of_people_are_text_though_they_be_digits():
+    """As whole numbers they would be no ids."""
+    base = Mapping(event_name="e", user="u", time="t")
+    columns = ["u", "t", "$identity_mobile", "$identity_cif", "n"]
+    got = with_kinds(resolve(base, columns, FILE), {"$identity_cif": "int64"})
+    assert got.properties == {
+        "$identity_mobile": ("$identity_mobile", "string"),
+        "$identity_cif": ("$identity_cif", "int64"),  # so they are stored by now
+        "n": ("n", None),
+    }
+    assert read_types(got)["$identity_mobile"] == pa.string()
 
 
 def test_refused_rows_show_nanoseconds_without_pandas(monkeypatch):
