@@ -173,6 +173,10 @@ class LinkStore:
             ]
             name = new_name()
             size = write_links(self._files, names.path(self._root, name), merged(parts))
+            named = {name for name, _ in self._names}
+            for made, _ in held[-count:]:  # of now: no manifest will name it
+                if made not in named:
+                    self._files.remove(names.path(self._root, made))
             held[-count:] = [(name, size)]
         if not held and not log:
             return None
