@@ -67,8 +67,7 @@ demo: $(VENV)/.demo $(VENV)/.build $(VENV)/.console  ## load real purchase histo
 # Tests that fork thousands of times come first, in processes that have loaded nothing else: a fork
 # costs what its parent holds, 20 ms instead of 80.
 test: dev        ## all tests of CI
-	$(PYTEST) tests/crash
-	$(PYTEST) tests --ignore=tests/crash
+	@$(PYTEST) tests/crash; crash=$$?; $(PYTEST) tests --ignore=tests/crash && exit $$crash
 
 explore: dev     ## the same tests with new random draws; a failure prints how to have it again
 	ZUJI_DRAWS=new $(PYTEST) tests/unit tests/differential tests/property
