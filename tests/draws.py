@@ -19,5 +19,6 @@ def seed(fixed: int) -> int:
 
 def set_up_hypothesis() -> None:
     """Examples are the same each time, or new and with how to have a failure again."""
-    settings.register_profile("draws", derandomize=not NEW, print_blob=NEW)
+    # No deadline: a test says nothing of time, and a busy machine stops one for a moment.
+    settings.register_profile("draws", derandomize=not NEW, print_blob=NEW, deadline=None)
     settings.load_profile("draws")

@@ -23,7 +23,7 @@ def test_a_key_is_shown_once_and_works_until_it_is_revoked(visit, site):
     page.get_by_role("button", name=f"吊销 {key.split('_')[2]}").click()
     page.get_by_role("dialog").get_by_role("button", name="吊销").click()
     page.get_by_text("已吊销").first.wait_for()
-    assert page.get_by_role("cell", name="手机银行").count() == 0
+    page.get_by_role("cell", name="手机银行").wait_for(state="detached")
 
 
 def test_a_new_account_signs_in_with_its_one_time_password_and_changes_it(visit):

@@ -94,7 +94,7 @@ def test_months_that_have_lived_for_long_enough_go(data, tmp_path):
     [
         (["erase", "--yes"], 2, "whom"),
         (["erase", "--id", "phone", "--yes"], 2, "TYPE=ID"),
-        (["erase", "--id", "phone=1", "--yes"], 2, "named by one id"),
+        (["erase", "--id", "user=1", "--yes"], 2, "did you mean user_id"),
         (["erase", "--file", "none.txt", "--yes"], 3, "none.txt"),
         (["erase", "--replay-ledger", "--ledger", "f.csv"], 3, "no ledger"),
         (["export-user"], 2, "one person"),

@@ -120,7 +120,7 @@ def defined(tmp_path_factory):
         (
             ["load", "agency", "agency.csv", "--id", "%", "--id-column", "user_id"],
             2,
-            "expected the type of the ids",
+            "a type of id is",
         ),
         (["user", "u9"], 3, "nobody has the user_id"),
         (["set", "q.json"], 2, "rule"),
