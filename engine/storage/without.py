@@ -42,10 +42,16 @@ Ranges = tuple["I64", "I64"]
 
 class Without:
     """Rows of ``base`` but those of the users ``ordinals`` uint32[], ascending. ``before``: the
-    same without some of them, of which is taken over what it knows.
+    same without all of them but ``fresh``, of which is taken over what it knows.
     """
 
-    def __init__(self, base: Source, ordinals: U32, before: Without | None = None) -> None:
+    def __init__(
+        self,
+        base: Source,
+        ordinals: U32,
+        before: Without | None = None,
+        fresh: U32 | None = None,
+    ) -> None:
         self.base = base
         self.gone = ordinals
         self.serial = next(serials)
@@ -55,23 +61,25 @@ class Without:
         self.end_ms = base.end_ms
         self.rank = base.rank
         self.cache: ColumnCache | None = base.cache if isinstance(base, Segment) else None
-        kept = {name: WithoutRun(self, run, ordinals) for name, run in base.runs.items()}
-        self.runs: Mapping[str, WithoutRun] = {n: run for n, run in kept.items() if run.rows}
-        self.rows = sum(run.rows for run in self.runs.values())
         self._index: Days | None = None
         self._users: U32 | None = None
         self.lost = _Lost(ordinals)
-        if before is not None:
-            self.lost.take_over(before.lost)
-            for name, run in self.runs.items():
-                if name in before.runs:
-                    run.lost.take_over(before.runs[name].lost)
+        kept = {name: WithoutRun(self, run, ordinals) for name, run in base.runs.items()}
+        if before is None or fresh is None:
+            counted = {name: run.leave_out(ordinals) for name, run in kept.items()}
+        else:
+            self.lost.take_over(before.lost, fresh)
+            counted = {
+                name: kept[name].take_over(run, fresh) for name, run in before.runs.items()
+            }
+        self.runs: Mapping[str, WithoutRun] = {n: run for n, run in counted.items() if run.rows}
+        self.rows = sum(run.rows for run in self.runs.values())
 
     def also(self, ordinals: U32) -> Without:
-        """The same without some more users, ascending, all of whom it has."""
+        """The same without some more users, ascending, who are not gone yet."""
         gone = np.zeros(int(max(ordinals[-1], self.gone[-1])) + 1, np.bool_)
         gone[self.gone] = gone[ordinals] = True
-        return Without(self.base, np.flatnonzero(gone).astype(np.uint32), self)
+        return Without(self.base, np.flatnonzero(gone).astype(np.uint32), self, ordinals)
 
     def keep_in(self, cache: ColumnCache) -> None:
         """Lets queries keep what they decode. Idempotent."""
@@ -142,23 +150,55 @@ class Without:
 
 
 class WithoutRun(DayViews):
-    """One run of a source without some users' rows."""
+    """One run of a source without some users' rows. They are counted by :meth:`leave_out` or
+    :meth:`take_over`, which the owner calls first, and sought when rows are read.
+    """
 
     def __init__(self, owner: Without, base: Run, gone: U32) -> None:
         self._serial, self._cache = owner.serial, owner.cache
         self.base = base
-        users, offsets = shared(base).users()
-        self._at = at = places_of(users, gone)
         self.lost = _Lost(gone)
-        self.ranges: Ranges = (offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64))
-        lost = int((self.ranges[1] - self.ranges[0]).sum())
         self.event = base.event
-        self.rows = base.rows - lost
+        self.rows, self.user_count = base.rows, base.user_count
         self.base_ms, self.min_ms, self.max_ms = base.base_ms, base.min_ms, base.max_ms
-        self.user_count = base.user_count - len(at)
         self.received_at = base.received_at
         self._gone = gone
         self._index: Days | None = None
+        self._places: I64 | None = None
+        self._ranges: Ranges | None = None
+
+    def leave_out(self, users: U32) -> WithoutRun:
+        """Some users, ascending, are not counted."""
+        at, (starts, ends) = self._rows_of(users)
+        self.rows -= int((ends - starts).sum())
+        self.user_count -= len(at)
+        return self
+
+    def take_over(self, before: WithoutRun, fresh: U32) -> WithoutRun:
+        """What is known of the same run without all users who are gone but ``fresh``."""
+        self.rows, self.user_count = before.rows, before.user_count
+        self.lost.take_over(before.lost, fresh)
+        return self.leave_out(fresh)
+
+    def _rows_of(self, some: U32) -> tuple[I64, Ranges]:
+        """Places of users in the run beneath, and their rows."""
+        users, offsets = shared(self.base).users()
+        at = places_of(users, some)
+        return at, (offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64))
+
+    @property
+    def _at(self) -> I64:
+        """Places of those who are gone in the run beneath, ascending."""
+        if self._places is None:
+            self._places, self._ranges = self._rows_of(self._gone)
+        return self._places
+
+    @property
+    def ranges(self) -> Ranges:
+        """Their rows there."""
+        if self._ranges is None:
+            self._places, self._ranges = self._rows_of(self._gone)
+        return self._ranges
 
     def keep_in(self, cache: ColumnCache) -> None:
         """See :class:`Without`."""
@@ -295,15 +335,14 @@ class _Lost:
     """
 
     def __init__(self, users: U32) -> None:
-        self._users = self.unknown = users
+        self.unknown = users
         self.known: tuple[I64, I64] | None = None
 
-    def take_over(self, before: _Lost) -> None:
-        """What is known of some of the users."""
+    def take_over(self, before: _Lost, fresh: U32) -> None:
+        """What is known of all users but some."""
         if before.known is not None:
             self.known = before.known
-            mine = places_of(self._users, before._users)
-            self.unknown = np.sort(np.append(np.delete(self._users, mine), before.unknown))
+            self.unknown = np.sort(np.append(before.unknown, fresh))
 
     def of(self, runs: Sequence[Run], edges: I64) -> tuple[I64, I64]:
         """Both, int64[days], of runs beneath. O(rows of the users not known)."""
