@@ -10,7 +10,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
+from zuji.engine.distinct import unique
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,7 +33,7 @@ class Before:
     def note(self, at: I64) -> None:
         """Devices, by place, that may change."""
         links = self._links
-        at = np.unique(at)
+        at = unique(at)
         facts = {}
         if links.facts:
             known = links.facts.keys() & set(at.tolist())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
+from zuji.engine.distinct import unique
 from zuji.engine.index._keys import KeyTable, find_keys
 from zuji.engine.index._owned import Owned
 from zuji.engine.index.changes import Changes
@@ -334,7 +335,7 @@ class Links:
         taken, self._changed = self._changed, []
         if not taken:
             return np.empty(0, np.int64)
-        at = np.unique(np.concatenate(taken))
+        at = unique(np.concatenate(taken))
         return at[self.owned.known(at)]
 
     def again(self, at: I64) -> None:

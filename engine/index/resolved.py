@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pyroaring import BitMap
 
+from zuji.engine.distinct import renumbered
 from zuji.engine.index.identity import gather_bytes
 from zuji.engine.index.links import DEVICE, place_of
 from zuji.engine.index.owners import ITSELF
@@ -251,7 +252,8 @@ class Resolved:
             ranges = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
             rows = rows_in(ranges)
             ordinal = np.repeat(users[at], ranges[1] - ranges[0])
-            time = read.times()[rows].astype(np.int64) + run.base_ms
+            after = read.times()[rows]
+            time = after.astype(np.int64) + run.base_ms
             codes = ids.of_rows(ordinal, read.column(ORIGIN), rows)
             place = np.full(len(rows), place_of(source.shard, 0), np.int64) + ordinal
             device = codes != STORED
@@ -264,6 +266,7 @@ class Resolved:
                     Picked(
                         run,
                         rows[mine],
+                        after[mine],
                         (place[mine] & 0xFFFF_FFFF).astype(np.uint32),
                         codes[mine],
                         ids.devices,
@@ -340,9 +343,9 @@ class _Ids:
         values = origin.values[rows]
         there = np.ones(len(rows), np.bool_) if origin.present is None else origin.present[rows] > 0
         strings = as_dictionary(origin.dictionary)
-        used = np.unique(values[there])
+        used, places = renumbered(values[there].astype(np.uint32), len(strings))
         given = self._codes_of([b"d" + strings.bytes_at(int(code)) for code in used.tolist()])
-        codes[there] = given[np.searchsorted(used, values[there])]
+        codes[there] = given[places]
         return codes
 
     def owners(self, codes: U32, time: I64, links: Links) -> tuple[I64, Flags]:

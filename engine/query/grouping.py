@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
+from zuji.engine.distinct import unique
 from zuji.engine.errors import QueryBudgetExceeded
 from zuji.engine.query.kernels.groups import RowGroups
 from zuji.engine.query.virtual.items import Coded, rows_of
@@ -166,7 +167,7 @@ class Dimension:
         bounds = self._bounds
         labels = bucket_labels(bounds)
         at = np.searchsorted(bounds, values.astype(np.float64), side="right")
-        used = np.unique(at)
+        used = unique(at)
         table = np.zeros(len(labels), dtype=np.uint32)
         table[used] = self._intern([labels[i] for i in used])
         return table[at]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.index.catalog import PROFILE_EVENTS
 from zuji.engine.query.folding import OPS
 from zuji.engine.query.profile_records import Words, folded_records, removals
@@ -77,7 +78,7 @@ def _touched(sources: Sequence[Source], stored: str, *, building: bool = False) 
             if rows is not None and len(rows):
                 users, offsets = run.users()
                 found.append(users[np.searchsorted(offsets, rows, side="right") - 1])
-    return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint32)
+    return unique(np.concatenate(found)) if found else np.empty(0, np.uint32)
 
 
 def _rows_about(run: Run, stored: str) -> I64 | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.index._strings import StringTable
 from zuji.engine.index.catalog import PROFILE_EVENTS, UNSET_LIST
 from zuji.engine.query.folding import NOTHING, OPS, folded
@@ -131,7 +132,7 @@ def removals(run: Run, stored: str) -> I64 | None:
     if code < 0:
         return None
     hits = np.flatnonzero(column.values == code)
-    return np.unique(np.searchsorted(column.offsets, hits, side="right") - 1)
+    return unique(np.searchsorted(column.offsets, hits, side="right") - 1)
 
 
 def rows_of_users(run_users: U32, offsets: U32, only: U32) -> I64:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from pyroaring import BitMap
 
+from zuji.engine.distinct import unique
 from zuji.engine.storage._rows import days_of
 from zuji.engine.types import PROFILE_EVENTS
 
@@ -157,7 +158,7 @@ def users_of_runs(source: Source) -> U32:
         return lists[0] if lists else np.empty(0, np.uint32)
     top = max(int(users[-1]) for users in lists)
     if top > 64 * sum(map(len, lists)):
-        return np.unique(np.concatenate(lists))
+        return unique(np.concatenate(lists))
     seen = np.zeros(top + 1, np.bool_)
     for users in lists:
         seen[users] = True

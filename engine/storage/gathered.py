@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import renumbered
 from zuji.engine.storage._pivot import gather_lists
 from zuji.engine.storage.build import OrderedRows, Packed, order
 from zuji.engine.storage.dictionary import Dictionary, as_dictionary, merge_sorted
@@ -41,13 +42,14 @@ HOME = 0xFFFF_FFFE
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """Rows of one run: their numbers int64, ascending, the user of each uint32, and its origin
-    uint32: a code of ``origins``, :data:`STORED` or :data:`HOME`. ``age``: runs of an older source
-    have a lower one.
+    """Rows of one run: their numbers int64, ascending, their times uint32 as the run has them, the
+    user of each uint32, and its origin uint32: a code of ``origins``, :data:`STORED` or
+    :data:`HOME`. ``age``: runs of an older source have a lower one.
     """
 
     run: Run
     rows: I64
+    time: U32
     ordinal: U32
     origin: U32
     origins: Dictionary
@@ -79,11 +81,7 @@ class GatheredRows(OrderedRows):
         names = sorted({part.run.event for part in parts})
         counts = [len(part.rows) for part in parts]
         event = np.repeat([names.index(part.run.event) for part in parts], counts)
-        runs = [shared(part.run) for part in parts]
-        times = [
-            run.times()[part.rows].astype(np.int64) + part.run.base_ms
-            for run, part in zip(runs, parts, strict=True)
-        ]
+        times = [part.time.astype(np.int64) + part.run.base_ms for part in parts]
         ages = np.repeat([part.age for part in parts], counts)
         sent = np.lexsort((_all([_ties(part) for part in parts], np.uint16), ages))
         keys = order(
@@ -149,6 +147,20 @@ class GatheredRows(OrderedRows):
             found.append(_with_origin(cells, part) if name in (ORIGIN, DEVICE_ID) else cells)
         return found
 
+    def presence(self, run: int, name: str) -> list[U8]:
+        """Which rows have a property, part by part."""
+        return [self._present(self._parts[i], name) for i in self._of_run[run]]
+
+    def _present(self, part: Picked, name: str) -> U8:
+        present = np.zeros(len(part.rows), np.uint8)
+        if name in part.run.props:
+            column = shared(part.run).column(name)
+            assert column is not None
+            present = np.ones_like(present) if column.present is None else column.present[part.rows]
+        if name in (ORIGIN, DEVICE_ID):
+            present = np.where(part.origin < STORED, part.origin < HOME, present).astype(np.uint8)
+        return present
+
     def kind(self, name: str) -> Kind:
         """Kind of a property of any part."""
         if name in (ORIGIN, DEVICE_ID):
@@ -173,7 +185,7 @@ class GatheredProp:
         self._owner = owner
         self._name = name
         self.kind = owner.kind(name)
-        self._texts: tuple[Dictionary, dict[int, list[Any]]] | None = None
+        self._texts: tuple[Dictionary, dict[int, list[Cells]]] | None = None
 
     @property
     def _coded(self) -> bool:
@@ -190,53 +202,47 @@ class GatheredProp:
 
     def count(self, run: int) -> int:
         """Rows of the run that have a value."""
-        cells = self._owner.cells(run, self._name)
-        return sum(int(np.count_nonzero(some.present)) for some in cells)
+        present = self._owner.presence(run, self._name)
+        return sum(int(np.count_nonzero(some)) for some in present)
 
     def run(self, run: int) -> Packed:
         """See :class:`~zuji.engine.storage.build.SortedProp`."""
-        codes = self._all_texts()[1][run] if self._coded else None
-        return self._packed(run, codes)
+        return self._packed(run, self._all_texts()[1] if self._coded else None)
 
     def alone(self, run: int) -> tuple[Packed, Dictionary | None]:
         """Values of one run and the strings of their codes, those of this run alone."""
         if not self._coded:
             return self._packed(run, None), None
         if self._texts is not None:
-            return self._packed(run, self._texts[1][run]), self._texts[0]
-        strings, codes = self._recoded([run])
-        return self._packed(run, codes[run]), strings
+            return self._packed(run, self._texts[1]), self._texts[0]
+        strings, recoded = self._recoded([run])
+        return self._packed(run, recoded), strings
 
-    def _all_texts(self) -> tuple[Dictionary, dict[int, list[Any]]]:
+    def _all_texts(self) -> tuple[Dictionary, dict[int, list[Cells]]]:
         if self._texts is None:
             self._texts = self._recoded(range(len(self._owner.names)))
         return self._texts
 
-    def _recoded(self, runs: Iterable[int]) -> tuple[Dictionary, dict[int, list[Any]]]:
-        """The strings used by runs, sorted, and the values of each of their parts as codes."""
+    def _recoded(self, runs: Iterable[int]) -> tuple[Dictionary, dict[int, list[Cells]]]:
+        """The strings used by runs, sorted, and each of their parts with codes of these."""
         parts: list[Dictionary] = []
-        values: list[tuple[int, Any]] = []
+        recoded: list[tuple[int, Cells]] = []
         for run in runs:
             for cells in self._owner.cells(run, self._name):
-                asked = cells.values
-                if cells.offsets is None:
-                    asked = asked[cells.present.view(np.bool_)]
-                used = np.unique(asked)
-                codes = np.zeros(len(cells.values), np.uint32)
-                if len(used):
-                    codes = np.searchsorted(used, cells.values).astype(np.uint32)
-                    codes = np.minimum(codes, np.uint32(len(used) - 1))  # of rows without a value
-                parts.append(as_dictionary(cells.strings).pick(used.astype(np.uint32)))
-                values.append((run, codes))
-        strings, luts = merge_sorted(parts)
-        found: dict[int, list[Any]] = {run: [] for run in runs}
-        for (run, codes), lut in zip(values, luts, strict=True):
-            found[run].append(lut[codes] if len(lut) else codes)
-        return strings, found
+                there = None if cells.offsets is not None else cells.present.view(np.bool_)
+                strings = as_dictionary(cells.strings)
+                used, codes = renumbered(cells.values, len(strings), there)
+                parts.append(strings.pick(used))
+                recoded.append((run, replace(cells, values=codes, strings=None)))
+        merged, luts = merge_sorted(parts)
+        found: dict[int, list[Cells]] = {run: [] for run in runs}
+        for (run, cells), lut in zip(recoded, luts, strict=True):
+            found[run].append(replace(cells, values=lut[cells.values]) if len(lut) else cells)
+        return merged, found
 
-    def _packed(self, run: int, codes: list[Any] | None) -> Packed:
-        cells = self._owner.cells(run, self._name)
-        values = [some.values for some in cells] if codes is None else codes
+    def _packed(self, run: int, recoded: dict[int, list[Cells]] | None) -> Packed:
+        cells = self._owner.cells(run, self._name) if recoded is None else recoded[run]
+        values = [some.values for some in cells]
         present = _all([some.present for some in cells], np.uint8)
         places = self._owner.places(run)
         there = present[places]
@@ -292,16 +298,12 @@ def _with_origin(cells: Cells, part: Picked) -> Cells:
     if not (moved.any() or home.any()):
         return cells
     there = cells.present.view(np.bool_) & ~moved & ~home
-    kept, given = np.unique(cells.values[there]), np.unique(part.origin[moved])
-    strings, (of_kept, of_given) = merge_sorted(
-        [
-            as_dictionary(cells.strings).pick(kept.astype(np.uint32)),
-            part.origins.pick(given),
-        ]
-    )
+    had = as_dictionary(cells.strings)
+    kept, as_kept = renumbered(cells.values[there], len(had))
+    given, as_given = renumbered(part.origin[moved], len(part.origins))
+    strings, (of_kept, of_given) = merge_sorted([had.pick(kept), part.origins.pick(given)])
     values = np.zeros(len(part.rows), np.uint32)
-    values[there] = of_kept[np.searchsorted(kept, cells.values[there])]
-    values[moved] = of_given[np.searchsorted(given, part.origin[moved])]
+    values[there], values[moved] = of_kept[as_kept], of_given[as_given]
     return Cells(values, (there | moved).view(np.uint8), strings)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from zuji.engine.batch import slice_events
 from zuji.engine.batch.columns import NONE, Rejected
+from zuji.engine.distinct import unique
 from zuji.engine.index.identity import gather_bytes
 from zuji.engine.ingest._bind import keys_of
 from zuji.engine.writer.state import AppendResult
@@ -103,7 +104,7 @@ class Refusing:
     def _bad(self, table: Interned, columns: EventBatch) -> Flags:
         """Rows that belong to an erased id."""
         by_device = columns.user == NONE
-        users, devices = np.unique(columns.user[~by_device]), np.unique(columns.device[by_device])
+        users, devices = unique(columns.user[~by_device]), unique(columns.device[by_device])
         codes = np.concatenate([users, devices])
         if not len(codes):
             return np.zeros(columns.n, np.bool_)

@@ -46,7 +46,8 @@ def _picked(
         if numbers:
             users = np.array([to[mine[i].ordinal] for i in numbers], np.uint32)
             origin = np.full(len(numbers), STORED, np.uint32)
-            parts.append(Picked(run, np.array(numbers, np.int64), users, origin, NO_IDS, age))
+            chosen = np.array(numbers, np.int64)
+            parts.append(Picked(run, chosen, run.times()[chosen], users, origin, NO_IDS, age))
     given_rows += [replace(row, ordinal=to[row.ordinal]) for row in held if row.ordinal in to]
     return parts, given_rows
 
@@ -119,17 +120,19 @@ def test_the_id_that_a_row_came_with() -> None:
     origin = np.array([1, 1, STORED, STORED, 0, 0], np.uint32)
     moved = {0: "tablet", 3: "tablet", 2: "phone", 5: "phone"}
     for exact in (False, True):
-        part = Picked(run, numbers, users, origin, ids, 0)
+        part = Picked(run, numbers, run.times()[numbers], users, origin, ids, 0)
         found = MemorySource(Gathered(0, PARTITION, [part], exact), 9, EDGES).runs["view"]
         assert _shown(found, ORIGIN) == _shown(found, DEVICE_ID) == moved
         # Gathered once more: as they stand, with other ids, and back home.
         order = found.column("count").values.tolist()  # type: ignore[union-attr]
         other = {0: HOME, 3: STORED, 2: 1, 5: HOME}
         again = np.array([other.get(n, STORED) for n in order], np.uint32)
-        part = Picked(found, numbers, users, again, ids, 0)
+        part = Picked(found, numbers, found.times()[numbers], users, again, ids, 0)
         twice = MemorySource(Gathered(0, PARTITION, [part], exact), 9, EDGES).runs["view"]
         assert _shown(twice, ORIGIN) == _shown(twice, DEVICE_ID) == {3: "tablet", 2: "tablet"}
-        part = Picked(found, numbers, users, np.full(6, HOME, np.uint32), ids, 0)
+        part = Picked(
+            found, numbers, found.times()[numbers], users, np.full(6, HOME, np.uint32), ids, 0
+        )
         home = MemorySource(Gathered(0, PARTITION, [part], exact), 9, EDGES).runs["view"]
         assert _shown(home, ORIGIN) == _shown(home, DEVICE_ID) == {}
         assert (ORIGIN in home.props) != exact

@@ -14,6 +14,7 @@ import numpy as np
 from msgspec import Meta, Struct
 
 from zuji.engine import calendars
+from zuji.engine.distinct import unique
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses.event_values import label_number, picked_line
@@ -263,7 +264,7 @@ class _Online:
         for records in self._of_line(line):
             self._bound.context.check()
             there = (records["start"] <= at) & (records["end"] + tail >= at)
-            users: U32 = np.unique(records["user"][there]).astype(np.uint32)
+            users: U32 = unique(records["user"][there]).astype(np.uint32)
             found.append(users if r.from_ms <= at < r.to_ms else users[:0])
         return found
 

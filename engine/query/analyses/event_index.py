@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pyroaring import BitMap
 
+from zuji.engine.distinct import unique
 from zuji.engine.query.analyses.event_values import Line, Sums, moving_average, of_cells
 from zuji.engine.query.crowd import allowed
 from zuji.engine.query.kernels._bits import seen, set_bits
@@ -329,7 +330,7 @@ def distinct(sets: Iterable[BitMap | U32], ordinals: int, most: int) -> int:
         return len(maps)
     rest = np.frombuffer(maps.to_array(), np.uint32)
     if row is None:
-        return len(np.unique(np.concatenate([*lists, rest])))
+        return len(unique(np.concatenate([*lists, rest])))
     set_bits(rest, row)
     return int(np.bitwise_count(row).sum())
 
@@ -465,7 +466,7 @@ def _joined(lists: list[U32], ordinals: int) -> U32:
     if len(lists) == 1:
         return lists[0]
     if 16 * sum(map(len, lists)) < ordinals:
-        return np.unique(np.concatenate(lists))
+        return unique(np.concatenate(lists))
     there = np.zeros(ordinals, np.bool_)
     for users in lists:
         there[users] = True

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import funnel_counts, funnel_records
 from zuji.engine.query.analyses.event_values import all_runs, label_number, picked_line
@@ -282,7 +283,7 @@ class _Work:
                 keep &= here
             if bucket is not None:
                 keep &= part.bucket[part.record] == bucket
-            found.append(np.unique(part.user[part.record[keep]]))
+            found.append(unique(part.user[part.record[keep]]))
         return found
 
 

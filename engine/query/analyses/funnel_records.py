@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zuji.engine import calendars
+from zuji.engine.distinct import unique
 from zuji.engine.errors import InvalidQuery
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import read_by
@@ -232,7 +233,7 @@ def _codes_at(
             lists.append((hits, codes[row[hits]]))
             continue
         for attempt in hits.tolist():
-            own = np.unique(codes[offsets[row[attempt]] : offsets[row[attempt] + 1]])
+            own = unique(codes[offsets[row[attempt]] : offsets[row[attempt] + 1]])
             own = own if len(own) else np.zeros(1, dtype=np.uint32)
             lists.append((np.full(len(own), attempt, dtype=np.int64), own.astype(np.uint32)))
     owner = np.concatenate([part[0] for part in lists])

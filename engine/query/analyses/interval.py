@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.errors import InvalidQuery, QueryBudgetExceeded
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses import interval_cells
@@ -289,7 +290,7 @@ class _Work:
                     user, first, counts = np.unique(user, return_index=True, return_counts=True)
                     value = np.add.reduceat(gap, first) / counts
                 user = user[bars.inside(value, bar)]
-            found.append(np.unique(user))
+            found.append(unique(user))
         return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zuji.engine import calendars
+from zuji.engine.distinct import unique
 from zuji.engine.types import Kind
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def instants(column: Column, tz: str, p: str, context: Context) -> tuple[I64, U8
         return np.ascontiguousarray(column.values, np.int64), present
     codes = column.values.astype(np.int64)
     texts = column.dictionary or ()
-    used = np.unique(codes[present == 1])
+    used = unique(codes[present == 1])
     table, known = np.zeros(len(texts) + 1, np.int64), np.zeros(len(texts) + 1, np.uint8)
     local: list[tuple[int, int]] = []
     for number, code in enumerate(used.tolist()):

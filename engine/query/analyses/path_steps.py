@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.errors import InvalidQuery, QueryBudgetExceeded
 from zuji.engine.query.bind import kind_of
 from zuji.engine.query.breakdown import Breakdown
@@ -203,7 +204,7 @@ class PathGroups:
         number, group = self.members()
         line = chosen.table[group].astype(np.int64)
         keep = line < chosen.lines if only < 0 else line == only
-        pairs = np.unique(number[keep] * (chosen.lines + 1) + line[keep])
+        pairs = unique(number[keep] * (chosen.lines + 1) + line[keep])
         number, line = np.divmod(pairs, chosen.lines + 1)
         offsets = np.zeros(self.size + 1, np.uint32)
         np.cumsum(np.bincount(number, minlength=self.size), out=offsets[1:])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.errors import InvalidQuery, QueryBudgetExceeded
 from zuji.engine.query import ranges
 from zuji.engine.query.analyses.event_values import label_number, picked_line
@@ -155,7 +156,7 @@ def users(bound: Bound, pick: SessionPick) -> list[U32]:
             keep &= np.diff(offsets)[records["number"]] > 0
         if interval >= 0 and slots is not None:
             keep &= slot_numbers(records, slots) == interval
-        found.append(np.unique(records["user"][keep]).astype(np.uint32))
+        found.append(unique(records["user"][keep]).astype(np.uint32))
     return found
 
 
