@@ -69,9 +69,7 @@ class Without:
             counted = {name: run.leave_out(ordinals) for name, run in kept.items()}
         else:
             self.lost.take_over(before.lost, fresh)
-            counted = {
-                name: kept[name].take_over(run, fresh) for name, run in before.runs.items()
-            }
+            counted = {name: kept[name].take_over(run, fresh) for name, run in before.runs.items()}
         self.runs: Mapping[str, WithoutRun] = {n: run for n, run in counted.items() if run.rows}
         self.rows = sum(run.rows for run in self.runs.values())
 

@@ -165,6 +165,11 @@ _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
 }
 
 
+def most_inflated(settings: Settings) -> int:
+    """Up to how many bytes a body may inflate to, whatever its ratio."""
+    return min(SMALL, settings.inflated_bytes)
+
+
 def inflated(body: bytes, coding: str, settings: Settings, *, bulk: bool = False) -> bytes:
     """The body in clear. ``coding``: value of Content-Encoding; "" and "identity" leave it.
 

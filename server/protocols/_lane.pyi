@@ -46,8 +46,8 @@ class Cut:
 class Lane:
     """Requests of one project that wait. ``count``, ``size``: how many, and their bytes. ``others``:
     bytes that wait elsewhere; with those of the lane they are ``most`` at most. ``began`` is called
-    when the first request comes after :meth:`looked`. Other arguments as of
-    :func:`._sensors.transcode`. Thread-safe, but for what comes through a :class:`Door`: the loop's
+    when the first request comes after :meth:`looked`. ``inflated``: bytes that what came compressed
+    may have. Other arguments as of :func:`._sensors.transcode`. Thread-safe, but for what comes through a :class:`Door`: the loop's
     thread only.
     """
 
@@ -63,6 +63,7 @@ class Lane:
         most: int,
         began: Callable[[], object],
         login_keys: tuple[str, ...] = (),
+        inflated: int = 0,
     ) -> Lane: ...
     def looked(self) -> None:
         """``began`` has been called for all that waits."""

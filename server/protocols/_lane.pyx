@@ -7,7 +7,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from cpython.dict cimport PyDict_GetItem
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcmp, memcpy
 
 
@@ -59,7 +59,6 @@ cdef extern from "sensors.h" nogil:
         zs_part *parts
         size_t parts_used
     int zs_add_login(zs_run *r, const uint8_t *key, size_t n)
-    void zs_free(zs_run *r)
 
 
 cdef extern from "quick.h" nogil:
@@ -72,20 +71,25 @@ cdef extern from "quick.h" nogil:
         const uint8_t *body
         size_t query_n
         size_t body_n
-        uint8_t *work
         int64_t received_ms
-    size_t ZQ_ROOM(size_t query_n, size_t body_n)
-    int zq_take(zs_run *r, const zq_sent *s)
+    ctypedef struct zq_reader:
+        zs_run run
+        size_t inflated
+    int zq_take(zq_reader *r, const zq_sent *s)
     int zq_usual(const zq_sent *s)
-    void zq_renew(zs_run *r, size_t most)
+    void zq_renew(zq_reader *r, size_t most)
+    void zq_free(zq_reader *r)
     enum:
         ZQ_NO_MEMORY
         ZQ_TAKEN
+        ZQ_GZIP
 
 
 cdef enum:
     CUT_REQUESTS = 1024
     CUT_BYTES = 1 << 20
+    CUT_WORK = 4 << 20  # bytes to be read, as far as can be told
+    PACKED = 12  # times as many as came, where they are compressed
     LARGEST = 64 << 10  # a request: larger ones are better prepared beside others
     KEPT_BYTES = 4 << 20
     OWN = 512  # bytes that a waiting request holds beside its own
@@ -111,7 +115,7 @@ cdef inline int64_t _now_ns(clockid_t clock) noexcept nogil:
 @cython.final
 cdef class Cut:
     cdef uint8_t *bytes
-    cdef size_t used, room, work
+    cdef size_t used, room, work  # work: bytes to be read, about
     cdef Asked *asked
     cdef int asked_room
     cdef readonly int count
@@ -126,7 +130,7 @@ cdef class Cut:
         free(self.asked)
 
     cdef bint fits(self, size_t more) noexcept:
-        return self.count < CUT_REQUESTS and self.used + more <= CUT_BYTES
+        return self.count < CUT_REQUESTS and self.used + more <= CUT_BYTES and self.work <= CUT_WORK
 
     cdef bint grow(self, size_t more) noexcept:
         """Room for one more request. False: no memory."""
@@ -143,7 +147,7 @@ cdef class Cut:
             self.asked, self.asked_room = <Asked *>moved, 2 * self.asked_room + 32
         return True
 
-    cdef void add(self, const zp_request *r, int64_t received_ms) noexcept:
+    cdef void add(self, const zp_request *r, int64_t received_ms, bint packed) noexcept:
         cdef Asked *one = &self.asked[self.count]
         one.start, one.received_ms = self.used, received_ms
         one.query_n, one.body_n = <uint32_t>r.query.n, <uint32_t>r.body.n
@@ -154,13 +158,14 @@ cdef class Cut:
         if r.body.n:
             memcpy(self.bytes + self.used, r.body.p, r.body.n)
             self.used += r.body.n
-        self.work += ZQ_ROOM(r.query.n, r.body.n)
+        self.work += (PACKED if packed else 1) * (r.query.n + r.body.n)
         self.size += <Py_ssize_t>(r.query.n + r.body.n + OWN)
         self.count += 1
 
-    cdef int read(self, zs_run *run, uint8_t *work) noexcept nogil:
-        """Events of all requests into the run. -1: no memory."""
+    cdef int read(self, zq_reader *reader) noexcept nogil:
+        """Events of all requests into the reader's run. -1: no memory."""
         cdef zq_sent sent
+        cdef zs_run *run = &reader.run
         cdef Asked *one
         cdef size_t before
         cdef uint32_t events
@@ -169,11 +174,10 @@ cdef class Cut:
             one = &self.asked[i]
             sent.query, sent.query_n = self.bytes + one.start, one.query_n
             sent.body, sent.body_n = sent.query + one.query_n, one.body_n
-            sent.work, sent.received_ms = work, one.received_ms
-            work += ZQ_ROOM(sent.query_n, sent.body_n)
+            sent.received_ms = one.received_ms
             before = run.parts_used
             events = run.parts[before - 1].count if before else 0
-            taken = zq_take(run, &sent)
+            taken = zq_take(reader, &sent)
             if taken == ZQ_NO_MEMORY:
                 return -1
             one.taken = taken == ZQ_TAKEN
@@ -218,19 +222,20 @@ cdef class Lane:
     cdef tuple login_keys
     cdef Cut open
     cdef list cuts, idle
-    cdef Py_ssize_t most
+    cdef Py_ssize_t most, inflated
     cdef readonly int count
     cdef readonly Py_ssize_t size
     cdef public Py_ssize_t others
 
     def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip, Py_ssize_t most, began not None,
-                  tuple login_keys=()):
+                  tuple login_keys=(), Py_ssize_t inflated=0):
+        self.inflated = max(inflated, 0)
         self.limits, self.offset_ms, self.keep_ip = limits, offset_ms, keep_ip
         self.login_keys = login_keys
         self.most, self.began = most, began
         self.cuts, self.idle = [], []
 
-    cdef bint add(self, const zp_request *r, connection):
+    cdef bint add(self, const zp_request *r, connection, bint packed):
         cdef size_t more = r.query.n + r.body.n
         cdef Py_ssize_t size = <Py_ssize_t>more + OWN, held = self.size + self.others
         cdef Cut cut = self.open
@@ -244,7 +249,7 @@ cdef class Lane:
         if not cut.grow(more):
             return False
         cut.connections.append(connection)
-        cut.add(r, _now_ns(CLOCK_REALTIME) // 1_000_000)
+        cut.add(r, _now_ns(CLOCK_REALTIME) // 1_000_000, packed)
         self.count += 1
         self.size += size
         if not self.calling:
@@ -273,54 +278,54 @@ cdef class Lane:
         if self.idle:
             run = self.idle.pop()
         else:
-            run = _Run(self.limits, self.offset_ms, self.keep_ip, self.login_keys)
-        cdef uint8_t *work = <uint8_t *>malloc(cut.work + 1)
+            run = _Run(self.limits, self.offset_ms, self.keep_ip, self.login_keys, self.inflated)
+        cdef zs_run *made = &run.own.run
         cdef zs_part *part
         cdef size_t i
         cdef int failed
         cdef list parts = []
-        if work == NULL:
-            raise MemoryError("no memory to read requests")
         try:
             with nogil:
-                failed = cut.read(run.own, work)
+                failed = cut.read(run.own)
             if failed:
                 raise MemoryError("no memory to read requests")
-            for i in range(run.own.parts_used):
-                part = &run.own.parts[i]
+            for i in range(made.parts_used):
+                part = &made.parts[i]
                 data = PyBytes_FromStringAndSize(
-                    <const char *>run.own.out.start + part.start, <Py_ssize_t>(part.end - part.start)
+                    <const char *>made.out.start + part.start, <Py_ssize_t>(part.end - part.start)
                 )
                 parts.append((part.count, part.items, data))
             return parts
         finally:
-            free(work)
             zq_renew(run.own, KEPT_BYTES)
             self.idle.append(run)
 
 
 @cython.final
 cdef class _Run:
-    cdef zs_run *own
+    cdef zq_reader *own
 
-    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip, tuple login_keys):
-        self.own = <zs_run *>calloc(1, sizeof(zs_run))
+    def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip, tuple login_keys,
+                  Py_ssize_t inflated):
+        self.own = <zq_reader *>calloc(1, sizeof(zq_reader))
         if self.own == NULL:
             raise MemoryError("no memory to read requests")
-        self.own.offset_ms = offset_ms
-        self.own.max_events = limits.batch_events
-        self.own.max_items = limits.batch_items - 1
-        self.own.max_bytes = limits.batch_bytes - 64
-        self.own.list_values = limits.list_values
-        self.own.keep_ip = keep_ip
+        cdef zs_run *run = &self.own.run
+        self.own.inflated = <size_t>inflated
+        run.offset_ms = offset_ms
+        run.max_events = limits.batch_events
+        run.max_items = limits.batch_items - 1
+        run.max_bytes = limits.batch_bytes - 64
+        run.list_values = limits.list_values
+        run.keep_ip = keep_ip
         for key in login_keys:
             raw = (<str?>key).encode()
-            if zs_add_login(self.own, <const uint8_t *>PyBytes_AS_STRING(raw), <size_t>len(raw)):
+            if zs_add_login(run, <const uint8_t *>PyBytes_AS_STRING(raw), <size_t>len(raw)):
                 raise ValueError("login keys are at most 4, of 1 to 100 bytes")
 
     def __dealloc__(self):
         if self.own != NULL:
-            zs_free(self.own)
+            zq_free(self.own)
             free(self.own)
 
 
@@ -362,11 +367,12 @@ cdef class Door:
             return False
         sent.query, sent.query_n = r.query.p, r.query.n
         sent.body, sent.body_n = r.body.p, r.body.n
-        if not zq_usual(&sent):
+        cdef int usual = zq_usual(&sent)
+        if not usual:
             return False
         if _now_ns(CLOCK_MONOTONIC) > self.until:
             return False
         found = PyDict_GetItem(self.lanes, PyBytes_FromStringAndSize(<const char *>token.p, token.n))
         if found == NULL:
             return False
-        return (<Lane>found).add(&r, connection)
+        return (<Lane>found).add(&r, connection, usual == ZQ_GZIP)

@@ -50,8 +50,9 @@ def transcode(
 class Quick:
     """Reads one request at a time without an object in between, when it is sure of it.
 
-    ``limits``, ``offset_ms``, ``keep_ip``, ``login_keys``: as of :func:`transcode`. Thread-safe:
-    while it reads, it answers other threads None.
+    ``limits``, ``offset_ms``, ``keep_ip``, ``login_keys``: as of :func:`transcode`; ``inflated``:
+    bytes that what came compressed may have. Thread-safe: while it reads, it answers other threads
+    None.
     """
 
     def __new__(
@@ -60,6 +61,7 @@ class Quick:
         offset_ms: int,
         keep_ip: bool = False,
         login_keys: tuple[str, ...] = (),
+        inflated: int = 0,
     ) -> Quick: ...
     def events(
         self, query: bytes, body: bytes, received_ms: int

@@ -6,7 +6,7 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 
 
 cdef extern from "form.h" nogil:
@@ -62,11 +62,13 @@ cdef extern from "quick.h" nogil:
         const uint8_t *body
         size_t query_n
         size_t body_n
-        uint8_t *work
         int64_t received_ms
-    size_t ZQ_ROOM(size_t query_n, size_t body_n)
-    int zq_take(zs_run *r, const zq_sent *s)
-    void zq_renew(zs_run *r, size_t most)
+    ctypedef struct zq_reader:
+        zs_run run
+        size_t inflated
+    int zq_take(zq_reader *r, const zq_sent *s)
+    void zq_renew(zq_reader *r, size_t most)
+    void zq_free(zq_reader *r)
     enum:
         ZQ_NO_MEMORY
         ZQ_UNSURE
@@ -188,43 +190,40 @@ def transcode(bytes document not None, int64_t received_ms, int64_t offset_ms, l
 
 @cython.final
 cdef class Quick:
-    cdef zs_run *run
+    cdef zq_reader *own
 
     def __cinit__(self, limits not None, int64_t offset_ms, bint keep_ip=False,
-                  tuple login_keys=()):
-        self.run = <zs_run *>calloc(1, sizeof(zs_run))
-        if self.run == NULL:
+                  tuple login_keys=(), Py_ssize_t inflated=0):
+        self.own = <zq_reader *>calloc(1, sizeof(zq_reader))
+        if self.own == NULL:
             raise MemoryError("no memory to read records")
-        _limit(self.run, limits, offset_ms, keep_ip, login_keys)
+        self.own.inflated = <size_t>max(inflated, 0)
+        _limit(&self.own.run, limits, offset_ms, keep_ip, login_keys)
 
     def __dealloc__(self):
-        if self.run != NULL:
-            zs_free(self.run)
-            free(self.run)
+        if self.own != NULL:
+            zq_free(self.own)
+            free(self.own)
 
     def events(self, bytes query not None, bytes body not None, int64_t received_ms):
-        cdef zs_run *run = self.run
+        cdef zq_reader *own = self.own
         cdef zq_sent sent
         cdef int taken
-        self.run = NULL  # a thread that comes meanwhile is told to go the other way
-        if run == NULL:
+        self.own = NULL  # a thread that comes meanwhile is told to go the other way
+        if own == NULL:
             return None
         sent.query, sent.query_n = <const uint8_t *>PyBytes_AS_STRING(query), <size_t>len(query)
         sent.body, sent.body_n = <const uint8_t *>PyBytes_AS_STRING(body), <size_t>len(body)
         sent.received_ms = received_ms
         try:
-            sent.work = <uint8_t *>malloc(ZQ_ROOM(sent.query_n, sent.body_n))
-            if sent.work == NULL:
-                raise MemoryError("no memory to read records")
             if sent.query_n + sent.body_n < FEW_BYTES:
-                taken = zq_take(run, &sent)
+                taken = zq_take(own, &sent)
             else:
                 with nogil:
-                    taken = zq_take(run, &sent)
+                    taken = zq_take(own, &sent)
             if taken == ZQ_NO_MEMORY:
                 raise MemoryError("no memory to read records")
-            return None if taken == ZQ_UNSURE else _parts(run)
+            return None if taken == ZQ_UNSURE else _parts(&own.run)
         finally:
-            free(sent.work)
-            zq_renew(run, KEPT_BYTES)
-            self.run = run
+            zq_renew(own, KEPT_BYTES)
+            self.own = own

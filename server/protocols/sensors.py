@@ -22,7 +22,7 @@ import msgspec
 from zuji.engine.batch import Rejected
 from zuji.engine.errors import Overloaded, ZujiError
 from zuji.engine.limits import DEFAULT_LIMITS
-from zuji.server.collector.body import GZIP_MARK, inflated
+from zuji.server.collector.body import GZIP_MARK, inflated, most_inflated
 from zuji.server.collector.message import TEXT, Answer, Events, Taken, json_answer, problem
 from zuji.server.errors import BadBody, Forbidden, Unauthorized
 from zuji.server.plan.judging import Judged
@@ -175,15 +175,20 @@ def _check_crc(request: Request, body: bytes, sent: bytes) -> None:
 
 
 @lru_cache(4)
-def _quick(zone: str, keep_ip: bool, logins: str) -> Quick:
-    return Quick(DEFAULT_LIMITS, zone_ms(zone), keep_ip, login_keys(logins))
+def _quick(zone: str, keep_ip: bool, logins: str, inflated: int) -> Quick:
+    return Quick(DEFAULT_LIMITS, zone_ms(zone), keep_ip, login_keys(logins), inflated)
 
 
 def _convert(request: Request, body: bytes, settings: Settings) -> Taken:
     if request.path != "/debug" and field(
         request.query, b"token"
     ):  # else the body may name the key
-        quick = _quick(settings.sensors_zone, settings.store_ip, settings.sensors_login_keys)
+        quick = _quick(
+            settings.sensors_zone,
+            settings.store_ip,
+            settings.sensors_login_keys,
+            most_inflated(settings),
+        )
         parts = quick.events(request.query, body, request.received_ms)
         if parts is not None:
             return Taken(events=[Events(*part) for part in parts])
@@ -315,7 +320,8 @@ def _configured(request: Request) -> Answer:
 def _lane(settings: Settings, most: int, began: Callable[[], object]) -> Lane:
     zone = zone_ms(settings.sensors_zone)
     keys = login_keys(settings.sensors_login_keys)
-    return Lane(DEFAULT_LIMITS, zone, settings.store_ip, most, began, keys)
+    inflated = most_inflated(settings)
+    return Lane(DEFAULT_LIMITS, zone, settings.store_ip, most, began, keys, inflated)
 
 
 _BOTH = ("GET", "POST")

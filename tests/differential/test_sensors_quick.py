@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from zuji.engine.limits import DEFAULT_LIMITS
+from zuji.server.collector.body import SMALL
 from zuji.server.collector.message import Request
 from zuji.server.protocols._sensors import Quick, hash_code
 from zuji.server.protocols.sensors import slowly
@@ -34,19 +35,31 @@ RECORD = {
 }
 TWO = [RECORD, {**RECORD, "event": 'esc\\"aped', "properties": {"n": 1, "ko": "한국"}}]
 WRONG = {"type": "track", "event": "no one", "time": NOW}
+GZIP = gzip.compress(json.dumps(RECORD).encode())
+ODD_GZIP = [
+    *(GZIP + GZIP, GZIP + b"\0", GZIP + b"x", GZIP[:-1], GZIP[:12], GZIP[:2], gzip.compress(b"")),
+    *(GZIP[:-4] + b"\0\0\0\0", GZIP[:-8] + b"abcd" + GZIP[-4:], GZIP[:20] + b"\xff" + GZIP[21:]),
+    GZIP[:-4] + (len(json.dumps(RECORD)) + 1).to_bytes(4, "little"),
+    GZIP[:-4] + (0xFFFF_FFFF).to_bytes(4, "little"),
+]
+"""gzip that ends early, late, or with another sum or size than it says; or has several members."""
 
 
-def reader():
-    return Quick(DEFAULT_LIMITS, ZONE, False)
+def reader(inflated=SMALL):
+    return Quick(DEFAULT_LIMITS, ZONE, False, (), inflated)
+
+
+def text_of(value):
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def packed(value, *, zipped=False):
-    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = text_of(value)
     return base64.b64encode(gzip.compress(text) if zipped else text)
 
 
-def form(value, *, name="data", safe="", crc=None, rest=b""):
-    data = packed(value)
+def form(value, *, name="data", safe="", crc=None, rest=b"", zipped=False):
+    data = packed(value, zipped=zipped)
     parts = [name.encode() + b"=" + quote(data, safe=safe).encode()]
     if crc == "crc":
         parts.append(b"crc=%d" % hash_code(data))
@@ -73,12 +86,15 @@ def check(quick, query, body=b""):
 @pytest.mark.parametrize("value", [RECORD, TWO, [], [RECORD] * 3000])
 @pytest.mark.parametrize("crc", [None, "crc", "ext"])
 @pytest.mark.parametrize("safe", ["", "/+="])
-def test_what_sdks_send_is_taken_at_once(value, crc, safe):
+@pytest.mark.parametrize("zipped", [False, True])
+def test_what_sdks_send_is_taken_at_once(value, crc, safe, zipped):
+    if zipped:
+        value = value[:200] if isinstance(value, list) else value
     quick = reader()
-    asked = form(value, crc=crc, safe=safe, rest=b"&gzip=0")
+    asked = form(value, crc=crc, safe=safe, rest=b"&gzip=%d" % zipped, zipped=zipped)
     assert check(quick, asked) is not None
     assert check(quick, b"token=t", asked) is not None
-    assert check(quick, form(value, name="data_list", crc=crc)) is not None
+    assert check(quick, form(value, name="data_list", crc=crc, zipped=zipped)) is not None
     assert check(quick, b"token=t&data=e30", asked) is not None  # the body's field counts
 
 
@@ -98,7 +114,10 @@ def test_what_sdks_send_is_taken_at_once(value, crc, safe):
         form([RECORD, WRONG, RECORD]),
         form([*[RECORD] * 2500, WRONG]),
         form({**RECORD, "type": "item_set"}),
-        b"data=" + packed(RECORD, zipped=True),
+        form([RECORD] * 3000, zipped=True),
+        form([RECORD, WRONG], zipped=True),
+        form({"ekey": 1, "pkv": 2, **RECORD}, zipped=True),
+        *(b"data=" + quote(base64.b64encode(odd), safe="").encode() for odd in ODD_GZIP),
         b"data_list=" + json.dumps([RECORD]).encode(),
         form(RECORD)[:60],
         b"data=%00%01%02%03%04",
@@ -131,7 +150,7 @@ RECORDS = st.one_of(
 )
 DATA = st.one_of(
     st.builds(packed, st.one_of(RECORDS, st.lists(RECORDS, max_size=4))),
-    st.builds(packed, RECORDS, zipped=st.just(True)),
+    st.builds(packed, st.one_of(RECORDS, st.lists(RECORDS, max_size=4)), zipped=st.just(True)),
     st.binary(max_size=30),
 )
 VALUES = st.one_of(
@@ -162,3 +181,19 @@ def test_a_changed_byte_is_read_the_same(value, at, byte):
     asked = bytearray(form(value, crc="ext"))
     asked[at % len(asked)] = byte
     check(reader(), bytes(asked))
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.sampled_from([RECORD, TWO, []]), st.integers(0, 2000), st.integers(0, 255))
+def test_a_changed_byte_of_what_is_compressed_is_read_the_same(value, at, byte):
+    zipped = bytearray(gzip.compress(text_of(value)))
+    zipped[at % len(zipped)] = byte
+    check(reader(), b"data=" + quote(base64.b64encode(zipped), safe="").encode())
+
+
+def test_what_inflates_to_more_than_is_usual_is_left_alone():
+    size = len(text_of(RECORD))
+    assert check(reader(size), form(RECORD, zipped=True)) is not None
+    assert check(reader(size - 1), form(RECORD, zipped=True)) is None
+    assert check(reader(0), form(RECORD, zipped=True)) is None
+    assert check(reader(0), form(RECORD)) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from base64 import b64encode
 from random import Random
 from typing import TYPE_CHECKING
@@ -108,6 +109,8 @@ def plain() -> Iterator[bytes]:
         pixel = b"data=%b&ext=crc%%3D%d&token=t" % (text, code)
         yield b"\0" + form
         yield b"\2" + pixel
+        zipped = quote_from_bytes(b64encode(gzip.compress(record, mtime=0))).encode()
+        yield b"\0gzip=1&data_list=" + zipped
         get = b"GET /sa.gif?%b HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n" % pixel
         post = b"POST /sa?token=t HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
         yield b"\1" + get

@@ -173,16 +173,19 @@ SDKS = {
     "a cookie": get(record(5), head=b"Cookie: a=b\r\nUser-Agent: x\r\n"),
     "profile": get({**record(6), "type": "profile_set"}),
     "no records": post([]),
+    "gzip": post([record(10)], zipped=True),
+    "gzip in a target": get(record(28), zipped=True),
 }
 APART = {  # known when they are read
     "an item": get({**record(12), "type": "item_set", "item_id": "1", "item_type": "x"}),
     "a record that is none": post([record(13), {"type": "no"}, record(14)]),
     "wrong crc": get(record(15)).replace(b"crc%3D", b"crc%3D1"),
     "encrypted": get(record(21), rest=b"&gzip=9"),
+    "no gzip after all": post([record(29)], zipped=True).replace(b"H4sI", b"H4sJ"),
+    "a bomb": post([record(30, pad="x" * 200_000)], zipped=True),
 }
 ODD = {  # known at the door
     "another token": get(record(7), token=b"other"),
-    "gzip": post([record(10)], zipped=True),
     "another origin": get(record(11), head=b"Origin: http://a\r\n"),
     "cut": get(record(16), rest=b"&data_list=e"),
     "no token": get(record(17), token=b""),

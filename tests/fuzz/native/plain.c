@@ -11,10 +11,10 @@
 #include "decoded.h"
 
 #define MOST 16
+#define INFLATED (1u << 16)
 
 static const zp_limits limits = {1024, 32, 2048, 1 << 16};
-static zs_run *run;
-static uint8_t *works[MOST];
+static zq_reader *reader;
 static size_t taken;
 
 static void lies_in(zp_text text, const uint8_t *from, const uint8_t *to) {
@@ -22,14 +22,13 @@ static void lies_in(zp_text text, const uint8_t *from, const uint8_t *to) {
 }
 
 static void take(zp_text query, zp_text body) {
-    zq_sent sent = {query.p, body.p, query.n, body.n, NULL, 1790827200000};
+    zq_sent sent = {query.p, body.p, query.n, body.n, 1790827200000};
+    zs_run *const run = &reader->run;
     if (taken == MOST) return;
     const size_t parts = run->parts_used, used = run->out.used;
     zq_usual(&sent);
-    sent.work = works[taken] = malloc(ZQ_ROOM(query.n, body.n));
-    CHECK(sent.work);
     taken++;
-    const int done = zq_take(run, &sent);
+    const int done = zq_take(reader, &sent);
     CHECK(done == ZQ_TAKEN || done == ZQ_UNSURE);
     if (done == ZQ_UNSURE) CHECK(run->parts_used == parts && run->out.used == used);
 }
@@ -53,9 +52,10 @@ static void connection(const uint8_t *data, size_t n) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     if (n < 2) return 0;
     next_input();
-    if (!run) CHECK(run = calloc(1, sizeof *run));
-    limits_of(run);
-    run->keep_ip = data[0] >> 1 & 1;
+    if (!reader) CHECK(reader = calloc(1, sizeof *reader));
+    reader->inflated = INFLATED;
+    limits_of(&reader->run);
+    reader->run.keep_ip = data[0] >> 1 & 1;
     uint8_t *exact = malloc(n - 1);
     CHECK(exact);
     memcpy(exact, data + 1, n - 1);
@@ -64,9 +64,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
         take((zp_text){exact, n - 1}, (zp_text){NULL, 0});
         take((zp_text){NULL, 0}, (zp_text){exact, n - 1});
     }
-    decode_all(run);
+    decode_all(&reader->run);
     free(exact);
-    while (taken) free(works[--taken]);
-    zq_renew(run, 4 << 20);
+    taken = 0;
+    zq_renew(reader, 4 << 20);
     return 0;
 }
