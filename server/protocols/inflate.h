@@ -51,8 +51,9 @@ __attribute__((constructor)) static void zi_find(void) {
 
 /* What a gzip body of one member says of its size, modulo 2³²; nobody has checked that. */
 static uint32_t zi_size(const uint8_t *p, size_t n) {
+    if (n < ZI_LEAST) return 0;
     p += n - 4;
-    return n < ZI_LEAST ? 0 : (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
 /* A whole gzip body of one member into `size` bytes: whether that, its checksum and its end fit. */

@@ -37,7 +37,7 @@ TWO = [RECORD, {**RECORD, "event": 'esc\\"aped', "properties": {"n": 1, "ko": "í
 WRONG = {"type": "track", "event": "no one", "time": NOW}
 GZIP = gzip.compress(json.dumps(RECORD).encode())
 ODD_GZIP = [
-    *(GZIP + GZIP, GZIP + b"\0", GZIP + b"x", GZIP[:-1], GZIP[:12], GZIP[:2], gzip.compress(b"")),
+    *(GZIP + GZIP, GZIP + b"\0", GZIP + b"x", GZIP[:-1], GZIP[:12], GZIP[:3], gzip.compress(b"")),
     *(GZIP[:-4] + b"\0\0\0\0", GZIP[:-8] + b"abcd" + GZIP[-4:], GZIP[:20] + b"\xff" + GZIP[21:]),
     GZIP[:-4] + (len(json.dumps(RECORD)) + 1).to_bytes(4, "little"),
     GZIP[:-4] + (0xFFFF_FFFF).to_bytes(4, "little"),
