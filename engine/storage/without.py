@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zuji.engine.distinct import unique
 from zuji.engine.storage._pivot import gather_lists
+from zuji.engine.storage._rows import days_of
 from zuji.engine.storage._without import drop_ranges
 from zuji.engine.storage.build import Packed
 from zuji.engine.storage.cache import serials
@@ -350,28 +352,24 @@ class _Lost:
         if len(self.unknown):
             rows, pairs = self.known[0].copy(), [np.empty(0, np.int64)]
             for run in runs:
-                day, pair = _days_of(run, edges, self.unknown)
-                rows += np.bincount(day, minlength=days)
+                counts, pair = _days_of(run, edges, self.unknown)
+                rows += counts
                 pairs.append(pair)
-            both = pairs[-1]
-            if len(pairs) > 2:  # sorted, as np.unique hashes, which takes several times as long
-                both = np.sort(np.concatenate(pairs))
-                both = both[np.flatnonzero(np.diff(both, prepend=-1))]
-            users = self.known[1] + np.bincount(both % days, minlength=days)
+            both = pairs[-1] if len(pairs) < 3 else unique(np.concatenate(pairs))
+            users = self.known[1] + np.bincount(both >> 32, minlength=days)
             self.known, self.unknown = (rows, users), self.unknown[:0]
         return self.known
 
 
 def _days_of(run: Run, edges: I64, gone: U32) -> tuple[I64, I64]:
-    """Day of each row of some users, and ``user * days + day`` of each user's days, ascending."""
+    """Rows of some users on each day, and ``day << 32 | user`` of each user's days, ascending."""
     users, offsets = shared(run).users()
     at = places_of(users, gone)
     starts, ends = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
-    rows = rows_in((starts, ends))
-    times = shared(run).times()[rows].astype(np.int64) + run.base_ms
-    day: I64 = np.searchsorted(edges, times, side="right") - 1
-    pairs = np.repeat(users[at].astype(np.int64) * (len(edges) - 1), ends - starts) + day
-    return day, pairs[np.flatnonzero(np.diff(pairs, prepend=-1))]
+    times = shared(run).times()[rows_in((starts, ends))]
+    rows, cuts, people, _ = days_of(np.repeat(users[at], ends - starts), times, edges - run.base_ms)
+    day = np.repeat(np.arange(len(edges) - 1, dtype=np.int64), np.diff(cuts))
+    return rows, day << 32 | people.astype(np.int64)
 
 
 def places_of(users: U32, some: U32) -> I64:
