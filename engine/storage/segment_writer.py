@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -47,7 +47,6 @@ from zuji.engine.types import PROFILE_EVENTS, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Executor
 
     from zuji.engine.storage.blocks import PropBlocks, RowBlocks
     from zuji.engine.storage.build import Packed
@@ -66,6 +65,13 @@ FEW_RECEIVED = 4_096
 WRITER = "zuji 0.1"
 
 
+class Pace(Protocol):
+    """How many calls are made beside each other."""
+
+    def map(self, make: Callable[[Any], Any], of: Sequence[Any], /) -> list[Any]:
+        """What is made of each, in their order."""
+
+
 def write_frame(
     files: Files,
     directory: str,
@@ -73,7 +79,7 @@ def write_frame(
     *,
     tz: str,
     new_file: Callable[[], tuple[int, str]],
-    pool: Executor | None = None,
+    pace: Pace | None = None,
 ) -> list[SegmentMeta]:
     """Writes a frame (or a memtable's rows) as one segment a shard and partition.
 
@@ -81,7 +87,7 @@ def write_frame(
         directory: of the project; the names that ``new_file`` gives are relative to it.
         tz: the project's time zone: it sets partitions and days.
         new_file: a fresh (id, name); called in the calling thread only. The id is the rank.
-        pool: writes segments beside each other when given.
+        pace: writes segments beside each other when given.
 
     Returns:
         What the manifest needs. Files are synced and renamed; their directory is not yet synced.
@@ -105,7 +111,7 @@ def write_frame(
             rank=ident,
         )
 
-    return list(map(write, pieces)) if pool is None else list(pool.map(write, pieces))
+    return list(map(write, pieces)) if pace is None else pace.map(write, pieces)
 
 
 def write_segment(

@@ -21,10 +21,10 @@ from zuji.engine.storage import names
 from zuji.engine.storage.manifest import Edit
 from zuji.engine.storage.segment import Segment
 from zuji.engine.storage.segment_writer import write_frame
+from zuji.engine.writer.pace import Loud, Quiet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from concurrent.futures import Executor
 
     from zuji.engine.index.erased import Ordinals
     from zuji.engine.index.link_store import Changed
@@ -157,9 +157,9 @@ class Flusher:
         written: list[str] = []
         committing = False
         try:
-            pool = state.quiet_pool if quietly else state.pool
+            pace = Quiet(state) if quietly else Loud(state)
             frame = grown.mem.frame() if grown.mem.rows else None
-            metas = [] if frame is None else self.write_segments(frame, written, pool=pool)
+            metas = [] if frame is None else self.write_segments(frame, written, pace=pace)
             before = state.manifest.state.extra.get("items", [])
             extra = self.write_extras(grown, written)
             if erasing is not None:
@@ -202,7 +202,7 @@ class Flusher:
         frame: Sliced,
         written: list[str],
         numbers: Iterator[int] | None = None,
-        pool: Executor | None = None,
+        pace: Loud | None = None,
     ) -> list[SegmentMeta]:
         """Writes a frame as one segment a shard and partition; all synced, none named yet."""
         state = self._state
@@ -217,7 +217,7 @@ class Flusher:
             frame,
             tz=state.tz,
             new_file=new_file,
-            pool=pool or state.pool,
+            pace=pace or Loud(state),
         )
 
     def write_extras(self, grown: Growing, written: list[str]) -> dict[str, Any]:

@@ -48,10 +48,6 @@ if TYPE_CHECKING:
 _BATCH = struct.Struct("<q")
 """received time in ms UTC, then the batch as it came (msgpack or JSON)."""
 MAX_FROZEN = 2
-MAX_LOGGED = 2
-"""Bytes of batches, in memtables, after which a memtable is set aside even if it is small: batches
-of repeats leave no rows, but the log and the keys of their ids grow.
-"""
 TABLE_BYTES = 64 << 20
 """String tables of a decoder larger than this are thrown away: ids and texts that are rare fill
 them.
@@ -203,12 +199,7 @@ class Intake:
             state.last_error = StorageFailed(f"a batch could not be applied ({problem!r})")
             state.closing = True
             raise
-        full = (
-            grown.mem.rows >= state.config.memtable_rows
-            or grown.mem.nbytes + grown.kept_bytes >= state.config.memtable_bytes
-            or grown.logged >= MAX_LOGGED * state.config.memtable_bytes  # all repeats
-        )
-        if full and self._flusher.freeze_if_possible():
+        if state.full() >= 1 and self._flusher.freeze_if_possible():
             self._frozen = True
 
     def _acknowledge(self, seq: int) -> None:

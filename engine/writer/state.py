@@ -57,6 +57,12 @@ KIND_SAID = 4
 KINDS = (KIND_BATCH, KIND_REFUSED, KIND_REPLAYED, KIND_SAID)
 
 
+MAX_LOGGED = 2
+"""Bytes of batches, in memtables, after which a memtable is set aside even if it is small: batches
+of repeats leave no rows, but the log and the keys of their ids grow.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class AppendResult:
     """What became of appended events. ``rejected`` are in the quarantine with their reasons.
@@ -169,7 +175,7 @@ class State:
         self.maintenance = threading.Lock()
         self.pool = ThreadPoolExecutor(config.threads, thread_name_prefix="zuji-write")
         self.quiet_pool = ThreadPoolExecutor(
-            max(1, config.threads // 2), thread_name_prefix="zuji-flush", initializer=give_way
+            config.threads, thread_name_prefix="zuji-flush", initializer=give_way
         )
 
     def path(self, *parts: str) -> str:
@@ -182,6 +188,18 @@ class State:
         like = self.active.mem if self.active is not None else None
         mem = Memtable(self.catalog, strings, self.tz, self.shards, like)
         return Growing(strings, mem, generation=self.dedup.generation)
+
+    def full(self) -> float:
+        """How full the memtable that grows is: 1 when it is set aside. Without the lock it may be
+        somewhat old.
+        """
+        grown, config = self.active, self.config
+        held = grown.mem.nbytes + grown.kept_bytes
+        return max(
+            grown.mem.rows / config.memtable_rows,
+            held / config.memtable_bytes,
+            grown.logged / (MAX_LOGGED * config.memtable_bytes),  # all repeats
+        )
 
     def oldest_generation(self, without: Growing) -> int:
         """Generation of dedup keys in which the WAL was begun that is left once ``without`` is
