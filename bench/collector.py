@@ -4,7 +4,8 @@ Each load (:mod:`bench.collector_loads`) is sent twice: as fast as wrk can (`apt
 which gives requests a CPU-second of the server (its own user and system time, the client's apart),
 and, when the server has done what that left it to do, at 70 % of that rate by
 :mod:`bench.open_loop`, which gives latencies from the moment at which a request should have been
-sent. Beside it the same requests go to two servers that store nothing:
+sent. How long the disk takes to sync meanwhile is told beside them (:mod:`bench.disk`): an answer
+waits for a sync of the log. Beside it the same requests go to two servers that store nothing:
 uvicorn with a Starlette endpoint (a framework), and httptools on uvloop that only finds the end of
 a request (the floor). After each run the events stored are held against the answers.
 """
@@ -28,6 +29,7 @@ from bench import open_loop
 from bench import report as reports
 from bench.collector_loads import EVENTS, make
 from bench.contest import say
+from bench.disk import syncing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from bench.collector_loads import Asked
 
 QUIET_S = 0.4
+SYNCS_MS = (5, 20, 50)
+"""Syncs of the disk beside a steady run that took longer are told: no answer is faster than one."""
 SHARE = 0.7
 """Part of the highest rate at which latencies are measured."""
 LUA = """
@@ -211,7 +215,12 @@ def _ms(text: str, percentile: int) -> float:
 def _steady(server: Server, folder: Path, rate: float, args: argparse.Namespace) -> dict[str, Any]:
     """Requests at a constant rate."""
     client, requests = open_loop.compiled(folder.parent), sorted(folder.glob("*.raw"))
-    return open_loop.run(client, requests, server.address, rate, args.seconds, args.connections)
+    with syncing(folder.parent) as taken:
+        found = open_loop.run(
+            client, requests, server.address, rate, args.seconds, args.connections
+        )
+    found["syncs_over_ms"] = {str(most): sum(one > most for one in taken) for most in SYNCS_MS}
+    return {**found, "sync_most_ms": max(taken, default=0.0)}
 
 
 def settled(server: Server) -> None:
@@ -250,8 +259,9 @@ def _measured(server: Server, load: str, folder: Path, count: int, args: Any) ->
 def _markdown(report: dict[str, Any]) -> str:
     lines = [
         "| load | server | requests/s | requests / CPU-s | events / CPU-s "
-        "| at 70 %: p50 | p90 | p99 | p99.9 ms | the client's own p99 | refused |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| at 70 %: p50 | p90 | p99 | p99.9 ms | the client's own p99 | slowest sync beside "
+        "| refused |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for run in report["runs"]:
         fast, slow = run["fastest"], run["steady"]
@@ -259,7 +269,7 @@ def _markdown(report: dict[str, Any]) -> str:
             f"| {run['load']} | {run['server']} | {fast['rate']:,.0f} "
             f"| {fast['requests_per_cpu_s']:,.0f} | {fast['events_per_cpu_s']:,.0f} "
             f"| {slow['p50_ms']:.1f} | {slow['p90_ms']:.1f} | {slow['p99_ms']:.1f} "
-            f"| {slow['p99.9_ms']:.1f} | {slow['own_p99_ms']:.1f} "
+            f"| {slow['p99.9_ms']:.1f} | {slow['own_p99_ms']:.1f} | {slow['sync_most_ms']:.0f} "
             f"| {fast['bad'] + slow['bad'] + slow['unanswered']:,} |"
         )
     return "\n".join(lines) + "\n"

@@ -116,6 +116,10 @@ describe('numbers', () => {
     expect(percent(0.12345)).toBe('12.35%')
     expect(duration(2 * 86_400_000 + 3 * 3_600_000)).toBe('2 天 3 小时')
     expect(duration(999)).toBe('999 毫秒')
+    expect(duration(2 * 3_600_000 - 100)).toBe('2 小时') // not 1 小时 60 分
+    expect(duration(86_400_000 - 10)).toBe('1 天') // not 23 小时 60 分
+    expect(duration(-(86_400_000 - 10))).toBe('−1 天')
+    expect(duration(59_980)).toBe('1 分')
     expect(bucketLabel('2026-10-01T13:00+08:00', 'hour')).toBe('10-01 13:00')
     expect(bucketLabel('2026-10-01', 'quarter')).toBe('2026 Q4')
     await setLanguage('en')

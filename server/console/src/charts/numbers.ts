@@ -24,17 +24,22 @@ export function compact(value: number): string {
 export function percent(value: number, digits = 2): string {
   return format(`percent${digits}`, { style: 'percent', maximumFractionDigits: digits }).format(value)
 }
+const LONG: [string, number][] = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]]
+
 /** Milliseconds as the two greatest units: "2 天 3 小时". */
 export function duration(ms: number): string {
   const { t } = i18n.global
   const sign = ms < 0 ? '−' : ''
-  const rest = Math.abs(ms)
-  if (rest < 1000) return `${sign}${t('charts.ms', { n: plain(Math.round(rest)) })}`
-  const units: [string, number][] = [['d', 86_400_000], ['h', 3_600_000], ['m', 60_000], ['s', 1000]]
-  const k = units.findIndex(([, size]) => rest >= size)
-  const [unit, size] = units[k]!
+  const given = Math.abs(ms)
+  if (given < 1000) return `${sign}${t('charts.ms', { n: plain(Math.round(given)) })}`
+  const unitOfSize = (size: number) => LONG.findIndex(([, most]) => size >= most)
+  // Rounded first: 59 m 59.9 s are an hour, not 60 minutes.
+  const step = LONG[unitOfSize(given) + 1]?.[1] ?? 100
+  const rest = Math.round(given / step) * step
+  const k = unitOfSize(rest)
+  const [unit, size] = LONG[k]!
   const whole = Math.floor(rest / size)
-  const below = units[k + 1]
+  const below = LONG[k + 1]
   if (!below) return `${sign}${t(`charts.${unit}`, { n: rest % 1000 ? (rest / 1000).toFixed(1) : whole })}`
   const part = Math.round((rest - whole * size) / below[1])
   const first = t(`charts.${unit}`, { n: whole })
