@@ -32,7 +32,8 @@ from zuji.engine.storage.gathered import HOME, ORIGIN, STORED, Gathered, Picked
 from zuji.engine.storage.memory import MemorySource
 from zuji.engine.storage.partition import Partition, day_edges
 from zuji.engine.storage.segment import Segment, shared
-from zuji.engine.storage.without import Without, places_of, rows_in
+from zuji.engine.storage.sought import Sought, rows_in
+from zuji.engine.storage.without import Without
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -161,7 +162,7 @@ class Resolved:
             left = Fewer(segment, gone)
             if left.rows:
                 here.append(left)
-            for to, picked in self._picked(segment, gone).items():
+            for to, picked in self._picked(segment, Sought(gone)).items():
                 goes.setdefault(to, []).extend(picked)
         first = group[0]
         newest = {to: max(int(p.ordinal.max()) for p in picked) for to, picked in goes.items()}
@@ -215,13 +216,14 @@ class Resolved:
 
     def _more(self, source: Source, seen: _Seen, number: int, fresh: BitMap) -> _Seen:
         """As seen, but some more users are taken out. O(their rows)."""
-        gone = np.array(fresh.to_array(), np.uint32)
+        gone = Sought(np.array(fresh.to_array(), np.uint32))
         left = seen.left.also(gone) if isinstance(seen.left, Without) and seen.moved else None
         picked = {to: [*parts] for to, parts in seen.picked.items()}
         for to, parts in self._picked(source, gone).items():
             picked.setdefault(to, []).extend(parts)
         moved = seen.moved | fresh
-        return _Seen(seen.everybody, number, moved, left or Without(source, gone), picked)
+        left = left or Without(source, gone.users)
+        return _Seen(seen.everybody, number, moved, left, picked)
 
     def _seen_of(self, source: Source, everybody: BitMap, number: int) -> _Seen:
         """The source without its users whose rows have moved."""
@@ -230,7 +232,7 @@ class Resolved:
         if not moved:
             return _Seen(everybody, number, moved, source, {})
         gone = np.array(moved.to_array(), np.uint32)
-        picked = self._picked(source, gone)
+        picked = self._picked(source, Sought(gone))
         return _Seen(everybody, number, moved, Without(source, gone), picked)
 
     def _moved(self, source: Source) -> BitMap:
@@ -239,19 +241,18 @@ class Resolved:
         since = self._written.get(stored.meta.id, 0) if isinstance(stored, Segment) else 0
         return self._links.moved_since(source.shard, since)
 
-    def _picked(self, source: Source, gone: U32) -> dict[int, list[Picked]]:
+    def _picked(self, source: Source, gone: Sought) -> dict[int, list[Picked]]:
         """The rows of some users of a source by the shard that each belongs to."""
-        ids = _Ids(self._identity, self._lock, source.shard, gone)
+        ids = _Ids(self._identity, self._lock, source.shard, gone.users)
         found: dict[int, list[Picked]] = {}
         for run in source.runs.values():
             read = shared(run)
-            users, offsets = read.users()
-            at = places_of(users, gone)
+            at = gone.at(run)
             if not len(at):
                 continue
-            ranges = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
+            ranges = gone.ranges(run)
             rows = rows_in(ranges)
-            ordinal = np.repeat(users[at], ranges[1] - ranges[0])
+            ordinal = np.repeat(read.users()[0][at], ranges[1] - ranges[0])
             after = read.times()[rows]
             time = after.astype(np.int64) + run.base_ms
             codes = ids.of_rows(ordinal, read.column(ORIGIN), rows)

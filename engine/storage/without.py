@@ -22,6 +22,7 @@ from zuji.engine.storage.build import Packed
 from zuji.engine.storage.cache import serials
 from zuji.engine.storage.days import bitmap
 from zuji.engine.storage.segment import Segment, shared
+from zuji.engine.storage.sought import Ranges, Sought, places_of, rows_in
 from zuji.engine.storage.source import DayViews
 from zuji.engine.types import PROFILE_EVENTS, Column, Kind
 
@@ -36,11 +37,6 @@ if TYPE_CHECKING:
     from zuji.engine.storage.source import Run, Source, Zone
     from zuji.engine.types import I64, U16, U32
 
-FEW = 32
-"""Up to one in so many is sought one by one."""
-Ranges = tuple["I64", "I64"]
-"""First row and end of each range, ascending."""
-
 
 class Without:
     """Rows of ``base`` but those of the users ``ordinals`` uint32[], ascending. ``before``: the
@@ -52,7 +48,7 @@ class Without:
         base: Source,
         ordinals: U32,
         before: Without | None = None,
-        fresh: U32 | None = None,
+        fresh: Sought | None = None,
     ) -> None:
         self.base = base
         self.gone = ordinals
@@ -68,18 +64,18 @@ class Without:
         self.lost = _Lost(ordinals)
         kept = {name: WithoutRun(self, run, ordinals) for name, run in base.runs.items()}
         if before is None or fresh is None:
-            counted = {name: run.leave_out(ordinals) for name, run in kept.items()}
+            counted = {name: run.leave_out(Sought(ordinals)) for name, run in kept.items()}
         else:
             self.lost.take_over(before.lost, fresh)
             counted = {name: kept[name].take_over(run, fresh) for name, run in before.runs.items()}
         self.runs: Mapping[str, WithoutRun] = {n: run for n, run in counted.items() if run.rows}
         self.rows = sum(run.rows for run in self.runs.values())
 
-    def also(self, ordinals: U32) -> Without:
-        """The same without some more users, ascending, who are not gone yet."""
-        gone = np.zeros(int(max(ordinals[-1], self.gone[-1])) + 1, np.bool_)
-        gone[self.gone] = gone[ordinals] = True
-        return Without(self.base, np.flatnonzero(gone).astype(np.uint32), self, ordinals)
+    def also(self, fresh: Sought) -> Without:
+        """The same without some more users, who are not gone yet."""
+        gone = np.zeros(int(max(fresh.users[-1], self.gone[-1])) + 1, np.bool_)
+        gone[self.gone] = gone[fresh.users] = True
+        return Without(self.base, np.flatnonzero(gone).astype(np.uint32), self, fresh)
 
     def keep_in(self, cache: ColumnCache) -> None:
         """Lets queries keep what they decode. Idempotent."""
@@ -164,40 +160,27 @@ class WithoutRun(DayViews):
         self.received_at = base.received_at
         self._gone = gone
         self._index: Days | None = None
-        self._places: I64 | None = None
+        self._sought = Sought(gone)
         self._ranges: Ranges | None = None
 
-    def leave_out(self, users: U32) -> WithoutRun:
-        """Some users, ascending, are not counted."""
-        at, (starts, ends) = self._rows_of(users)
+    def leave_out(self, users: Sought) -> WithoutRun:
+        """Some users are not counted."""
+        starts, ends = users.ranges(self.base)
         self.rows -= int((ends - starts).sum())
-        self.user_count -= len(at)
+        self.user_count -= len(starts)
         return self
 
-    def take_over(self, before: WithoutRun, fresh: U32) -> WithoutRun:
+    def take_over(self, before: WithoutRun, fresh: Sought) -> WithoutRun:
         """What is known of the same run without all users who are gone but ``fresh``."""
         self.rows, self.user_count = before.rows, before.user_count
         self.lost.take_over(before.lost, fresh)
         return self.leave_out(fresh)
 
-    def _rows_of(self, some: U32) -> tuple[I64, Ranges]:
-        """Places of users in the run beneath, and their rows."""
-        users, offsets = shared(self.base).users()
-        at = places_of(users, some)
-        return at, (offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64))
-
-    @property
-    def _at(self) -> I64:
-        """Places of those who are gone in the run beneath, ascending."""
-        if self._places is None:
-            self._places, self._ranges = self._rows_of(self._gone)
-        return self._places
-
     @property
     def ranges(self) -> Ranges:
-        """Their rows there."""
+        """Rows of those who are gone in the run beneath."""
         if self._ranges is None:
-            self._places, self._ranges = self._rows_of(self._gone)
+            self._ranges = self._sought.ranges(self.base)
         return self._ranges
 
     def keep_in(self, cache: ColumnCache) -> None:
@@ -224,10 +207,11 @@ class WithoutRun(DayViews):
 
     def _users(self) -> tuple[U32, U32]:
         users, offsets = shared(self.base).users()
-        counts = drop_ranges(np.diff(offsets), self._at, self._at + 1)
+        at = self._sought.at(self.base)
+        counts = drop_ranges(np.diff(offsets), at, at + 1)
         left = np.zeros(len(counts) + 1, np.uint32)
         np.cumsum(counts, out=left[1:])
-        return drop_ranges(users, self._at, self._at + 1), left
+        return drop_ranges(users, at, at + 1), left
 
     def times(self) -> U32:
         """See :class:`Run`."""
@@ -335,21 +319,22 @@ class _Lost:
     """
 
     def __init__(self, users: U32) -> None:
-        self.unknown = users
+        self.unknown = Sought(users)
         self.known: tuple[I64, I64] | None = None
 
-    def take_over(self, before: _Lost, fresh: U32) -> None:
+    def take_over(self, before: _Lost, fresh: Sought) -> None:
         """What is known of all users but some."""
         if before.known is not None:
-            self.known = before.known
-            self.unknown = np.sort(np.append(before.unknown, fresh))
+            self.known, self.unknown = before.known, fresh
+            if len(before.unknown.users):
+                self.unknown = Sought(np.sort(np.append(before.unknown.users, fresh.users)))
 
     def of(self, runs: Sequence[Run], edges: I64) -> tuple[I64, I64]:
         """Both, int64[days], of runs beneath. O(rows of the users not known)."""
         days = len(edges) - 1
         if self.known is None:
             self.known = np.zeros(days, np.int64), np.zeros(days, np.int64)
-        if len(self.unknown):
+        if len(self.unknown.users):
             rows, pairs = self.known[0].copy(), [np.empty(0, np.int64)]
             for run in runs:
                 counts, pair = _days_of(run, edges, self.unknown)
@@ -357,52 +342,24 @@ class _Lost:
                 pairs.append(pair)
             both = pairs[-1] if len(pairs) < 3 else unique(np.concatenate(pairs))
             users = self.known[1] + np.bincount(both >> 32, minlength=days)
-            self.known, self.unknown = (rows, users), self.unknown[:0]
+            self.known, self.unknown = (rows, users), Sought(self.unknown.users[:0])
         return self.known
 
 
-def _days_of(run: Run, edges: I64, gone: U32) -> tuple[I64, I64]:
+def _days_of(run: Run, edges: I64, gone: Sought) -> tuple[I64, I64]:
     """Rows of some users on each day, and ``day << 32 | user`` of each user's days, ascending."""
-    users, offsets = shared(run).users()
-    at = places_of(users, gone)
-    starts, ends = offsets[at].astype(np.int64), offsets[at + 1].astype(np.int64)
+    starts, ends = gone.ranges(run)
+    owner = np.repeat(shared(run).users()[0][gone.at(run)], ends - starts)
     times = shared(run).times()[rows_in((starts, ends))]
-    rows, cuts, people, _ = days_of(np.repeat(users[at], ends - starts), times, edges - run.base_ms)
+    rows, cuts, people, _ = days_of(owner, times, edges - run.base_ms)
     day = np.repeat(np.arange(len(edges) - 1, dtype=np.int64), np.diff(cuts))
     return rows, day << 32 | people.astype(np.int64)
-
-
-def places_of(users: U32, some: U32) -> I64:
-    """Places in ``users`` of those who are among some others, both ascending. O(the shorter · log),
-    or O(ordinals) when that is less.
-    """
-    if not len(users) or not len(some):
-        return np.empty(0, np.int64)
-    if len(some) * FEW > len(users):
-        flags = np.zeros(int(users[-1]) + 1, np.bool_)
-        flags[some[: np.searchsorted(some, users[-1], side="right")]] = True
-        found: I64 = np.flatnonzero(flags[users])
-        return found
-    at = np.searchsorted(users, some)
-    at = at[at < len(users)]
-    there: I64 = at[users[at] == some[: len(at)]].astype(np.int64)
-    return there
 
 
 def _less(users: U32, gone: U32) -> U32:
     at = places_of(users, gone)
     left: U32 = drop_ranges(users, at, at + 1)
     return left
-
-
-def rows_in(ranges: Ranges) -> I64:
-    """Numbers of the rows in ranges, end to end. O(rows of the ranges)."""
-    starts, ends = ranges
-    counts = ends - starts
-    total = int(counts.sum())
-    before = np.cumsum(counts) - counts
-    rows: I64 = np.arange(total, dtype=np.int64) + np.repeat(starts - before, counts)
-    return rows
 
 
 def _packed(run: Run, ranges: Ranges, name: str) -> Packed | None:

@@ -18,6 +18,7 @@ from zuji.engine.storage._without import drop_ranges
 from zuji.engine.storage.cache import ColumnCache
 from zuji.engine.storage.fewer import Fewer
 from zuji.engine.storage.segment import Segment
+from zuji.engine.storage.sought import Sought
 from zuji.engine.storage.without import Without
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def test_some_more_users_are_taken_out_of_what_is_without_some(seed: int, folder
             assert source.index is not None
         left = [user for user in users if user not in gone]
         fresh = set(rng.sample(left, min(many, len(left) // 2)))
-        source, gone = source.also(_split(held, fresh)[1]), gone | fresh
+        source, gone = source.also(Sought(_split(held, fresh)[1])), gone | fresh
     check(source, _split(held, gone)[0], exact=False)
 
 
