@@ -41,7 +41,8 @@ export default defineConfig({
     chunkSizeWarningLimit: 900,
     rollupOptions: {
       input: { index: 'index.html', boot: 'src/boot.ts' },
-      output: { manualChunks: chunkOf },
+      // Small files cost a page more requests than bytes: 150 would be 97.
+      output: { manualChunks: chunkOf, experimentalMinChunkSize: 16_000 },
     },
   },
   server: { proxy },

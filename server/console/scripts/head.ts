@@ -25,8 +25,8 @@ const PAGES: Record<string, string[]> = {
   '/analysis/': ['/src/pages/analysis/AnalysisPage.vue', '/src/models/event/EventForm.vue', '/src/models/event/EventPictures.vue', '/src/charts/engine.ts'],
 }
 const LANGUAGES: Record<string, string[]> = {
-  zh: ['/src/i18n/zh/index.ts', 'element-plus/es/locale/lang/zh-cn'],
-  en: ['/src/i18n/en/index.ts', 'element-plus/es/locale/lang/en'],
+  zh: ['/src/i18n/zh/index.ts'],
+  en: ['/src/i18n/en/index.ts'],
 }
 
 export function head(): Plugin {

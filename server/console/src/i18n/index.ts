@@ -10,10 +10,6 @@ export const LANGUAGES: readonly Language[] = ['zh', 'en']
 
 const KEY = 'zuji.language'
 const bundles = { zh: () => import('./zh/index'), en: () => import('./en/index') }
-const elements = {
-  zh: () => import('element-plus/es/locale/lang/zh-cn'),
-  en: () => import('element-plus/es/locale/lang/en'),
-}
 
 export const i18n = createI18n({
   legacy: false,
@@ -37,10 +33,10 @@ export function locale(): string {
 }
 
 export async function setLanguage(chosen: Language): Promise<void> {
-  const [texts, element] = await Promise.all([bundles[chosen](), elements[chosen]()])
+  const texts = await bundles[chosen]()
   i18n.global.setLocaleMessage(chosen, texts.default as never)
   i18n.global.locale.value = chosen as never
-  elementLocale.value = element.default
+  elementLocale.value = texts.element
   document.documentElement.lang = chosen === 'zh' ? 'zh-CN' : 'en'
   localStorage.setItem(KEY, chosen)
 }

@@ -7,3 +7,5 @@ const files = import.meta.glob<Record<string, unknown>>(['./*.ts', '!./index.ts'
 export default Object.fromEntries(
   Object.entries(files).map(([path, texts]) => [path.slice(2, -3), texts]),
 )
+
+export { default as element } from 'element-plus/es/locale/lang/zh-cn'
