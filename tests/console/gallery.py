@@ -1,12 +1,13 @@
 """Pictures of the console for the docs: ``python -m tests.console.gallery [FOLDER]``.
 
 A server with the bank's data is started, pages are opened at both widths and written to
-``docs/img/console/`` as WebP (Chromium's own encoder).
+``docs/img/console/`` as WebP (Chromium's own encoder). Needs a font with Chinese letters.
 """
 
 from __future__ import annotations
 
 import base64
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -78,6 +79,9 @@ def made_board(browser, site, template):
 def main(folder):
     from playwright.sync_api import sync_playwright
 
+    fonts = subprocess.run(["fc-list", ":lang=zh"], capture_output=True, text=True, check=False)
+    if not fonts.stdout:
+        raise SystemExit("no font with Chinese letters: apt-get install fontconfig fonts-noto-cjk")
     folder.mkdir(parents=True, exist_ok=True)
     total = 0
     with tempfile.TemporaryDirectory() as place, sync_playwright() as driver:
