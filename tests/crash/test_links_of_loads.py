@@ -103,11 +103,11 @@ def test_what_is_stored_while_a_load_writes_knows_nothing_of_it(tmp_path, monkey
     write = Flusher.write_segments
     writing, go_on = threading.Event(), threading.Event()
 
-    def held(self, frame, written, numbers=None, pool=None):
+    def held(self, frame, written, numbers=None, **more):
         if numbers is not None:  # of a load
             writing.set()
             assert go_on.wait(30)
-        return write(self, frame, written, numbers, pool)
+        return write(self, frame, written, numbers, **more)
 
     monkeypatch.setattr(Flusher, "write_segments", held)
     with zuji.open(tmp_path / "there", config=BY_HAND) as engine:
@@ -138,11 +138,11 @@ def test_a_customer_who_is_erased_while_a_load_writes_is_linked_to_nothing(tmp_p
     write = Flusher.write_segments
     writing, go_on = threading.Event(), threading.Event()
 
-    def held(self, frame, written, numbers=None, pool=None):
+    def held(self, frame, written, numbers=None, **more):
         if numbers is not None:
             writing.set()
             assert go_on.wait(30)
-        return write(self, frame, written, numbers, pool)
+        return write(self, frame, written, numbers, **more)
 
     with zuji.open(tmp_path, config=BY_HAND) as engine:
         append(engine, row("ann", None, 0) | {"device_id": "old"}, row("bob", "hers", 5))

@@ -309,12 +309,12 @@ def test_a_repeat_of_a_load_is_acknowledged_when_the_load_has_ended(tmp_path, mo
     write = Flusher.write_segments
     writing, go_on, acked = threading.Event(), threading.Event(), threading.Event()
 
-    def held(self, frame, written, numbers=None):
+    def held(self, frame, written, numbers=None, **more):
         writing.set()
         assert go_on.wait(20)
         if fails:
             raise StorageFull("no space")
-        return write(self, frame, written, numbers)
+        return write(self, frame, written, numbers, **more)
 
     columns = {"u": ["a", "b"], "t": pa.array([START, START], pa.timestamp("ms")), "i": ["x", "y"]}
     table, mapping = pa.table(columns), MAPPING | {"insert_id": "i"}

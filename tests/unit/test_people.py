@@ -276,11 +276,11 @@ def test_a_load_that_was_bound_before_brings_nobody_back(engine, monkeypatch):
     write = Flusher.write_segments
     writing, go_on = threading.Event(), threading.Event()
 
-    def held(self, frame, written, numbers=None, pool=None):
+    def held(self, frame, written, numbers=None, **more):
         if numbers is not None:
             writing.set()
             assert go_on.wait(20)
-        return write(self, frame, written, numbers, pool)
+        return write(self, frame, written, numbers, **more)
 
     monkeypatch.setattr(Flusher, "write_segments", held)
     engine.append([event("ann"), event("bob")])

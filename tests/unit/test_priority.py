@@ -20,6 +20,8 @@ from zuji.engine.writer import flusher
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from zuji.engine.writer.pace import Loud
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="priorities of threads are Linux's")
 
 
@@ -84,9 +86,9 @@ def test_flushes_give_way_unless_somebody_waits(
     seen: list[int] = []
     write = flusher.write_frame
 
-    def noted(*arguments: Any, pool: Any, **more: Any) -> Any:
-        seen.append(pool.submit(nice).result())
-        return write(*arguments, pool=pool, **more)
+    def noted(*arguments: Any, pace: Loud, **more: Any) -> Any:
+        seen.extend(pace.map(lambda _: nice(), [0]))
+        return write(*arguments, pace=pace, **more)
 
     monkeypatch.setattr(flusher, "write_frame", noted)
     own = nice()
